@@ -1,0 +1,114 @@
+"""Every error that this package raises on purpose.
+
+HopxError
+├── AgentError               one agent, named by `.agent`, did not do what was asked
+│   ├── AgentUnreachable     no answer: refused, reset, timed out, unknown host
+│   ├── AgentRefused         an answer with an error status; `.status` and `.code` tell which
+│   │   └── Unauthorized     401: no token, a wrong or an expired one
+│   ├── BadReply             an answer that can't be understood, or is too large
+│   └── NotSupported         the agent doesn't have the endpoint
+├── LocalAgentError          the local agent could not be started on this machine
+├── InsecureConnection       the token would travel unencrypted to another machine
+├── LaunchError              nothing was launched, or nothing that can be found
+├── UnknownProcess           no process has that id, prefix or name
+├── UnknownConnection        no connection has that name
+├── WaitTimeout              the process goes on, the waiting ended
+└── RunFailed                a run that was waited for did not complete
+
+A wrong argument is a ValueError from Python and a UsageError from a magic. In a notebook a HopxError
+shows its own two or three lines instead of a traceback: what failed, where, and what to try.
+"""
+
+
+class HopxError(Exception):
+    """Base of all errors of this package. `hint` says what to try."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n{self.hint}"
+
+    def _render_traceback_(self) -> list[str]:
+        return f"{type(self).__name__}: {self}".splitlines()
+
+
+class AgentError(HopxError):
+    """An agent did not do what was asked. `agent` names it."""
+
+    def __init__(self, message: str, *, agent: str, hint: str | None = None) -> None:
+        super().__init__(f"{agent}: {message}", hint=hint)
+        self.agent = agent
+
+
+class AgentUnreachable(AgentError):
+    """No answer arrived. `sent` is False when the request certainly never reached the agent."""
+
+    def __init__(self, message: str, *, agent: str, sent: bool, hint: str | None = None) -> None:
+        super().__init__(message, agent=agent, hint=hint)
+        self.sent = sent
+
+
+class AgentRefused(AgentError):
+    """The agent answered with an error status.
+
+    `status` is the HTTP status, `code` the agent's machine-readable code where it gave one,
+    `retry_after` the seconds that it asked to be left alone.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        agent: str,
+        status: int,
+        code: str | None = None,
+        retry_after: float | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, agent=agent, hint=hint)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+
+
+class Unauthorized(AgentRefused):
+    """The agent did not accept the token."""
+
+
+class BadReply(AgentError):
+    """The agent's reply can't be understood."""
+
+
+class NotSupported(AgentError):
+    """The agent doesn't have this endpoint."""
+
+
+class LocalAgentError(HopxError):
+    """The local agent could not be started on this machine."""
+
+
+class InsecureConnection(HopxError):
+    """The token would travel unencrypted to another machine."""
+
+
+class LaunchError(HopxError):
+    """Nothing was launched, or nothing that can be found."""
+
+
+class UnknownProcess(HopxError):
+    """No process, or more than one, has that id, prefix or name."""
+
+
+class UnknownConnection(HopxError):
+    """No connection has that name."""
+
+
+class WaitTimeout(HopxError):
+    """The time to wait is over. The process goes on."""
+
+
+class RunFailed(HopxError):
+    """A run that was waited for did not complete."""

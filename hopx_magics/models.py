@@ -1,0 +1,113 @@
+"""What the agents speak of, as frozen values: a process, a listing, a launch. No I/O, no wire details.
+
+The field names of `Process` are those of the HopX documentation's process object, which makes it the
+type that a reply in that dialect is decoded into; `hopx_magics.protocol` reads all other dialects into it.
+"""
+
+from datetime import datetime
+from typing import Literal, NewType, get_args
+
+import msgspec
+
+ProcessId = NewType("ProcessId", str)
+"""The agent's name for one background process. It is not the operating system's pid."""
+
+RunId = NewType("RunId", str)
+"""Our own unique mark of one launch, by which it is found again when the agent's reply was lost."""
+
+Status = Literal["queued", "running", "completed", "failed", "killed", "unknown"]
+Stream = Literal["stdout", "stderr"]
+Language = Literal["python", "bash", "javascript", "go"]
+
+STATUSES: tuple[Status, ...] = get_args(Status)
+"""All statuses, in the order in which a process passes through them and in which tables show them."""
+
+STREAMS: tuple[Stream, ...] = get_args(Stream)
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+LANGUAGE_ALIASES: dict[str, Language] = {
+    "py": "python",
+    "python3": "python",
+    "sh": "bash",
+    "shell": "bash",
+    "js": "javascript",
+    "node": "javascript",
+    "nodejs": "javascript",
+    "golang": "go",
+}
+"""Other names of the languages: those of the agent's OpenAPI 3.1.1, and `py` and `golang`."""
+
+ENDED: frozenset[Status] = frozenset({"completed", "failed", "killed"})
+"""The statuses that are final."""
+
+
+class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """One background process, as its agent described it at one moment.
+
+    Times are aware; `execution_time` is in seconds. What the agent did not say is None: an agent that does not report
+    output leaves `stdout` and `stderr` None, and `exit_code` is None until the process ended. `status_detail` holds
+    the agent's own word for a status that is not one of `STATUSES`, or else its reason for the status.
+    `stdout_bytes` and `stderr_bytes` are whole sizes, known when the agent cut the streams to their tails.
+    """
+
+    process_id: ProcessId
+    execution_id: str | None = None
+    name: str | None = None
+    status: Status = "unknown"
+    status_detail: str | None = msgspec.field(default=None, name="message")
+    language: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+    exit_code: int | None = None
+    execution_time: float | None = None
+    pid: int | None = None
+    stdout_bytes: int | None = None
+    stderr_bytes: int | None = None
+    run_id: RunId | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has come to its end, in one way or another."""
+        return self.status in ENDED
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """All processes of one agent at one moment, in the agent's order.
+
+    `agent` names the agent, `received_at` is when its reply arrived here, `etag` what to ask for changes with.
+    """
+
+    processes: tuple[Process, ...]
+    agent: str
+    received_at: datetime
+    etag: str | None = None
+
+    def find(self, process_id: str) -> Process | None:
+        """The process of that id, or None when the agent does not list it."""
+        return next((process for process in self.processes if process.process_id == process_id), None)
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """What to launch: code and the circumstances it runs in. `timeout` is in seconds, None means no limit."""
+
+    code: str
+    run_id: RunId
+    language: Language = "python"
+    name: str | None = None
+    timeout: int | None = None
+    env: dict[str, str] = {}
+    workdir: str | None = None
+
+
+KillResult = Literal["killed", "already finished", "still running", "unknown id"]
+
+
+class Killed(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one process that was asked to be killed, as a later listing shows it."""
+
+    process_id: ProcessId
+    name: str | None
+    result: KillResult
+    status: Status

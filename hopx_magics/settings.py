@@ -1,0 +1,75 @@
+"""What the environment says, read once into one frozen value that is passed down.
+
+| variable | means | default |
+|---|---|---|
+| HOPX_STATE_DIR | folder of the local agents: their processes, output and tokens | the user's state folder |
+| HOPX_MAX_RUNNING | processes that the local agent runs at once; more are queued | twice the cores, at least 4 |
+| HOPX_KEEP_FINISHED | finished processes that it keeps | 1000 |
+| HOPX_KEEP_MB | output of finished processes that it keeps, in MB | 5000 |
+| HOPX_OUTPUT_LIMIT_MB | output that it keeps of one stream of one process, in MB | 1000 |
+| HOPX_IDLE_SECONDS | after which it ends itself with nothing running and nobody asking | 1800 |
+| HOPX_KILL_GRACE_SECONDS | between the request to end and the forced end of a process | 5 |
+| HOPX_MAX_REPLY_MB | the largest reply that the client reads, in MB, decompressed | 512 |
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+MB = 1_000_000
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings. Sizes are in bytes, times in seconds."""
+
+    agent_folder: Path
+    max_running: int
+    keep_finished: int
+    keep_bytes: int
+    output_limit: int
+    idle_time: float
+    kill_grace: float
+    max_reply: int
+
+
+def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of this environment. Raises ValueError that names the variable whose value can't be used."""
+
+    def number(name: str, default: float) -> float:
+        text = environ.get(name, "").strip()
+        try:
+            value = float(text or default)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"{name}={text!r} is not a number of 0 or more")
+        return value
+
+    return Settings(
+        agent_folder=_state_folder(environ) / "agents" / _environment_name(),
+        max_running=max(1, int(number("HOPX_MAX_RUNNING", max(4, 2 * (os.cpu_count() or 1))))),
+        keep_finished=int(number("HOPX_KEEP_FINISHED", 1000)),
+        keep_bytes=int(number("HOPX_KEEP_MB", 5000) * MB),
+        output_limit=int(number("HOPX_OUTPUT_LIMIT_MB", 1000) * MB),
+        idle_time=number("HOPX_IDLE_SECONDS", 1800),
+        kill_grace=number("HOPX_KILL_GRACE_SECONDS", 5),
+        max_reply=int(number("HOPX_MAX_REPLY_MB", 512) * MB),
+    )
+
+
+def _state_folder(environ: Mapping[str, str]) -> Path:
+    if folder := environ.get("HOPX_STATE_DIR"):
+        return Path(folder).expanduser().absolute()
+    from platformdirs import user_state_path  # costs 10 ms, and a folder that is set needs none of it
+
+    return user_state_path("hopx_magics", appauthor=False)
+
+
+def _environment_name() -> str:
+    """One name for each Python environment of this user, readable and without collisions."""
+    prefix = Path(sys.prefix).resolve()
+    return f"{prefix.name}-{hashlib.sha256(bytes(prefix)).hexdigest()[:8]}"
