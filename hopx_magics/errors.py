@@ -9,15 +9,21 @@ HopxError
 │   └── NotSupported         the agent doesn't have the endpoint
 ├── LocalAgentError          the local agent could not be started on this machine
 ├── InsecureConnection       the token would travel unencrypted to another machine
+├── CodeError                the code does not compile; nothing was launched
 ├── LaunchError              nothing was launched, or nothing that can be found
 ├── UnknownProcess           no process has that id, prefix or name
 ├── UnknownConnection        no connection has that name
 ├── WaitTimeout              the process goes on, the waiting ended
 └── RunFailed                a run that was waited for did not complete
 
+KeyboardInterrupt
+└── WaitInterrupted          Ctrl-C ended the waiting; what was waited for goes on
+
 A wrong argument is a ValueError from Python and a UsageError from a magic. In a notebook a HopxError
 shows its own two or three lines instead of a traceback: what failed, where, and what to try.
 """
+
+import traceback
 
 
 class HopxError(Exception):
@@ -94,6 +100,16 @@ class InsecureConnection(HopxError):
     """The token would travel unencrypted to another machine."""
 
 
+class CodeError(HopxError):
+    """The code does not compile. It is shown as Python shows a SyntaxError, which is its `__cause__`."""
+
+    def __init__(self, error: SyntaxError) -> None:
+        super().__init__("".join(traceback.format_exception_only(error)).rstrip())
+
+    def _render_traceback_(self) -> list[str]:
+        return self.message.splitlines()
+
+
 class LaunchError(HopxError):
     """Nothing was launched, or nothing that can be found."""
 
@@ -112,3 +128,10 @@ class WaitTimeout(HopxError):
 
 class RunFailed(HopxError):
     """A run that was waited for did not complete."""
+
+
+class WaitInterrupted(KeyboardInterrupt):
+    """Ctrl-C ended the waiting. What was waited for goes on."""
+
+    def _render_traceback_(self) -> list[str]:
+        return str(self).splitlines()

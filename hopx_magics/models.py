@@ -101,6 +101,13 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     workdir: str | None = None
 
 
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process wrote to one stream: its end as `text`, with `left_out` bytes before it."""
+
+    text: str
+    left_out: int = 0
+
+
 KillResult = Literal["killed", "already finished", "still running", "unknown id"]
 
 

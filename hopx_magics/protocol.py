@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -98,7 +99,7 @@ def kill_forms(process_id: str) -> list[KillForm]:
         KillForm("DELETE", KILL, params=body),
         KillForm("DELETE", KILL, body=body),
         KillForm("POST", KILL, body=body),
-        KillForm("POST", f"{KILL}/{process_id}"),
+        KillForm("POST", f"{KILL}/{quote(process_id, safe='')}"),
     ]
 
 
@@ -322,6 +323,19 @@ def decode_launched(body: bytes, *, agent: str, endpoint: str) -> Launched:
                 status=_read_status(content.get("status"))[0],
             )
     raise BadReply(f"its reply to the launch names no process: {excerpt(body)}", agent=agent)
+
+
+def check_kill_reply(body: bytes, *, agent: str, endpoint: str) -> None:
+    """Raises NotSupported if a kill request was answered by an agent that doesn't know that form of it.
+
+    Any other reply means no more than that the agent accepted the request: the sources don't agree on its fields.
+    """
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(content, dict):
+        reject_catch_all(content, "process_id", agent=agent, endpoint=endpoint)
 
 
 class AgentFile(msgspec.Struct, frozen=True, kw_only=True):

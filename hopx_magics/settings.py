@@ -9,6 +9,7 @@
 | HOPX_OUTPUT_LIMIT_MB | output that it keeps of one stream of one process, in MB | 1000 |
 | HOPX_IDLE_SECONDS | after which it ends itself with nothing running and nobody asking | 1800 |
 | HOPX_KILL_GRACE_SECONDS | between the request to end and the forced end of a process | 5 |
+| HOPX_REPLY_SECONDS | without a byte from an agent, after which it counts as hanging | 30 |
 | HOPX_MAX_REPLY_MB | the largest reply that the client reads, in MB, decompressed | 512 |
 """
 
@@ -33,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     output_limit: int
     idle_time: float
     kill_grace: float
+    reply_time: float
     max_reply: int
 
 
@@ -57,6 +59,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         output_limit=int(number("HOPX_OUTPUT_LIMIT_MB", 1000) * MB),
         idle_time=number("HOPX_IDLE_SECONDS", 1800),
         kill_grace=number("HOPX_KILL_GRACE_SECONDS", 5),
+        reply_time=number("HOPX_REPLY_SECONDS", 30),
         max_reply=int(number("HOPX_MAX_REPLY_MB", 512) * MB),
     )
 

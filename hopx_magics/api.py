@@ -1,0 +1,226 @@
+"""What the package offers to plain Python. One session is shared by all callers and by the magics.
+
+```python
+import hopx_magics as hopx
+
+run = hopx.launch("print(1)", name="one")
+run.wait()
+hopx.ps(status="running")
+```
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .display import frames
+from .durations import parse_duration
+from .models import STATUSES, Process, ProcessId, Status
+from .run import Run
+from .session import Connection, Session, checked_language, find_process
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TAIL = 65_536
+"""Bytes of each stream that a listing shows by default: all of an ordinary output, the end of a huge one."""
+
+_TAILS: dict[str, int | None] = {"none": 0, "tail": TAIL, "full": None}
+OUTPUTS = tuple(_TAILS)
+
+
+@functools.cache
+def session() -> Session:
+    """The session of this Python process."""
+    return Session()
+
+
+def connect(target: str = "local", *, name: str | None = None, token: str | None = None) -> Connection:
+    """Chooses the agent that everything below speaks to: `local`, a connection's name, or the URL of an agent.
+
+    The token of a URL is `token`, or else the environment's HOPX_AGENT_TOKEN. Without any call of this, it is `local`.
+
+    Raises ValueError, UnknownConnection, InsecureConnection for http to another machine, AgentError.
+    """
+    return session().connect(target, name=name, token=token)
+
+
+def launch(
+    code: str,
+    *,
+    language: str = "python",
+    name: str | None = None,
+    timeout: str | float | None = None,
+    env: Mapping[str, str] | None = None,
+    workdir: str | None = None,
+    on: str | None = None,
+) -> Run:
+    """Launches `code` as a background process and returns its `Run` at once.
+
+    `timeout` is in seconds or a text like `2h`; None means no limit. On the local agent the process works in `workdir`,
+    by default the present folder, with the Python of this environment. It has none of the caller's variables.
+
+    Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
+    AgentError.
+    """
+    connection = session().connection(on)
+    process = session().launch(
+        code, language=language, name=name, timeout=timeout, env=env, workdir=workdir, on=connection.name
+    )
+    return Run(session(), process, connection.name)
+
+
+def attach(reference: str, *, on: str | None = None) -> Run:
+    """The `Run` of a process that the agent lists: by id, unique beginning of an id, or name (the newest of it).
+
+    Raises UnknownProcess that names the nearest ones, AgentError.
+    """
+    connection = session().connection(on)
+    (process,) = session().find([reference], on=connection.name)
+    return Run(session(), process, connection.name)
+
+
+def ps(
+    *references: str,
+    status: str | Iterable[str] = (),
+    language: str | None = None,
+    name: str | None = None,
+    since: str | float | None = None,
+    sort: str | None = None,
+    limit: int | None = None,
+    output: str = "tail",
+    by: str | None = None,
+    on: str | None = None,
+) -> "pd.DataFrame":
+    """The agent's processes as a DataFrame, newest first, or those of them that are asked for.
+
+    `references` are ids, beginnings of ids, or names; `name` is a pattern such as `train-*`; `since` is a span such as
+    `2h`. `sort` is a column, `-column` for downwards; `limit` the number of rows. `output` is `none`, `tail` (the last
+    64 kB of each stream) or `full`. `by` gives one row for each value of a column instead: `count`, sum, mean and max
+    of `execution_time` in seconds, and the last start.
+
+    Raises ValueError for an argument that can't be used, UnknownProcess for a reference without any, AgentError.
+    """
+    choose = frames.chooser(
+        references=references,
+        statuses=checked_statuses([status] if isinstance(status, str) else status),
+        language=checked_language(language) if language else None,
+        name=name,
+        since=None if since is None else parse_duration(since),
+    )
+    if output not in OUTPUTS:
+        raise ValueError(f"{output!r} is no choice of output: use {', '.join(OUTPUTS)}")
+    connection = session().connection(on)
+    listing = session().listing(tail=_TAILS[output], on=connection.name)
+    for reference in references:
+        if not any(frames.is_meant(process, reference) for process in listing.processes):
+            find_process(listing, reference)  # raises the error that names the nearest ones
+    chosen = msgspec.structs.replace(listing, processes=tuple(filter(choose, listing.processes)))
+    frame = frames.processes_frame(chosen, connection.name)
+    if by is not None:
+        return frames.grouped_frame(frame, by)
+    return frames.sorted_frame(frame, sort).head(limit) if limit is not None else frames.sorted_frame(frame, sort)
+
+
+def wait(
+    *runs: Run | str,
+    any_one: bool = False,
+    timeout: str | float | None = None,
+    progress: Callable[[list[Process], int], None] | None = None,
+    on: str | None = None,
+) -> list[Run]:
+    """Waits until all of the runs, or any one of them, have ended; without runs, for all that are going on now.
+
+    Returns the runs. `progress` is called at least every second with the processes as listed and their number.
+
+    Raises WaitTimeout, WaitInterrupted after Ctrl-C (the processes go on), UnknownProcess, AgentError.
+    """
+    chosen = runs_of(runs, on=on) if runs else _with_status(("queued", "running"), on)
+    by_id = {run.process_id: run for run in chosen if not run.process.ended or any_one}
+    listed = session().wait(
+        _by_connection(by_id.values()),
+        any_one=any_one,
+        timeout=None if timeout is None else parse_duration(timeout),
+        progress=progress and (lambda processes: progress(processes, len(by_id))),
+    )
+    for process in listed:
+        by_id[process.process_id].see(process)
+    return chosen
+
+
+def kill(*runs: Run | str, status: str | Iterable[str] = (), on: str | None = None) -> "pd.DataFrame":
+    """Kills runs with all their children, or all processes of some statuses, and checks in the listing that they died.
+
+    Returns one row for each: `process_id`, `name`, `result` (killed, already finished, still running, unknown id),
+    `status` and `connection`.
+
+    Raises UnknownProcess, AgentError.
+    """
+    states = checked_statuses([status] if isinstance(status, str) else status)
+    chosen = {run.process_id: run for run in [*runs_of(runs, on=on), *(_with_status(states, on) if states else ())]}
+    killed = {name: session().kill(ids, on=name) for name, ids in _by_connection(chosen.values()).items()}
+    return frames.killed_frame(killed)
+
+
+def runs_of(runs: Iterable[Run | str], *, on: str | None = None) -> list[Run]:
+    """Each of the runs once; ids, beginnings of ids and names among them are looked up in one listing."""
+    given = list(runs)
+    connection = session().connection(on).name
+    references = [run for run in given if isinstance(run, str)]
+    found = dict(zip(references, session().find(references, on=connection), strict=True))
+    chosen = [Run(session(), found[run], connection) if isinstance(run, str) else run for run in given]
+    return list({(run.connection, run.process_id): run for run in chosen}.values())
+
+
+def frame_of(runs: Iterable[Run]) -> "pd.DataFrame":
+    """The DataFrame of some runs, in the listing's order."""
+    import pandas as pd
+
+    parts = []
+    for connection, ids in _by_connection(runs).items():
+        listing = session().listing(tail=TAIL, on=connection)
+        chosen = tuple(process for process in listing.processes if process.process_id in ids)
+        parts.append(frames.processes_frame(msgspec.structs.replace(listing, processes=chosen), connection))
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0] if parts else frames.empty_frame()
+
+
+def connections() -> "pd.DataFrame":
+    """The connections: `name`, `url` (missing for the agent of this machine), and which is the `current` one."""
+    import pandas as pd
+
+    session().connection()
+    known = session().connections.values()
+    return pd.DataFrame(
+        {
+            "name": pd.array([connection.name for connection in known], dtype="str"),
+            "url": pd.array([connection.url for connection in known], dtype="str"),
+            "current": [connection.name == session().current for connection in known],
+        }
+    )
+
+
+def checked_statuses(words: Iterable[str]) -> list[Status]:
+    """The statuses of these names. Raises ValueError that names all of them."""
+    statuses: list[Status] = []
+    for word in words:
+        found = [status for status in STATUSES if status == word.strip().lower()]
+        if not found:
+            raise ValueError(f"{word!r} is no status: use {', '.join(STATUSES)}")
+        statuses += found
+    return statuses
+
+
+def _with_status(statuses: Iterable[Status], on: str | None) -> list[Run]:
+    connection = session().connection(on).name
+    wanted = frozenset(statuses)
+    listing = session().listing(tail=0, on=connection)
+    return [Run(session(), process, connection) for process in listing.processes if process.status in wanted]
+
+
+def _by_connection(runs: Iterable[Run]) -> dict[str, list[ProcessId]]:
+    ids: dict[str, list[ProcessId]] = {}
+    for run in runs:
+        ids.setdefault(run.connection, []).append(run.process_id)
+    return ids

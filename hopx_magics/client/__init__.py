@@ -1,0 +1,1 @@
+"""Speaks to agents over HTTP. The only package that imports httpx."""

@@ -1,0 +1,211 @@
+"""One agent: launch, list, output, kill. Finds out what the agent can do from its answers."""
+
+import re
+import time
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import msgspec
+
+from .. import protocol
+from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, LaunchError, NotSupported
+from ..models import Launch, Listing, ProcessId, Stream
+from .transport import Reply, Request, Transport
+
+LOOK_FOR_LAUNCH = 5.0
+"""Seconds during which a launch whose reply was lost may still appear in the listing.
+
+The vendor's own tests found that a process can take over 0.5 s to be listed.
+"""
+
+CHUNK = 8_000_000
+"""Bytes of output fetched with one request."""
+
+
+class OutputPart(msgspec.Struct, frozen=True):
+    """Bytes of a stream from `start` on; `size` is how many the whole stream had by then."""
+
+    data: bytes
+    start: int
+    size: int
+
+
+class Agent:
+    """One agent, through its transport. Safe to use from several threads."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.waits = False
+        """Whether the agent holds a request for changes until there is one; known after the first such request."""
+        self._serves_output: bool | None = None
+        self._kill_form = 0
+
+    @property
+    def label(self) -> str:
+        """The agent as errors name it."""
+        return self.transport.label
+
+    def close(self) -> None:
+        """Closes the connections to the agent, which itself goes on."""
+        self.transport.close()
+
+    def listing(self, *, tail: int | None = None) -> Listing:
+        """The listing as it is now, each stream cut to its last `tail` bytes if the agent can do that."""
+        listing = self.changed_listing(tail=tail)
+        assert listing is not None, "an agent answers 304 only when asked for changes"
+        return listing
+
+    def changed_listing(self, *, tail: int | None = None, etag: str | None = None, wait: float = 0.0) -> Listing | None:
+        """The listing if it isn't that of `etag` any more; else None, after `wait` seconds if the agent can wait."""
+        headers = {}
+        if etag is not None:
+            headers["If-None-Match"] = etag
+            if wait:
+                headers["Prefer"] = f"wait={wait:g}"
+        params = None if tail is None else {"tail": str(tail)}
+        request = Request("GET", protocol.PROCESSES, params, headers, patience=wait if etag else 0.0)
+        reply = self.transport.read(request)
+        if "Prefer" in headers:
+            self.waits = "wait" in reply.headers.get("preference-applied", "")
+        if reply.status == 304:
+            return None
+        return protocol.decode_listing(
+            reply.body, agent=self.label, received_at=datetime.now(UTC), etag=reply.headers.get("etag")
+        )
+
+    # ------------------------------------------------------------ launch
+
+    def launch(self, launch: Launch) -> protocol.Launched:
+        """Launches once. After a lost reply the listing is searched for the launch's mark.
+
+        Raises LaunchError when nothing was launched, or when that can't be found out; the agent's own refusal as it is.
+        """
+        request = Request(
+            "POST",
+            protocol.EXECUTE_BACKGROUND,
+            headers={"Idempotency-Key": launch.run_id},
+            content=protocol.launch_body(launch),
+        )
+        try:
+            reply = self.transport.send(request)
+            return protocol.decode_launched(reply.body, agent=self.label, endpoint=f"POST {request.path}")
+        except (AgentUnreachable, AgentRefused, BadReply) as error:
+            if not _may_have_launched(error):
+                raise
+            return self._find_launched(launch, error)
+
+    def _find_launched(self, launch: Launch, lost: AgentError) -> protocol.Launched:
+        deadline = time.monotonic() + LOOK_FOR_LAUNCH
+        while True:
+            try:
+                listing = self.listing(tail=0)
+            except AgentError as error:
+                raise LaunchError(
+                    f"{lost.message}\nWhether the process was launched can't be seen: {error.message}",
+                    hint=f"When the agent answers again, look in %hopx_ps for {launch.name or launch.run_id}.",
+                ) from None
+            for process in listing.processes:
+                if process.run_id == launch.run_id:
+                    return protocol.Launched(
+                        process_id=process.process_id, execution_id=process.execution_id, status=process.status
+                    )
+            if time.monotonic() > deadline:
+                raise LaunchError(
+                    f"{lost.message}\nNothing was launched: the agent lists no such process.",
+                    hint="It is safe to launch again.",
+                ) from None
+            time.sleep(0.25)
+
+    # ------------------------------------------------------------ output
+
+    def output(self, process_id: ProcessId, stream: Stream, *, start: int = 0, stop: int | None = None) -> OutputPart:
+        """Bytes `start` to `stop` of a stream; a negative `start` counts from the end, like a slice.
+
+        Raises NotSupported when the agent has output only in its listing, or not at all.
+        """
+        if self._serves_output is False:
+            raise self._no_output()
+        span = f"bytes={start}" if start < 0 else f"bytes={start}-{'' if stop is None else stop - 1}"
+        path = f"{protocol.PROCESSES}/{quote(process_id, safe='')}/{stream}"
+        try:
+            reply = self.transport.read(Request("GET", path, headers={"Range": span}))
+        except AgentRefused as error:
+            if error.status not in (404, 405) or error.code in protocol.PROCESS_UNKNOWN_CODES:
+                raise
+            self._serves_output = False
+            raise self._no_output() from None
+        if not reply.headers.get("content-type", "").startswith("application/octet-stream"):
+            self._serves_output = False
+            raise self._no_output()
+        self._serves_output = True
+        return _output_part(reply, start, stop)
+
+    def whole_output(self, process_id: ProcessId, stream: Stream, *, tail: int | None = None) -> tuple[bytes, int]:
+        """A stream as it is now, or its last `tail` bytes, and how many bytes were before them.
+
+        Raises NotSupported as `output` does.
+        """
+        if tail is not None:
+            part = self.output(process_id, stream, start=-max(tail, 1))
+            return (part.data, part.start) if tail else (b"", part.size)
+        part = self.output(process_id, stream, stop=CHUNK)
+        parts, position, end = [part.data], len(part.data), part.size
+        while position < end and part.data:
+            part = self.output(process_id, stream, start=position, stop=min(end, position + CHUNK))
+            parts.append(part.data)
+            position += len(part.data)
+        return b"".join(parts), 0
+
+    def _no_output(self) -> NotSupported:
+        return NotSupported("this agent does not serve the output of single processes", agent=self.label)
+
+    # ------------------------------------------------------------ kill
+
+    def kill(self, process_id: ProcessId) -> bool:
+        """Asks for the end of a process, in the form that this agent understands.
+
+        True: the agent accepted, which only a listing can confirm. False: it says that there is no such process, or
+        that it has ended. Raises NotSupported when no form is understood.
+        """
+        for index, form in enumerate(protocol.kill_forms(process_id)):
+            if index < self._kill_form:
+                continue
+            content = None if form.body is None else msgspec.json.encode(form.body)
+            try:
+                reply = self.transport.send(Request(form.method, form.path, form.params, content=content))
+                protocol.check_kill_reply(reply.body, agent=self.label, endpoint=f"{form.method} {form.path}")
+            except AgentRefused as error:
+                if error.status == 404 and error.code in protocol.PROCESS_UNKNOWN_CODES:
+                    return False
+                if error.status not in (400, 404, 405):
+                    raise
+            except NotSupported:
+                pass
+            else:
+                self._kill_form = index
+                return True
+        raise NotSupported("this agent understands no form of the kill request", agent=self.label)
+
+
+def _may_have_launched(error: AgentError) -> bool:
+    """Whether the launch may have happened although this came instead of its reply."""
+    if isinstance(error, AgentUnreachable):
+        return error.sent
+    if isinstance(error, AgentRefused):
+        return error.status in (408, 500, 502, 503, 504)
+    return not isinstance(error, NotSupported)
+
+
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
+
+
+def _output_part(reply: Reply, start: int, stop: int | None) -> OutputPart:
+    span = _CONTENT_RANGE.fullmatch(reply.headers.get("content-range", ""))
+    if reply.status == 416:
+        size = int(span[2]) if span else 0
+        return OutputPart(b"", size, size)
+    if reply.status == 206 and span and span[1]:
+        return OutputPart(reply.body, int(span[1]), int(span[2]))
+    whole = reply.body
+    first = max(0, len(whole) + start) if start < 0 else start
+    return OutputPart(whole[first:stop], first, len(whole))

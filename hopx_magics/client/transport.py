@@ -1,0 +1,273 @@
+"""One HTTP client for one agent: token, time limits, size limits, retries, and every failure as one of our errors."""
+
+import ipaddress
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from .. import protocol
+from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, InsecureConnection, Unauthorized
+
+CONNECT_TIMEOUT = 5.0
+
+TRICKLE = 4
+"""A reply that still trickles in after so many times the time limit is given up."""
+
+RETRY_WINDOW = 10.0
+"""Seconds within which a read is tried again."""
+
+_RETRY_STATUSES = frozenset({429, 502, 503, 504})
+
+_HINTS = {
+    403: "The agent's policy forbids it, or the token belongs to someone else.",
+    404: "Is this the address of an agent?",
+    429: "Too many requests: wait a little, then try again.",
+    503: "The agent may still be starting: try again in some seconds.",
+}
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where an agent is, and the token for it."""
+
+    url: str
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.url!r})"
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What to ask. `patience` is how many seconds the agent is asked to hold the request before it answers."""
+
+    method: str
+    path: str
+    params: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = {}
+    content: bytes | None = None
+    patience: float = 0.0
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer with a status below 300, or 304 or 416."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Locate = Callable[[httpx.Client], Endpoint]
+"""Finds where the agent is now. Asked again when the agent is gone from where it was."""
+
+
+class Transport:
+    """Requests to one agent. Safe to use from several threads.
+
+    `timeout` is the time in seconds without a byte after which the agent counts as hanging, `max_reply` the size in
+    bytes, decompressed, of the largest reply that is read.
+    """
+
+    def __init__(self, name: str, locate: Locate, *, timeout: float, max_reply: int) -> None:
+        self.name = name
+        self._locate = locate
+        self._timeout = timeout
+        self._max_reply = max_reply
+        self._endpoint: Endpoint | None = None
+        self._lock = threading.Lock()
+        self._http = _new_client()
+
+    @property
+    def label(self) -> str:
+        """The agent as errors name it."""
+        return f"agent {self.name!r} at {self._endpoint.url}" if self._endpoint else f"agent {self.name!r}"
+
+    def close(self) -> None:
+        """Closes all connections; a request under way in another thread ends with an error."""
+        self._http.close()
+
+    def read(self, request: Request) -> Reply:
+        """Sends a request that only reads; again within `RETRY_WINDOW` seconds while the agent doesn't answer it."""
+        deadline = time.monotonic() + RETRY_WINDOW
+        pause = 0.1
+        while True:
+            try:
+                return self.send(request)
+            except (AgentUnreachable, AgentRefused) as error:
+                wait = pause
+                if isinstance(error, AgentRefused):
+                    if error.status not in _RETRY_STATUSES:
+                        raise
+                    wait = max(pause, error.retry_after or 0.0)
+                if time.monotonic() + wait > deadline:
+                    raise
+            time.sleep(wait)
+            pause = min(2 * pause, 2.0)
+
+    def send(self, request: Request) -> Reply:
+        """Sends a request once; anew only if the agent has moved and certainly never saw it."""
+        endpoint = self._located()
+        try:
+            return self._exchange(endpoint, request)
+        except (AgentUnreachable, Unauthorized) as error:
+            if isinstance(error, AgentUnreachable) and error.sent:
+                raise
+            moved = self._located(after=endpoint)
+            if moved == endpoint:
+                raise
+        return self._exchange(moved, request)
+
+    def _located(self, after: Endpoint | None = None) -> Endpoint:
+        """The agent's present place; looked for anew when it is still the one `after` which the caller asks."""
+        with self._lock:
+            if self._endpoint is None or self._endpoint is after:
+                self._endpoint = self._locate(self._http)
+            return self._endpoint
+
+    def _exchange(self, endpoint: Endpoint, request: Request) -> Reply:
+        headers = dict(request.headers)
+        if request.content is not None:
+            headers["Content-Type"] = "application/json"
+        if endpoint.token is not None:
+            headers["Authorization"] = f"Bearer {endpoint.token}"
+        limit = self._timeout + request.patience
+        with self._translated_errors(endpoint, limit):
+            outgoing = self._http.build_request(
+                request.method,
+                endpoint.url + request.path,
+                params=request.params,
+                headers=headers,
+                content=request.content,
+                timeout=httpx.Timeout(limit, connect=min(CONNECT_TIMEOUT, self._timeout)),
+            )
+            response = self._http.send(outgoing, stream=True)
+            try:
+                body = self._read_body(response)
+            finally:
+                response.close()
+        if response.status_code < 300 or response.status_code in (304, 416):
+            return Reply(response.status_code, response.headers, body)
+        raise self._refusal(endpoint, response, body)
+
+    def _read_body(self, response: httpx.Response) -> bytes:
+        deadline = time.monotonic() + TRICKLE * self._timeout
+        chunks, size = [], 0
+        for chunk in response.iter_bytes():
+            size += len(chunk)
+            if size > self._max_reply:
+                raise BadReply(
+                    f"its reply is larger than {self._max_reply / 1e6:,.0f} MB",
+                    agent=self.label,
+                    hint="Ask for less output (%hopx_ps --output tail, %hopx_logs --tail N) or set HOPX_MAX_REPLY_MB.",
+                )
+            if time.monotonic() > deadline:
+                raise AgentUnreachable(
+                    f"its reply was not complete after {TRICKLE * self._timeout:.0f} s", agent=self.label, sent=True
+                )
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _refusal(self, endpoint: Endpoint, response: httpx.Response, body: bytes) -> AgentError:
+        status = response.status_code
+        if status < 400:
+            target = protocol.printable(response.headers.get("location", "an unnamed place"))
+            return AgentRefused(
+                self._redacted(endpoint, f"it redirects to {target} (status {status}), which is not followed"),
+                agent=self.label,
+                status=status,
+                hint="Connect to the agent's final address.",
+            )
+        said = protocol.decode_error(body, response.headers)
+        message = self._redacted(endpoint, f"{said.message or response.reason_phrase} (status {status})")
+        if status == 401:
+            return Unauthorized(
+                f"the token was not accepted: {message}" if endpoint.token else f"it wants a token: {message}",
+                agent=self.label,
+                status=status,
+                code=said.code,
+                hint="Connect again with a valid token: set HOPX_AGENT_TOKEN, or use --token-env VAR.",
+            )
+        return AgentRefused(
+            message,
+            agent=self.label,
+            status=status,
+            code=said.code,
+            retry_after=said.retry_after,
+            hint=_HINTS.get(status),
+        )
+
+    def _redacted(self, endpoint: Endpoint, text: str) -> str:
+        return text.replace(endpoint.token, "[token]") if endpoint.token else text
+
+    @contextmanager
+    def _translated_errors(self, endpoint: Endpoint, limit: float) -> Iterator[None]:
+        """Turns every error of httpx into one of ours."""
+        try:
+            yield
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            reason = "no connection within the time limit" if isinstance(error, httpx.TimeoutException) else str(error)
+            raise AgentUnreachable(
+                f"can't be reached: {protocol.printable(reason)}",
+                agent=self.label,
+                sent=False,
+                hint="Is it running, and is the address right? %hopx_connect shows the connections.",
+            ) from None
+        except httpx.TimeoutException:
+            raise AgentUnreachable(
+                f"did not answer within {limit:.3g} s", agent=self.label, sent=True, hint="Try again later."
+            ) from None
+        except (httpx.DecodingError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise BadReply(self._redacted(endpoint, protocol.printable(str(error))), agent=self.label) from None
+        except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: the client was closed by another thread
+            raise AgentUnreachable(
+                self._redacted(endpoint, f"the connection broke: {protocol.printable(str(error))}"),
+                agent=self.label,
+                sent=True,
+                hint="Try again; what was launched goes on.",
+            ) from None
+
+
+def _new_client() -> httpx.Client:
+    return httpx.Client(
+        follow_redirects=False,
+        # Dropped before an agent would do it (uvicorn: 5 s), or a launch could meet a closed connection.
+        limits=httpx.Limits(max_connections=32, max_keepalive_connections=8, keepalive_expiry=3.0),
+        # What stays on this machine must not go through a proxy that the environment names.
+        mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
+    )
+
+
+def checked_url(url: str) -> str:
+    """`url` in the form in which requests use it.
+
+    Raises ValueError for what is no http(s) URL, and InsecureConnection for http to a machine other than this one.
+    """
+    text = url.strip().rstrip("/")
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError(f"{text!r} is not a URL: use the form https://HOST")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("a connection's URL has no user, query or fragment: use the form https://HOST")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise InsecureConnection(
+            f"http://{host} is not on this machine: the token would travel unencrypted",
+            hint=f"Use https://{parts.netloc}.",
+        )
+    return text
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` certainly is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,195 @@
+"""From listings to pandas: the DataFrame of processes, its filters, and its groups."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from ..models import STATUSES, Killed, Listing, Process
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "process_id",
+    "execution_id",
+    "name",
+    "status",
+    "language",
+    "started_at",
+    "completed_at",
+    "stdout",
+    "stderr",
+    "exit_code",
+    "execution_time",
+    "pid",
+    "connection",
+)
+"""The columns of every DataFrame of processes, in this order, also when it is empty."""
+
+_CODES = {status: code for code, status in enumerate(STATUSES)}
+_SHOWABLE = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"} | {0x7F: 0x2421}
+_SHOWABLE |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+_DANGEROUS = "\x1b\x07\x08\x0e\x0f\x00\x7f\x90\x9b\x9d"
+
+
+def processes_frame(listing: Listing, connection: str) -> "pd.DataFrame":
+    """One row a process, in the listing's order.
+
+    `status` is an ordered categorical of all statuses, times are `datetime64[us, UTC]`, `exit_code` and `pid` are
+    `Int64`, `execution_time` is float seconds, and texts are `str`; what the agent did not say is missing. Control
+    characters in texts, which would act on a terminal, stand as their symbols (`␛`); `Run.stdout` has them as they are.
+    """
+    import pandas as pd
+
+    rows = listing.processes
+    columns: dict[str, Any] = {
+        "process_id": _texts([row.process_id for row in rows]),
+        "execution_id": _texts([row.execution_id for row in rows]),
+        "name": _texts([row.name for row in rows]),
+        "status": pd.Categorical.from_codes([_CODES[row.status] for row in rows], dtype=_status_type()),
+        "language": _texts([row.language for row in rows]),
+        "started_at": _times([row.started_at for row in rows]),
+        "completed_at": _times([row.completed_at for row in rows]),
+        "stdout": _texts([_with_cut(row.stdout, row.stdout_bytes) for row in rows]),
+        "stderr": _texts([_with_cut(row.stderr, row.stderr_bytes) for row in rows]),
+        "exit_code": _integers([row.exit_code for row in rows]),
+        "execution_time": _floats([row.execution_time for row in rows]),
+        "pid": _integers([row.pid for row in rows]),
+        "connection": _texts([connection] * len(rows)),
+    }
+    return pd.DataFrame(columns, copy=False)
+
+
+def _texts(values: list[Any]) -> Any:
+    import pandas as pd
+
+    joined = "".join(value for value in values if value)
+    if any(char in joined for char in _DANGEROUS):
+        values = [value.translate(_SHOWABLE) if value else value for value in values]
+    return pd.array(values, dtype="str")
+
+
+def _with_cut(text: str | None, size: int | None) -> str | None:
+    """The text, and where it is only the end of a stream, a first line that says so."""
+    if not text or size is None or size <= len(text) or (missing := size - len(text.encode())) <= 0:
+        return text
+    return f"[{missing:,} bytes before this are left out: --output full has them]\n{text}"
+
+
+def _status_type() -> "pd.CategoricalDtype[str]":
+    import pandas as pd
+
+    return pd.CategoricalDtype(list(STATUSES), ordered=True)
+
+
+def _times(values: list[Any]) -> Any:
+    import pandas as pd
+
+    return pd.to_datetime(values, utc=True).as_unit("us")
+
+
+def _integers(values: list[int | None]) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    missing = np.array([value is None for value in values], dtype=bool)
+    return pd.arrays.IntegerArray(np.array([value or 0 for value in values], dtype="int64"), missing)
+
+
+def _floats(values: list[float | None]) -> Any:
+    import numpy as np
+
+    return np.array([np.nan if value is None else value for value in values], dtype="float64")
+
+
+def empty_frame() -> "pd.DataFrame":
+    """A DataFrame of no processes, with all columns and dtypes."""
+    return processes_frame(Listing(processes=(), agent="", received_at=datetime.now(UTC)), "")
+
+
+def killed_frame(killed: Mapping[str, Sequence[Killed]]) -> "pd.DataFrame":
+    """One row a process that was to be killed: `process_id`, `name`, `result`, `status`, `connection`.
+
+    `killed` has the answers of each connection.
+    """
+    import pandas as pd
+
+    rows = [(connection, row) for connection, answers in killed.items() for row in answers]
+    return pd.DataFrame(
+        {
+            "process_id": _texts([row.process_id for _, row in rows]),
+            "name": _texts([row.name for _, row in rows]),
+            "result": _texts([row.result for _, row in rows]),
+            "status": pd.Categorical.from_codes([_CODES[row.status] for _, row in rows], dtype=_status_type()),
+            "connection": _texts([connection for connection, _ in rows]),
+        }
+    )
+
+
+# ---------------------------------------------------------------- choosing rows
+
+
+def chooser(
+    *,
+    references: Iterable[str] = (),
+    statuses: Iterable[str] = (),
+    language: str | None = None,
+    name: str | None = None,
+    since: float | None = None,
+) -> Callable[[Process], bool]:
+    """Tells of a process whether it is wanted. What is not given restricts nothing.
+
+    `references` are ids, beginnings of ids, or names; `name` is a pattern such as `train-*`; `since` is in seconds:
+    only what started within them, or has not started yet.
+    """
+    wanted, states = tuple(references), frozenset(statuses)
+    earliest = None if since is None else datetime.now(UTC) - timedelta(seconds=since)
+
+    def choose(process: Process) -> bool:
+        return (
+            (not states or process.status in states)
+            and (language is None or process.language == language)
+            and (name is None or fnmatchcase(process.name or "", name))
+            and (earliest is None or process.started_at is None or process.started_at >= earliest)
+            and (not wanted or any(is_meant(process, reference) for reference in wanted))
+        )
+
+    return choose
+
+
+def is_meant(process: Process, reference: str) -> bool:
+    """Whether `reference` is the process's name, its id, or the beginning of its id."""
+    return process.name == reference or (reference != "" and process.process_id.startswith(reference))
+
+
+def sorted_frame(frame: "pd.DataFrame", column: str | None) -> "pd.DataFrame":
+    """The rows by a column, `-column` for downwards; by default the newest first, those that wait to start on top.
+
+    Raises ValueError that names the columns.
+    """
+    if column is None:
+        return frame.sort_values("started_at", ascending=False, na_position="first", kind="stable", ignore_index=True)
+    plain = column.lstrip("-")
+    _check_column(frame, plain)
+    return frame.sort_values(plain, ascending=plain == column, kind="stable", ignore_index=True)
+
+
+def grouped_frame(frame: "pd.DataFrame", column: str) -> "pd.DataFrame":
+    """One row a group: `count`, the `execution_time` as `sum`, `mean` and `max` in seconds, and the last start.
+
+    Raises ValueError that names the columns.
+    """
+    _check_column(frame, column)
+    return frame.groupby(column, observed=True, dropna=False).agg(
+        count=("process_id", "size"),
+        execution_time_sum=("execution_time", "sum"),
+        execution_time_mean=("execution_time", "mean"),
+        execution_time_max=("execution_time", "max"),
+        last_started_at=("started_at", "max"),
+    )
+
+
+def _check_column(frame: "pd.DataFrame", column: str) -> None:
+    if column not in frame.columns:
+        raise ValueError(f"there is no column {column!r}: use {', '.join(frame.columns)}")

@@ -1,0 +1,91 @@
+"""Tab completion of the magics: options, their values, and the ids and names of processes."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+
+from .arguments import MagicParser
+
+IDENTIFIER = "hopx_magics"
+
+PATIENCE = 0.5
+"""Seconds that a listing may take; completion that makes the user wait is worse than none."""
+
+FRESH = 2.0
+"""Seconds for which a listing is used again."""
+
+_LINE_MAGIC = re.compile(r"(?:^|[=;]\s*|^\s*)%(hopx_\w+)\s+(.*)$")
+_CELL_MAGIC = re.compile(r"^%%(hopx_\w+)\s+(.*)$")
+
+
+ContextMatcher = Callable[[CompletionContext], SimpleMatcherResult]
+
+
+class Completions:
+    """A matcher for IPython's completer."""
+
+    def __init__(self, parsers: Mapping[str, MagicParser], references: Iterable[str]) -> None:
+        self._parsers = parsers
+        self._take_references = frozenset(references)
+        self._words: list[str] = []
+        self._words_from = -FRESH
+
+    def matcher(self) -> ContextMatcher:
+        """What IPython's completer calls."""
+
+        def match(context: CompletionContext) -> SimpleMatcherResult:
+            return self._match(context)
+
+        wrap: Callable[[ContextMatcher], ContextMatcher] = context_matcher(identifier=IDENTIFIER)
+        return wrap(match)
+
+    def _match(self, context: CompletionContext) -> SimpleMatcherResult:
+        before_cursor = context.line_with_cursor[: context.cursor_position]
+        found = (context.cursor_line == 0 and _CELL_MAGIC.search(before_cursor)) or _LINE_MAGIC.search(before_cursor)
+        parser = self._parsers.get(found[1]) if found else None
+        if found is None or parser is None:
+            return SimpleMatcherResult(completions=[])
+        words = found[2].split(" ")
+        token = words[-1].rpartition("=")[2] if words[-1].startswith("--") and "=" in words[-1] else words[-1]
+        matches = [word for word in self._candidates(found[1], parser, words) if word.startswith(token)]
+        return SimpleMatcherResult(
+            completions=[SimpleCompletion(text=match, type="magic") for match in matches],
+            matched_fragment=token,
+            suppress=True,
+        )
+
+    def _candidates(self, magic: str, parser: MagicParser, words: list[str]) -> list[str]:
+        option, equals, _ = words[-1].partition("=")
+        if not equals:
+            option = words[-2] if len(words) > 1 else ""
+        if values := list(parser.choices(option)):
+            return values
+        if words[-1].startswith("-"):
+            return parser.options
+        return self._references() if magic in self._take_references else []
+
+    def _references(self) -> list[str]:
+        """The ids and names that the current connection lists, as far as it tells them fast."""
+        if time.monotonic() - self._words_from > FRESH:
+            asking = threading.Thread(target=self._ask, name="hopx-completion", daemon=True)
+            asking.start()
+            asking.join(PATIENCE)
+        return self._words
+
+    def _ask(self) -> None:
+        from ..api import session
+        from ..errors import HopxError
+
+        if session().current not in session().connections:
+            return  # nothing has been launched or listed: completion is no reason to start an agent
+        try:
+            processes: Any = session().listing(tail=0).processes
+        except HopxError:
+            return
+        words = [word for process in reversed(processes) for word in (process.name, process.process_id) if word]
+        self._words = [word for word in dict.fromkeys(words) if word.isprintable() and " " not in word]
+        self._words_from = time.monotonic()

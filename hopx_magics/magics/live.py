@@ -1,0 +1,141 @@
+"""What changes in place below a cell: the state of a run, and how far waiting has come.
+
+Threads never print: a print would land in whichever cell runs. They update a display by its id.
+"""
+
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ..models import Process
+    from ..run import Run
+    from ..watcher import Update
+
+STDERR_TAIL = 2000
+"""Bytes of the standard error from which the last lines of a failed run are taken."""
+
+STDERR_LINES = 8
+
+SILENT_AFTER = 5.0
+"""Seconds without an answer after which the line says so."""
+
+
+def has_live_display(shell: "InteractiveShell") -> bool:
+    """Whether what was shown can be changed: in a kernel's front ends, not in a terminal."""
+    return getattr(shell, "kernel", None) is not None
+
+
+class _Display:
+    """A display below a cell that can be changed, also from a thread."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, str] = {}
+        self._handle: Any = None
+
+    def show(self, bundle: dict[str, str]) -> None:
+        """Shows a mimebundle, in the place where the first one was shown."""
+        import IPython.display as ipython
+
+        if bundle == self._shown:
+            return
+        self._shown = bundle
+        if self._handle is None:
+            display: Any = ipython.display
+            self._handle = display(bundle, raw=True, display_id=True)
+        else:
+            self._handle.update(bundle, raw=True)
+
+
+def show_run(run: "Run") -> None:
+    """Shows a run as one line that follows its state until it has ended."""
+    _RunLine(run).show()
+
+
+def end_of_stderr(run: "Run") -> str:
+    """The last lines of a failed run's standard error, or nothing when they can't be had."""
+    from ..errors import HopxError
+    from ..output import last_lines
+
+    try:
+        return last_lines(run.end_of("stderr", STDERR_TAIL).text, STDERR_LINES)
+    except HopxError:
+        return ""
+
+
+class _RunLine:
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+        self._display = _Display()
+        self._stop: Callable[[], None] | None = None
+
+    def show(self) -> None:
+        self._display.show(self._bundle(self._run.process))
+        if not self._run.process.ended:
+            self._stop = self._run.listen(self._take)
+
+    def _take(self, update: "Update") -> None:
+        """Called on the watcher's thread with all that it hears of the agent."""
+        listing = update.listing
+        if listing is not None and update.error is None:
+            self._run.see(listing.find(self._run.process_id))
+        note = ""
+        if update.error is not None and update.failing_since is not None:
+            silence = time.monotonic() - update.failing_since
+            note = "the agent does not answer, retrying" if silence > SILENT_AFTER else ""
+        age = 0.0 if listing is None else (datetime.now(UTC) - listing.received_at).total_seconds()
+        self._display.show(self._bundle(_aged(self._run.process, age), note))
+        if self._run.process.ended and self._stop is not None:
+            self._stop()
+
+    def _bundle(self, process: "Process", note: str = "") -> dict[str, str]:
+        from ..display import render
+
+        stderr = end_of_stderr(self._run) if process.status == "failed" else ""
+        return {
+            "text/plain": f"<Run {render.run_in_words(process, self._run.connection)}>",
+            "text/html": render.run_line(process, self._run.connection, below=stderr or note),
+        }
+
+
+def _aged(process: "Process", seconds: float) -> "Process":
+    """A running process as it is now, `seconds` after it was listed."""
+    import msgspec
+
+    if process.status != "running" or process.execution_time is None:
+        return process
+    return msgspec.structs.replace(process, execution_time=process.execution_time + seconds)
+
+
+class ProgressLine:
+    """One line that says how far waiting has come: below the cell, or in the terminal, where it is wiped at the end."""
+
+    def __init__(self, shell: "InteractiveShell") -> None:
+        self._live = has_live_display(shell)
+        self._display = _Display()
+        self._shown = ""
+
+    def __call__(self, processes: "list[Process]", total: int) -> None:
+        """Shows the state of the processes, as a `progress` of `hopx_magics.wait`."""
+        from ..display import render
+
+        text = render.counts_in_words(processes, total)
+        if text == self._shown:
+            return
+        self._shown = text
+        if self._live:
+            self._display.show({"text/plain": text})
+        elif sys.stderr.isatty():
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        """Wipes the line from a terminal."""
+        if self._shown and not self._live and sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

@@ -1,0 +1,124 @@
+"""The arguments of each magic. What they mean stands in the magics' docstrings, which are the help pages."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from .arguments import MagicParser, assignment, checked, identifier, whole_number, words_of
+
+STATUS_WORDS = ("queued", "running", "completed", "failed", "killed", "unknown")
+LANGUAGE_WORDS = ("python", "bash", "javascript", "go")
+OUTPUT_WORDS = ("none", "tail", "full")
+COLUMN_WORDS = ("status", "name", "language", "started_at", "completed_at", "execution_time", "exit_code", "connection")
+
+
+def _option(parser: MagicParser, *names: str, completions: Iterable[str] = (), **how: Any) -> None:
+    """An option, with the values that Tab offers for it."""
+    action: Any = parser.add_argument(*names, **how)
+    action.completions = tuple(completions)
+
+
+def _references(parser: MagicParser) -> None:
+    parser.add_argument("reference", nargs="*", metavar="ID")
+
+
+def _connection(parser: MagicParser) -> None:
+    _option(parser, "--on", metavar="CONNECTION")
+
+
+def _status(parser: MagicParser) -> None:
+    _option(parser, "--status", action="append", type=words_of, default=[], completions=STATUS_WORDS)
+
+
+def _bg() -> MagicParser:
+    parser = MagicParser("%%hopx_bg")
+    _option(parser, "--name")
+    _option(parser, "--lang", default="python", completions=LANGUAGE_WORDS)
+    _option(parser, "--timeout", type=checked(_limit), completions=("none",))
+    _option(parser, "--env", action="append", type=checked(assignment), default=[])
+    _option(parser, "--cwd")
+    _connection(parser)
+    _option(parser, "-o", type=checked(identifier))
+    _option(parser, "-q", "--quiet", action="store_true")
+    return parser
+
+
+def _ps() -> MagicParser:
+    parser = MagicParser("%hopx_ps")
+    _references(parser)
+    _status(parser)
+    _option(parser, "--lang", completions=LANGUAGE_WORDS)
+    _option(parser, "--name")
+    _option(parser, "--since", type=checked(_duration))
+    _option(parser, "--sort", completions=COLUMN_WORDS)
+    _option(parser, "--limit", type=checked(whole_number))
+    _option(parser, "--output", completions=OUTPUT_WORDS)
+    _option(parser, "--by", completions=COLUMN_WORDS)
+    _connection(parser)
+    return parser
+
+
+def _logs() -> MagicParser:
+    parser = MagicParser("%hopx_logs")
+    parser.add_argument("reference", metavar="ID")
+    streams = parser.add_mutually_exclusive_group()
+    streams.add_argument("--stderr", action="store_true")
+    streams.add_argument("--both", action="store_true")
+    _option(parser, "--tail", type=checked(whole_number))
+    _option(parser, "-f", "--follow", action="store_true")
+    _connection(parser)
+    return parser
+
+
+def _wait() -> MagicParser:
+    parser = MagicParser("%hopx_wait")
+    _references(parser)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--any", action="store_true")
+    which.add_argument("--all", action="store_true")
+    _option(parser, "--timeout", type=checked(_duration))
+    _option(parser, "--no-raise", action="store_true")
+    _connection(parser)
+    return parser
+
+
+def _kill() -> MagicParser:
+    parser = MagicParser("%hopx_kill")
+    _references(parser)
+    _status(parser)
+    _option(parser, "--all", action="store_true")
+    _connection(parser)
+    return parser
+
+
+def _connect() -> MagicParser:
+    parser = MagicParser("%hopx_connect")
+    parser.add_argument("target", nargs="?")
+    _option(parser, "--as")
+    _option(parser, "--token-env")
+    return parser
+
+
+def _limit(text: str) -> str:
+    from ..durations import parse_limit
+
+    parse_limit(text)
+    return text
+
+
+def _duration(text: str) -> float:
+    from ..durations import parse_duration
+
+    return parse_duration(text)
+
+
+PARSERS = {
+    "hopx_bg": _bg(),
+    "hopx_ps": _ps(),
+    "hopx_logs": _logs(),
+    "hopx_wait": _wait(),
+    "hopx_kill": _kill(),
+    "hopx_connect": _connect(),
+}
+
+TAKE_REFERENCES = ("hopx_ps", "hopx_logs", "hopx_wait", "hopx_kill")
+"""The magics whose arguments are ids and names of processes."""

@@ -1,0 +1,19 @@
+"""The use cases: connect, launch, list, find, wait, kill, read output."""
+
+from ..client.transport import checked_url
+from .finding import find_process, nearest
+from .launching import checked_language, checked_launch
+from .session import LOCAL, Connection, Session
+from .waiting import Waiting
+
+__all__ = [
+    "LOCAL",
+    "Connection",
+    "Session",
+    "Waiting",
+    "checked_language",
+    "checked_launch",
+    "checked_url",
+    "find_process",
+    "nearest",
+]

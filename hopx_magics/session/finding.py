@@ -1,0 +1,56 @@
+"""Which process a user means."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+from ..errors import UnknownProcess
+from ..models import Listing, Process
+from ..protocol import printable
+
+SHOWN = 3
+"""How many processes an error names."""
+
+
+def find_process(listing: Listing, reference: str) -> Process:
+    """The process of that id, else the newest of that name, else the only one whose id begins so.
+
+    Raises UnknownProcess that names the nearest ones.
+    """
+    processes = listing.processes
+    named = [process for process in processes if process.name == reference]
+    prefixed = [process for process in processes if reference and process.process_id.startswith(reference)]
+    found = listing.find(reference) or (named[-1] if named else prefixed[0] if len(prefixed) == 1 else None)
+    if found is not None:
+        return found
+    if prefixed:
+        raise UnknownProcess(
+            f"{listing.agent}: {len(prefixed)} processes have an id that begins with {reference!r}",
+            hint=f"Which one? {_described(prefixed)}",
+        )
+    near = nearest_processes(processes, reference)
+    raise UnknownProcess(
+        f"{listing.agent}: there is no process {printable(reference, 60)!r}",
+        hint=f"There is {_described(near or processes)}" if processes else "There are no processes at all.",
+    )
+
+
+def nearest_processes(processes: Sequence[Process], reference: str) -> list[Process]:
+    """The processes whose names or ids look most like `reference`."""
+    words = [word for process in processes for word in (process.name, process.process_id) if word]
+    near = get_close_matches(reference, words, n=SHOWN, cutoff=0.5)
+    return [process for process in processes if process.process_id in near or process.name in near]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the known word that looks most like `word`, or nothing."""
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _described(processes: Sequence[Process]) -> str:
+    texts = [
+        f"{process.process_id} ({printable(process.name, 40)})" if process.name else process.process_id
+        for process in reversed(processes[-SHOWN:])
+    ]
+    more = [f"and {len(processes) - SHOWN} more"] if len(processes) > SHOWN else []
+    return ", ".join([*texts, *more])

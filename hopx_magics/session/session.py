@@ -1,0 +1,306 @@
+"""The session: one Python process's connections, and what can be done through them."""
+
+import contextlib
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+from ..client.agent import Agent
+from ..client.local import LocalAgent
+from ..client.transport import Endpoint, Locate, Transport, checked_url
+from ..durations import format_duration
+from ..errors import (
+    UnknownConnection,
+    WaitInterrupted,
+    WaitTimeout,
+)
+from ..models import Killed, KillResult, Listing, Output, Process, ProcessId, Stream
+from ..settings import Settings, read_settings
+from ..watcher import Listener, Update, Watcher
+from .finding import find_process, nearest
+from .launching import checked_launch
+from .reading import follow_output, read_output
+from .waiting import Waiting
+
+LOCAL = "local"
+"""The name of the connection to this machine's own agent, which needs no configuration."""
+
+KILL_SEEN_WITHIN = 10.0
+"""Seconds within which a listing should show that a killed process is dead: more than an agent's grace time."""
+
+KILLS_AT_ONCE = 8
+"""An agent may answer only when the process is dead, and each may use up its grace time."""
+
+
+class Connection:
+    """The notebook's named link to one agent. `url` is None for the local agent, which may move."""
+
+    def __init__(self, name: str, url: str | None, agent: Agent) -> None:
+        self.name = name
+        self.url = url
+        self.agent = agent
+        self.watcher = Watcher(agent)
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.name}: {self.url or 'this machine'}>"
+
+
+class Session:
+    """All connections of one Python process, and what can be done with them.
+
+    Wherever a method takes `on`, that is the name of a connection; None means the current one, which is `local` until
+    another one is chosen. Methods may be called from several threads.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or read_settings()
+        self.connections: dict[str, Connection] = {}
+        self.current = LOCAL
+        self._lock = threading.RLock()
+
+    def close(self) -> None:
+        """Drops all connections. Processes and agents go on."""
+        with self._lock:
+            for connection in self.connections.values():
+                connection.watcher.close()
+                connection.agent.close()
+            self.connections.clear()
+            self.current = LOCAL
+
+    # ------------------------------------------------------------ connections
+
+    def connect(self, target: str = LOCAL, *, name: str | None = None, token: str | None = None) -> Connection:
+        """Makes `target` the current connection: `local`, the name of a connection, or the URL of an agent.
+
+        The agent is asked for its listing at once, so that a wrong address or token shows here. The token of a URL is
+        `token`, or else that of the environment's HOPX_AGENT_TOKEN.
+
+        Raises ValueError, UnknownConnection, InsecureConnection for http to another machine, AgentError.
+        """
+        if "://" in target:
+            connection = self._connection_to(checked_url(target), name, token or os.environ.get("HOPX_AGENT_TOKEN"))
+        else:
+            connection = self.connection(target)
+        connection.agent.listing(tail=0)
+        with self._lock:
+            self.connections[connection.name] = connection
+            self.current = connection.name
+        return connection
+
+    def connection(self, name: str | None = None) -> Connection:
+        """The connection of that name, by default the current one. Raises UnknownConnection."""
+        with self._lock:
+            name = name or self.current
+            if name == LOCAL and LOCAL not in self.connections:
+                self.connections[LOCAL] = self._new_connection(LOCAL, None, LocalAgent(self.settings))
+            if name not in self.connections:
+                raise UnknownConnection(
+                    f"no connection is named {name!r}{nearest(name, [LOCAL, *self.connections])}",
+                    hint="%hopx_connect shows the connections; a new one is added by its URL.",
+                )
+            return self.connections[name]
+
+    def _connection_to(self, url: str, name: str | None, token: str | None) -> Connection:
+        if token is not None and not (token.isascii() and token.isprintable() and token == token.strip()):
+            raise ValueError("the token has characters that no token has: a line end, a space?")
+        name = name or urlsplit(url).netloc
+        taken = self.connections.get(name)
+        if name == LOCAL or (taken is not None and taken.url != url):
+            raise ValueError(f"the name {name!r} is taken by another connection")
+        return self._new_connection(name, url, lambda http: Endpoint(url, token))
+
+    def _new_connection(self, name: str, url: str | None, locate: Locate) -> Connection:
+        transport = Transport(name, locate, timeout=self.settings.reply_time, max_reply=self.settings.max_reply)
+        return Connection(name, url, Agent(transport))
+
+    # ------------------------------------------------------------ launch and list
+
+    def launch(
+        self,
+        code: str,
+        *,
+        language: str = "python",
+        name: str | None = None,
+        timeout: str | float | None = None,
+        env: Mapping[str, str] | None = None,
+        workdir: str | None = None,
+        on: str | None = None,
+    ) -> Process:
+        """Launches `code` as a background process, and returns it as the agent took it on.
+
+        `timeout` is in seconds or a text like `2h`, None means no limit. On the local agent `workdir` is relative to
+        the folder in which this Python works, which is also the default; elsewhere the agent decides.
+
+        Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
+        AgentError.
+        """
+        connection = self.connection(on)
+        launch = checked_launch(
+            code,
+            language=language,
+            name=name,
+            timeout=timeout,
+            env=env,
+            workdir=_local_folder(workdir) if connection.name == LOCAL else workdir,
+        )
+        launched = connection.agent.launch(launch)
+        return Process(
+            process_id=launched.process_id,
+            execution_id=launched.execution_id,
+            name=launch.name,
+            status=launched.status,
+            language=launch.language,
+            run_id=launch.run_id,
+        )
+
+    def listing(self, *, tail: int | None = None, on: str | None = None) -> Listing:
+        """The listing of an agent as it is now; `tail` cuts each stream to its last bytes."""
+        return self.connection(on).agent.listing(tail=tail)
+
+    def find(self, references: Iterable[str], *, on: str | None = None) -> list[Process]:
+        """The processes that `references` mean, in their order and without output. Raises UnknownProcess."""
+        wanted = list(references)
+        listing = self.listing(tail=0, on=on) if wanted else None
+        return [find_process(listing, reference) for reference in wanted] if listing else []
+
+    # ------------------------------------------------------------ wait
+
+    def wait(
+        self,
+        process_ids: Mapping[str, Iterable[ProcessId]],
+        *,
+        any_one: bool = False,
+        timeout: float | None = None,
+        progress: Callable[[list[Process]], None] | None = None,
+    ) -> list[Process]:
+        """Waits until all of some processes, or any one of them, have ended; returns them as last listed.
+
+        `process_ids` are given for each connection. `progress` is called with the processes, in this thread, whenever
+        an agent says something new and at least every second. An agent that doesn't answer is asked for two minutes.
+
+        Raises WaitTimeout after `timeout` seconds, WaitInterrupted after Ctrl-C, UnknownProcess when an agent has
+        forgotten one of them, AgentError.
+        """
+        waitings = {name: Waiting(ids) for name, ids in process_ids.items()}
+        updates: queue.SimpleQueue[tuple[Waiting, Update]] = queue.SimpleQueue()
+        with contextlib.ExitStack() as listening:
+            for name, waiting in waitings.items():
+                listening.callback(self.connection(name).watcher.listen(_putting(updates, waiting)))
+            try:
+                _wait(list(waitings.values()), updates, any_one, timeout, progress or (lambda processes: None))
+            except KeyboardInterrupt:
+                raise WaitInterrupted(
+                    f"Stopped waiting. Still going on: {_some(_going(waitings.values()))}\n"
+                    "%hopx_wait waits again, %hopx_kill ends them."
+                ) from None
+        return [process for waiting in waitings.values() for process in waiting.processes]
+
+    # ------------------------------------------------------------ kill
+
+    def kill(self, process_ids: Iterable[ProcessId], *, on: str | None = None) -> list[Killed]:
+        """Kills processes and says what a later listing shows of each.
+
+        Raises AgentError when the agent can't be asked or has no way to kill.
+        """
+        agent = self.connection(on).agent
+        before = agent.listing(tail=0)
+        ids = list(dict.fromkeys(process_ids))
+        going = [id_ for id_ in ids if (process := before.find(id_)) and not process.ended]
+        with ThreadPoolExecutor(KILLS_AT_ONCE) as pool:
+            asked = {id_ for id_, accepted in zip(going, pool.map(agent.kill, going), strict=True) if accepted}
+        after = _listing_without(agent, asked)
+        return [_killed(process_id, before, after, process_id in asked) for process_id in ids]
+
+    # ------------------------------------------------------------ output
+
+    def output(
+        self, process_id: ProcessId, stream: Stream = "stdout", *, tail: int | None = None, on: str | None = None
+    ) -> Output:
+        """A stream of a process, whole or its last `tail` bytes; bytes that are no UTF-8 become U+FFFD.
+
+        Raises UnknownProcess, and NotSupported when the agent doesn't report output.
+        """
+        return read_output(self.connection(on).agent, process_id, stream, tail)
+
+    def follow(
+        self, process_id: ProcessId, streams: Iterable[Stream] = ("stdout",), *, on: str | None = None
+    ) -> Iterator[tuple[Stream, str]]:
+        """What a process has written and goes on writing to its streams, piece by piece, until it has ended.
+
+        Begins with the last megabyte of each. Raises UnknownProcess, NotSupported, AgentError.
+        """
+        return follow_output(self.connection(on).agent, process_id, tuple(streams))
+
+
+def _local_folder(workdir: str | None) -> str:
+    """An absolute folder on this machine; `/workspace` is the local agent's name for its own folder."""
+    return os.path.abspath(os.path.expanduser(workdir or os.curdir))
+
+
+def _wait(
+    waitings: Sequence[Waiting],
+    updates: "queue.SimpleQueue[tuple[Waiting, Update]]",
+    any_one: bool,
+    timeout: float | None,
+    progress: Callable[[list[Process]], None],
+) -> None:
+    deadline = None if timeout is None else time.monotonic() + timeout
+    total = len(_going(waitings))
+    while (going := _going(waitings)) and not (any_one and len(going) < total):
+        left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
+        if left <= 0:
+            raise WaitTimeout(
+                f"still going on after {format_duration(timeout or 0)}: {_some(going)}",
+                hint="%hopx_wait waits for them again, %hopx_kill ends them.",
+            )
+        with contextlib.suppress(queue.Empty):
+            waiting, update = updates.get(timeout=left)
+            waiting.take(update)
+        progress([process for waiting in waitings for process in waiting.processes])
+
+
+def _putting(updates: "queue.SimpleQueue[tuple[Waiting, Update]]", waiting: Waiting) -> Listener:
+    return lambda update: updates.put((waiting, update))
+
+
+def _going(waitings: Iterable[Waiting]) -> list[ProcessId]:
+    return [process_id for waiting in waitings for process_id in waiting.going]
+
+
+def _some(process_ids: list[ProcessId], limit: int = 5) -> str:
+    more = f" and {len(process_ids) - limit} more" if len(process_ids) > limit else ""
+    return ", ".join(process_ids[:limit]) + more
+
+
+def _listing_without(agent: Agent, process_ids: set[ProcessId]) -> Listing:
+    """The first listing in which none of these processes is alive, or the last one before patience ends."""
+    deadline = time.monotonic() + KILL_SEEN_WITHIN
+    pause = 0.05
+    while True:
+        listing = agent.listing(tail=0)
+        alive = any(_is_alive(process) for process in listing.processes if process.process_id in process_ids)
+        if not alive or time.monotonic() > deadline:
+            return listing
+        time.sleep(pause)
+        pause = min(2 * pause, 1.0)
+
+
+def _is_alive(process: Process) -> bool:
+    return process.status in ("queued", "running")
+
+
+def _killed(process_id: ProcessId, before: Listing, after: Listing, asked: bool) -> Killed:
+    old, new = before.find(process_id), after.find(process_id)
+    if new is None:
+        return Killed(process_id=process_id, name=old.name if old else None, result="unknown id", status="unknown")
+    if _is_alive(new):
+        result: KillResult = "still running"
+    elif asked and new.status in ("killed", "unknown"):
+        result = "killed"
+    else:
+        result = "already finished"
+    return Killed(process_id=process_id, name=new.name, result=result, status=new.status)
