@@ -5,7 +5,7 @@ type that a reply in that dialect is decoded into; `hopx_magics.protocol` reads 
 """
 
 from datetime import datetime
-from typing import Literal, NewType, get_args
+from typing import Annotated, Literal, NewType, get_args
 
 import msgspec
 
@@ -41,6 +41,10 @@ ENDED: frozenset[Status] = frozenset({"completed", "failed", "killed"})
 """The statuses that are final."""
 
 
+_Id = Annotated[ProcessId, msgspec.Meta(min_length=1)]
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One background process, as its agent described it at one moment.
 
@@ -50,7 +54,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `stdout_bytes` and `stderr_bytes` are whole sizes, known when the agent cut the streams to their tails.
     """
 
-    process_id: ProcessId
+    process_id: _Id
     execution_id: str | None = None
     name: str | None = None
     status: Status = "unknown"
@@ -60,11 +64,11 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     completed_at: datetime | None = None
     stdout: str | None = None
     stderr: str | None = None
-    exit_code: int | None = None
+    exit_code: _Int64 | None = None
     execution_time: float | None = None
-    pid: int | None = None
-    stdout_bytes: int | None = None
-    stderr_bytes: int | None = None
+    pid: _Int64 | None = None
+    stdout_bytes: _Int64 | None = None
+    stderr_bytes: _Int64 | None = None
     run_id: RunId | None = None
 
     @property

@@ -173,7 +173,7 @@ def _read_rows(body: bytes, agent: str) -> Sequence[Any]:
     if isinstance(content, dict):
         reject_catch_all(content, "processes", agent=agent, endpoint=f"GET {PROCESSES}")
         rows = content.get("processes") or []
-        if isinstance(rows, list) and "error" not in content:
+        if isinstance(rows, list) and ("processes" in content or "error" not in content):
             return rows
     raise BadReply(f"its reply is no listing: {excerpt(body)}", agent=agent)
 
