@@ -43,14 +43,14 @@ UNLIMITED = 365 * 24 * 3600
 
 
 class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Body of `POST /execute/background`. Timeout in seconds; 0 and null mean no limit.
+    """Body of `POST /execute/background` and `/execute`. Timeout in seconds; 0 and null mean no limit.
 
     The working directory is `working_dir` in the documentation and `workdir` in the vendor's clients: both are sent.
     """
 
     code: str
-    language: str = "python"
-    timeout: float | None = 300
+    language: str | None = None
+    timeout: float | msgspec.UnsetType | None = msgspec.UNSET
     env: dict[str, str] | None = None
     name: str | None = None
     workdir: str | None = None
@@ -62,7 +62,7 @@ class CommandRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     command: str
     args: list[str] | None = None
-    timeout: float | None = None
+    timeout: float | msgspec.UnsetType | None = msgspec.UNSET
     env: dict[str, str] | None = None
     name: str | None = None
     workdir: str | None = None

@@ -10,6 +10,7 @@
 | HOPX_IDLE_SECONDS | after which it ends itself with nothing running and nobody asking | 1800 |
 | HOPX_KILL_GRACE_SECONDS | between the request to end and the forced end of a process | 5 |
 | HOPX_REPLY_SECONDS | without a byte from an agent, after which it counts as hanging | 30 |
+| HOPX_RETRY_SECONDS | within which a request that only reads is tried again | 10 |
 | HOPX_MAX_REPLY_MB | the largest reply that the client reads, in MB, decompressed | 512 |
 """
 
@@ -35,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idle_time: float
     kill_grace: float
     reply_time: float
+    retry_time: float
     max_reply: int
 
 
@@ -60,6 +62,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         idle_time=number("HOPX_IDLE_SECONDS", 1800),
         kill_grace=number("HOPX_KILL_GRACE_SECONDS", 5),
         reply_time=number("HOPX_REPLY_SECONDS", 30),
+        retry_time=number("HOPX_RETRY_SECONDS", 10),
         max_reply=int(number("HOPX_MAX_REPLY_MB", 512) * MB),
     )
 

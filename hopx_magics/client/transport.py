@@ -18,9 +18,6 @@ CONNECT_TIMEOUT = 5.0
 TRICKLE = 4
 """A reply that still trickles in after so many times the time limit is given up."""
 
-RETRY_WINDOW = 10.0
-"""Seconds within which a read is tried again."""
-
 _RETRY_STATUSES = frozenset({429, 502, 503, 504})
 
 _HINTS = {
@@ -67,14 +64,15 @@ Locate = Callable[[httpx.Client], Endpoint]
 class Transport:
     """Requests to one agent. Safe to use from several threads.
 
-    `timeout` is the time in seconds without a byte after which the agent counts as hanging, `max_reply` the size in
-    bytes, decompressed, of the largest reply that is read.
+    `timeout` is the time in seconds without a byte after which the agent counts as hanging, `retry_time` the seconds
+    within which a read is tried again, and `max_reply` the size in bytes, decompressed, of the largest reply.
     """
 
-    def __init__(self, name: str, locate: Locate, *, timeout: float, max_reply: int) -> None:
+    def __init__(self, name: str, locate: Locate, *, timeout: float, retry_time: float, max_reply: int) -> None:
         self.name = name
         self._locate = locate
         self._timeout = timeout
+        self._retry_time = retry_time
         self._max_reply = max_reply
         self._endpoint: Endpoint | None = None
         self._lock = threading.Lock()
@@ -85,13 +83,18 @@ class Transport:
         """The agent as errors name it."""
         return f"agent {self.name!r} at {self._endpoint.url}" if self._endpoint else f"agent {self.name!r}"
 
+    def move(self, locate: Locate) -> None:
+        """Looks for the agent elsewhere from now on."""
+        with self._lock:
+            self._locate, self._endpoint = locate, None
+
     def close(self) -> None:
         """Closes all connections; a request under way in another thread ends with an error."""
         self._http.close()
 
     def read(self, request: Request) -> Reply:
-        """Sends a request that only reads; again within `RETRY_WINDOW` seconds while the agent doesn't answer it."""
-        deadline = time.monotonic() + RETRY_WINDOW
+        """Sends a request that only reads; again for a while if the agent doesn't answer or asks to come back later."""
+        deadline = time.monotonic() + self._retry_time
         pause = 0.1
         while True:
             try:

@@ -14,6 +14,7 @@ from ..client.local import LocalAgent
 from ..client.transport import Endpoint, Locate, Transport, checked_url
 from ..durations import format_duration
 from ..errors import (
+    HopxError,
     UnknownConnection,
     WaitInterrupted,
     WaitTimeout,
@@ -82,10 +83,10 @@ class Session:
         Raises ValueError, UnknownConnection, InsecureConnection for http to another machine, AgentError.
         """
         if "://" in target:
-            connection = self._connection_to(checked_url(target), name, token or os.environ.get("HOPX_AGENT_TOKEN"))
+            connection = self._connect_url(checked_url(target), name, token or os.environ.get("HOPX_AGENT_TOKEN"))
         else:
             connection = self.connection(target)
-        connection.agent.listing(tail=0)
+            connection.agent.listing(tail=0)
         with self._lock:
             self.connections[connection.name] = connection
             self.current = connection.name
@@ -104,17 +105,35 @@ class Session:
                 )
             return self.connections[name]
 
-    def _connection_to(self, url: str, name: str | None, token: str | None) -> Connection:
+    def _connect_url(self, url: str, name: str | None, token: str | None) -> Connection:
+        """A connection to `url` that works; the one there is, with the new token, if there is one of that name."""
         if token is not None and not (token.isascii() and token.isprintable() and token == token.strip()):
             raise ValueError("the token has characters that no token has: a line end, a space?")
         name = name or urlsplit(url).netloc
-        taken = self.connections.get(name)
-        if name == LOCAL or (taken is not None and taken.url != url):
+        known = self.connections.get(name)
+        if name == LOCAL or (known is not None and known.url != url):
             raise ValueError(f"the name {name!r} is taken by another connection")
-        return self._new_connection(name, url, lambda http: Endpoint(url, token))
+        endpoint = Endpoint(url, token)
+        connection = self._new_connection(name, url, lambda http: endpoint)
+        try:
+            connection.agent.listing(tail=0)
+        except HopxError:
+            connection.agent.close()
+            raise
+        if known is None:
+            return connection
+        connection.agent.close()
+        known.agent.transport.move(lambda http: endpoint)  # runs and watchers go on with it
+        return known
 
     def _new_connection(self, name: str, url: str | None, locate: Locate) -> Connection:
-        transport = Transport(name, locate, timeout=self.settings.reply_time, max_reply=self.settings.max_reply)
+        transport = Transport(
+            name,
+            locate,
+            timeout=self.settings.reply_time,
+            retry_time=self.settings.retry_time,
+            max_reply=self.settings.max_reply,
+        )
         return Connection(name, url, Agent(transport))
 
     # ------------------------------------------------------------ launch and list

@@ -1,0 +1,173 @@
+"""Shared fixtures: a session with a local agent of its own, and agents that answer oddly."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hopx_magics import protocol
+from hopx_magics.session import Session
+from hopx_magics.settings import Settings, read_settings
+
+DEADLINE = 30.0
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
+    """The first true value of `condition`; fails with `what` when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:g} s: {what}")
+        time.sleep(0.01)
+    return value
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+def agent_pid(settings: Settings) -> int | None:
+    """The pid of the local agent that these settings lead to."""
+    try:
+        return msgspec.json.decode(
+            (settings.agent_folder / protocol.AGENT_FILE).read_bytes(), type=protocol.AgentFile
+        ).pid
+    except OSError:
+        return None
+
+
+def stop_agent(settings: Settings, number: int = signal.SIGTERM) -> None:
+    """Ends the local agent and waits until it is gone."""
+    pid = agent_pid(settings)
+    if pid is not None and is_running(pid):
+        os.kill(pid, number)
+        wait_until(lambda: not is_running(pid), "the agent has ended")
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """Settings with a state folder of the test's own. Whatever its agent runs is ended afterwards."""
+    monkeypatch.setenv("HOPX_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("HOPX_KILL_GRACE_SECONDS", "1")
+    monkeypatch.delenv("HOPX_AGENT_TOKEN", raising=False)
+    settings = read_settings()
+    yield settings
+    if agent_pid(settings) is not None:
+        cleaner = Session(settings)
+        going = [process.process_id for process in cleaner.listing(tail=0).processes if not process.ended]
+        cleaner.kill(going)
+        cleaner.close()
+        stop_agent(settings)
+
+
+@pytest.fixture
+def session(state: Settings) -> Iterator[Session]:
+    """A session whose `local` connection starts an agent of the test's own."""
+    session = Session(state)
+    yield session
+    session.close()
+
+
+Answer = Callable[["Asked"], None]
+
+
+class Asked:
+    """One request that an odd agent got, and the ways to answer it."""
+
+    def __init__(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        self._handler = handler
+        self.method = handler.command
+        self.path = handler.path.partition("?")[0]
+        self.query = handler.path.partition("?")[2]
+        self.headers = handler.headers
+        self.body = body
+
+    def reply(self, body: Any = b"", status: int = 200, length: int | None = None, **headers: str) -> None:
+        """Answers with bytes or JSON; a `length` other than the true one makes the body a cut one."""
+        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        self._handler.send_response(status)
+        self._handler.send_header("Content-Length", str(len(data) if length is None else length))
+        for name, value in {"Content-Type": "application/json", **headers}.items():
+            self._handler.send_header(name.replace("_", "-"), value)
+        self._handler.end_headers()
+        self._handler.wfile.write(data)
+
+    def raw(self, data: bytes) -> None:
+        """Writes bytes as they are."""
+        self._handler.wfile.write(data)
+        self._handler.wfile.flush()
+
+    def reset(self) -> None:
+        """Breaks the connection."""
+        self._handler.close_connection = True
+        self._handler.connection.close()
+
+
+class OddAgent:
+    """An HTTP server on loopback whose answers a test writes."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.asked: list[Asked] = []
+        self.released = threading.Event()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_one_request(self) -> None:
+                try:
+                    super().handle_one_request()
+                except (OSError, ValueError):  # the client went away, or a test broke the connection
+                    self.close_connection = True
+
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                asked = Asked(self, body)
+                outer.asked.append(asked)
+                answer(asked)
+
+            do_GET = do_POST = do_DELETE = answer  # noqa: N815
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def hang(self, asked: Asked) -> None:
+        """Answers nothing until the test is over."""
+        self.released.wait(DEADLINE)
+
+    def close(self) -> None:
+        self.released.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def odd_agent() -> Iterator[Callable[[Answer], OddAgent]]:
+    """Starts agents that answer as the test says."""
+    agents: list[OddAgent] = []
+
+    def start(answer: Answer) -> OddAgent:
+        agents.append(OddAgent(answer))
+        return agents[-1]
+
+    yield start
+    for agent in agents:
+        agent.close()

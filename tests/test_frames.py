@@ -1,0 +1,158 @@
+"""The DataFrame: columns, dtypes, order, groups, and what hostile texts become."""
+
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from hopx_magics.display import frames
+from hopx_magics.models import STATUSES, Killed, Listing, Process, ProcessId
+
+NOW = datetime.now(UTC).replace(microsecond=123456)
+
+
+def frame_of(*processes: Process) -> pd.DataFrame:
+    return frames.processes_frame(Listing(processes=processes, agent="a", received_at=NOW), "local")
+
+
+def process(process_id: str = "p", **fields: object) -> Process:
+    return Process(process_id=ProcessId(process_id), **fields)  # type: ignore[arg-type]
+
+
+DTYPES = {
+    "process_id": "str",
+    "execution_id": "str",
+    "name": "str",
+    "language": "str",
+    "started_at": "datetime64[us, UTC]",
+    "completed_at": "datetime64[us, UTC]",
+    "stdout": "str",
+    "stderr": "str",
+    "exit_code": "Int64",
+    "execution_time": "float64",
+    "pid": "Int64",
+    "connection": "str",
+}
+
+FULL = process(
+    execution_id="e",
+    name="n",
+    status="completed",
+    language="python",
+    started_at=NOW,
+    completed_at=NOW,
+    stdout="out",
+    stderr="err",
+    exit_code=0,
+    execution_time=1.5,
+    pid=7,
+)
+
+
+@pytest.mark.parametrize(
+    "rows", [(), (FULL,), (process(),), (FULL, process("q"))], ids=["empty", "full", "bare", "both"]
+)
+def test_columns_and_dtypes_are_always_the_same(rows: tuple[Process, ...]) -> None:
+    frame = frame_of(*rows)
+    assert tuple(frame.columns) == frames.COLUMNS
+    assert len(frame) == len(rows)
+    assert {name: str(frame[name].dtype) for name in DTYPES} == DTYPES
+    assert frame["status"].dtype == pd.CategoricalDtype(list(STATUSES), ordered=True)
+
+
+def test_values() -> None:
+    (row,) = frame_of(FULL).to_dict("records")
+    assert row["started_at"] == pd.Timestamp(NOW)
+    assert (row["exit_code"], row["pid"], row["execution_time"], row["stdout"]) == (0, 7, 1.5, "out")
+    (bare,) = frame_of(process()).to_dict("records")
+    assert all(pd.isna(bare[name]) for name in ("name", "started_at", "exit_code", "execution_time", "stdout", "pid"))
+
+
+def test_times_with_different_offsets_are_in_utc() -> None:
+    from datetime import timezone
+
+    moment = datetime(2025, 1, 1, 10, tzinfo=timezone(timedelta(hours=2)))
+    frame = frame_of(process(started_at=moment), process("q", started_at=NOW), process("r"))
+    assert frame["started_at"][0] == pd.Timestamp("2025-01-01T08:00:00Z")
+
+
+def test_an_output_that_was_cut_says_so() -> None:
+    frame = frame_of(process(stdout="end", stdout_bytes=1003), process("q", stdout="é", stdout_bytes=2))
+    assert frame["stdout"][0] == "[1,000 bytes before this are left out: --output full has them]\nend"
+    assert frame["stdout"][1] == "é"
+
+
+def test_control_characters_act_on_no_terminal() -> None:
+    frame = frame_of(process(name="\x1b]0;evil\x07", stdout="\x1b[31mred\x1b[0m\r\nnext\ttab \x9b5m"))
+    assert frame["name"][0] == "␛]0;evil␇"
+    assert frame["stdout"][0] == "␛[31mred␛[0m\r\nnext\ttab \ufffd5m"
+    assert "\x1b" not in repr(frame)
+
+
+def test_html_is_escaped() -> None:
+    page = frame_of(process(name="<img src=x onerror=alert(1)>"))._repr_html_()
+    assert "<img" not in page
+    assert "&lt;img" in page
+
+
+def test_newest_first_and_waiting_ones_on_top() -> None:
+    rows = [process("old", started_at=NOW - timedelta(hours=1)), process("new", started_at=NOW), process("queued")]
+    assert list(frames.sorted_frame(frame_of(*rows), None)["process_id"]) == ["queued", "new", "old"]
+
+
+def test_sorting_by_a_column() -> None:
+    frame = frame_of(process("a", execution_time=2.0), process("b", execution_time=9.0), process("c"))
+    assert list(frames.sorted_frame(frame, "execution_time")["process_id"]) == ["a", "b", "c"]
+    assert list(frames.sorted_frame(frame, "-execution_time")["process_id"]) == ["b", "a", "c"]
+    with pytest.raises(ValueError, match="there is no column 'age': use process_id, "):
+        frames.sorted_frame(frame, "age")
+
+
+def test_groups() -> None:
+    grouped = frames.grouped_frame(
+        frame_of(
+            process("a", status="completed", execution_time=1.0, started_at=NOW),
+            process("b", status="completed", execution_time=3.0, started_at=NOW - timedelta(1)),
+            process("c", status="running", execution_time=5.0, started_at=NOW),
+        ),
+        "status",
+    )
+    assert list(grouped.index) == ["running", "completed"]
+    row = grouped.loc["completed"]
+    assert (row["count"], row["execution_time_sum"], row["execution_time_mean"], row["execution_time_max"]) == (
+        2,
+        4,
+        2,
+        3,
+    )
+    assert row["last_started_at"] == pd.Timestamp(NOW)
+    assert list(frames.grouped_frame(frame_of(), "status").columns) == list(grouped.columns)
+    with pytest.raises(ValueError, match="no column"):
+        frames.grouped_frame(frame_of(), "age")
+
+
+def test_choosing() -> None:
+    rows = [
+        process("proc_a1", name="train-1", status="running", language="python", started_at=NOW),
+        process("proc_a2", name="train-2", status="failed", language="bash", started_at=NOW - timedelta(hours=3)),
+        process("proc_b1", status="queued"),
+    ]
+
+    def chosen(**wanted: object) -> list[str]:
+        return [row.process_id for row in rows if frames.chooser(**wanted)(row)]  # type: ignore[arg-type]
+
+    assert chosen() == ["proc_a1", "proc_a2", "proc_b1"]
+    assert chosen(statuses=["running", "queued"]) == ["proc_a1", "proc_b1"]
+    assert chosen(language="bash") == ["proc_a2"]
+    assert chosen(name="train-*") == ["proc_a1", "proc_a2"]
+    assert chosen(since=3600.0) == ["proc_a1", "proc_b1"]
+    assert chosen(references=["proc_a"]) == ["proc_a1", "proc_a2"]
+    assert chosen(references=["train-2", "proc_b1"]) == ["proc_a2", "proc_b1"]
+    assert chosen(references=[""]) == []
+
+
+def test_frame_of_kill_results() -> None:
+    killed = Killed(process_id=ProcessId("p"), name=None, result="killed", status="killed")
+    frame = frames.killed_frame({"local": [killed], "gpu": []})
+    assert frame.to_dict("records")[0]["result"] == "killed"
+    assert list(frame.columns) == list(frames.killed_frame({}).columns)

@@ -1,0 +1,105 @@
+"""Imports go one way, and loading the extension imports nothing heavy."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "hopx_magics"
+
+# For each part of the package, the parts that it may import.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "models": set(),
+    "durations": set(),
+    "settings": set(),
+    "protocol": {"errors", "models"},
+    "output": set(),
+    "client": {"errors", "models", "protocol", "settings"},
+    "watcher": {"client", "errors", "models"},
+    "session": {"client", "durations", "errors", "models", "protocol", "settings", "watcher"},
+    "display": {"durations", "errors", "models", "output", "protocol"},
+    "run": {"display", "models", "output", "session", "watcher"},
+    "api": {"display", "durations", "errors", "models", "run", "session"},
+    "magics": {"api", "display", "durations", "errors", "models", "output", "run", "session", "watcher"},
+    "local_agent": {"errors", "models", "protocol", "settings"},
+    "__init__": {"api", "errors", "magics", "models", "run"},
+}
+
+# Libraries that only one part of the package may import.
+HOMES = {"httpx": "client", "IPython": "magics", "starlette": "local_agent", "uvicorn": "local_agent"}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> set[str]:
+    """Full names of what a module imports, those for type checkers only excepted."""
+    names: set[str] = set()
+    package = ["hopx_magics", *path.relative_to(PACKAGE).parts[:-1]]
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names.update([module] if node.module else [f"{module}.{alias.name}" for alias in node.names])
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text()))
+    return names
+
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    part = part_of(path)
+    for name in imports_of(path):
+        words = name.split(".")
+        if words[0] == "hopx_magics" and len(words) > 1:
+            assert words[1] == part or words[1] in ALLOWED[part], f"{part} must not import {words[1]}"
+        assert HOMES.get(words[0], part) == part, f"only {HOMES[words[0]]} imports {words[0]}"
+
+
+def imported_by(code: str) -> set[str]:
+    """The modules that a fresh interpreter has after running `code`."""
+    script = f"import sys\n{code}\nprint(chr(10).join(sys.modules))"
+    return set(
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    )
+
+
+def test_the_extension_loads_nothing_heavy() -> None:
+    shell = "from IPython.core.interactiveshell import InteractiveShell; s = InteractiveShell.instance()\n"
+    new = imported_by(shell + "s.run_line_magic('load_ext', 'hopx_magics')") - imported_by(shell)
+    heavy = {
+        "pandas",
+        "numpy",
+        "httpx",
+        "msgspec",
+        "ipywidgets",
+        "anywidget",
+        "starlette",
+        "uvicorn",
+        "matplotlib",
+        "ssl",
+    }
+    assert not {name.split(".")[0] for name in new} & heavy
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    assert {name for name in imported_by("import hopx_magics") if name.startswith("hopx_magics")} == {"hopx_magics"}
+
+
+def test_the_local_agent_imports_no_client_and_no_pandas() -> None:
+    modules = imported_by("import hopx_magics.local_agent.__main__, hopx_magics.local_agent.app")
+    assert not modules & {"httpx", "pandas", "IPython", "hopx_magics.client", "hopx_magics.session"}
