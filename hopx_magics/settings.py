@@ -78,4 +78,4 @@ def _state_folder(environ: Mapping[str, str]) -> Path:
 def _environment_name() -> str:
     """One name for each Python environment of this user, readable and without collisions."""
     prefix = Path(sys.prefix).resolve()
-    return f"{prefix.name}-{hashlib.sha256(bytes(prefix)).hexdigest()[:8]}"
+    return f"{prefix.name.lstrip('.')}-{hashlib.sha256(bytes(prefix)).hexdigest()[:8]}"

@@ -65,8 +65,8 @@ class Agent:
         params = None if tail is None else {"tail": str(tail)}
         request = Request("GET", protocol.PROCESSES, params, headers, patience=wait if etag else 0.0)
         reply = self.transport.read(request)
-        if "Prefer" in headers:
-            self.waits = "wait" in reply.headers.get("preference-applied", "")
+        if "wait" in reply.headers.get("preference-applied", ""):
+            self.waits = True
         if reply.status == 304:
             return None
         return protocol.decode_listing(

@@ -1,0 +1,8 @@
+"""The local agent: a program of its own that launches and supervises processes on this machine.
+
+`python -m hopx_magics.local_agent` speaks the HopX agent's API on the loopback address. It runs code with the user's
+own rights and without any isolation. What a process writes goes straight into files, and a shell writes down how it
+ended: processes, their output and their exit codes survive the death of the agent, and the next agent takes over.
+
+__main__ > app > gate, requests, listing, foreground > supervisor > endings, journal, store > outputs, programs
+"""

@@ -1,0 +1,114 @@
+"""Runs code or a command while the client waits, for the agent API's synchronous calls.
+
+Such a run is in no listing and ends with the agent. Its time limit is what bounds it, also when its client is gone.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from . import outputs
+from .programs import Program, environment
+
+AT_ONCE = 32
+"""Runs at the same time, at most; others wait."""
+
+CHECK_EVERY = 1.0
+
+
+class TookTooLong(Exception):
+    """The time limit was over, and the run was killed."""
+
+
+class Result(NamedTuple):
+    """How a run ended; `execution_time` in seconds."""
+
+    stdout: str
+    stderr: str
+    exit_code: int
+    execution_time: float
+    pid: int | None
+
+
+class Foreground:
+    """Runs programs with their files in `folder`, and keeps at most `output_limit` bytes of each of their streams.
+
+    Of these the result has at most the last `shown` bytes.
+    """
+
+    def __init__(self, folder: Path, output_limit: int, shown: int) -> None:
+        self._folder = folder
+        self._output_limit = output_limit
+        self._shown = shown
+        self._turn = asyncio.Semaphore(AT_ONCE)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700, parents=True)
+
+    async def run(self, program: Program, *, workdir: Path, env: Mapping[str, str], timeout: float) -> Result:
+        """Runs a program to its end. Raises TookTooLong after `timeout` seconds, and OSError for want of room."""
+        async with self._turn:
+            folder = Path(tempfile.mkdtemp(dir=self._folder))
+            try:
+                if program.code_file:
+                    (folder / program.code_file).write_bytes(program.code.encode())
+                (folder / "stdout").touch()
+                (folder / "stderr").touch()
+                return await self._run(program, folder, workdir, env, timeout)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    async def _run(
+        self, program: Program, folder: Path, workdir: Path, env: Mapping[str, str], timeout: float
+    ) -> Result:
+        begun = time.monotonic()
+        try:
+            process = await _start(program, folder, workdir, env)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            return Result("", f"could not start: {program.command[0]}: {reason}\n", 127, 0.0, None)
+        try:
+            async with asyncio.timeout(timeout):
+                while not await _ended(process):
+                    self._cut(folder)
+        except TimeoutError:
+            raise TookTooLong from None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+        self._cut(folder)
+        stdout, stderr = (outputs.read_end(folder / stream, self._shown).text for stream in ("stdout", "stderr"))
+        code = await process.wait()
+        return Result(stdout, stderr, code if code >= 0 else 128 - code, time.monotonic() - begun, process.pid)
+
+    def _cut(self, folder: Path) -> None:
+        outputs.cut(folder / "stdout", self._output_limit)
+        outputs.cut(folder / "stderr", self._output_limit)
+
+
+async def _start(program: Program, folder: Path, workdir: Path, env: Mapping[str, str]) -> asyncio.subprocess.Process:
+    with (folder / "stdout").open("ab") as stdout, (folder / "stderr").open("ab") as stderr:
+        return await asyncio.create_subprocess_exec(
+            *program.command_in(folder),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=workdir,
+            env=environment(env, program.language, str(workdir)),
+            start_new_session=True,
+        )
+
+
+async def _ended(process: asyncio.subprocess.Process) -> bool:
+    """Whether the process ends until it is time to look at its output again."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), CHECK_EVERY)
+    return process.returncode is not None

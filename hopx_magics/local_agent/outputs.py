@@ -1,0 +1,77 @@
+"""The files that processes write their output to: reading their ends, cutting them, adding a last line."""
+
+import codecs
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+
+class End(NamedTuple):
+    """The end of a stream as text, and the size of the whole stream in bytes."""
+
+    text: str
+    size: int
+
+
+def size_of(path: Path) -> int:
+    """The bytes written so far; a file that isn't there has none."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def read_end(path: Path, limit: int, *, growing: bool = False) -> End:
+    """The last `limit` bytes, without the rest of a character that the cut divided.
+
+    What is no UTF-8 becomes U+FFFD, except for a character that a `growing` file has only the beginning of.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            start = max(0, size - limit)
+            data = os.pread(file.fileno(), size - start, start)
+    except OSError:
+        return End("", 0)
+    if start:
+        data = _without_divided_character(data)
+    return End(codecs.getincrementaldecoder("utf-8")("replace").decode(data, final=not growing), size)
+
+
+def _without_divided_character(data: bytes) -> bytes:
+    rest = next((place for place, byte in enumerate(data[:4]) if byte & 0xC0 != 0x80), 0)
+    return data[rest:]
+
+
+def last_line(path: Path, limit: int = 500) -> str:
+    """The last line that isn't empty, or the end of it."""
+    lines = read_end(path, limit).text.strip().splitlines()
+    return lines[-1].strip() if lines else ""
+
+
+def add_last_line(path: Path, line: str) -> None:
+    """Makes `line` the last line, once, however often it is called. A disk without room for it is no error."""
+    try:
+        end = read_end(path, len(line.encode()) + 2).text
+        if end.strip() == line:
+            return
+        with open(path, "ab") as file:
+            file.write(f"{'' if end.endswith(chr(10)) or not end else chr(10)}{line}\n".encode())
+    except OSError:
+        return
+
+
+def cut(path: Path, limit: int) -> None:
+    """Shortens a file that outgrew `limit` bytes to that, and says so in its last line.
+
+    Whoever writes to it goes on at its new end, since all writers append; so this may be called while they do.
+    """
+    note = f"\n[output cut here: over the limit of {limit / 1e6:,g} MB]\n".encode()
+    if size_of(path) <= limit + len(note):
+        return
+    try:
+        os.truncate(path, limit)
+        with open(path, "ab") as file:
+            file.write(note)
+    except OSError:
+        return

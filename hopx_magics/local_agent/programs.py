@@ -1,0 +1,88 @@
+"""What is run for a piece of code or a command: the program, its arguments, its directory, its environment."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ..models import LANGUAGE_ALIASES, LANGUAGES, Language
+
+WORKSPACE = "/workspace"
+"""What agents call their work folder, whatever its real path is."""
+
+
+class UnusableRequest(ValueError):
+    """What was asked for can't be run here; the message says why."""
+
+
+class Program(NamedTuple):
+    """What to run, once its code is in the file `code_file` of the process's folder: `{}` stands for that file."""
+
+    command: tuple[str, ...]
+    language: str | None
+    code_file: str | None = None
+    code: str = ""
+
+    def command_in(self, folder: Path) -> list[str]:
+        """The command with its arguments."""
+        path = str(folder / self.code_file) if self.code_file else ""
+        return [path if self.code_file and word == "{}" else word for word in self.command]
+
+
+_COMMANDS: dict[Language, tuple[tuple[str, ...], str]] = {
+    "python": ((sys.executable, "-P", "{}"), "cell.py"),
+    "bash": (("bash", "{}"), "cell.sh"),
+    "javascript": (("node", "{}"), "cell.js"),
+    "go": (("go", "run", "{}"), "cell.go"),
+}
+
+
+def installed_languages() -> list[Language]:
+    """The languages that code can be written in on this machine."""
+    return [language for language in LANGUAGES if shutil.which(_COMMANDS[language][0][0])]
+
+
+def code_program(code: str, language: str | None) -> Program:
+    """The program that runs `code`. Raises UnusableRequest for a language that isn't known or not installed."""
+    word = (language or "python").strip().lower()
+    known = next((name for name in LANGUAGES if name == LANGUAGE_ALIASES.get(word, word)), None)
+    if known is None or not (executable := shutil.which(_COMMANDS[known][0][0])):
+        what = f"language {word[:80]!r} is {'not installed here' if known else 'unknown'}"
+        raise UnusableRequest(f"{what}; there are: {', '.join(installed_languages())}")
+    command, file = _COMMANDS[known]
+    return Program((executable, *command[1:]), known, file, code)
+
+
+def command_program(command: str, args: list[str] | None) -> Program:
+    """The program that is `command` with `args`, or, without `args`, the shell that runs the line `command`."""
+    if args is None:
+        return Program(("/bin/sh", "-c", command), "bash")
+    is_shell = os.path.basename(command) in ("bash", "sh")
+    return Program((command, *args), "bash" if is_shell else None)
+
+
+def working_directory(wanted: str | None, workspace: Path) -> Path:
+    """The directory that is meant: `/workspace` is the agent's own work folder, and relative paths are inside it.
+
+    Raises UnusableRequest when there is none.
+    """
+    path = Path(wanted or WORKSPACE)
+    if path.is_relative_to(WORKSPACE):
+        path = Path(os.path.normpath(workspace / path.relative_to(WORKSPACE)))
+        if not path.is_relative_to(workspace):
+            raise UnusableRequest(f"the working directory {wanted!r} is outside of {WORKSPACE}")
+    else:
+        path = workspace / os.path.expanduser(path)
+    if not os.path.isdir(path):
+        raise UnusableRequest(f"the working directory {wanted!r} does not exist")
+    return path
+
+
+def environment(wanted: Mapping[str, str], language: str | None, workdir: str) -> dict[str, str]:
+    """The agent's own environment with `wanted` on top; modules beside the user's files can be imported."""
+    env = {**os.environ, "PYTHONUNBUFFERED": "1", **wanted}
+    if language == "python":
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, (workdir, env.get("PYTHONPATH"))))
+    return env

@@ -1,0 +1,128 @@
+"""What is asked for, checked: bodies, parameters and headers of requests."""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import Request
+
+from .. import protocol
+from .gate import Refused
+
+LONGEST_WAIT = 60.0
+"""Seconds for which the reply to a listing is held back, at most."""
+
+LONGEST_NAME = 1000
+LONGEST_KEY = 255
+
+_Body = TypeVar("_Body")
+
+
+class KillBody(msgspec.Struct):
+    """Body of a kill request."""
+
+    process_id: str = ""
+
+
+def decode_body(body: bytes, kind: type[_Body]) -> _Body:
+    """The body as `kind`. Raises Refused that says what is wrong."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        missing = re.search(r"missing required field `(\w+)`", str(error))
+        if missing:
+            raise missing_parameter(missing[1]) from None
+        raise invalid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused(400, "INVALID_JSON", f"the body is no JSON: {error}") from None
+
+
+def missing_parameter(name: str) -> Refused:
+    """The error for a parameter that has to be there."""
+    return Refused(400, "MISSING_PARAMETER", f"{name} is required", {"parameter": name})
+
+
+def invalid(message: str) -> Refused:
+    """The error for a value that can't be used."""
+    return Refused(400, "INVALID_REQUEST", message)
+
+
+def checked_timeout(timeout: Any, default: float) -> float | None:
+    """Seconds, or None for no limit: that is what 0, null and more than a year mean. Raises Refused."""
+    if timeout is msgspec.UNSET:
+        return default
+    if timeout is None:
+        return None
+    if timeout < 0:
+        raise invalid(f"timeout must be 0 or more seconds, not {timeout:g}")
+    return float(timeout) if 0 < timeout < protocol.UNLIMITED else None
+
+
+def checked_env(env: dict[str, str] | None) -> dict[str, str]:
+    """The environment. Raises Refused for what no environment can hold."""
+    for name, value in (env or {}).items():
+        if not name or "=" in name or "\0" in name or "\0" in value:
+            raise invalid(f"env: {name[:80]!r} can't be an environment variable with that value")
+    return env or {}
+
+
+def checked_name(name: str | None) -> str | None:
+    """The name of a process. Raises Refused for an endless one."""
+    if name and len(name) > LONGEST_NAME:
+        raise invalid(f"name is longer than {LONGEST_NAME:,} characters")
+    return name or None
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The launch's key. Raises Refused for an endless one."""
+    key = request.headers.get("idempotency-key", "")
+    if len(key) > LONGEST_KEY:
+        raise invalid(f"Idempotency-Key is longer than {LONGEST_KEY} characters")
+    return key or None
+
+
+def tail_limit(request: Request) -> int | None:
+    """The bytes of each stream that a listing shall have, or None for all. Raises Refused."""
+    text = request.query_params.get("tail")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 16):
+        raise invalid(f"tail must be a number of bytes, not {text[:80]!r}")
+    return int(text)
+
+
+_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9}(?:\.\d{1,9})?)"?\s*(?:$|[,;])', re.IGNORECASE)
+
+
+def preferred_wait(request: Request) -> float:
+    """The seconds for which the client wants to wait for a change; 0 when it doesn't."""
+    match = _WAIT.search(request.headers.get("prefer", ""))
+    return min(float(match[1]), LONGEST_WAIT) if match else 0.0
+
+
+def matches(request: Request, etag: str) -> bool:
+    """Whether the client has that version already."""
+    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    return "*" in known or etag.removeprefix("W/") in known
+
+
+_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
+
+
+def byte_range(request: Request, size: int) -> tuple[int, int] | None:
+    """First byte and the one after the last that are asked for; None for all, also when the range isn't understood.
+
+    Raises Refused when a range is asked for that begins beyond the end.
+    """
+    match = _RANGE.fullmatch(request.headers.get("range", ""))
+    if match is None or match.groups() == ("", ""):
+        return None
+    first, last = match.groups()
+    if first and last and int(last) < int(first):
+        return None
+    begin, end = (int(first), int(last or size) + 1) if first else (max(0, size - int(last)), size)
+    if begin >= size:
+        error = Refused(416, "RANGE_NOT_SATISFIABLE", f"there are {size:,} bytes")
+        error.headers["content-range"] = f"bytes */{size}"
+        raise error
+    return begin, min(end, size)

@@ -1,0 +1,172 @@
+"""One agent in one folder: the lock, the socket, the file that tells where it is, and the end."""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import resource
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import uvicorn
+
+from .. import __version__, protocol
+from ..settings import Settings
+from .app import Agent
+
+LOCK_PATIENCE = 5.0
+"""Seconds to wait for an agent that is about to leave, or to say where it is."""
+
+OPEN_FILES = 4096
+THREAD_STACK = 512 * 1024
+
+log = logging.getLogger("hopx_magics.local_agent")
+
+
+class CannotServe(Exception):
+    """The agent can't run in its folder."""
+
+
+def run(settings: Settings, port: int) -> int:
+    """Serves until told to end, or until nobody needs the agent any more. Returns the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    folder = settings.agent_folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
+        lock = _take_lock(folder)
+        if lock is None:
+            log.info("another local agent serves %s", folder)
+            return 0
+        _prepare_process()
+        with _listener(port) as listener:
+            asyncio.run(_serve(settings, listener))
+    except (OSError, CannotServe) as error:
+        log.error("the local agent can't serve %s: %s", folder, error)
+        return 1
+    return 0
+
+
+def _take_lock(folder: Path) -> int | None:
+    """The lock that makes this the folder's one agent, held until the process ends; None when there is another."""
+    descriptor = os.open(folder / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if (folder / protocol.AGENT_FILE).exists() or time.monotonic() > deadline:
+                return None
+            time.sleep(0.02)
+        else:
+            (folder / protocol.AGENT_FILE).unlink(missing_ok=True)  # of an agent that was killed
+            _check_that_locks_work(folder / "agent.lock")
+            return descriptor
+
+
+def _check_that_locks_work(path: Path) -> None:
+    with path.open("rb") as again:
+        try:
+            fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+    raise CannotServe("file locks (flock) do not work on its file system; choose another one by HOPX_STATE_DIR")
+
+
+def _prepare_process() -> None:
+    """Undoes what a shell or a kernel may have left in this process, since all that it launches would inherit it."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    threading.stack_size(THREAD_STACK)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < OPEN_FILES:
+        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _listener(port: int) -> socket.socket:
+    # The protocol has to be named: asyncio switches Nagle's algorithm off only where it sees that this is TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """A server that ends on a signal without passing it on to the process, so that the end can be a clean one."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ends the server at the first signal."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: setattr(self, "should_exit", True))
+        yield
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    instance, token = secrets.token_hex(8), secrets.token_urlsafe(32)
+    agent = Agent(settings, instance=instance, token=token)
+    agent.supervisor.recover()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server = _Server(_server_config(agent))
+    path = settings.agent_folder / protocol.AGENT_FILE
+    about = protocol.AgentFile(url=url, token=token, pid=os.getpid(), version=__version__, instance=instance)
+    _write_privately(path, msgspec.json.encode(about))
+    log.info("listens on %s, and runs code with the rights of this user and without any isolation", url)
+    watch = asyncio.create_task(_end_when_due(server, agent, settings.idle_time))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        watch.cancel()
+        path.unlink(missing_ok=True)
+
+
+def _server_config(agent: Agent) -> uvicorn.Config:
+    return uvicorn.Config(
+        agent.gate,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        http="h11",
+        loop="asyncio",
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=2,
+    )
+
+
+async def _end_when_due(server: uvicorn.Server, agent: Agent, idle_time: float) -> None:
+    """Ends the server when nothing is queued or running and nobody asked for anything during `idle_time` seconds."""
+    busy_until = time.monotonic()
+    while not server.should_exit:
+        await asyncio.sleep(min(0.1, idle_time / 4))
+        if agent.gate.active or agent.supervisor.busy:
+            busy_until = time.monotonic()
+        if time.monotonic() - max(busy_until, agent.gate.idle_since) > idle_time:
+            log.info("ends after %g s with nothing to do", idle_time)
+            server.should_exit = True
+    agent.close()
+
+
+def _write_privately(path: Path, content: bytes) -> None:
+    fresh = path.with_suffix(".new")
+    with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(content)
+    fresh.replace(path)

@@ -1,0 +1,307 @@
+"""One folder per process on disk, from which any later agent learns what became of the process.
+
+| file | holds |
+|---|---|
+| launch.json | what was launched; written once |
+| env.json | the environment that was asked for; gone once the process has started, since it may hold secrets |
+| cell.* | the code |
+| alive | nothing: it is locked (flock) by the shell that runs the process, for exactly as long as that lives |
+| start | the shell's pid, which is the process group, and the process's own pid; its mtime is the start time |
+| intent | why the process was asked to end, written before it was asked |
+| exit | the exit code, 128 + N for a signal N, as shells have it; its mtime is the end time |
+| stdout, stderr | the output |
+
+`start`, `intent` and `exit` exist from the beginning, filled with blanks, and are overwritten in place: that needs no
+room on a full disk. A pid found on disk is believed only while `alive` is locked: until then it can't be anyone else's.
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from ..models import ProcessId, Status, Stream
+from . import outputs
+
+RECORD_SIZE = 64
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_ID_LENGTH = 10
+
+KILLED = "killed"
+"""The intent of those who kill a process. Any other intent is the reason why it failed."""
+
+
+class Launched(msgspec.Struct, frozen=True, kw_only=True):
+    """What was launched. `sequence` orders all launches of a folder; it is the launch time in nanoseconds.
+
+    `timeout` is in seconds from the start. `at_once` is False for a process that had to wait its turn. `key` is the
+    launch's Idempotency-Key, and `digest` what tells whether a second launch with that key is the same.
+    """
+
+    process_id: ProcessId
+    execution_id: str
+    sequence: int
+    name: str | None
+    language: str | None
+    command: list[str]
+    workdir: str
+    timeout: float | None
+    at_once: bool
+    key: str | None = None
+    digest: str | None = None
+    damaged: str | None = None
+
+    @property
+    def reply(self) -> dict[str, str | None]:
+        """What the launch was answered with, and is again when it is repeated."""
+        status: Status = "running" if self.at_once else "queued"
+        return {
+            "process_id": self.process_id,
+            "execution_id": self.execution_id,
+            "status": status,
+            "name": self.name,
+            "message": "Execution started in background" if self.at_once else "Execution queued",
+        }
+
+
+class Start(NamedTuple):
+    """How a process began: its process group, its own pid, and when, in nanoseconds."""
+
+    group: int
+    pid: int
+    time: int
+
+
+class Record(NamedTuple):
+    """The text of a record, empty while nothing has been written to it, and when it was written, in nanoseconds."""
+
+    text: str
+    time: int
+
+
+class Evidence(NamedTuple):
+    """All that a folder tells about its process's life."""
+
+    alive: bool
+    start: Start | None
+    intent: Record
+    exit: Record
+
+
+def new_id(kind: str) -> str:
+    """A new identifier that needs no quoting anywhere, such as `proc_k3v5q2m7xa`."""
+    return f"{kind}_{''.join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))}"
+
+
+class Folder:
+    """The folder of one process."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def output(self, stream: Stream) -> Path:
+        """The file that the process's stream is written to."""
+        return self.path / stream
+
+    def read_launch(self) -> Launched:
+        """What was launched; when that can't be read any more, what the folder's name tells, and `damaged` says why."""
+        try:
+            return msgspec.json.decode((self.path / "launch.json").read_bytes(), type=Launched)
+        except (OSError, msgspec.MsgspecError) as error:
+            return Launched(
+                process_id=ProcessId(self.path.name),
+                execution_id=self.path.name.replace("proc_", "exec_", 1),
+                sequence=self._birth(),
+                name=None,
+                language=None,
+                command=[],
+                workdir="",
+                timeout=None,
+                at_once=True,
+                damaged=f"the record of its launch can't be read: {type(error).__name__}",
+            )
+
+    def _birth(self) -> int:
+        try:
+            return (self.path / "alive").stat().st_mtime_ns  # nothing writes to it
+        except OSError:
+            return 0
+
+    def last_sign(self) -> int:
+        """When something in the folder was last written to, in nanoseconds: the process's last sign of life."""
+        times = [time.time_ns()]
+        for name in ("stdout", "stderr", "start", "alive"):
+            try:
+                times.append((self.path / name).stat().st_mtime_ns)
+            except OSError:
+                continue
+        return max(times[1:], default=times[0])
+
+    def take_env(self) -> dict[str, str]:
+        """The environment that was asked for. Raises OSError or ValueError when it can't be read."""
+        content = (self.path / "env.json").read_bytes()
+        try:
+            return msgspec.json.decode(content, type=dict[str, str])
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"its environment can't be read: {error}") from None
+
+    def drop_env(self) -> None:
+        """Takes the environment from the disk: the process has it now."""
+        (self.path / "env.json").unlink(missing_ok=True)
+
+    def open_lock(self) -> int:
+        """A descriptor of the file whose lock tells that the process lives. Raises OSError."""
+        return os.open(self.path / "alive", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def hold_lock(self) -> int:
+        """A descriptor that holds the lock, for the shell to inherit. Raises OSError."""
+        descriptor = self.open_lock()
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def is_alive(self) -> bool:
+        """Whether the shell that runs the process lives."""
+        try:
+            descriptor = self.open_lock()
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        return False
+
+    def read_evidence(self) -> Evidence:
+        """What the folder tells now. Once `alive` is False nothing of it changes any more."""
+        alive = self.is_alive()
+        return Evidence(alive, self.read_start(), self._read("intent"), self._read("exit"))
+
+    def read_start(self) -> Start | None:
+        """How the process began, or None when it did not get that far yet."""
+        text, written = self._read("start")
+        try:
+            group, pid = map(int, text.split())
+        except ValueError:
+            return None
+        return Start(group, pid, written) if group > 1 and pid > 1 else None
+
+    def write_intent(self, intent: str) -> None:
+        """Records why the process is about to be asked to end. Raises OSError."""
+        self._write("intent", intent)
+
+    def write_exit(self, code: int) -> None:
+        """Records the exit code in place of the shell that could not. Raises OSError."""
+        self._write("exit", str(code))
+
+    def _read(self, record: str) -> Record:
+        try:
+            descriptor = os.open(self.path / record, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return Record("", 0)
+        try:
+            text = os.read(descriptor, RECORD_SIZE).decode("ascii", "replace").strip()
+            return Record(text, os.fstat(descriptor).st_mtime_ns)
+        except OSError:
+            return Record("", 0)
+        finally:
+            os.close(descriptor)
+
+    def _write(self, record: str, text: str) -> None:
+        descriptor = os.open(self.path / record, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(descriptor, _padded(text), 0)
+        finally:
+            os.close(descriptor)
+
+
+def _padded(text: str) -> bytes:
+    return text.encode("ascii", "replace")[: RECORD_SIZE - 1].ljust(RECORD_SIZE - 1) + b"\n"
+
+
+class Store:
+    """The folders of all processes."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def folder(self, process_id: str) -> Folder:
+        """The folder of that process, whether or not it is there."""
+        return Folder(self._root / process_id)
+
+    def create(self, launched: Launched, env: Mapping[str, str], code_file: str | None, code: str) -> Folder:
+        """The new folder of a process, all of it or nothing. Raises OSError, for one when the disk is full."""
+        files = {
+            "launch.json": msgspec.json.encode(launched),
+            "env.json": msgspec.json.encode(dict(env)),
+            "alive": b"",
+            "stdout": b"",
+            "stderr": b"",
+            **dict.fromkeys(("start", "intent", "exit"), _padded("")),
+            **({code_file: code.encode()} if code_file else {}),
+        }
+        unfinished = self._root / f".new-{launched.process_id}"
+        folder = self.folder(launched.process_id)
+        try:
+            unfinished.mkdir(mode=0o700)
+            for name, content in files.items():
+                _write_new(unfinished / name, content)
+            unfinished.rename(folder.path)
+        except OSError:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        return folder
+
+    def take_out(self, process_id: str) -> Path:
+        """Makes a folder disappear at once; what is returned is still to be deleted. Raises OSError."""
+        gone = self._root / f".gone-{process_id}"
+        self.folder(process_id).path.rename(gone)
+        return gone
+
+    def folders(self) -> Iterator[Folder]:
+        """All folders of processes, in no order."""
+        with os.scandir(self._root) as entries:
+            for entry in entries:
+                if entry.name.startswith("proc_") and entry.is_dir(follow_symlinks=False):
+                    yield self.folder(entry.name)
+
+    def leftovers(self) -> list[Path]:
+        """What is still to be deleted: folders that an agent had no time to finish or to delete."""
+        return [*self._root.glob(".new-*"), *self._root.glob(".gone-*")]
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+
+
+def delete(paths: list[Path]) -> None:
+    """Deletes folders with all that is in them; what can't be deleted stays for the next start."""
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def output_size(folder: Folder) -> int:
+    """The bytes of both streams."""
+    return outputs.size_of(folder.output("stdout")) + outputs.size_of(folder.output("stderr"))
