@@ -171,3 +171,15 @@ def odd_agent() -> Iterator[Callable[[Answer], OddAgent]]:
     yield start
     for agent in agents:
         agent.close()
+
+
+@pytest.fixture
+def hopx(state: Settings) -> Iterator[Any]:
+    """The package as plain Python uses it, with a local agent of the test's own."""
+    import hopx_magics
+    from hopx_magics import api
+
+    api.session.cache_clear()
+    yield hopx_magics
+    api.session().close()
+    api.session.cache_clear()

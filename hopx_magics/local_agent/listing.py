@@ -73,8 +73,8 @@ class Listing:
                 items = [_as_of_now(item) for item in self._supervisor.processes.values()]
                 rows = await asyncio.to_thread(self._encode_all, items, tail)
                 self._keep_body(tail, etag, rows)
-        count = len(self._supervisor.processes)
-        return etag, b'{"processes":[%b],"count":%d,"timestamp":"%b"}' % (rows, count, _now())
+        end = f'],"count":{len(self._supervisor.processes)},"timestamp":"{utc(time.time_ns())}"}}'
+        return etag, b"".join((b'{"processes":[', rows, end.encode()))
 
     def _keep_body(self, tail: int | None, etag: str, rows: bytes) -> None:
         self._bodies.pop(tail, None)
@@ -107,13 +107,12 @@ class Listing:
         return row
 
     def _encode_ended(self, ended: Ended, tail: int | None, limit: int) -> bytes:
-        if ended.whole and tail is not None and max(ended.stdout_bytes, ended.stderr_bytes) <= tail:
-            return b'%b,"stdout_bytes":%d,"stderr_bytes":%d}' % (
-                bytes(ended.row)[:-1],
-                ended.stdout_bytes,
-                ended.stderr_bytes,
-            )
-        return self._with_output(ended.facts(), tail, limit)
+        if tail is None or not (ended.whole or tail == 0):
+            return self._with_output(ended.facts(), tail, limit)
+        row = ended.facts()
+        row.stdout, row.stderr = outputs.end_of(row.stdout, tail), outputs.end_of(row.stderr, tail)
+        row.stdout_bytes, row.stderr_bytes = ended.stdout_bytes, ended.stderr_bytes
+        return _encode(row)
 
     def _with_output(self, row: Row, tail: int | None, limit: int, *, growing: bool = False) -> bytes:
         folder = self._supervisor.folder(row.process_id)
@@ -152,7 +151,3 @@ def _as_of_now(item: Active | Ended) -> Row | Ended:
         execution_time=None if started is None else max(0, time.time_ns() - started) / 1e9,
         pid=start.pid if start else None,
     )
-
-
-def _now() -> bytes:
-    return (utc(time.time_ns()) or "").encode()

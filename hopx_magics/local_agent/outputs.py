@@ -38,6 +38,14 @@ def read_end(path: Path, limit: int, *, growing: bool = False) -> End:
     return End(codecs.getincrementaldecoder("utf-8")("replace").decode(data, final=not growing), size)
 
 
+def end_of(text: str, limit: int) -> str:
+    """The last `limit` bytes of a text, without the rest of a character that the cut divided."""
+    if len(text) <= limit and text.isascii():
+        return text
+    data = text.encode()
+    return text if len(data) <= limit else _without_divided_character(data[len(data) - limit :]).decode()
+
+
 def _without_divided_character(data: bytes) -> bytes:
     rest = next((place for place, byte in enumerate(data[:4]) if byte & 0xC0 != 0x80), 0)
     return data[rest:]

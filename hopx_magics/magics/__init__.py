@@ -12,6 +12,7 @@ from traitlets import Enum, Unicode
 from .completion import IDENTIFIER, Completions
 from .live import ProgressLine, end_of_stderr, has_live_display, show_run
 from .parsers import PARSERS, TAKE_REFERENCES
+from .silence import silence_magic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +134,7 @@ class HopxMagics(Magics):
             %hopx_ps --status running
             %hopx_ps --name train-* --since 2h --sort -execution_time
             %hopx_ps --by status
-            print(%hopx_ps train --output full)
+            whole = %hopx_ps train --output full
         """
         args = self._parsed("%hopx_ps", line)
         with _usage_errors("%hopx_ps"):
@@ -345,13 +346,12 @@ class HopxMagics(Magics):
         """Prints what comes; in the cell's own thread, so that it lands in the cell's own output."""
         from ..output import StreamFilter, last_lines
 
-        filters = {stream: StreamFilter() for stream in streams}
-        seen: set[str] = set()
+        filters: dict[Any, StreamFilter] = {}
         try:
             for stream, text in run.follow(streams):
-                first = lines is not None and stream not in seen
-                seen.add(stream)
-                print(last_lines(text, lines or 0) if first else filters[stream].feed(text), end="", flush=True)  # noqa: T201
+                if stream not in filters and lines is not None:  # what was there before is cut to its last lines
+                    text = last_lines(text, lines) + ("\n" if text.endswith("\n") else "")
+                print(filters.setdefault(stream, StreamFilter()).feed(text), end="", flush=True)  # noqa: T201
         except KeyboardInterrupt:
             print(f"\n[stopped following; {run.process_id} goes on]")  # noqa: T201
 
@@ -397,7 +397,7 @@ def load(shell: InteractiveShell) -> None:
         return
     magics = HopxMagics(shell)
     shell.register_magics(magics)
-    shell.configurables.append(magics)  # type: ignore[arg-type]  # any Configurable is one: %config lists them
+    shell.input_transformers_cleanup.append(silence_magic)
     shell.Completer.custom_matchers.append(Completions(PARSERS, TAKE_REFERENCES).matcher())
     if has_live_display(shell) and shell.display_formatter:
         shell.display_formatter.ipython_display_formatter.for_type_by_name("hopx_magics.run", "Run", show_run)
@@ -414,6 +414,7 @@ def unload(shell: InteractiveShell) -> None:
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
     shell.configurables.remove(magics)
+    shell.input_transformers_cleanup.remove(silence_magic)
     matchers = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if getattr(matcher, "matcher_identifier", "") != IDENTIFIER]
     if shell.display_formatter:

@@ -1,0 +1,303 @@
+"""The magics in a real IPython shell, on a real local agent."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pandas as pd
+import pytest
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from traitlets.config import Config
+
+from hopx_magics.errors import CodeError, HopxError, RunFailed, WaitTimeout
+from hopx_magics.magics import HopxMagics
+from hopx_magics.magics.parsers import PARSERS
+from hopx_magics.settings import Settings
+from tests.conftest import agent_pid
+
+Run = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
+def ipython() -> Iterator[InteractiveShell]:
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"hist_file": ":memory:"}}))
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def shell(ipython: InteractiveShell) -> Iterator[InteractiveShell]:
+    ipython.run_line_magic("load_ext", "hopx_magics")
+    yield ipython
+    ipython.run_line_magic("unload_ext", "hopx_magics")
+    ipython.reset(new_session=False)
+
+
+@pytest.fixture
+def cell(shell: InteractiveShell, hopx: Any) -> Run:
+    """Runs a cell and returns its value; raises its error."""
+
+    def run(code: str) -> Any:
+        with capture_output() as captured:
+            result = shell.run_cell(code, store_history=True)  # whether a value is shown depends on the history
+        run.shown = captured.stdout + captured.stderr  # type: ignore[attr-defined]
+        result.raise_error()
+        return result.result
+
+    return run
+
+
+def test_a_cell_becomes_a_process(cell: Run) -> None:
+    run = cell("%%hopx_bg --name train -o run\nprint('hello')")
+    assert repr(run).startswith("<Run train proc_")
+    assert cell("run is _")
+    frame = cell("%hopx_wait train")
+    assert list(frame["status"]) == ["completed"]
+    assert list(cell("df = %hopx_ps\ndf")["name"]) == ["train"]
+    assert str(cell("%hopx_logs train")) == "hello"
+
+
+@pytest.mark.parametrize("code", ["%hopx_ps;", "%hopx_ps --limit 1 ;", "x = 1\n%hopx_ps --limit 1;\n"])
+def test_a_semicolon_silences(cell: Run, code: str) -> None:
+    cell("%hopx_ps")
+    assert "columns" in cell.shown.lower()  # type: ignore[attr-defined]
+    cell(code)
+    assert cell.shown == ""  # type: ignore[attr-defined]
+    assert cell("kept = %hopx_ps\nlen(kept.columns)") == 13
+
+
+def test_a_cell_that_is_sent_keeps_its_semicolons(cell: Run) -> None:
+    assert cell("%%hopx_bg --lang bash\necho '\n%hopx_ps;'").wait().stdout == "\n%hopx_ps;\n"
+
+
+def test_the_cell_is_sent_as_it_is_and_options_are_expanded(cell: Run) -> None:
+    cell("lr = 0.1\nwhat = 'x y'")
+    run = cell(
+        "%%hopx_bg --name train-{lr} --env \"K=$what\" --env 'P=C:\\temp\\#1' --lang bash\necho '$lr {lr}' $K $P"
+    )
+    assert run.name == "train-0.1"
+    assert run.wait().stdout == "$lr {lr} x y C:\\temp\\#1\n"
+    assert cell("%%hopx_bg --name {nothing} -q\npass") is None
+    assert "{nothing}" in set(cell("%hopx_ps")["name"])
+
+
+def test_ps_options(cell: Run) -> None:
+    cell("%%hopx_bg --name a -q\nprint(1)")
+    cell("%%hopx_bg --name b -q --lang bash\nexit 4")
+    cell("%hopx_wait --no-raise")
+    assert list(cell("%hopx_ps a")["name"]) == ["a"]
+    assert list(cell("%hopx_ps --status failed,killed")["name"]) == ["b"]
+    assert list(cell("%hopx_ps --status failed --status completed --sort -name")["name"]) == ["b", "a"]
+    assert list(cell("%hopx_ps --lang bash --since 1h --name 'b*'")["name"]) == ["b"]
+    assert len(cell("%hopx_ps --limit 1")) == 1
+    assert cell("%hopx_ps --by status")["count"].to_dict() == {"completed": 1, "failed": 1}
+    assert list(cell("%hopx_ps a --output none")["stdout"]) == [""]
+    cell("%config HopxMagics.output = 'none'")
+    assert list(cell("%hopx_ps a")["stdout"]) == [""]
+    assert list(cell("%hopx_ps a --output full")["stdout"]) == ["1\n"]
+
+
+def test_references_may_be_variables(cell: Run) -> None:
+    cell("%%hopx_bg -o one -q\nprint(1)")
+    cell("%%hopx_bg -o two -q\nprint(2)")
+    assert len(cell("both = [one, two]\n%hopx_wait both")) == 2
+    assert str(cell("%hopx_logs two")) == "2"
+    assert str(cell("%hopx_logs {one.process_id}")) == "1"
+    assert len(cell("%hopx_ps one two")) == 2
+
+
+def test_logs(cell: Run) -> None:
+    cell("%%hopx_bg --name n\nimport sys\nprint('10%\\r20%\\nline'); sys.stderr.write('\\x1b[31moops\\x1b[0m\\n')")
+    cell("%hopx_wait n")
+    assert str(cell("%hopx_logs n")) == "20%\nline"
+    assert str(cell("%hopx_logs n --stderr")) == "\x1b[31moops\x1b[0m"
+    assert str(cell("%hopx_logs n --both --tail 1")) == "line\n\x1b[31moops\x1b[0m"
+    assert cell("%hopx_logs n -f") is None
+    assert cell.shown == "10%\r20%\nline\n"  # type: ignore[attr-defined]
+    cell("%hopx_logs n -f --tail 1")
+    assert cell.shown == "line\n"  # type: ignore[attr-defined]
+
+
+def test_wait_raises_for_a_failure_with_the_end_of_its_stderr(cell: Run) -> None:
+    cell("%%hopx_bg --name bad -q\nraise ValueError('no such data')")
+    with pytest.raises(RunFailed, match=r"bad \(proc_\w+\) failed after .*, exit 1(?s:.*)ValueError: no such data"):
+        cell("%hopx_wait bad")
+    assert list(cell("%hopx_wait bad --no-raise")["exit_code"]) == [1]
+    cell("%%hopx_bg --name slow -q\nimport time; time.sleep(100)")
+    with pytest.raises(WaitTimeout):
+        cell("%hopx_wait slow --timeout 0.2s")
+    assert len(cell("%hopx_wait bad slow --any --no-raise")) == 2
+    assert list(cell("%hopx_kill slow")["result"]) == ["killed"]
+    assert cell("%hopx_wait").empty
+
+
+def test_kill(cell: Run) -> None:
+    for name in "abc":
+        cell(f"%%hopx_bg --name {name} -q\nimport time; time.sleep(100)")
+    assert list(cell("%hopx_kill a")["result"]) == ["killed"]
+    killed = cell("%hopx_kill --all")
+    assert set(killed["name"]) == {"b", "c"}
+    assert set(killed["result"]) == {"killed"}
+    assert list(cell("%hopx_kill a")["result"]) == ["already finished"]
+
+
+def test_connect(cell: Run, hopx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = cell("%hopx_connect")
+    assert frame.to_dict("records") == [{"name": "local", "url": frame["url"][0], "current": True}]
+    assert pd.isna(frame["url"][0])
+    cell("%hopx_ps")
+    from hopx_magics import api
+
+    endpoint = api.session().connection().agent.transport._endpoint
+    assert endpoint is not None
+    monkeypatch.setenv("MY_TOKEN", endpoint.token or "")
+    connection = cell(f"%hopx_connect {endpoint.url} --as other --token-env MY_TOKEN")
+    assert repr(connection) == f"<Connection other: {endpoint.url}>"
+    cell("%%hopx_bg --name there -q\nprint(1)")
+    assert list(cell("%hopx_ps")["connection"]) == ["other"]
+    assert list(cell("%hopx_wait there --on local")["connection"]) == ["local"]
+    assert cell("%hopx_connect")["current"].to_list() == [False, True]
+    cell("%hopx_connect local")
+    assert list(cell("%hopx_ps there")["connection"]) == ["local"]
+
+
+MISTAKES = [
+    ("%%hopx_bg\n  \n", "there is no code"),
+    ("%%hopx_bg --timeout banana\npass", "--timeout: 'banana' is no time limit: use 90s"),
+    ("%%hopx_bg --env NOEQUALS\npass", "--env: 'NOEQUALS' is not of the form NAME=VALUE"),
+    ("%%hopx_bg --lang cobol\npass", "'cobol': use python, bash, javascript, go"),
+    ("%%hopx_bg --nmae x\npass", "there is no option --nmae; did you mean --name?"),
+    ("%%hopx_bg -o 1x\npass", "can't be the name of a variable"),
+    ("%%hopx_bg --name 'x\npass", "a quote is not closed"),
+    ("%%hopx_bg name\npass", "name"),
+    ("%hopx_ps --status runing", "'runing' is no status: use queued, running"),
+    ("%hopx_ps --output all", "use none, tail, full"),
+    ("%hopx_ps --sort", "--sort: expected one argument"),
+    ("%hopx_ps --limit -3", "'-3' is no whole number"),
+    ("%hopx_ps --sort age", "there is no column 'age'"),
+    ("%hopx_logs", "ID"),
+    ("%hopx_kill", "say what to kill"),
+    ("%hopx_wait --timeout soon", "'soon' is no span of time"),
+    ("%hopx_connect ftp://host", "use the form https://HOST"),
+    ("%hopx_connect https://host --token-env NOT_THERE", "NOT_THERE is not set"),
+]
+
+
+@pytest.mark.parametrize(("code", "words"), MISTAKES, ids=[code.splitlines()[0] for code, _ in MISTAKES])
+def test_a_mistake_is_one_line(cell: Run, code: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        cell(code)
+    assert words in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("%hopx_connect http://example.com", "InsecureConnection: "),
+        ("%hopx_logs nobody", "UnknownProcess: "),
+        ("%hopx_ps --on nowhere", "UnknownConnection: "),
+        ("%hopx_connect http://127.0.0.1:1 --token-env HOME", "AgentUnreachable: "),
+    ],
+)
+def test_an_error_is_three_lines_at_most_and_stops_a_run_all(
+    cell: Run, code: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOPX_RETRY_SECONDS", "0")
+    with pytest.raises(HopxError):
+        cell(code)
+    shown = cell.shown.strip()  # type: ignore[attr-defined]
+    assert shown.startswith(words)
+    assert len(shown.splitlines()) <= 3
+
+
+def test_a_syntax_error_is_shown_as_usual(cell: Run) -> None:
+    with pytest.raises(CodeError):
+        cell("%%hopx_bg\nfor x in\n")
+    assert cell.shown.split("\n")[-5:] == [  # type: ignore[attr-defined]
+        '  File "<cell>", line 1',
+        "    for x in",
+        "            ^",
+        "SyntaxError: invalid syntax",
+        "",
+    ]
+
+
+# ---------------------------------------------------------------- help, completion, loading
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_the_help_names_every_option_and_shows_examples(name: str) -> None:
+    text = inspect.getdoc(getattr(HopxMagics, name)) or ""
+    usage = text.split("Options\n")[0]
+    for option in PARSERS[name].options:
+        assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text), option
+        assert option in usage or option in ("--quiet", "--follow"), option
+    assert "Examples\n" in text
+    for line in text.splitlines():
+        assert len(line) <= 120
+
+
+def test_a_magics_help_page(shell: InteractiveShell) -> None:
+    info = shell.object_inspect("%hopx_ps")
+    assert info["found"]
+    assert "List processes as a pandas DataFrame" in info["docstring"]
+
+
+def completions(shell: InteractiveShell, text: str, line: int = 0) -> list[str]:
+    rows = text.split("\n")
+    offset = sum(len(row) + 1 for row in rows[:line]) + len(rows[line])
+    from IPython.core.completer import provisionalcompleter
+
+    with provisionalcompleter():
+        return [completion.text for completion in shell.Completer.completions(text, offset)]
+
+
+def test_completion_of_options_and_values(shell: InteractiveShell, hopx: Any, state: Settings) -> None:
+    assert completions(shell, "%hopx_ps --st") == ["--status"]
+    assert completions(shell, "df = %hopx_ps --status ru") == ["running"]
+    assert completions(shell, "df = %hopx_ps --status=ru") == ["running"]
+    assert completions(shell, "%%hopx_bg --lang b\nprint(1)") == ["bash"]
+    assert "--timeout" in completions(shell, "%%hopx_bg --t\nx")
+    assert completions(shell, "%hopx_ps --output ") == ["full", "none", "tail"]
+    assert completions(shell, "%hopx_ps --by sta") == ["started_at", "status"]
+    assert "--status" not in completions(shell, "print(--st")
+    completions(shell, "%hopx_logs ")
+    assert not agent_pid(state), "no agent is started for a completion"
+
+
+def test_completion_of_ids_and_names(shell: InteractiveShell, hopx: Any) -> None:
+    run = hopx.launch("pass", name="train").wait()
+    assert completions(shell, "%hopx_logs tr") == ["train"]
+    assert completions(shell, "%hopx_kill proc_") == [run.process_id]
+    assert "train" in completions(shell, "x = 1\n%hopx_wait ", line=1)
+
+
+def test_loading_twice_and_unloading(ipython: InteractiveShell) -> None:
+    def state() -> tuple[Any, ...]:
+        manager = ipython.magics_manager
+        return (
+            sorted(manager.magics["line"]),
+            sorted(manager.magics["cell"]),
+            sorted(manager.registry),
+            len(ipython.configurables),
+            len(ipython.Completer.custom_matchers),
+        )
+
+    before = state()
+    with capture_output() as captured:
+        ipython.run_line_magic("load_ext", "hopx_magics")
+        loaded = state()
+        ipython.run_line_magic("reload_ext", "hopx_magics")
+        assert state() == loaded
+        import hopx_magics
+
+        hopx_magics.load_ipython_extension(ipython)
+        assert state() == loaded
+        ipython.run_line_magic("unload_ext", "hopx_magics")
+    assert state() == before
+    assert loaded != before
+    assert captured.stdout + captured.stderr == ""

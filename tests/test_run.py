@@ -1,0 +1,336 @@
+"""The package from plain Python, on real processes of a real local agent."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hopx_magics import api
+from hopx_magics.errors import (
+    AgentRefused,
+    CodeError,
+    LocalAgentError,
+    UnknownConnection,
+    UnknownProcess,
+    WaitInterrupted,
+    WaitTimeout,
+)
+from hopx_magics.models import ProcessId
+from hopx_magics.settings import Settings
+from tests.conftest import agent_pid, is_running, stop_agent, wait_until
+
+FOREVER = "import time\nprint('on', flush=True)\ntime.sleep(1000)"
+
+
+def test_the_first_lines_of_the_readme(hopx: Any) -> None:
+    run = hopx.launch("print(6 * 7)", name="answer")
+    assert run.wait() is run
+    assert (run.status, run.exit_code, run.stdout, run.stderr) == ("completed", 0, "42\n", "")
+    frame = hopx.ps(status="completed", since="2h")
+    assert list(frame["name"]) == ["answer"]
+    assert frame["connection"].iloc[0] == "local"
+    assert frame["pid"].iloc[0] == run.process.pid
+
+
+def test_every_use_case_of_the_list_processes_page(hopx: Any) -> None:
+    done = hopx.launch("print('Training complete! Accuracy: 0.95')", name="model-training")
+    failed = hopx.launch("raise SystemExit('no data')", name="broken")
+    going = hopx.launch(FOREVER, name="data-processing")
+    done.wait()
+    failed.wait()
+    wait_until(lambda: going.stdout, "it has printed")
+
+    df = hopx.ps()  # monitor all
+    assert set(df["process_id"]) == {done.process_id, failed.process_id, going.process_id}
+    one = df[df["process_id"] == done.process_id].iloc[0]  # one process
+    assert (one["status"], one["language"], one["exit_code"]) == ("completed", "python", 0)
+    running = df[df["status"] == "running"]  # only running
+    assert list(running["name"]) == ["data-processing"]
+    assert one["stdout"] == "Training complete! Accuracy: 0.95\n"  # its output
+    assert "no data" in df.set_index("name")["stderr"]["broken"]  # its error
+    completed = df.loc[df["status"] == "completed", ["name", "execution_time", "exit_code"]]
+    assert completed.to_dict("records")[0]["execution_time"] > 0
+    counts = df.groupby("status", observed=True).size()  # count by status
+    assert counts.to_dict() == {"running": 1, "completed": 1, "failed": 1}
+    assert hopx.ps(by="status")["count"].to_dict() == counts.to_dict()
+
+
+def test_ps_chooses_rows(hopx: Any) -> None:
+    first = hopx.launch("pass", name="a-1")
+    second = hopx.launch("true", language="bash", name="a-2")
+    hopx.wait()
+    assert list(hopx.ps("a-1")["name"]) == ["a-1"]
+    assert list(hopx.ps(second.process_id[:12])["name"]) == ["a-2"]
+    assert set(hopx.ps(name="a-*", sort="name")["name"]) == {"a-1", "a-2"}
+    assert list(hopx.ps(language="sh")["name"]) == ["a-2"]
+    assert list(hopx.ps(sort="-name", limit=1)["name"]) == ["a-2"]
+    assert hopx.ps(status=["running", "queued"]).empty
+    with pytest.raises(UnknownProcess, match=r"a-3(?s:.*)a-[12]"):
+        hopx.ps("a-3")
+    for wrong in (
+        {"status": "done"},
+        {"output": "all"},
+        {"since": "banana"},
+        {"sort": "x"},
+        {"by": "x"},
+        {"language": "x"},
+    ):
+        with pytest.raises(ValueError, match="use "):
+            hopx.ps(**wrong)
+    assert first.status == "completed"
+
+
+def test_output_none_tail_and_full(hopx: Any) -> None:
+    run = hopx.launch("print('x' * 200_000)").wait()
+    assert hopx.ps(output="none")["stdout"].iloc[0] == ""
+    tail = hopx.ps()["stdout"].iloc[0]
+    assert tail.startswith("[134,465 bytes before this are left out")
+    assert len(hopx.ps(output="full")["stdout"].iloc[0]) == 200_001
+    assert len(run.stdout) == 200_001
+    assert run.end_of("stdout", 3).left_out == 199_998
+
+
+def test_a_process_has_the_callers_folder_and_environment_of_its_own(
+    hopx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "neighbour.py").write_text("value = 'imported'")
+    monkeypatch.chdir(tmp_path)
+    code = (
+        "import os, neighbour; print(os.getcwd(), os.environ['A'], neighbour.value, os.environ.get('HOPX_AGENT_TOKEN'))"
+    )
+    run = hopx.launch(code, env={"A": "1"}).wait()
+    assert run.stdout == f"{tmp_path} 1 imported None\n"
+    (tmp_path / "below").mkdir()
+    assert hopx.launch("pwd", language="bash", workdir="below").wait().stdout == f"{tmp_path / 'below'}\n"
+    with pytest.raises(AgentRefused, match="nowhere"):
+        hopx.launch("pwd", language="bash", workdir="nowhere")
+
+
+def test_a_failure_a_time_limit_and_a_kill(hopx: Any) -> None:
+    failed = hopx.launch("import sys; sys.exit(3)").wait()
+    assert (failed.status, failed.exit_code) == ("failed", 3)
+    late = hopx.launch(FOREVER, timeout=1).wait()
+    assert (late.status, late.process.status_detail) == ("failed", "timed out after 1 s")
+    assert late.stderr.endswith("timed out after 1 s\n")
+    endless = hopx.launch(FOREVER)
+    assert endless.kill() == "killed"
+    assert endless.status == "killed"
+    assert endless.kill() == "already finished"
+
+
+def test_kill_by_name_and_by_status(hopx: Any) -> None:
+    runs = [hopx.launch(FOREVER, name=name) for name in ("a", "b", "c")]
+    assert list(hopx.kill("a", runs[0])["result"]) == ["killed"]
+    assert set(hopx.kill(status="running")["name"]) == {"b", "c"}
+    assert hopx.kill(status="running").empty
+    with pytest.raises(UnknownProcess):
+        hopx.kill("nobody")
+
+
+def test_references(hopx: Any) -> None:
+    old = hopx.launch("pass", name="same")
+    new = hopx.launch("pass", name="same")
+    hopx.launch("pass", name="other")
+    hopx.wait()
+    assert hopx.attach("same").process_id == new.process_id
+    assert hopx.attach(old.process_id[:11]).process_id == old.process_id
+    with pytest.raises(UnknownProcess, match=r"begins with 'proc_'(?s:.*)Which one\?"):
+        hopx.attach("proc_")
+    with pytest.raises(UnknownProcess, match=r"no process 'sane'(?s:.*)same"):
+        hopx.attach("sane")
+
+
+def test_a_forgotten_process_is_unknown(hopx: Any) -> None:
+    api.session().listing()
+    stranger = hopx.attach(hopx.launch("pass").wait().process_id)
+    process_id = ProcessId("proc_nobody")
+    assert api.session().kill([process_id])[0].result == "unknown id"
+    with pytest.raises(UnknownProcess, match="no output of proc_nobody"):
+        api.session().output(process_id)
+    assert stranger.status == "completed"
+
+
+def test_waiting(hopx: Any) -> None:
+    quick = hopx.launch("pass", name="quick")
+    slow = hopx.launch(FOREVER, name="slow")
+    seen: list[int] = []
+    done = hopx.wait("quick", slow, any_one=True, progress=lambda processes, total: seen.append(total))
+    assert [run.process.ended for run in done] == [True, False]
+    assert seen
+    assert set(seen) == {2}
+    with pytest.raises(WaitTimeout, match=r"still going on after 0\.2 s") as caught:
+        hopx.wait(slow, timeout=0.2)
+    assert slow.process_id in str(caught.value)
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(WaitInterrupted, match=r"Stopped waiting\. Still going on"):
+        slow.wait()
+    assert slow.status == "running"
+    assert quick.wait().exit_code == 0
+    slow.kill()
+    assert hopx.wait() == []
+
+
+def test_await(hopx: Any) -> None:
+    async def launch_two() -> list[Any]:
+        slow = hopx.launch("import time; time.sleep(0.3)")
+        quick = hopx.launch("pass")
+        return [await quick, await slow, await quick]
+
+    assert [run.process.status for run in asyncio.run(launch_two())] == ["completed"] * 3
+
+
+def test_logs_and_following(hopx: Any) -> None:
+    code = """
+import sys, time
+for i in range(3):
+    print(f"{i}%\\r", end="", flush=True)
+print("done")
+sys.stderr.write("é" * 3)
+time.sleep(0.5)
+print("last")
+"""
+    run = hopx.launch(code)
+    pieces = list(run.follow(["stdout", "stderr"]))
+    text = {stream: "".join(piece for name, piece in pieces if name == stream) for stream in ("stdout", "stderr")}
+    assert text == {"stdout": "0%\r1%\r2%\rdone\nlast\n", "stderr": "ééé"}
+    assert len(pieces) > 2, "it came piece by piece"
+    assert run.logs() == "done\nlast\n"
+    assert run.logs(tail=1) == "last"
+    assert run.logs(tail=0) == ""
+
+
+def test_how_a_run_is_shown(hopx: Any) -> None:
+    run = hopx.launch("raise SystemExit(1)", name="<script>alert(1)</script>\x1b[31m")
+    assert repr(run).startswith("<Run <script>alert(1)</script> [31m proc_")
+    assert repr(run).endswith((" on local: running>", " on local: queued>"))
+    run.wait()
+    bundle = run._repr_mimebundle_()
+    assert bundle["text/plain"] == repr(run)
+    assert "exit 1" in bundle["text/plain"]
+    assert "\x1b" not in bundle["text/plain"] + bundle["text/html"]
+    assert "<script" not in bundle["text/html"]
+    assert "&lt;script&gt;" in bundle["text/html"]
+    assert "failed after" in bundle["text/html"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"code": "  \n"}, "no code"),
+        ({"language": "cobol"}, "use python, bash, javascript, go"),
+        ({"timeout": "banana"}, "90s"),
+        ({"env": {"A=B": "1"}}, "NAME=VALUE"),
+        ({"env": {"": "1"}}, "NAME=VALUE"),
+    ],
+)
+def test_arguments_that_can_not_be_used(hopx: Any, wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        hopx.launch(**{"code": "pass", **wrong})
+    assert not agent_pid(api.session().settings), "no agent was started for it"
+
+
+def test_python_that_does_not_compile_is_not_launched(hopx: Any) -> None:
+    with pytest.raises(CodeError) as caught:
+        hopx.launch("x = 1\nfor x in\n")
+    shown = "\n".join(caught.value._render_traceback_())
+    assert 'File "<cell>", line 2' in shown
+    assert "SyntaxError: invalid syntax" in shown
+    assert isinstance(caught.value.__cause__, SyntaxError)
+
+
+def test_an_unknown_connection(hopx: Any) -> None:
+    with pytest.raises(UnknownConnection, match="did you mean 'local'"):
+        hopx.ps(on="lokal")
+
+
+# ---------------------------------------------------------------- what may die
+
+
+def test_the_agent_is_killed_while_a_run_works_and_nothing_is_lost(hopx: Any, state: Settings, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    code = f"""
+import os, time
+print("before", flush=True)
+while not os.path.exists({str(go)!r}):
+    time.sleep(0.02)
+print("after")
+raise SystemExit(5)
+"""
+    run = hopx.launch(code, name="survivor")
+    wait_until(lambda: run.stdout == "before\n", "it has begun")
+    waited: list[Any] = []
+    waiter = threading.Thread(target=lambda: waited.append(run.wait()))
+    waiter.start()
+    old = agent_pid(state)
+    stop_agent(state, signal.SIGKILL)
+    go.touch()
+    waiter.join(30)
+    assert waited == [run]
+    assert (run.status, run.exit_code, run.stdout) == ("failed", 5, "before\nafter\n")
+    assert agent_pid(state) != old
+    assert len(hopx.ps()) == 1
+
+
+def test_a_launch_revives_an_agent_that_died(hopx: Any, state: Settings) -> None:
+    hopx.launch("pass").wait()
+    stop_agent(state, signal.SIGKILL)
+    assert hopx.launch("print(1)").wait().stdout == "1\n"
+    stop_agent(state)
+    assert len(hopx.ps()) == 2
+
+
+def test_two_kernels_that_start_at_once_get_one_agent(state: Settings) -> None:
+    code = """
+import hopx_magics as hopx
+from hopx_magics.api import session
+hopx.launch("pass").wait()
+print(session().connection().agent.label)
+"""
+    kernels = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    labels = {kernel.communicate(timeout=60)[0] for kernel in kernels}
+    assert len(labels) == 1
+    pid = agent_pid(state)
+    assert pid is not None
+    assert is_running(pid)
+
+
+def test_an_agent_that_hangs_is_not_replaced(hopx: Any, state: Settings) -> None:
+    hopx.ps()
+    pid = agent_pid(state)
+    assert pid is not None
+    api.session().close()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(LocalAgentError, match=r"did not start: .*another local agent"):
+            hopx.ps()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert hopx.ps().empty
+
+
+def test_a_folder_that_can_not_be_written(hopx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HOPX_STATE_DIR", str(tmp_path / "file"))
+    with pytest.raises(LocalAgentError, match=r"can't be written(?s:.*)HOPX_STATE_DIR"):
+        hopx.ps()
+
+
+def test_the_agents_token_is_in_no_environment_repr_or_error(hopx: Any, state: Settings) -> None:
+    import msgspec
+
+    from hopx_magics import protocol
+
+    environment = hopx.launch("import os; print(dict(os.environ))").wait().stdout
+    about = msgspec.json.decode((state.agent_folder / protocol.AGENT_FILE).read_bytes(), type=protocol.AgentFile)
+    connection = api.session().connection()
+    transport = connection.agent.transport
+    for text in (environment, repr(about), repr(connection), repr(vars(transport)), transport.label):
+        assert about.token not in text
+    assert (state.agent_folder / protocol.AGENT_FILE).stat().st_mode & 0o777 == 0o600
+    assert state.agent_folder.stat().st_mode & 0o777 == 0o700
