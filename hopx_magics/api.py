@@ -131,14 +131,16 @@ def wait(
     progress: Callable[[list[Process], int], None] | None = None,
     on: str | None = None,
 ) -> list[Run]:
-    """Waits until all of the runs, or any one of them, have ended; without runs, for all that are going on now.
+    """Waits until all of the runs, or any one of them, have ended.
 
-    Returns the runs. `progress` is called at least every second with the processes as listed and their number.
+    Without runs: for those that were launched from here and not yet waited for, also if they have ended by now; if
+    there are none, for all that are queued or running. Returns the runs. `progress` is called at least every second
+    with the processes as listed and their number.
 
     Raises WaitTimeout, WaitInterrupted after Ctrl-C (the processes go on), UnknownProcess, AgentError.
     """
-    chosen = runs_of(runs, on=on) if runs else _with_status(("queued", "running"), on)
-    by_id = {run.process_id: run for run in chosen if not run.process.ended or any_one}
+    chosen = runs_of(runs, on=on) if runs else _unwaited(on) or _with_status(("queued", "running"), on)
+    by_id = {run.process_id: run for run in chosen}
     listed = session().wait(
         _by_connection(by_id.values()),
         any_one=any_one,
@@ -210,6 +212,15 @@ def checked_statuses(words: Iterable[str]) -> list[Status]:
             raise ValueError(f"{word!r} is no status: use {', '.join(STATUSES)}")
         statuses += found
     return statuses
+
+
+def _unwaited(on: str | None) -> list[Run]:
+    """The runs of a connection, or of all, that were launched here and not yet waited for."""
+    return [
+        Run(session(), Process(process_id=process_id), connection)
+        for process_id, connection in session().unwaited.items()
+        if on in (None, connection)
+    ]
 
 
 def _with_status(statuses: Iterable[Status], on: str | None) -> list[Run]:

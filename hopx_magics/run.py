@@ -98,9 +98,11 @@ class Run:
 
         Raises WaitTimeout after `timeout` seconds, WaitInterrupted after Ctrl-C (the process goes on), AgentError.
         """
-        if not self._process.ended:
-            for process in self._session.wait({self.connection: [self.process_id]}, timeout=timeout):
-                self.see(process)
+        if self._process.ended:
+            self._session.unwaited.pop(self.process_id, None)
+            return self
+        for process in self._session.wait({self.connection: [self.process_id]}, timeout=timeout):
+            self.see(process)
         return self
 
     def kill(self) -> KillResult:

@@ -277,12 +277,12 @@ raise SystemExit(5)
     assert len(hopx.ps()) == 1
 
 
-def test_a_launch_revives_an_agent_that_died(hopx: Any, state: Settings) -> None:
-    hopx.launch("pass").wait()
-    stop_agent(state, signal.SIGKILL)
-    assert hopx.launch("print(1)").wait().stdout == "1\n"
-    stop_agent(state)
-    assert len(hopx.ps()) == 2
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_launch_revives_an_agent_that_died(hopx: Any, state: Settings, number: int) -> None:
+    for count in range(1, 5):
+        assert hopx.launch(f"print({count})").wait().stdout == f"{count}\n"
+        stop_agent(state, number)
+    assert len(hopx.ps()) == 4
 
 
 def test_two_kernels_that_start_at_once_get_one_agent(state: Settings) -> None:

@@ -31,10 +31,14 @@ class OutputPart(msgspec.Struct, frozen=True):
 
 
 class Agent:
-    """One agent, through its transport. Safe to use from several threads."""
+    """One agent, through its transport. Safe to use from several threads.
 
-    def __init__(self, transport: Transport) -> None:
+    `launches_once` tells of an agent that a launch can be sent to again, since it launches once per Idempotency-Key.
+    """
+
+    def __init__(self, transport: Transport, *, launches_once: bool = False) -> None:
         self.transport = transport
+        self._launches_once = launches_once
         self.waits = False
         """Whether the agent holds a request for changes until there is one; known after the first such request."""
         self._serves_output: bool | None = None
@@ -76,7 +80,7 @@ class Agent:
     # ------------------------------------------------------------ launch
 
     def launch(self, launch: Launch) -> protocol.Launched:
-        """Launches once. After a lost reply the listing is searched for the launch's mark.
+        """Launches once. After a lost reply the listing is searched for the launch's mark, never launched blindly.
 
         Raises LaunchError when nothing was launched, or when that can't be found out; the agent's own refusal as it is.
         """
@@ -87,12 +91,20 @@ class Agent:
             content=protocol.launch_body(launch),
         )
         try:
-            reply = self.transport.send(request)
+            reply = self._send_launch(request)
             return protocol.decode_launched(reply.body, agent=self.label, endpoint=f"POST {request.path}")
         except (AgentUnreachable, AgentRefused, BadReply) as error:
             if not _may_have_launched(error):
                 raise
             return self._find_launched(launch, error)
+
+    def _send_launch(self, request: Request) -> Reply:
+        try:
+            return self.transport.send(request)
+        except AgentUnreachable:
+            if not self._launches_once:
+                raise
+        return self.transport.send(request)
 
     def _find_launched(self, launch: Launch, lost: AgentError) -> protocol.Launched:
         deadline = time.monotonic() + LOOK_FOR_LAUNCH

@@ -16,7 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from .. import __version__, protocol
+from hopx_magics import __version__
+
+from .. import protocol
 from ..models import STREAMS
 from ..settings import Settings
 from . import outputs, requests

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+_CONTINUATION = bytes(range(0x80, 0xC0))
+
 
 class End(NamedTuple):
     """The end of a stream as text, and the size of the whole stream in bytes."""
@@ -47,8 +49,8 @@ def end_of(text: str, limit: int) -> str:
 
 
 def _without_divided_character(data: bytes) -> bytes:
-    rest = next((place for place, byte in enumerate(data[:4]) if byte & 0xC0 != 0x80), 0)
-    return data[rest:]
+    rest = len(data) - len(data.lstrip(_CONTINUATION))
+    return data[rest:] if rest < 4 else data
 
 
 def last_line(path: Path, limit: int = 500) -> str:

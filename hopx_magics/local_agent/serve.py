@@ -18,7 +18,9 @@ from pathlib import Path
 import msgspec
 import uvicorn
 
-from .. import __version__, protocol
+from hopx_magics import __version__
+
+from .. import protocol
 from ..settings import Settings
 from .app import Agent
 

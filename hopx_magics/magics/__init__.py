@@ -199,8 +199,9 @@ class HopxMagics(Magics):
 
             %hopx_wait [ID ...] [--any | --all] [--timeout T] [--no-raise] [--on CONNECTION]
 
-        Without an ID: all that are queued or running now. Returns their DataFrame, and raises RunFailed, with the end
-        of its stderr, when one of them failed or was killed. Ctrl-C (interrupt) ends the waiting, never a process.
+        Without an ID: for what this notebook has launched and not yet waited for, and if that is nothing, for all that
+        is queued or running. Returns the DataFrame, and raises RunFailed, with the end of its stderr, when one of them
+        failed or was killed. Ctrl-C (interrupt) ends the waiting, never a process.
 
         Options
         -------

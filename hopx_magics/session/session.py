@@ -61,6 +61,8 @@ class Session:
         self.settings = settings or read_settings()
         self.connections: dict[str, Connection] = {}
         self.current = LOCAL
+        self.unwaited: dict[ProcessId, str] = {}
+        """The processes that were launched here and neither waited for nor killed since, with their connections."""
         self._lock = threading.RLock()
 
     def close(self) -> None:
@@ -134,7 +136,7 @@ class Session:
             retry_time=self.settings.retry_time,
             max_reply=self.settings.max_reply,
         )
-        return Connection(name, url, Agent(transport))
+        return Connection(name, url, Agent(transport, launches_once=name == LOCAL))
 
     # ------------------------------------------------------------ launch and list
 
@@ -167,6 +169,7 @@ class Session:
             workdir=_local_folder(workdir) if connection.name == LOCAL else workdir,
         )
         launched = connection.agent.launch(launch)
+        self.unwaited[launched.process_id] = connection.name
         return Process(
             process_id=launched.process_id,
             execution_id=launched.execution_id,
@@ -216,7 +219,11 @@ class Session:
                     f"Stopped waiting. Still going on: {_some(_going(waitings.values()))}\n"
                     "%hopx_wait waits again, %hopx_kill ends them."
                 ) from None
-        return [process for waiting in waitings.values() for process in waiting.processes]
+        processes = [process for waiting in waitings.values() for process in waiting.processes]
+        for process in processes:
+            if process.ended:
+                self.unwaited.pop(process.process_id, None)
+        return processes
 
     # ------------------------------------------------------------ kill
 
@@ -232,6 +239,8 @@ class Session:
         with ThreadPoolExecutor(KILLS_AT_ONCE) as pool:
             asked = {id_ for id_, accepted in zip(going, pool.map(agent.kill, going), strict=True) if accepted}
         after = _listing_without(agent, asked)
+        for process_id in ids:
+            self.unwaited.pop(process_id, None)
         return [_killed(process_id, before, after, process_id in asked) for process_id in ids]
 
     # ------------------------------------------------------------ output

@@ -1,0 +1,176 @@
+"""Notebooks in a real kernel: what a cell shows, what it shows later, and what survives a kernel."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from hopx_magics.settings import Settings
+from tests.conftest import wait_until
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+
+Notebook = nbformat.NotebookNode
+RunNotebook = Callable[..., Notebook]
+
+
+@pytest.fixture
+def run_notebook(state: Settings, tmp_path: Path) -> RunNotebook:
+    """Runs cells, or a notebook, from top to bottom in a fresh kernel, and returns the notebook with its outputs."""
+
+    def run(*cells: str, notebook: Notebook | None = None) -> Notebook:
+        if notebook is None:
+            notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
+        return notebook
+
+    return run
+
+
+def shown(cell: Notebook, mime: str = "text/plain") -> str:
+    return "".join(output.get("data", {}).get(mime, "") or output.get("text", "") for output in cell.outputs)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_from_top_to_bottom(path: Path, run_notebook: RunNotebook) -> None:
+    notebook = run_notebook(notebook=nbformat.read(path, as_version=4))
+    assert len([cell for cell in notebook.cells if cell.cell_type == "code" and cell.outputs]) > 5
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert all(not cell.get("outputs") and not cell.get("execution_count") for cell in notebook.cells)
+
+
+def test_the_line_below_a_cell_follows_its_run(run_notebook: RunNotebook) -> None:
+    notebook = run_notebook(
+        "%load_ext hopx_magics",
+        "%%hopx_bg --name good\nimport time; time.sleep(0.5)",
+        "%%hopx_bg --name <b>bad</b>\nimport sys; print('<script>', file=sys.stderr); raise ValueError('no such data')",
+        "%%hopx_bg --name quiet -q\npass",
+        "%hopx_wait --no-raise",
+        "print('the next cell')",
+    )
+    _, good, bad, quiet, wait, after = notebook.cells
+    assert len(good.outputs) == 1, "the Run is shown once, as the line"
+    assert re.search(r"good proc_\w+ on local: completed in \d", shown(good))
+    assert "completed in" in shown(good, "text/html")
+    assert "✓" in shown(good, "text/html")
+    assert "failed after" in shown(bad)
+    assert "ValueError: no such data" in shown(bad, "text/html")
+    assert "<script" not in shown(bad, "text/html")
+    assert "<b>bad" not in shown(bad, "text/html")
+    assert quiet.outputs == []
+    assert "3 of 3 ended" in shown(wait)
+    assert shown(after) == "the next cell\n"
+
+
+def test_a_failed_run_stops_the_notebook(run_notebook: RunNotebook) -> None:
+    with pytest.raises(CellExecutionError) as caught:
+        run_notebook(
+            "%load_ext hopx_magics", "%%hopx_bg\nraise ValueError('deep')", "%hopx_wait", "print('not reached')"
+        )
+    assert caught.value.ename == "RunFailed"
+    assert "ValueError: deep" in caught.value.traceback
+
+
+def test_a_mistake_stops_the_notebook(run_notebook: RunNotebook) -> None:
+    with pytest.raises(CellExecutionError) as caught:
+        run_notebook("%load_ext hopx_magics", "%hopx_ps --statsu running")
+    assert caught.value.ename == "UsageError"
+    assert "did you mean --status?" in caught.value.evalue
+
+
+def test_a_run_can_be_awaited(run_notebook: RunNotebook) -> None:
+    notebook = run_notebook(
+        "import hopx_magics as hopx", "run = await hopx.launch('import time; time.sleep(0.3)')\nrun.process.status"
+    )
+    assert shown(notebook.cells[-1]) == "'completed'"
+
+
+# ---------------------------------------------------------------- kernels that die
+
+
+@pytest.fixture
+def kernels(state: Settings, tmp_path: Path) -> Iterator[Callable[[], tuple[KernelManager, Any]]]:
+    started: list[tuple[KernelManager, Any]] = []
+
+    def start() -> tuple[KernelManager, Any]:
+        manager = KernelManager(kernel_name="python3")
+        manager.start_kernel(cwd=str(tmp_path))
+        client = manager.blocking_client()
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
+        started.append((manager, client))
+        return manager, client
+
+    yield start
+    for manager, client in started:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+        manager.cleanup_resources()
+
+
+def execute(client: Any, code: str) -> str:
+    """Runs code in a kernel, and returns what it printed; fails on an error."""
+    printed: list[str] = []
+
+    def take(message: Any) -> None:
+        content = message["content"]
+        printed.append(content.get("text", "") or "\n".join(content.get("traceback", [])))
+
+    reply = client.execute_interactive(code, output_hook=take, timeout=60)
+    assert reply["content"]["status"] == "ok", "".join(printed)
+    return "".join(printed)
+
+
+def test_a_kernel_is_killed_while_its_run_works(
+    kernels: Callable[[], tuple[KernelManager, Any]], tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    manager, client = kernels()
+    execute(client, "%load_ext hopx_magics")
+    cell = f"""%%hopx_bg --name survivor
+import os, time
+print("before", flush=True)
+while not os.path.exists({str(go)!r}):
+    time.sleep(0.02)
+print("after")
+"""
+    execute(client, cell)
+    manager.shutdown_kernel(now=True)
+    wait_until(lambda: not manager.is_alive(), "the kernel is dead")
+    _, client = kernels()
+    execute(client, "%load_ext hopx_magics\nimport hopx_magics as hopx")
+    assert execute(client, "run = hopx.attach('survivor'); print(run.status)").strip() == "running"
+    go.touch()
+    execute(client, "%hopx_wait survivor")
+    assert execute(client, "print(run.stdout, run.exit_code)") == "before\nafter\n 0\n"
+
+
+def test_an_interrupt_ends_the_waiting_and_not_the_run(kernels: Callable[[], tuple[KernelManager, Any]]) -> None:
+    manager, client = kernels()
+    execute(client, "%load_ext hopx_magics")
+    execute(client, "%%hopx_bg --name endless -o run\nimport time; time.sleep(1000)")
+    message_id = client.execute("%hopx_wait endless")
+
+    def shows(message_type: str) -> bool:
+        message = client.get_iopub_msg(timeout=30)
+        return message["parent_header"].get("msg_id") == message_id and message["msg_type"] == message_type
+
+    wait_until(lambda: shows("display_data"), "it says how far waiting has come")
+    manager.interrupt_kernel()
+    reply = client.get_shell_msg(timeout=30)
+    while reply["parent_header"]["msg_id"] != message_id:
+        reply = client.get_shell_msg(timeout=30)
+    assert reply["content"]["status"] == "error"
+    assert reply["content"]["traceback"][0].startswith("Stopped waiting. Still going on: proc_")
+    assert execute(client, "print(run.status)") == "running\n"
