@@ -104,6 +104,7 @@ class Agent:
         except AgentUnreachable:
             if not self._launches_once:
                 raise
+        self.transport.drop_connections()  # if the agent died, none of them is good any more
         return self.transport.send(request)
 
     def _find_launched(self, launch: Launch, lost: AgentError) -> protocol.Launched:

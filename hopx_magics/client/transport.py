@@ -88,6 +88,12 @@ class Transport:
         with self._lock:
             self._locate, self._endpoint = locate, None
 
+    def drop_connections(self) -> None:
+        """Begins with new connections; requests under way in other threads end with an error."""
+        with self._lock:
+            old, self._http = self._http, _new_client()
+        old.close()
+
     def close(self) -> None:
         """Closes all connections; a request under way in another thread ends with an error."""
         self._http.close()
