@@ -103,18 +103,12 @@ def kill_forms(process_id: str) -> list[KillForm]:
     ]
 
 
-_MARK = re.compile(r"\s?\[hopx:([0-9a-f]{16})\]$")
-
-
 def marked_name(name: str | None, run_id: RunId) -> str:
-    """`name` with the launch's mark behind it, by which the process is known even when the launch's reply was lost."""
+    """`name` with the launch's mark behind it, by which the process is known even when the launch's reply was lost.
+
+    The mark is `[hopx:` with the 16 digits of the run id and `]`, and a space before it where there is a name.
+    """
     return f"{name} [hopx:{run_id}]" if name else f"[hopx:{run_id}]"
-
-
-def unmarked_name(name: str) -> tuple[str | None, RunId | None]:
-    """The name as the user gave it, and the mark behind it."""
-    mark = _MARK.search(name)
-    return (name[: mark.start()] or None, RunId(mark[1])) if mark else (name, None)
 
 
 # ---------------------------------------------------------------- the listing
@@ -124,6 +118,7 @@ class _Listing(msgspec.Struct):
     processes: list[Process]
 
 
+_set = msgspec.structs.force_setattr
 _decode_strictly = msgspec.json.Decoder(_Listing).decode
 
 
@@ -140,30 +135,23 @@ def decode_listing(body: bytes, *, agent: str, received_at: datetime, etag: str 
 
 
 def _tidied(processes: Iterable[Process]) -> tuple[Process, ...]:
-    """Takes the marks off the names, drops values that only look known, and keeps one row an id, its last."""
+    """Takes the marks off the names, drops values that only look known, and keeps one row an id, its last.
+
+    The processes are changed in place, which nobody has seen yet: copies would double the time of a large listing.
+    """
     rows: dict[object, Process] = {}
     for process in processes:
-        if process.name is not None and process.name[-1:] == "]":
-            name, run_id = unmarked_name(process.name)
-            _correct(process, name=name, run_id=run_id)
+        if (name := process.name) is not None and name[-22:-16] == "[hopx:":  # see marked_name
+            _set(process, "name", name[:-23] or None)
+            _set(process, "run_id", name[-17:-1])
         if process.exit_code is not None and process.status not in ENDED:
-            _correct(process, exit_code=None)  # Go's default of 0 says nothing about a process that runs
-        if process.started_at is not None and not _is_known(process.started_at):
-            _correct(process, started_at=None)
-        if process.completed_at is not None and not _is_known(process.completed_at):
-            _correct(process, completed_at=None)
+            _set(process, "exit_code", None)  # Go's default of 0 says nothing about a process that runs
+        if (moment := process.started_at) and not 1 < moment.year < 9999:
+            _set(process, "started_at", None)  # Go's zero time; and both ends overflow when brought to UTC
+        if (moment := process.completed_at) and not 1 < moment.year < 9999:
+            _set(process, "completed_at", None)
         rows[process.process_id or id(process)] = process
     return tuple(rows.values())
-
-
-def _correct(process: Process, **values: object) -> None:
-    """Sets fields of a process that nobody has seen yet; copies would double the time of a large listing."""
-    for field, value in values.items():
-        msgspec.structs.force_setattr(process, field, value)
-
-
-def _is_known(moment: datetime) -> bool:
-    return 1 < moment.year < 9999  # Go's zero time is the year 1; both ends overflow when brought to UTC
 
 
 def _read_rows(body: bytes, agent: str) -> Sequence[Any]:
@@ -289,7 +277,7 @@ def _read_time(value: Any) -> datetime | None:
         )
     except ValueError:
         return None
-    return moment if _is_known(moment) else None
+    return moment
 
 
 def _elapsed(status: Status, started_at: datetime | None, completed_at: datetime | None, now: datetime) -> float | None:

@@ -51,8 +51,8 @@ def processes_frame(listing: Listing, connection: str) -> "pd.DataFrame":
         "language": _texts([row.language for row in rows]),
         "started_at": _times([row.started_at for row in rows]),
         "completed_at": _times([row.completed_at for row in rows]),
-        "stdout": _texts([_with_cut(row.stdout, row.stdout_bytes) for row in rows]),
-        "stderr": _texts([_with_cut(row.stderr, row.stderr_bytes) for row in rows]),
+        "stdout": _outputs([row.stdout for row in rows], [row.stdout_bytes for row in rows]),
+        "stderr": _outputs([row.stderr for row in rows], [row.stderr_bytes for row in rows]),
         "exit_code": _integers([row.exit_code for row in rows]),
         "execution_time": _floats([row.execution_time for row in rows]),
         "pid": _integers([row.pid for row in rows]),
@@ -64,10 +64,23 @@ def processes_frame(listing: Listing, connection: str) -> "pd.DataFrame":
 def _texts(values: list[Any]) -> Any:
     import pandas as pd
 
-    joined = "".join(value for value in values if value)
-    if any(char in joined for char in _DANGEROUS):
+    if any(char in text for text in _joined(values) for char in _DANGEROUS):
         values = [value.translate(_SHOWABLE) if value else value for value in values]
     return pd.array(values, dtype="str")
+
+
+def _joined(values: list[Any]) -> list[str]:
+    """The texts, short ones put together: to search one text is faster, to copy long ones is not."""
+    texts = values if None not in values else [value for value in values if value is not None]
+    if not texts or len(texts[0]) + len(texts[-1]) > 2000:
+        return texts
+    return ["".join(texts)]
+
+
+def _outputs(texts: list[str | None], sizes: list[int | None]) -> Any:
+    if sizes.count(None) < len(sizes):
+        texts = [_with_cut(text, size) for text, size in zip(texts, sizes, strict=True)]
+    return _texts(texts)
 
 
 def _with_cut(text: str | None, size: int | None) -> str | None:
@@ -93,14 +106,17 @@ def _integers(values: list[int | None]) -> Any:
     import numpy as np
     import pandas as pd
 
-    missing = np.array([value is None for value in values], dtype=bool)
-    return pd.arrays.IntegerArray(np.array([value or 0 for value in values], dtype="int64"), missing)
+    missing = np.zeros(len(values), dtype=bool)
+    if None in values:
+        missing[:] = [value is None for value in values]
+        values = [value or 0 for value in values]
+    return pd.arrays.IntegerArray(np.array(values, dtype="int64"), missing)
 
 
 def _floats(values: list[float | None]) -> Any:
     import numpy as np
 
-    return np.array([np.nan if value is None else value for value in values], dtype="float64")
+    return np.array(values, dtype="float64")  # None becomes NaN
 
 
 def empty_frame() -> "pd.DataFrame":
