@@ -141,8 +141,8 @@ def _tidied(processes: Iterable[Process]) -> tuple[Process, ...]:
     """
     rows: dict[object, Process] = {}
     for process in processes:
-        if (name := process.name) is not None and name[-22:-16] == "[hopx:":  # see marked_name
-            _set(process, "name", name[:-23] or None)
+        if (name := process.name) is not None and name[-23:-17] == "[hopx:":  # see marked_name
+            _set(process, "name", name[:-24] or None)
             _set(process, "run_id", name[-17:-1])
         if process.exit_code is not None and process.status not in ENDED:
             _set(process, "exit_code", None)  # Go's default of 0 says nothing about a process that runs
