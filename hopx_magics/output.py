@@ -154,3 +154,9 @@ class _Screen:
             row[: self._column] = [(" ", "")] * min(self._column, len(row))
         elif part == 2:
             row.clear()
+
+
+def printable(text: str, limit: int = 300) -> str:
+    """`text` on one line, with nothing in it that a terminal or a page could take for a command."""
+    line = "".join(char if char.isprintable() else " " for char in text[: 2 * limit])
+    return " ".join(line.split())[:limit]

@@ -106,7 +106,9 @@ def test_times_with_any_fraction_and_offset(digits: int, offset: str) -> None:
 )
 @pytest.mark.parametrize("key", ["started_at", "start_time"])
 def test_times_that_are_none(key: str, value: Any) -> None:
-    assert only({"process_id": "a", key: value}).started_at is None
+    for extra in ({}, {"extra": 1}):  # both ways of decoding
+        process = only({"process_id": "a", "status": "running", key: value, **extra})
+        assert (process.started_at, process.execution_time) == (None, None)
 
 
 @pytest.mark.parametrize(

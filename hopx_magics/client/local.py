@@ -13,6 +13,7 @@ import msgspec
 
 from .. import protocol
 from ..errors import LocalAgentError
+from ..output import printable
 from ..settings import Settings
 from .transport import Endpoint
 
@@ -117,4 +118,4 @@ def _last_line(log: Path) -> str:
         lines = log.read_text(errors="replace").strip().splitlines()
     except OSError:
         lines = []
-    return protocol.printable(lines[-1]) if lines else "it left no message"
+    return printable(lines[-1]) if lines else "it left no message"

@@ -12,6 +12,7 @@ import msgspec
 
 from .. import protocol
 from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, InsecureConnection, Unauthorized
+from ..output import printable
 
 CONNECT_TIMEOUT = 5.0
 
@@ -182,7 +183,7 @@ class Transport:
     def _refusal(self, endpoint: Endpoint, response: httpx.Response, body: bytes) -> AgentError:
         status = response.status_code
         if status < 400:
-            target = protocol.printable(response.headers.get("location", "an unnamed place"))
+            target = printable(response.headers.get("location", "an unnamed place"))
             return AgentRefused(
                 self._redacted(endpoint, f"it redirects to {target} (status {status}), which is not followed"),
                 agent=self.label,
@@ -219,7 +220,7 @@ class Transport:
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             reason = "no connection within the time limit" if isinstance(error, httpx.TimeoutException) else str(error)
             raise AgentUnreachable(
-                f"can't be reached: {protocol.printable(reason)}",
+                f"can't be reached: {printable(reason)}",
                 agent=self.label,
                 sent=False,
                 hint="Is it running, and is the address right? %hopx_connect shows the connections.",
@@ -229,10 +230,10 @@ class Transport:
                 f"did not answer within {limit:.3g} s", agent=self.label, sent=True, hint="Try again later."
             ) from None
         except (httpx.DecodingError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise BadReply(self._redacted(endpoint, protocol.printable(str(error))), agent=self.label) from None
+            raise BadReply(self._redacted(endpoint, printable(str(error))), agent=self.label) from None
         except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: the client was closed by another thread
             raise AgentUnreachable(
-                self._redacted(endpoint, f"the connection broke: {protocol.printable(str(error))}"),
+                self._redacted(endpoint, f"the connection broke: {printable(str(error))}"),
                 agent=self.label,
                 sent=True,
                 hint="Try again; what was launched goes on.",

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from ..durations import format_duration
 from ..models import STATUSES, Process, Status
-from ..output import as_plain
-from ..protocol import printable
+from ..output import as_plain, printable
 
 ICONS: dict[Status, str] = {
     "queued": "◌",

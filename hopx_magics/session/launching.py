@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from ..durations import parse_limit
 from ..errors import CodeError
 from ..models import LANGUAGE_ALIASES, LANGUAGES, Language, Launch, RunId
-from ..protocol import printable
+from ..output import printable
 
 NAME_LENGTH = 200
 

@@ -1,0 +1,57 @@
+"""The wire: what is sent to an agent, and what its replies mean. Pure functions on bytes.
+
+Two dialects of one API exist, and agents mix them: the documentation's (`started_at`, `execution_time`, output in the
+listing) and that of the vendor's OpenAPI 3.2.8 (`start_time`, `duration`, `pid`, no output). A reply wholly in the
+documentation's dialect is decoded straight into `Process`; everything else is read field by field, so that whatever
+can't be understood costs that field of that row and nothing more.
+"""
+
+from .listing import decode_listing
+from .replies import ErrorReply, Launched, check_kill_reply, decode_error, decode_launched
+from .requests import (
+    AGENT_FILE,
+    COMMANDS_BACKGROUND,
+    COMMANDS_RUN,
+    EXECUTE,
+    EXECUTE_BACKGROUND,
+    HEALTH,
+    INFO,
+    KILL,
+    PROCESS_UNKNOWN_CODES,
+    PROCESSES,
+    UNLIMITED,
+    AgentFile,
+    BackgroundRequest,
+    CommandRequest,
+    KillForm,
+    kill_forms,
+    launch_body,
+    marked_name,
+)
+
+__all__ = [
+    "AGENT_FILE",
+    "COMMANDS_BACKGROUND",
+    "COMMANDS_RUN",
+    "EXECUTE",
+    "EXECUTE_BACKGROUND",
+    "HEALTH",
+    "INFO",
+    "KILL",
+    "PROCESSES",
+    "PROCESS_UNKNOWN_CODES",
+    "UNLIMITED",
+    "AgentFile",
+    "BackgroundRequest",
+    "CommandRequest",
+    "ErrorReply",
+    "KillForm",
+    "Launched",
+    "check_kill_reply",
+    "decode_error",
+    "decode_launched",
+    "decode_listing",
+    "kill_forms",
+    "launch_body",
+    "marked_name",
+]

@@ -1,0 +1,99 @@
+"""The listing, in either dialect."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ..errors import BadReply
+from ..models import ENDED, Listing, Process, ProcessId, Status
+from .fields import first, read_integer, read_seconds, read_status, read_text, read_time
+from .replies import excerpt, read_json, reject_catch_all
+from .requests import PROCESSES
+
+
+class _Listing(msgspec.Struct):
+    processes: list[Process]
+
+
+_set = msgspec.structs.force_setattr
+_decode_strictly = msgspec.json.Decoder(_Listing).decode
+
+
+def decode_listing(body: bytes, *, agent: str, received_at: datetime, etag: str | None = None) -> Listing:
+    """The listing in the reply to `GET /execute/processes`.
+
+    Raises BadReply when it is no listing at all, and NotSupported when the agent doesn't have the endpoint.
+    """
+    try:
+        processes: Iterable[Process] = _decode_strictly(body).processes
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        processes = [_read_process(row, received_at) for row in _read_rows(body, agent)]
+    return Listing(processes=_tidied(processes), agent=agent, received_at=received_at, etag=etag)
+
+
+def _tidied(processes: Iterable[Process]) -> tuple[Process, ...]:
+    """Takes the marks off the names, drops values that only look known, and keeps one row an id, its last.
+
+    The processes are changed in place, which nobody has seen yet: copies would double the time of a large listing.
+    """
+    rows: dict[object, Process] = {}
+    for process in processes:
+        if (name := process.name) is not None and name[-23:-17] == "[hopx:":  # see marked_name
+            _set(process, "name", name[:-24] or None)
+            _set(process, "run_id", name[-17:-1])
+        if process.exit_code is not None and process.status not in ENDED:
+            _set(process, "exit_code", None)  # Go's default of 0 says nothing about a process that runs
+        if (moment := process.started_at) and not 1 < moment.year < 9999:
+            _set(process, "started_at", None)  # Go's zero time; and both ends overflow when brought to UTC
+        if (moment := process.completed_at) and not 1 < moment.year < 9999:
+            _set(process, "completed_at", None)
+        rows[process.process_id or id(process)] = process
+    return tuple(rows.values())
+
+
+def _read_rows(body: bytes, agent: str) -> Sequence[Any]:
+    content = read_json(body, agent=agent)
+    if isinstance(content, list):
+        return content
+    if isinstance(content, dict):
+        reject_catch_all(content, "processes", agent=agent, endpoint=f"GET {PROCESSES}")
+        rows = content.get("processes") or []
+        if isinstance(rows, list) and ("processes" in content or "error" not in content):
+            return rows
+    raise BadReply(f"its reply is no listing: {excerpt(body)}", agent=agent)
+
+
+def _read_process(row: Any, received_at: datetime) -> Process:
+    if not isinstance(row, dict):
+        return Process(process_id=ProcessId(""), status_detail=f"not understood: {json.dumps(row)[:80]}")
+    status, detail = read_status(row.get("status"))
+    started_at = first(read_time, row, "started_at", "start_time")
+    completed_at = first(read_time, row, "completed_at", "end_time")
+    return Process(
+        process_id=ProcessId(first(read_text, row, "process_id", "id", "execution_id") or ""),
+        execution_id=first(read_text, row, "execution_id"),
+        name=first(read_text, row, "name"),
+        status=status,
+        status_detail=detail or first(read_text, row, "message"),
+        language=first(read_text, row, "language"),
+        started_at=started_at,
+        completed_at=completed_at,
+        stdout=read_text(row.get("stdout")),
+        stderr=read_text(row.get("stderr")),
+        exit_code=read_integer(row.get("exit_code")),
+        execution_time=first(read_seconds, row, "execution_time", "duration")
+        or _elapsed(status, started_at, completed_at, received_at),
+        pid=read_integer(row.get("pid")) or None,
+        stdout_bytes=read_integer(row.get("stdout_bytes")),
+        stderr_bytes=read_integer(row.get("stderr_bytes")),
+    )
+
+
+def _elapsed(status: Status, started_at: datetime | None, completed_at: datetime | None, now: datetime) -> float | None:
+    end = completed_at if status in ENDED else now
+    if started_at is None or end is None or status not in (*ENDED, "running"):
+        return None
+    return max(0.0, (end - started_at).total_seconds())

@@ -1,0 +1,110 @@
+"""What is sent to an agent: paths, bodies, and the mark of a launch."""
+
+from urllib.parse import quote
+
+import msgspec
+
+from ..models import Launch, RunId
+
+HEALTH = "/health"
+INFO = "/info"
+PROCESSES = "/execute/processes"
+EXECUTE = "/execute"
+EXECUTE_BACKGROUND = "/execute/background"
+COMMANDS_RUN = "/commands/run"
+COMMANDS_BACKGROUND = "/commands/background"
+KILL = "/execute/kill"
+
+AGENT_FILE = "agent.json"
+"""Where in its folder a local agent tells its address and its token."""
+
+PROCESS_UNKNOWN_CODES = frozenset({"PROCESS_NOT_FOUND", "RESOURCE_NOT_FOUND"})
+"""The codes of a 404 that speaks of the process, and not of the route."""
+
+UNLIMITED = 365 * 24 * 3600
+"""The seconds sent for "no time limit": an agent would take a missing limit for its own default of 300 s."""
+
+
+class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Body of `POST /execute/background` and `/execute`. Timeout in seconds; 0 and null mean no limit.
+
+    The working directory is `working_dir` in the documentation and `workdir` in the vendor's clients: both are sent.
+    """
+
+    code: str
+    language: str | None = None
+    timeout: float | msgspec.UnsetType | None = msgspec.UNSET
+    env: dict[str, str] | None = None
+    name: str | None = None
+    workdir: str | None = None
+    working_dir: str | None = None
+
+
+class CommandRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Body of `POST /commands/run` and `/commands/background`: a program with `args`, or without them a shell line."""
+
+    command: str
+    args: list[str] | None = None
+    timeout: float | msgspec.UnsetType | None = msgspec.UNSET
+    env: dict[str, str] | None = None
+    name: str | None = None
+    workdir: str | None = None
+    working_dir: str | None = None
+
+
+class KillForm(msgspec.Struct, frozen=True):
+    """One of the ways in which agents want to be asked to kill a process."""
+
+    method: str
+    path: str
+    params: dict[str, str] | None = None
+    body: dict[str, str] | None = None
+
+
+def launch_body(launch: Launch) -> bytes:
+    """The body that launches `launch`, with its mark in the name."""
+    return msgspec.json.encode(
+        {
+            "code": launch.code,
+            "language": launch.language,
+            "timeout": UNLIMITED if launch.timeout is None else launch.timeout,
+            "name": marked_name(launch.name, launch.run_id),
+            **({"env": launch.env} if launch.env else {}),
+            **({"workdir": launch.workdir, "working_dir": launch.workdir} if launch.workdir else {}),
+        }
+    )
+
+
+def kill_forms(process_id: str) -> list[KillForm]:
+    """The forms of the kill request that some agent understands, in the order in which to try them, one at a time."""
+    body = {"process_id": process_id}
+    return [
+        KillForm("DELETE", KILL, params=body),
+        KillForm("DELETE", KILL, body=body),
+        KillForm("POST", KILL, body=body),
+        KillForm("POST", f"{KILL}/{quote(process_id, safe='')}"),
+    ]
+
+
+def marked_name(name: str | None, run_id: RunId) -> str:
+    """`name` with the launch's mark behind it, by which the process is known even when the launch's reply was lost.
+
+    The mark is `[hopx:` with the 16 digits of the run id and `]`, and a space before it where there is a name.
+    """
+    return f"{name} [hopx:{run_id}]" if name else f"[hopx:{run_id}]"
+
+
+class AgentFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What a local agent writes about itself into `AGENT_FILE` of its folder, for those who may use it.
+
+    `instance` is new at each start of the agent and is also in the reply of `GET /health`.
+    """
+
+    url: str
+    token: str
+    pid: int
+    version: str
+    instance: str
+
+    def __repr__(self) -> str:
+        return f"AgentFile(url={self.url!r}, pid={self.pid})"

@@ -1,0 +1,51 @@
+"""A built wheel works in an environment that has nothing else."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+USE = """
+import hopx_magics as hopx
+run = hopx.launch("print(6 * 7)", name="answer").wait()
+assert (run.stdout, run.exit_code) == ("42\\n", 0), run
+assert list(hopx.ps()["name"]) == ["answer"]
+assert hopx.kill(hopx.launch("import time; time.sleep(100)"))["result"][0] == "killed"
+
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "hopx_magics")
+assert len(shell.run_line_magic("hopx_ps", "")) == 2
+
+import os, signal, msgspec
+from hopx_magics import api, protocol
+folder = api.session().settings.agent_folder
+about = msgspec.json.decode((folder / protocol.AGENT_FILE).read_bytes(), type=protocol.AgentFile)
+os.kill(about.pid, signal.SIGTERM)
+print(hopx.__file__)
+"""
+
+
+@pytest.mark.timeout(400)
+def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert "hopx_magics/py.typed" in names
+    assert not [name for name in names if name.startswith(("tests", "notebooks"))]
+
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
+    python = str(tmp_path / "env" / "bin" / "python")
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", str(wheel)]
+    subprocess.run(install, check=True)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env |= {"HOPX_STATE_DIR": str(tmp_path / "state"), "IPYTHONDIR": str(tmp_path / "ipython")}
+    used = subprocess.run([python, "-c", USE], cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
+    assert used.stdout.strip().startswith(str(tmp_path / "env"))
