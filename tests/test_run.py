@@ -334,3 +334,19 @@ def test_the_agents_token_is_in_no_environment_repr_or_error(hopx: Any, state: S
         assert about.token not in text
     assert (state.agent_folder / protocol.AGENT_FILE).stat().st_mode & 0o777 == 0o600
     assert state.agent_folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_windows_has_no_local_agent_and_says_so(state: Settings) -> None:
+    code = """
+import sys
+import hopx_magics as hopx, hopx_magics.api, hopx_magics.client.local
+sys.platform = "win32"
+try:
+    hopx.ps()
+except hopx.HopxError as error:
+    print(error)
+sys.platform = "linux"
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("the local agent isn't available on Windows\n")
+    assert "%hopx_connect URL" in said

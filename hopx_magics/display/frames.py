@@ -1,5 +1,6 @@
 """From listings to pandas: the DataFrame of processes, its filters, and its groups."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -90,6 +91,7 @@ def _with_cut(text: str | None, size: int | None) -> str | None:
     return f"[{missing:,} bytes before this are left out: --output full has them]\n{text}"
 
 
+@functools.cache
 def _status_type() -> "pd.CategoricalDtype[str]":
     import pandas as pd
 
@@ -99,7 +101,7 @@ def _status_type() -> "pd.CategoricalDtype[str]":
 def _times(values: list[Any]) -> Any:
     import pandas as pd
 
-    return pd.to_datetime(values, utc=True).as_unit("us")
+    return pd.to_datetime(values, utc=True, cache=False).as_unit("us")
 
 
 def _integers(values: list[int | None]) -> Any:
