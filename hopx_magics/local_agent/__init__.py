@@ -4,5 +4,6 @@
 own rights and without any isolation. What a process writes goes straight into files, and a shell writes down how it
 ended: processes, their output and their exit codes survive the death of the agent, and the next agent takes over.
 
-__main__ > app > gate, requests, listing, foreground > supervisor > endings, journal, store > outputs, programs
+Its modules, each importing only from those behind it:
+__main__ > serve > app > requests > gate > listing, foreground > supervisor > endings > journal, store > the others.
 """

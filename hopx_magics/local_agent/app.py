@@ -90,7 +90,7 @@ class Agent:
             ("DELETE POST", protocol.KILL, self._kill),
             ("POST", protocol.KILL + "/{process_id}", self._kill),
         ]
-        self._endpoints = [f"{methods} {path}" for methods, path, _ in table]
+        self._endpoints = [f"{method} {path}" for methods, path, _ in table for method in methods.split()]
         return [Route(path, endpoint, methods=methods.split()) for methods, path, endpoint in table]
 
     # ------------------------------------------------------------ about the agent
@@ -318,6 +318,8 @@ async def _nothing() -> AsyncIterator[bytes]:
 
 async def _read_chunks(path: Path, begin: int, end: int) -> AsyncIterator[bytes]:
     """That part of a file, without what is written behind it meanwhile; less when the file is cut meanwhile."""
+    if begin >= end:
+        return
     small = end - begin <= _SMALL_BODY
     with open(path, "rb", buffering=0) as file:
         while begin < end:

@@ -67,6 +67,7 @@ def _with_output(row: Row, launched: Launched, folder: Folder, ended: int) -> En
         row.stdout, row.stderr = (outputs.read_end(folder.output(stream), WHOLE_OUTPUT).text for stream in STREAMS)
     return Ended(
         process_id=launched.process_id,
+        status=row.status,
         sequence=launched.sequence,
         ended=ended,
         stdout_bytes=sizes[0],

@@ -7,7 +7,6 @@ import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -41,6 +40,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     process_id: str
+    status: Status
     sequence: int
     ended: int
     stdout_bytes: int
@@ -48,7 +48,6 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool
     row: msgspec.Raw
     key: str | None = None
-    state: Literal["ended"] = "ended"
 
     @property
     def output_bytes(self) -> int:

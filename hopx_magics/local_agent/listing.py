@@ -116,7 +116,10 @@ class Listing:
 
     def _with_output(self, row: Row, tail: int | None, limit: int, *, growing: bool = False) -> bytes:
         folder = self._supervisor.folder(row.process_id)
-        if row.started_at is not None or row.completed_at is not None:
+        if row.status == "queued":
+            if tail is not None:
+                row.stdout_bytes = row.stderr_bytes = 0
+        else:
             _fill_in(
                 row, folder, limit if tail is None else min(tail, limit), growing=growing, always_sizes=tail is not None
             )

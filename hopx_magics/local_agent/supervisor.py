@@ -15,8 +15,9 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..models import STREAMS, ProcessId
 from ..settings import Settings
@@ -50,20 +51,28 @@ class CannotEnd(Exception):
 
 
 class Active:
-    """A process that is queued or running. `lock` is a descriptor of its `alive` file for the thread that waits."""
+    """A process that is queued or running.
 
-    __slots__ = ("begun", "child", "ended", "finished", "folder", "group", "launched", "start", "stop")
+    `begun` is when its start was decided, in nanoseconds, None while it is queued; `ended` is set when its shell has
+    ended, `finished` when that is on record and in the listing; `stop` is the task that ends it by force.
+    """
+
+    __slots__ = ("begun", "child", "ended", "finished", "folder", "launched", "start", "stop")
 
     def __init__(self, launched: Launched, folder: Folder) -> None:
         self.launched = launched
         self.folder = folder
         self.begun: int | None = None
         self.start: Start | None = None
-        self.group: int | None = None
         self.child: subprocess.Popen[bytes] | None = None
         self.ended = asyncio.Event()
         self.finished = asyncio.Event()
         self.stop: asyncio.Task[None] | None = None
+
+    @property
+    def sequence(self) -> int:
+        """Its place in the order of launches."""
+        return self.launched.sequence
 
     def read_start(self) -> Start | None:
         """How it began, as soon as its shell has written that down."""
@@ -106,27 +115,24 @@ class Supervisor:
         """Takes over whatever earlier agents left in the folder. Must be called in the event loop, once."""
         known = self._journal.read()
         found = [known.get(folder.path.name) or self._examine(folder) for folder in self._store.folders()]
-        for item in sorted(
-            found, key=lambda item: item.sequence if isinstance(item, Ended) else item.launched.sequence
-        ):
+        for item in sorted(found, key=lambda item: item.sequence):
             self._take(item)
         ended = sorted(self._ended.values(), key=lambda item: item.ended)
         self._ended = {item.process_id: item for item in ended}
-        if self._journal.lines > 2 * len(ended) + 1000:
-            self._journal.rewrite(ended)
+        if any(item.process_id not in known for item in ended):
+            self._journal.rewrite(item for item in ended if item.status != "unknown")
         self._discard(self._store.leftovers())
         self._prune()
         self._start_queued()
         self._spawn(self._watch_outputs())
 
     def _take(self, item: Active | Ended) -> None:
+        self._sequence = max(self._sequence, item.sequence)
         if isinstance(item, Ended):
             self._add_ended(item)
-            self._sequence = max(self._sequence, item.sequence)
             return
         launched = item.launched
         self.processes[launched.process_id] = item
-        self._sequence = max(self._sequence, launched.sequence)
         if launched.key:
             self._keys[launched.key] = launched.process_id
         if item.begun is None:
@@ -145,9 +151,7 @@ class Supervisor:
         if never_started(evidence) and not launched.damaged:
             return Active(launched, folder)
         folder.drop_env()
-        ended = conclude(launched, folder, self._settings.output_limit)
-        self._journal.add(ended)
-        return ended
+        return conclude(launched, folder, self._settings.output_limit)
 
     # ------------------------------------------------------------ launching
 
@@ -222,7 +226,6 @@ class Supervisor:
                 )
         finally:
             os.close(lock)
-        active.group = active.child.pid
         folder.drop_env()
 
     def _could_not_start(self, active: Active, error: Exception) -> None:
@@ -289,9 +292,12 @@ class Supervisor:
         stop = self._stop(active, KILLED)
         await asyncio.wait((stop,))
         stop.result()
-        await active.finished.wait()
+        try:
+            await asyncio.wait_for(active.finished.wait(), FORCED_END)
+        except TimeoutError:  # somebody took its folder away
+            raise CannotEnd from None
         ended = self.processes.get(process_id)
-        if isinstance(ended, Ended) and ended.facts().status != KILLED:
+        if isinstance(ended, Ended) and ended.status != KILLED:
             raise NotRunning
 
     def _stop(self, active: Active, intent: str) -> "asyncio.Task[None]":
@@ -355,7 +361,7 @@ class Supervisor:
         """Where a process's output is."""
         return self._store.folder(process_id)
 
-    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> "asyncio.Task[None]":
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._forget_task)

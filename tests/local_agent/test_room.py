@@ -1,0 +1,190 @@
+"""Bounds: output limits, what is kept, memory, and a disk that is full."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from hopx_magics.local_agent import outputs
+from hopx_magics.local_agent.endings import conclude
+from hopx_magics.local_agent.journal import Ended, Journal
+from hopx_magics.local_agent.store import Store
+
+from ..conftest import wait_until
+from .conftest import StartAgent
+from .test_recovery import launched
+
+
+def test_output_over_the_limit_is_cut_and_the_process_goes_on(start_agent: StartAgent, tmp_path: Path) -> None:
+    agent = start_agent("--output-limit-mb", "0.1")
+    os.mkfifo(tmp_path / "gate")
+    process_id = agent.launch(
+        f"head -c 500000 /dev/zero | tr '\\0' x; read x < {tmp_path}/gate; echo still here; exit 3"
+    )
+    note = "\n[output cut here: over the limit of 0.1 MB]\n"
+    row = wait_until(lambda: (r := agent.row(process_id))["stdout"].endswith(note) and r, "it is cut while it runs")
+    assert row["status"] == "running"
+    assert row["stdout"] == "x" * 100_000 + note
+    (tmp_path / "gate").write_text("\n")
+    row = agent.ended(process_id)
+    assert (row["exit_code"], row["stdout"]) == (3, "x" * 100_000 + note)
+
+
+def test_output_is_cut_once_however_often_that_is_tried(tmp_path: Path) -> None:
+    path = tmp_path / "stdout"
+    path.write_bytes(b"x" * 200)
+    for _ in range(3):
+        outputs.cut(path, 100)
+    assert path.read_text() == "x" * 100 + "\n[output cut here: over the limit of 0.0001 MB]\n"
+
+
+def test_the_newest_finished_processes_are_kept(start_agent: StartAgent, tmp_path: Path) -> None:
+    agent = start_agent("--keep-finished", "3")
+    os.mkfifo(tmp_path / "gate")
+    first = agent.launch(f"read x < {tmp_path}/gate")
+    ids = [agent.launch(f"echo {i}") for i in range(6)]
+    for process_id in ids[3:]:
+        wait_until(lambda id_=process_id: id_ in [r["process_id"] for r in agent.listing()], "it is there")
+    wait_until(lambda: [row["status"] for row in agent.listing()] == ["running", *["completed"] * 3], "three are kept")
+    (tmp_path / "gate").write_text("\n")
+    assert agent.ended(first)["status"] == "completed"  # launched first, and ended last: not the oldest
+    left = [row["process_id"] for row in agent.listing()]
+    assert (len(left), left[0]) == (3, first)
+    processes = agent.folder / "processes"
+    wait_until(lambda: sorted(path.name for path in processes.iterdir()) == sorted(left), "the others' files are gone")
+    agent.end()
+    again = start_agent("--keep-finished", "1")
+    assert [row["process_id"] for row in again.listing()] == [first]
+
+
+def test_so_many_bytes_of_output_are_kept(start_agent: StartAgent) -> None:
+    agent = start_agent("--keep-mb", "1")
+    ids = []
+    for _ in range(4):
+        ids.append(agent.launch("head -c 300000 /dev/zero; head -c 100000 /dev/zero >&2"))
+        agent.ended(ids[-1])
+    assert [row["process_id"] for row in agent.listing(tail=0)] == ids[2:]
+    large = agent.launch("head -c 3000000 /dev/zero")
+    assert agent.ended(large)["status"] == "completed"  # alone too much, but nobody could learn how it ended
+    assert [row["process_id"] for row in agent.listing(tail=0)] == [large]
+
+
+def test_a_key_of_a_forgotten_process_may_be_used_again(start_agent: StartAgent) -> None:
+    agent = start_agent("--keep-finished", "1")
+    headers = {"Idempotency-Key": "k"}
+    first = agent.http.post("/execute/background", json={"code": "1"}, headers=headers).json()["process_id"]
+    agent.ended(first)
+    agent.ended(agent.launch("true"))
+    again = agent.http.post("/execute/background", json={"code": "2"}, headers=headers)
+    assert again.status_code == 200
+    assert again.json()["process_id"] != first
+
+
+def test_memory_does_not_grow_with_output(start_agent: StartAgent) -> None:
+    agent = start_agent()
+    program = psutil.Process(agent.about.pid)
+    agent.ended(agent.launch("echo warm"))
+    before = program.memory_info().rss
+    process_id = agent.launch("head -c 200000000 /dev/zero")
+    row = wait_until(lambda: (r := agent.row(process_id, tail=1000))["status"] == "completed" and r, "it has ended")
+    assert row["stdout_bytes"] == 200_000_000
+    assert program.memory_info().rss - before < 5_000_000
+
+
+def numbered(ended: Ended, number: int) -> Ended:
+    """The same process, with another id."""
+    process_id = f"proc_{number:010d}"
+    row = msgspec.structs.replace(ended.facts(), process_id=process_id)
+    return msgspec.structs.replace(
+        ended, process_id=process_id, sequence=number, row=msgspec.Raw(msgspec.json.encode(row))
+    )
+
+
+def test_ten_thousand_finished_processes(start_agent: StartAgent, tmp_path: Path) -> None:
+    folder = tmp_path / "agent"
+    first = launched()
+    made = Store(folder / "processes").create(first, {}, None, "")
+    made._write("start", "99999999 99999999")
+    made.write_exit(0)
+    made.output("stdout").write_bytes(b"x" * 200)
+    one = conclude(first, made, 10**9)
+    ended = [numbered(one, i) for i in range(10_000)]
+    for item in ended:
+        (folder / "processes" / item.process_id).mkdir()
+    shutil.rmtree(made.path)
+    journal = Journal(folder / "finished.jsonl")
+    journal.rewrite(ended)
+    agent = start_agent("--keep-finished", "10000")
+    rows = agent.listing()
+    assert [row["process_id"] for row in rows] == [item.process_id for item in ended]
+    assert {row["stdout"] for row in rows} == {"x" * 200}
+    assert {row["stdout"] for row in agent.listing(tail=3)} == {"xxx"}
+    assert psutil.Process(agent.about.pid).memory_info().rss < 80_000_000
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root can mount a small file system")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small file system can't be mounted here: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Writes until there is no room left."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    with contextlib.suppress(OSError):
+        while os.write(descriptor, b"x" * 4096):
+            continue
+    os.close(descriptor)
+
+
+def test_a_full_disk(small_disk: Path, start_agent: StartAgent, tmp_path: Path) -> None:
+    agent = start_agent("--max-running", "2", folder=small_disk / "agent")
+    for name in ("a", "b"):
+        os.mkfifo(tmp_path / name)
+    finished = agent.launch("echo kept")
+    agent.ended(finished)
+    running = [agent.launch(f"echo before; read x < {tmp_path}/{name}; exit $x") for name in ("a", "b")]
+    queued = agent.launch("exit 9")
+    for process_id in running:
+        agent.wrote(process_id, "before")
+    filler = small_disk / "filler"
+    fill(filler)
+
+    folders = sorted((small_disk / "agent" / "processes").iterdir())
+    for path, body in (
+        ("/execute/background", {"code": "print(1)"}),
+        ("/commands/background", {"command": "true"}),
+        ("/execute", {"code": "print(1)"}),
+    ):
+        reply = agent.post(path, **body)
+        assert (reply.status_code, reply.json()["code"]) == (507, "INSUFFICIENT_STORAGE")
+        assert "disk is full" in reply.json()["error"]
+    assert sorted((small_disk / "agent" / "processes").iterdir()) == folders
+
+    (tmp_path / "a").write_text("5\n")
+    assert (agent.ended(running[0])["exit_code"], agent.row(running[0])["stdout"]) == (5, "before\n")
+    assert agent.ended(queued)["exit_code"] == 9
+    assert agent.kill(running[1]).status_code == 200
+    rows = agent.listing()
+    agent.end(9)
+    filler.unlink()
+    again = start_agent(folder=small_disk / "agent")
+    assert again.listing() == rows
+    assert [row["status"] for row in rows] == ["completed", "failed", "killed", "failed"]
+    assert again.ended(again.launch("echo new"))["stdout"] == "new\n"
