@@ -1,5 +1,7 @@
 """The public names of the package."""
 
+from types import ModuleType
+
 import hopx_magics as hopx
 
 
@@ -13,10 +15,11 @@ def test_every_public_name_exists_and_is_documented() -> None:
 
 
 def test_no_other_public_name() -> None:
-    public = {name for name in vars(hopx) if not name.startswith("_")}
-    modules = {"api", "client", "display", "durations", "errors", "magics", "models", "output", "protocol", "run"}
+    public = {
+        name for name, value in vars(hopx).items() if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
     hooks = {"load_ipython_extension", "unload_ipython_extension", "TYPE_CHECKING", "Any"}
-    assert public - modules - hooks - {"session", "settings", "watcher"} <= set(hopx.__all__)
+    assert public - hooks <= set(hopx.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

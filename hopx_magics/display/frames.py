@@ -31,7 +31,8 @@ COLUMNS = (
 _CODES = {status: code for code, status in enumerate(STATUSES)}
 _SHOWABLE = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"} | {0x7F: 0x2421}
 _SHOWABLE |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
-_DANGEROUS = "\x1b\x07\x08\x0e\x0f\x00\x7f\x90\x9b\x9d"
+_DANGEROUS = "\x1b\x07\x08\x0e\x0f\x00\x7f"
+_DANGEROUS_BEYOND_ASCII = _DANGEROUS + "\x90\x9b\x9d"
 
 
 def processes_frame(listing: Listing, connection: str) -> "pd.DataFrame":
@@ -65,9 +66,14 @@ def processes_frame(listing: Listing, connection: str) -> "pd.DataFrame":
 def _texts(values: list[Any]) -> Any:
     import pandas as pd
 
-    if any(char in text for text in _joined(values) for char in _DANGEROUS):
+    if any(map(_is_dangerous, _joined(values))):
         values = [value.translate(_SHOWABLE) if value else value for value in values]
     return pd.array(values, dtype="str")
+
+
+def _is_dangerous(text: str) -> bool:
+    chars = _DANGEROUS if text.isascii() else _DANGEROUS_BEYOND_ASCII
+    return any(char in text for char in chars)
 
 
 def _joined(values: list[Any]) -> list[str]:

@@ -23,8 +23,7 @@ STREAM_LIMIT = 16 * MB
 """Bytes of one stream in a listing, at most."""
 
 BODY_LIMIT = 256 * MB
-KEPT_BODY = 8 * MB
-KEPT_BODIES = 4
+KEPT_BODIES = 32 * MB
 KEPT_ROW = MB
 KEPT_ROWS = 32 * MB
 
@@ -47,11 +46,14 @@ class Listing:
         self._bodies: dict[int | None, tuple[str, bytes]] = {}
 
     def etag(self, tail: int | None) -> str:
-        """What identifies the listing of this moment. That time goes by is no change."""
+        """What identifies the listing of this moment. That time goes by is no change.
+
+        Nor is more output to those who want none of it, with a `tail` of 0: they wait for the ends of processes.
+        """
         growth = []
         for active in self._supervisor.running.values():
             start = active.read_start()
-            sizes = (outputs.size_of(active.folder.output(stream)) for stream in STREAMS)
+            sizes = (outputs.size_of(active.folder.output(stream)) for stream in STREAMS if tail != 0)
             growth.append((start.pid if start else 0, *sizes))
         mark = hash(tuple(growth)) & 0xFFFF_FFFF_FFFF_FFFF
         return f'W/"{self._instance}-{self._changes.version}-{mark:x}-{"all" if tail is None else tail}"'
@@ -78,9 +80,9 @@ class Listing:
 
     def _keep_body(self, tail: int | None, etag: str, rows: bytes) -> None:
         self._bodies.pop(tail, None)
-        if len(rows) <= KEPT_BODY and not self._supervisor.running:
+        if not self._supervisor.running:
             self._bodies[tail] = etag, rows
-        if len(self._bodies) > KEPT_BODIES:
+        while sum(len(rows) for _, rows in self._bodies.values()) > KEPT_BODIES:
             del self._bodies[next(iter(self._bodies))]
 
     # Only the thread of the one listing that is being made runs what follows.

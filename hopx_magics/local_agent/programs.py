@@ -12,6 +12,9 @@ from ..models import LANGUAGE_ALIASES, LANGUAGES, Language
 WORKSPACE = "/workspace"
 """What agents call their work folder, whatever its real path is."""
 
+_SECRET = ("HOPX_AGENT_TOKEN", "HOPX_API_KEY")
+"""Variables that are for a client of agents, should this agent have been started from a shell that has them."""
+
 
 class UnusableRequest(ValueError):
     """What was asked for can't be run here; the message says why."""
@@ -82,7 +85,8 @@ def working_directory(wanted: str | None, workspace: Path) -> Path:
 
 def environment(wanted: Mapping[str, str], language: str | None, workdir: str) -> dict[str, str]:
     """The agent's own environment with `wanted` on top; modules beside the user's files can be imported."""
-    env = {**os.environ, "PYTHONUNBUFFERED": "1", **wanted}
+    inherited = {name: value for name, value in os.environ.items() if name not in _SECRET}
+    env = {**inherited, "PYTHONUNBUFFERED": "1", **wanted}
     if language == "python":
         env["PYTHONPATH"] = os.pathsep.join(filter(None, (workdir, env.get("PYTHONPATH"))))
     return env

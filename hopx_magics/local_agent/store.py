@@ -27,7 +27,6 @@ from typing import NamedTuple
 import msgspec
 
 from ..models import ProcessId, Status, Stream
-from . import outputs
 
 RECORD_SIZE = 64
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -300,8 +299,3 @@ def delete(paths: list[Path]) -> None:
     """Deletes folders with all that is in them; what can't be deleted stays for the next start."""
     for path in paths:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def output_size(folder: Folder) -> int:
-    """The bytes of both streams."""
-    return outputs.size_of(folder.output("stdout")) + outputs.size_of(folder.output("stderr"))
