@@ -58,9 +58,10 @@ def processes_frame(listing: Listing, connection: str) -> "pd.DataFrame":
         "exit_code": _integers([row.exit_code for row in rows]),
         "execution_time": _floats([row.execution_time for row in rows]),
         "pid": _integers([row.pid for row in rows]),
-        "connection": _texts([connection] * len(rows)),
     }
-    return pd.DataFrame(columns, copy=False)
+    frame = pd.DataFrame(columns, copy=False)
+    frame["connection"] = pd.Series(connection, index=frame.index, dtype="str")
+    return frame
 
 
 def _texts(values: list[Any]) -> Any:

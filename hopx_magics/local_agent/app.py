@@ -6,7 +6,7 @@ import hashlib
 import os
 import platform
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -204,8 +204,12 @@ class Agent:
                 await self._first_of(self._listing.wait_for_change(etag, tail, wait), _disconnected(request))
             if self._listing.etag(tail) == etag:
                 return Response(status_code=304, headers={**headers, "etag": etag})
-        etag, body = await self._listing.body(tail)
-        return Response(body, headers={**headers, "etag": etag}, media_type="application/json")
+        etag, parts = await self._listing.body(tail)
+        length = sum(map(len, parts))
+        headers |= {"etag": etag, "content-length": str(length)}
+        if length <= _SMALL_BODY:
+            return Response(b"".join(parts), headers=headers, media_type="application/json")
+        return StreamingResponse(_sliced(parts), headers=headers, media_type="application/json")
 
     async def _first_of(self, *waits: Awaitable[None]) -> None:
         """Returns when one of these is over, or the agent closes."""
@@ -314,6 +318,14 @@ async def _disconnected(request: Request) -> None:
 async def _nothing() -> AsyncIterator[bytes]:
     return
     yield b""
+
+
+async def _sliced(parts: Iterable[bytes]) -> AsyncIterator[memoryview]:
+    """The parts in pieces. Sent as a whole, a large body would be copied three times on its way to the socket."""
+    for part in parts:
+        view = memoryview(part)
+        for begin in range(0, len(view), _CHUNK):
+            yield view[begin : begin + _CHUNK]
 
 
 async def _read_chunks(path: Path, begin: int, end: int) -> AsyncIterator[bytes]:

@@ -64,8 +64,8 @@ class Listing:
         while self.etag(tail) == etag and (left := deadline - time.monotonic()) > 0:
             await self._changes.wait(min(left, GROWTH_POLL) if self._supervisor.running else left)
 
-    async def body(self, tail: int | None) -> tuple[str, bytes]:
-        """The ETag and the encoded listing, with the last `tail` bytes of each stream."""
+    async def body(self, tail: int | None) -> tuple[str, tuple[bytes, ...]]:
+        """The ETag and the encoded listing, in parts, with the last `tail` bytes of each stream."""
         async with self._one_at_a_time:
             etag = self.etag(tail)
             kept = self._bodies.get(tail)
@@ -76,7 +76,7 @@ class Listing:
                 rows = await asyncio.to_thread(self._encode_all, items, tail)
                 self._keep_body(tail, etag, rows)
         end = f'],"count":{len(self._supervisor.processes)},"timestamp":"{utc(time.time_ns())}"}}'
-        return etag, b"".join((b'{"processes":[', rows, end.encode()))
+        return etag, (b'{"processes":[', rows, end.encode())
 
     def _keep_body(self, tail: int | None, etag: str, rows: bytes) -> None:
         self._bodies.pop(tail, None)
