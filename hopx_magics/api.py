@@ -10,6 +10,7 @@ hopx.ps(status="running")
 """
 
 import functools
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,10 @@ OUTPUTS = tuple(_TAILS)
 @functools.cache
 def session() -> Session:
     """The session of this Python process."""
-    return Session()
+    made = Session()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=made.renew_after_fork)
+    return made
 
 
 def connect(target: str = "local", *, name: str | None = None, token: str | None = None) -> Connection:
@@ -83,7 +87,7 @@ def attach(reference: str, *, on: str | None = None) -> Run:
 
 
 def ps(
-    *references: str,
+    *references: str | Run,
     status: str | Iterable[str] = (),
     language: str | None = None,
     name: str | None = None,
@@ -96,15 +100,16 @@ def ps(
 ) -> "pd.DataFrame":
     """The agent's processes as a DataFrame, newest first, or those of them that are asked for.
 
-    `references` are ids, beginnings of ids, or names; `name` is a pattern such as `train-*`; `since` is a span such as
-    `2h`. `sort` is a column, `-column` for downwards; `limit` the number of rows. `output` is `none`, `tail` (the last
-    64 kB of each stream) or `full`. `by` gives one row for each value of a column instead: `count`, sum, mean and max
-    of `execution_time` in seconds, and the last start.
+    `references` are runs, ids, beginnings of ids, or names; `name` is a pattern such as `train-*`; `since` is a span
+    such as `2h`. `sort` is a column, `-column` for downwards; `limit` the number of rows. `output` is `none`, `tail`
+    (the last 64 kB of each stream) or `full`. `by` gives one row for each value of a column instead: `count`, sum,
+    mean and max of `execution_time` in seconds, and the last start.
 
     Raises ValueError for an argument that can't be used, UnknownProcess for a reference without any, AgentError.
     """
+    wanted = [reference.process_id if isinstance(reference, Run) else reference for reference in references]
     choose = frames.chooser(
-        references=references,
+        references=wanted,
         statuses=checked_statuses([status] if isinstance(status, str) else status),
         language=checked_language(language) if language else None,
         name=name,
@@ -112,20 +117,21 @@ def ps(
     )
     if output not in OUTPUTS:
         raise ValueError(f"{output!r} is no choice of output: use {', '.join(OUTPUTS)}")
+    if limit is not None and limit < 0:
+        raise ValueError(f"a limit of {limit} rows can't be: use 0 or more")
     connection = session().connection(on)
     listing = session().listing(tail=_TAILS[output], on=connection.name)
-    for reference in references:
+    for reference in wanted:
         if not any(frames.is_meant(process, reference) for process in listing.processes):
             find_process(listing, reference)  # raises the error that names the nearest ones
     chosen = msgspec.structs.replace(listing, processes=tuple(filter(choose, listing.processes)))
     frame = frames.processes_frame(chosen, connection.name)
-    if by is not None:
-        return frames.grouped_frame(frame, by)
-    return frames.sorted_frame(frame, sort).head(limit) if limit is not None else frames.sorted_frame(frame, sort)
+    frame = frames.sorted_frame(frame, sort) if by is None else frames.grouped_frame(frame, by, sort)
+    return frame if limit is None else frame.head(limit)
 
 
 def wait(
-    *runs: Run | str,
+    *runs: Run | str | Iterable[Run | str],
     any_one: bool = False,
     timeout: str | float | None = None,
     progress: Callable[[list[Process], int], None] | None = None,
@@ -152,7 +158,9 @@ def wait(
     return chosen
 
 
-def kill(*runs: Run | str, status: str | Iterable[str] = (), on: str | None = None) -> "pd.DataFrame":
+def kill(
+    *runs: Run | str | Iterable[Run | str], status: str | Iterable[str] = (), on: str | None = None
+) -> "pd.DataFrame":
     """Kills runs with all their children, or all processes of some statuses, and checks in the listing that they died.
 
     Returns one row for each: `process_id`, `name`, `result` (killed, already finished, still running, unknown id),
@@ -161,14 +169,16 @@ def kill(*runs: Run | str, status: str | Iterable[str] = (), on: str | None = No
     Raises UnknownProcess, AgentError.
     """
     states = checked_statuses([status] if isinstance(status, str) else status)
+    if not {"queued", "running"}.issuperset(states):
+        raise ValueError("only what is queued or running can be killed")
     chosen = {run.process_id: run for run in [*runs_of(runs, on=on), *(_with_status(states, on) if states else ())]}
     killed = {name: session().kill(ids, on=name) for name, ids in _by_connection(chosen.values()).items()}
     return frames.killed_frame(killed)
 
 
-def runs_of(runs: Iterable[Run | str], *, on: str | None = None) -> list[Run]:
-    """Each of the runs once; ids, beginnings of ids and names among them are looked up in one listing."""
-    given = list(runs)
+def runs_of(runs: Iterable[Run | str | Iterable[Run | str]], *, on: str | None = None) -> list[Run]:
+    """Each of the runs once, also of lists of them; ids, their beginnings and names are looked up in one listing."""
+    given = [run for item in runs for run in ([item] if isinstance(item, Run | str) else item)]
     connection = session().connection(on).name
     references = [run for run in given if isinstance(run, str)]
     found = dict(zip(references, session().find(references, on=connection), strict=True))

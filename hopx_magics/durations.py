@@ -7,6 +7,9 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|[smhdw])\s*")
 _SPAN = re.compile(rf"(?:{_PART.pattern})+")
 
+LONGEST = 100 * 366 * 86400.0
+"""Seconds of the longest span: calendars end not far beyond."""
+
 FORMS = "90s, 15m, 2h, 1h30m, 7d, or a number of seconds"
 
 
@@ -15,12 +18,12 @@ def parse_duration(text: str | float) -> float:
     if isinstance(text, str):
         span = text.strip().lower()
         if _SPAN.fullmatch(span):
-            return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(span))
+            text = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(span))
     try:
         seconds = float(text)
     except (TypeError, ValueError):
         seconds = math.nan
-    if not 0 <= seconds < math.inf:
+    if not 0 <= seconds <= LONGEST:
         raise ValueError(f"{text!r} is no span of time: use {FORMS}")
     return seconds
 

@@ -103,11 +103,11 @@ class InsecureConnection(HopxError):
 class CodeError(HopxError):
     """The code does not compile. It is shown as Python shows a SyntaxError, which is its `__cause__`."""
 
-    def __init__(self, error: SyntaxError) -> None:
-        super().__init__("".join(traceback.format_exception_only(error)).rstrip())
+    def __init__(self, error: SyntaxError, *, hint: str | None = None) -> None:
+        super().__init__("".join(traceback.format_exception_only(error)).rstrip(), hint=hint)
 
     def _render_traceback_(self) -> list[str]:
-        return self.message.splitlines()
+        return str(self).splitlines()
 
 
 class LaunchError(HopxError):

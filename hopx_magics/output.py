@@ -156,7 +156,7 @@ class _Screen:
             row.clear()
 
 
-def printable(text: str, limit: int = 300) -> str:
+def printable(text: str, limit: int = 200) -> str:
     """`text` on one line, with nothing in it that a terminal or a page could take for a command."""
     line = "".join(char if char.isprintable() else " " for char in text[: 2 * limit])
     return " ".join(line.split())[:limit]

@@ -43,14 +43,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of this environment. Raises ValueError that names the variable whose value can't be used."""
 
-    def number(name: str, default: float) -> float:
+    def number(name: str, default: float, *, least: float = 0.0) -> float:
         text = environ.get(name, "").strip()
         try:
             value = float(text or default)
         except ValueError:
             value = -1.0
-        if not 0 <= value < float("inf"):
-            raise ValueError(f"{name}={text!r} is not a number of 0 or more")
+        if not least <= value < float("inf"):
+            raise ValueError(f"{name}={text!r} is not a number of {least:g} or more")
         return value
 
     return Settings(
@@ -61,15 +61,18 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         output_limit=int(number("HOPX_OUTPUT_LIMIT_MB", 1000) * MB),
         idle_time=number("HOPX_IDLE_SECONDS", 1800),
         kill_grace=number("HOPX_KILL_GRACE_SECONDS", 5),
-        reply_time=number("HOPX_REPLY_SECONDS", 30),
+        reply_time=number("HOPX_REPLY_SECONDS", 30, least=0.1),
         retry_time=number("HOPX_RETRY_SECONDS", 10),
-        max_reply=int(number("HOPX_MAX_REPLY_MB", 512) * MB),
+        max_reply=int(number("HOPX_MAX_REPLY_MB", 512, least=0.1) * MB),
     )
 
 
 def _state_folder(environ: Mapping[str, str]) -> Path:
     if folder := environ.get("HOPX_STATE_DIR"):
-        return Path(folder).expanduser().absolute()
+        try:
+            return Path(folder).expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError(f"HOPX_STATE_DIR={folder!r} can't be used: {error}") from None
     from platformdirs import user_state_path  # costs 10 ms, and a folder that is set needs none of it
 
     return user_state_path("hopx_magics", appauthor=False)

@@ -10,6 +10,7 @@ import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from traitlets import TraitError
 from traitlets.config import Config
 
 from hopx_magics.errors import CodeError, HopxError, RunFailed, WaitTimeout
@@ -82,6 +83,14 @@ def test_the_cell_is_sent_as_it_is_and_options_are_expanded(cell: Run) -> None:
     assert run.wait().stdout == "$lr {lr} x y C:\\temp\\#1\n"
     assert cell("%%hopx_bg --name {nothing} -q\npass") is None
     assert "{nothing}" in set(cell("%hopx_ps")["name"])
+
+
+def test_comments_and_expressions_on_the_line(cell: Run) -> None:
+    cell("d = {'k': 7}\nt = 'a b'")
+    run = cell("%%hopx_bg --name #1-{t} --env A={d[\"k\"]} # why\nimport os; print(os.environ['A'])")
+    assert run.name == "#1-a b"
+    assert run.wait().stdout == "7\n"
+    assert len(cell("df = %hopx_ps --limit 1   # a DataFrame\ndf")) == 1
 
 
 def test_ps_options(cell: Run) -> None:
@@ -172,7 +181,11 @@ MISTAKES = [
     ("%%hopx_bg --nmae x\npass", "there is no option --nmae; did you mean --name?"),
     ("%%hopx_bg -o 1x\npass", "can't be the name of a variable"),
     ("%%hopx_bg --name 'x\npass", "a quote is not closed"),
-    ("%%hopx_bg name\npass", "name"),
+    ("%%hopx_bg name\npass", "'name' is one argument too many"),
+    ("%hopx_ps --help", "a question mark"),
+    ("%hopx_ps --since 999999999w", "no span of time"),
+    ("%hopx_connect local --as here", "only a new URL"),
+    ("%hopx_kill --status completed", "queued or running"),
     ("%hopx_ps --status runing", "'runing' is no status: use queued, running"),
     ("%hopx_ps --output all", "use none, tail, full"),
     ("%hopx_ps --sort", "--sort: expected one argument"),
@@ -264,6 +277,10 @@ def test_completion_of_options_and_values(shell: InteractiveShell, hopx: Any, st
     assert "--timeout" in completions(shell, "%%hopx_bg --t\nx")
     assert completions(shell, "%hopx_ps --output ") == ["full", "none", "tail"]
     assert completions(shell, "%hopx_ps --by sta") == ["started_at", "status"]
+    assert completions(shell, "%hopx_ps --status running,fa") == ["failed"]
+    assert completions(shell, "%hopx_ps --sort -exit") == ["-exit_code"]
+    assert completions(shell, "%hopx_connect lo") == ["local"]
+    assert completions(shell, "%hopx_ps --on lo") == ["local"]
     assert "--status" not in completions(shell, "print(--st")
     completions(shell, "%hopx_logs ")
     assert not agent_pid(state), "no agent is started for a completion"
@@ -274,6 +291,11 @@ def test_completion_of_ids_and_names(shell: InteractiveShell, hopx: Any) -> None
     assert completions(shell, "%hopx_logs tr") == ["train"]
     assert completions(shell, "%hopx_kill proc_") == [run.process_id]
     assert "train" in completions(shell, "x = 1\n%hopx_wait ", line=1)
+
+
+def test_a_setting_that_can_not_be_used_is_refused_at_once(shell: InteractiveShell) -> None:
+    with pytest.raises(TraitError, match="90s"):
+        shell.magics_manager.registry["HopxMagics"].timeout = "soon"
 
 
 def test_loading_twice_and_unloading(ipython: InteractiveShell) -> None:

@@ -2,6 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from traitlets.config import Config
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -26,6 +31,18 @@ def test_every_magic_is_in_the_readme() -> None:
 
     for name in PARSERS:
         assert f"%{name}" in README
+
+
+def test_its_examples_run(hopx: Any) -> None:
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"hist_file": ":memory:"}}))
+    try:
+        for example in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+            with capture_output():
+                shell.run_cell(example).raise_error()
+        assert shell.user_ns["run"].stdout == "42\n"
+        shell.run_line_magic("unload_ext", "hopx_magics")
+    finally:
+        InteractiveShell.clear_instance()
 
 
 def test_links_lead_somewhere() -> None:

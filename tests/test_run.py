@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hopx_magics import api
 from hopx_magics.errors import (
     AgentRefused,
     CodeError,
+    LaunchError,
     LocalAgentError,
     UnknownConnection,
     UnknownProcess,
@@ -350,3 +352,77 @@ sys.platform = "linux"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.startswith("the local agent isn't available on Windows\n")
     assert "%hopx_connect URL" in said
+
+
+def test_lists_of_runs_and_runs_as_references(hopx: Any) -> None:
+    runs = [hopx.launch("pass"), hopx.launch("pass", name="line1\nline2 \x1b[1m" + "x" * 300)]
+    assert hopx.wait(runs) == runs
+    assert len(hopx.ps(runs[0])) == 1
+    assert hopx.attach("line1\nline2 \x1b[1m" + "x" * 300).process_id == runs[1].process_id
+    assert list(hopx.kill(runs)["result"]) == ["already finished"] * 2
+    with pytest.raises(ValueError, match="limit"):
+        hopx.ps(limit=-1)
+    with pytest.raises(ValueError, match="queued or running"):
+        hopx.kill(status="completed")
+
+
+def test_a_process_that_could_not_start_is_as_old_as_its_end(hopx: Any) -> None:
+    hopx.launch("pass", env={"A": "x" * 200_000}, name="too-big")
+    hopx.wait()
+    hopx.launch("pass", name="newer").wait()
+    assert list(hopx.ps()["name"]) == ["newer", "too-big"]
+    assert hopx.ps("too-big")["started_at"].isna().all()
+    assert hopx.ps("too-big", since="0s").empty
+
+
+@pytest.mark.parametrize("code", ["-" * 100_000 + "1", "a" + ".a" * 100_000, "x = '\0'"], ids=["deep", "long", "nul"])
+def test_code_that_no_compiler_takes(hopx: Any, code: str) -> None:
+    with pytest.raises(CodeError, match="SyntaxError"):
+        hopx.launch(code)
+
+
+def test_a_doubtful_escape_is_no_error(hopx: Any) -> None:
+    assert hopx.launch("print('\\d')").wait().stdout == "\\d\n"
+
+
+def test_ipython_syntax_gets_a_hint(hopx: Any) -> None:
+    for code in ("!ls", "%time 1", "await x"):
+        with pytest.raises(CodeError, match="plain Python"):
+            hopx.launch(code)
+
+
+def test_a_working_folder_that_is_gone(hopx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(LaunchError, match="is gone"):
+        hopx.launch("pass")
+    assert hopx.launch("pass", workdir=str(tmp_path)).wait().exit_code == 0
+
+
+def test_an_interrupt_during_a_kill_comes_at_once(hopx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOPX_KILL_GRACE_SECONDS", "5")
+    run = hopx.launch("import signal, time; signal.signal(15, lambda *_: None); print(1)\nwhile True: time.sleep(1)")
+    wait_until(lambda: run.stdout, "it has begun")
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    begun = time.monotonic()
+    with pytest.raises(WaitInterrupted, match=f"Asked to end: {run.process_id}"):
+        run.kill()
+    assert time.monotonic() - begun < 3
+    assert run.wait().status == "killed"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # from Python 3.12 on: it is what users do
+def test_a_forked_child_has_connections_of_its_own(hopx: Any) -> None:
+    run = hopx.launch("import time; time.sleep(0.5)")
+    stop = run.listen(lambda update: None)
+    children = []
+    for number in range(4):
+        child = os.fork()
+        if child == 0:
+            ok = hopx.launch(f"print({number})").wait(20).stdout == f"{number}\n" and run.wait(20).process.ended
+            os._exit(0 if ok else 1)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
+    assert run.wait(20).exit_code == 0
+    stop()

@@ -20,8 +20,13 @@ from .transport import Endpoint
 START_TIMEOUT = 20.0
 """Seconds that a starting agent may take, on a busy machine, until it answers."""
 
-_NOT_FOR_THE_AGENT = ("HOPX_AGENT_TOKEN", "HOPX_API_KEY", "JPY_", "PYDEVD_", "CLICOLOR", "FORCE_COLOR", "MPLBACKEND")
-"""Beginnings of the variables that a kernel has for itself: secrets, its parent's pid, and its wish for colours."""
+_NOT_FOR_THE_AGENT = (
+    *("HOPX_AGENT_TOKEN", "HOPX_API_KEY"),  # secrets
+    "HOPX_PROCESS_ID",  # what a process of the agent is known by, in case a background cell is the one that starts it
+    *("JPY_", "PYDEVD_"),  # the kernel's parent and its debugger
+    *("CLICOLOR", "FORCE_COLOR", "MPLBACKEND"),  # how a kernel shows things
+)
+"""Beginnings of the names of variables that the agent, and so its processes, don't inherit from a kernel."""
 
 
 class LocalAgent:

@@ -89,6 +89,11 @@ class Transport:
         with self._lock:
             self._locate, self._endpoint = locate, None
 
+    def renew_after_fork(self) -> None:
+        """Begins anew in a forked child. The connections that it inherited stay open: they are the parent's."""
+        self._lock = threading.Lock()
+        self._parents_http, self._http = self._http, _new_client()
+
     def drop_connections(self) -> None:
         """Begins with new connections; requests under way in other threads end with an error."""
         with self._lock:

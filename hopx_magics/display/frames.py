@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from ..models import STATUSES, Killed, Listing, Process
+from ..output import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,16 +177,22 @@ def chooser(
             (not states or process.status in states)
             and (language is None or process.language == language)
             and (name is None or fnmatchcase(process.name or "", name))
-            and (earliest is None or process.started_at is None or process.started_at >= earliest)
+            and (earliest is None or _since(process, earliest))
             and (not wanted or any(is_meant(process, reference) for reference in wanted))
         )
 
     return choose
 
 
+def _since(process: Process, earliest: datetime) -> bool:
+    moment = process.started_at or process.completed_at  # one that could not start only has its end
+    return moment is None or moment >= earliest
+
+
 def is_meant(process: Process, reference: str) -> bool:
     """Whether `reference` is the process's name, its id, or the beginning of its id."""
-    return process.name == reference or (reference != "" and process.process_id.startswith(reference))
+    is_name = process.name is not None and process.name == printable(reference)
+    return is_name or (reference != "" and process.process_id.startswith(reference))
 
 
 def sorted_frame(frame: "pd.DataFrame", column: str | None) -> "pd.DataFrame":
@@ -194,25 +201,33 @@ def sorted_frame(frame: "pd.DataFrame", column: str | None) -> "pd.DataFrame":
     Raises ValueError that names the columns.
     """
     if column is None:
-        return frame.sort_values("started_at", ascending=False, na_position="first", kind="stable", ignore_index=True)
+        moments = frame["started_at"].fillna(frame["completed_at"])  # one that could not start only has its end
+        newest_first = moments.sort_values(ascending=False, na_position="first", kind="stable").index
+        return frame.loc[newest_first].reset_index(drop=True)
     plain = column.lstrip("-")
     _check_column(frame, plain)
     return frame.sort_values(plain, ascending=plain == column, kind="stable", ignore_index=True)
 
 
-def grouped_frame(frame: "pd.DataFrame", column: str) -> "pd.DataFrame":
+def grouped_frame(frame: "pd.DataFrame", column: str, sort: str | None = None) -> "pd.DataFrame":
     """One row a group: `count`, the `execution_time` as `sum`, `mean` and `max` in seconds, and the last start.
+
+    Sorted by the group, or by the column `sort`, `-sort` for downwards.
 
     Raises ValueError that names the columns.
     """
     _check_column(frame, column)
-    return frame.groupby(column, observed=True, dropna=False).agg(
+    groups = frame.groupby(column, observed=True, dropna=False).agg(
         count=("process_id", "size"),
         execution_time_sum=("execution_time", "sum"),
         execution_time_mean=("execution_time", "mean"),
         execution_time_max=("execution_time", "max"),
         last_started_at=("started_at", "max"),
     )
+    if sort is None:
+        return groups
+    _check_column(groups, sort.lstrip("-"))
+    return groups.sort_values(sort.lstrip("-"), ascending=not sort.startswith("-"), kind="stable")
 
 
 def _check_column(frame: "pd.DataFrame", column: str) -> None:

@@ -129,7 +129,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     about = protocol.AgentFile(url=url, token=token, pid=os.getpid(), version=__version__, instance=instance)
     _write_privately(path, msgspec.json.encode(about))
     log.info("listens on %s, and runs code with the rights of this user and without any isolation", url)
-    watch = asyncio.create_task(_end_when_due(server, agent, settings.idle_time))
+    watch = asyncio.create_task(_end_when_due(server, agent, settings.idle_time, path))
     try:
         await server.serve(sockets=[listener])
     finally:
@@ -154,13 +154,20 @@ def _server_config(agent: Agent) -> uvicorn.Config:
     )
 
 
-async def _end_when_due(server: uvicorn.Server, agent: Agent, idle_time: float) -> None:
-    """Ends the server when nothing is queued or running and nobody asked for anything during `idle_time` seconds."""
+async def _end_when_due(server: uvicorn.Server, agent: Agent, idle_time: float, path: Path) -> None:
+    """Ends the server when nothing is queued or running and nobody asked for anything during `idle_time` seconds.
+
+    Also when the file at `path` is gone, by which clients find it: then someone has removed its folder, and the next
+    client starts another agent in a new one.
+    """
     busy_until = time.monotonic()
     while not server.should_exit:
         await asyncio.sleep(min(0.1, idle_time / 4))
         if agent.gate.active or agent.supervisor.busy:
             busy_until = time.monotonic()
+        if not path.exists():
+            log.info("ends because its folder was removed")
+            server.should_exit = True
         if time.monotonic() - max(busy_until, agent.gate.idle_since) > idle_time:
             log.info("ends after %g s with nothing to do", idle_time)
             server.should_exit = True

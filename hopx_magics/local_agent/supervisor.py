@@ -24,7 +24,7 @@ from ..settings import Settings
 from . import outputs
 from .changes import Changes
 from .endings import conclude, never_started
-from .groups import has_members, signal_group
+from .groups import MARK, has_members, has_strays, signal_group, signal_strays
 from .journal import Ended, Journal
 from .programs import Program, environment
 from .store import KILLED, Folder, Launched, Start, Store, delete, new_id
@@ -57,7 +57,7 @@ class Active:
     ended, `finished` when that is on record and in the listing; `stop` is the task that ends it by force.
     """
 
-    __slots__ = ("begun", "child", "ended", "finished", "folder", "launched", "start", "stop")
+    __slots__ = ("begun", "child", "ended", "finished", "folder", "intent", "launched", "start", "stop")
 
     def __init__(self, launched: Launched, folder: Folder) -> None:
         self.launched = launched
@@ -68,6 +68,8 @@ class Active:
         self.ended = asyncio.Event()
         self.finished = asyncio.Event()
         self.stop: asyncio.Task[None] | None = None
+        self.intent = ""
+        """Why an agent before this one was about to end the process."""
 
     @property
     def sequence(self) -> int:
@@ -146,6 +148,7 @@ class Supervisor:
         if evidence.alive:
             active = Active(launched, folder)
             active.start, active.begun = evidence.start, evidence.start.time if evidence.start else time.time_ns()
+            active.intent = evidence.intent.text
             folder.drop_env()
             return active
         if never_started(evidence) and not launched.damaged:
@@ -212,6 +215,7 @@ class Supervisor:
     def _start(self, active: Active) -> None:
         launched, folder = active.launched, active.folder
         env = environment(folder.take_env(), launched.language, launched.workdir)
+        env[MARK] = launched.process_id
         lock = folder.hold_lock()
         try:
             with folder.output("stdout").open("ab") as stdout, folder.output("stderr").open("ab") as stderr:
@@ -241,6 +245,8 @@ class Supervisor:
 
     def _follow(self, active: Active) -> None:
         self.running[active.launched.process_id] = active
+        if active.intent:
+            self._stop(active, active.intent)
         self._spawn(self._see_to_its_end(active))
 
     async def _see_to_its_end(self, active: Active) -> None:
@@ -315,6 +321,7 @@ class Supervisor:
             return
         for number, patience in ((signal.SIGTERM, self._settings.kill_grace), (signal.SIGKILL, FORCED_END)):
             signal_group(group, number)
+            await asyncio.to_thread(signal_strays, active.launched.process_id, number)
             if await _is_gone(active, group, patience):
                 return
         active.stop = None
@@ -398,8 +405,12 @@ async def _is_gone(active: Active, group: int, patience: float) -> bool:
     deadline = time.monotonic() + patience
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(active.ended.wait(), patience)
-    while not active.ended.is_set() or await asyncio.to_thread(has_members, group):
+    while not active.ended.is_set() or await asyncio.to_thread(_anyone_left, active, group):
         if time.monotonic() >= deadline:
             return False
         await asyncio.sleep(_STRAGGLER_POLL)
     return True
+
+
+def _anyone_left(active: Active, group: int) -> bool:
+    return has_members(group) or has_strays(active.launched.process_id)

@@ -5,7 +5,6 @@ from IPython.core.interactiveshell import InteractiveShell
 from .completion import IDENTIFIER, Completions
 from .live import has_live_display, show_run
 from .magics import HopxMagics
-from .parsers import PARSERS, TAKE_REFERENCES
 from .silence import silence_magic
 
 __all__ = ["HopxMagics", "load", "unload"]
@@ -18,7 +17,7 @@ def load(shell: InteractiveShell) -> None:
     magics = HopxMagics(shell)
     shell.register_magics(magics)
     shell.input_transformers_cleanup.append(silence_magic)
-    shell.Completer.custom_matchers.append(Completions(PARSERS, TAKE_REFERENCES).matcher())
+    shell.Completer.custom_matchers.append(Completions().matcher())
     if has_live_display(shell) and shell.display_formatter:
         shell.display_formatter.ipython_display_formatter.for_type_by_name("hopx_magics.run", "Run", show_run)
 

@@ -1,7 +1,9 @@
 """The line of a magic: split into words, expanded where wanted, and parsed, with every mistake as a UsageError."""
 
 import argparse
+import itertools
 import keyword
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -10,17 +12,26 @@ from typing import Any, NoReturn
 from IPython.core.error import UsageError
 from IPython.utils.text import DollarFormatter
 
+_BRACES = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")
+_PLACE = "\ue000"
+"""Stands for an expression in braces while a line is split. It is no character of any language."""
+
 
 def split_line(line: str) -> list[str]:
-    """The words of a line, without the quotes around them. Backslashes and `#` are ordinary characters.
+    """The words of a line, without the quotes around them, and without a comment: a `#` on its own and what follows.
+
+    Backslashes and any other `#` are ordinary characters. What is in `{}` stays together, with its quotes and spaces.
 
     Raises ValueError when a quote is not closed.
     """
-    words = shlex.shlex(line, posix=True, punctuation_chars=False)
+    braces = _BRACES.findall(line)
+    words = shlex.shlex(_BRACES.sub(_PLACE, line), posix=True, punctuation_chars=False)
     words.whitespace_split = True
     words.escape = ""
     words.commenters = ""
-    return list(words)
+    kept = itertools.takewhile(lambda word: word != "#", words)
+    contents = iter(braces)
+    return [re.sub(_PLACE, lambda _: next(contents, ""), word) for word in kept]
 
 
 def expanded(text: str, namespace: Mapping[str, Any]) -> str:
@@ -46,7 +57,11 @@ class MagicParser(argparse.ArgumentParser):
         except ValueError:
             self.error("a quote is not closed")
         words = [expanded(word, namespace) for word in self._with_values_joined(words)]
+        if "-h" in words or "--help" in words:
+            self.error("its options are shown by a question mark behind its name")
         arguments, unknown = self.parse_known_intermixed_args(words)
+        if unknown and not unknown[0].startswith("-"):
+            self.error(f"{unknown[0]!r} is one argument too many")
         if unknown:
             self.error(f"there is no option {unknown[0]}{self._nearest(unknown[0])}")
         return arguments
@@ -59,10 +74,10 @@ class MagicParser(argparse.ArgumentParser):
         """All options, as they are written."""
         return list(self._option_string_actions)
 
-    def choices(self, option: str) -> Iterable[str]:
-        """The values that an option may have, where these are fixed."""
+    def choices(self, option: str) -> Iterable[str] | None:
+        """The values that Tab offers for an option; None for what is no option, or one without a value."""
         action = self._option_string_actions.get(option)
-        return getattr(action, "completions", ()) if action else ()
+        return None if action is None or action.nargs == 0 else getattr(action, "completions", ())
 
     def _with_values_joined(self, words: list[str]) -> list[str]:
         """`--sort -pid` as `--sort=-pid`: argparse would take a value that begins with a dash for an option."""

@@ -3,12 +3,13 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
 from .arguments import MagicParser
+from .parsers import CONNECTIONS, PARSERS, TAKE_REFERENCES
 
 IDENTIFIER = "hopx_magics"
 
@@ -28,9 +29,7 @@ ContextMatcher = Callable[[CompletionContext], SimpleMatcherResult]
 class Completions:
     """A matcher for IPython's completer."""
 
-    def __init__(self, parsers: Mapping[str, MagicParser], references: Iterable[str]) -> None:
-        self._parsers = parsers
-        self._take_references = frozenset(references)
+    def __init__(self) -> None:
         self._words: list[str] = []
         self._words_from = -FRESH
 
@@ -46,11 +45,11 @@ class Completions:
     def _match(self, context: CompletionContext) -> SimpleMatcherResult:
         before_cursor = context.line_with_cursor[: context.cursor_position]
         found = (context.cursor_line == 0 and _CELL_MAGIC.search(before_cursor)) or _LINE_MAGIC.search(before_cursor)
-        parser = self._parsers.get(found[1]) if found else None
+        parser = PARSERS.get(found[1]) if found else None
         if found is None or parser is None:
             return SimpleMatcherResult(completions=[])
         words = found[2].split(" ")
-        token = words[-1].rpartition("=")[2] if words[-1].startswith("--") and "=" in words[-1] else words[-1]
+        token = re.split(r"[=,]", words[-1])[-1]
         matches = [word for word in self._candidates(found[1], parser, words) if word.startswith(token)]
         return SimpleMatcherResult(
             completions=[SimpleCompletion(text=match, type="magic") for match in matches],
@@ -62,11 +61,14 @@ class Completions:
         option, equals, _ = words[-1].partition("=")
         if not equals:
             option = words[-2] if len(words) > 1 else ""
-        if values := list(parser.choices(option)):
-            return values
+        values = parser.choices(option)
+        if values == CONNECTIONS or (values is None and magic == "hopx_connect"):
+            return _connections()
+        if values is not None:
+            return list(values)
         if words[-1].startswith("-"):
             return parser.options
-        return self._references() if magic in self._take_references else []
+        return self._references() if magic in TAKE_REFERENCES else []
 
     def _references(self) -> list[str]:
         """The ids and names that the current connection lists, as far as it tells them fast."""
@@ -89,3 +91,10 @@ class Completions:
         words = [word for process in reversed(processes) for word in (process.name, process.process_id) if word]
         self._words = [word for word in dict.fromkeys(words) if word.isprintable() and " " not in word]
         self._words_from = time.monotonic()
+
+
+def _connections() -> list[str]:
+    from ..api import session
+    from ..session import LOCAL
+
+    return list(dict.fromkeys([LOCAL, *session().connections]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Enum, Unicode
+from traitlets import Enum, TraitError, Unicode, validate
 
 from .live import ProgressLine, end_of_stderr
 from .parsers import PARSERS
@@ -41,6 +41,16 @@ class HopxMagics(Magics):
     ).tag(config=True)
 
     shell: InteractiveShell
+
+    @validate("timeout")
+    def _checked_timeout(self, proposal: Any) -> str:
+        from ..durations import parse_limit
+
+        try:
+            parse_limit(proposal["value"])
+        except ValueError as error:
+            raise TraitError(f"HopxMagics.timeout: {error}") from None
+        return str(proposal["value"])
 
     @no_var_expand
     @cell_magic
@@ -245,7 +255,8 @@ class HopxMagics(Magics):
 
             %hopx_kill ID ... | --status running | --all [--on CONNECTION]
 
-        They are asked to end, and forced to after some seconds. Returns a DataFrame with the result for each: killed,
+        They are asked to end, and forced to after some seconds; on Linux that includes children that left for a session
+        of their own. Returns a DataFrame with the result for each: killed,
         already finished, still running, or unknown id.
 
         Options
@@ -349,7 +360,7 @@ class HopxMagics(Magics):
         try:
             for stream, text in run.follow(streams):
                 if stream not in filters and lines is not None:  # what was there before is cut to its last lines
-                    text = last_lines(text, lines) + ("\n" if text.endswith("\n") else "")
+                    text = last_lines(text, lines) + ("\n" if lines and text.endswith("\n") else "")
                 print(filters.setdefault(stream, StreamFilter()).feed(text), end="", flush=True)  # noqa: T201
         except KeyboardInterrupt:
             print(f"\n[stopped following; {run.process_id} goes on]")  # noqa: T201

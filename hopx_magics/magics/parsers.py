@@ -8,6 +8,9 @@ from .arguments import MagicParser, assignment, checked, identifier, whole_numbe
 STATUS_WORDS = ("queued", "running", "completed", "failed", "killed", "unknown")
 LANGUAGE_WORDS = ("python", "bash", "javascript", "go")
 OUTPUT_WORDS = ("none", "tail", "full")
+CONNECTIONS = ("(connections)",)
+"""Stands for the names of the connections, which are known only when Tab is pressed."""
+
 COLUMN_WORDS = ("status", "name", "language", "started_at", "completed_at", "execution_time", "exit_code", "connection")
 
 
@@ -22,7 +25,7 @@ def _references(parser: MagicParser) -> None:
 
 
 def _connection(parser: MagicParser) -> None:
-    _option(parser, "--on", metavar="CONNECTION")
+    _option(parser, "--on", metavar="CONNECTION", completions=CONNECTIONS)
 
 
 def _status(parser: MagicParser) -> None:
@@ -49,7 +52,7 @@ def _ps() -> MagicParser:
     _option(parser, "--lang", completions=LANGUAGE_WORDS)
     _option(parser, "--name")
     _option(parser, "--since", type=checked(_duration))
-    _option(parser, "--sort", completions=COLUMN_WORDS)
+    _option(parser, "--sort", completions=(*COLUMN_WORDS, *(f"-{word}" for word in COLUMN_WORDS)))
     _option(parser, "--limit", type=checked(whole_number))
     _option(parser, "--output", completions=OUTPUT_WORDS)
     _option(parser, "--by", completions=COLUMN_WORDS)

@@ -17,7 +17,8 @@ def find_process(listing: Listing, reference: str) -> Process:
     Raises UnknownProcess that names the nearest ones.
     """
     processes = listing.processes
-    named = [process for process in processes if process.name == reference]
+    name = printable(reference)  # as names are made when they are launched
+    named = [process for process in processes if name and process.name == name]
     prefixed = [process for process in processes if reference and process.process_id.startswith(reference)]
     found = listing.find(reference) or (named[-1] if named else prefixed[0] if len(prefixed) == 1 else None)
     if found is not None:

@@ -1,14 +1,13 @@
 """From what a user gives to a launch that can be sent."""
 
 import secrets
+import warnings
 from collections.abc import Mapping
 
 from ..durations import parse_limit
 from ..errors import CodeError
 from ..models import LANGUAGE_ALIASES, LANGUAGES, Language, Launch, RunId
 from ..output import printable
-
-NAME_LENGTH = 200
 
 
 def checked_launch(
@@ -31,7 +30,7 @@ def checked_launch(
         code=code,
         run_id=RunId(secrets.token_hex(8)),
         language=spoken,
-        name=printable(name, NAME_LENGTH) or None if name else None,
+        name=printable(name) or None if name else None,
         timeout=None if limit is None else max(1, round(limit)),
         env=_checked_env(env or {}),
         workdir=workdir,
@@ -50,11 +49,20 @@ def checked_language(language: str) -> Language:
 
 def _compile(code: str) -> None:
     try:
-        compile(code, "<cell>", "exec", dont_inherit=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the process itself will show them
+            compile(code, "<cell>", "exec", dont_inherit=True)
     except SyntaxError as error:
-        raise CodeError(error) from error
-    except ValueError as error:  # a NUL in the code
-        raise CodeError(SyntaxError(str(error))) from error
+        raise CodeError(error, hint=_hint(code, error)) from error
+    except (ValueError, MemoryError, RecursionError, OverflowError) as error:  # a NUL, or a nesting too deep
+        raise CodeError(SyntaxError(f"it can't be compiled: {error or type(error).__name__}")) from error
+
+
+def _hint(code: str, error: SyntaxError) -> str | None:
+    is_ipython = any(line.lstrip().startswith(("%", "!")) for line in code.splitlines())
+    if is_ipython or "await" in str(error):
+        return "A background cell is plain Python: %magics, !commands and top-level await don't work in it."
+    return None
 
 
 def _checked_env(env: Mapping[str, str]) -> dict[str, str]:

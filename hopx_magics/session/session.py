@@ -14,7 +14,9 @@ from ..client.local import LocalAgent
 from ..client.transport import Endpoint, Locate, Transport, checked_url
 from ..durations import format_duration
 from ..errors import (
+    AgentUnreachable,
     HopxError,
+    LaunchError,
     UnknownConnection,
     WaitInterrupted,
     WaitTimeout,
@@ -65,6 +67,13 @@ class Session:
         """The processes that were launched here and neither waited for nor killed since, with their connections."""
         self._lock = threading.RLock()
 
+    def renew_after_fork(self) -> None:
+        """Gives a forked child sockets, locks and threads of its own, since those of its parent are of no use to it."""
+        self._lock = threading.RLock()
+        for connection in self.connections.values():
+            connection.agent.transport.renew_after_fork()
+            connection.watcher = Watcher(connection.agent)
+
     def close(self) -> None:
         """Drops all connections. Processes and agents go on."""
         with self._lock:
@@ -87,6 +96,8 @@ class Session:
         if "://" in target:
             connection = self._connect_url(checked_url(target), name, token or os.environ.get("HOPX_AGENT_TOKEN"))
         else:
+            if name is not None and name != target:
+                raise ValueError(f"{target!r} has its name: only a new URL is given one")
             connection = self.connection(target)
             connection.agent.listing(tail=0)
         with self._lock:
@@ -230,15 +241,19 @@ class Session:
     def kill(self, process_ids: Iterable[ProcessId], *, on: str | None = None) -> list[Killed]:
         """Kills processes and says what a later listing shows of each.
 
-        Raises AgentError when the agent can't be asked or has no way to kill.
+        Raises AgentError when the agent can't be asked or has no way to kill, and WaitInterrupted after Ctrl-C.
         """
         agent = self.connection(on).agent
         before = agent.listing(tail=0)
         ids = list(dict.fromkeys(process_ids))
         going = [id_ for id_ in ids if (process := before.find(id_)) and not process.ended]
-        with ThreadPoolExecutor(KILLS_AT_ONCE) as pool:
-            asked = {id_ for id_, accepted in zip(going, pool.map(agent.kill, going), strict=True) if accepted}
-        after = _listing_without(agent, asked)
+        try:
+            asked = _ask_for_ends(agent, going)
+            after = _listing_without(agent, asked)
+        except KeyboardInterrupt:
+            raise WaitInterrupted(
+                f"Stopped waiting. Asked to end: {_some(going)}\n%hopx_ps shows whether they have."
+            ) from None
         for process_id in ids:
             self.unwaited.pop(process_id, None)
         return [_killed(process_id, before, after, process_id in asked) for process_id in ids]
@@ -266,7 +281,13 @@ class Session:
 
 def _local_folder(workdir: str | None) -> str:
     """An absolute folder on this machine; `/workspace` is the local agent's name for its own folder."""
-    return os.path.abspath(os.path.expanduser(workdir or os.curdir))
+    try:
+        return os.path.abspath(os.path.expanduser(workdir or os.curdir))
+    except FileNotFoundError:
+        raise LaunchError(
+            "the folder in which this notebook works is gone",
+            hint="Go to another one with %cd, or use --cwd.",
+        ) from None
 
 
 def _wait(
@@ -302,6 +323,25 @@ def _going(waitings: Iterable[Waiting]) -> list[ProcessId]:
 def _some(process_ids: list[ProcessId], limit: int = 5) -> str:
     more = f" and {len(process_ids) - limit} more" if len(process_ids) > limit else ""
     return ", ".join(process_ids[:limit]) + more
+
+
+def _ask_for_ends(agent: Agent, process_ids: list[ProcessId]) -> set[ProcessId]:
+    """Those of the processes whose end the agent accepted, or may have accepted before its answer was lost."""
+
+    def ask(process_id: ProcessId) -> bool:
+        try:
+            return agent.kill(process_id)
+        except AgentUnreachable as error:
+            if error.sent:
+                return True  # the listing will tell
+            raise
+
+    pool = ThreadPoolExecutor(KILLS_AT_ONCE)
+    try:
+        answers = list(pool.map(ask, process_ids))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C must not wait for those that take their grace time
+    return {process_id for process_id, accepted in zip(process_ids, answers, strict=True) if accepted}
 
 
 def _listing_without(agent: Agent, process_ids: set[ProcessId]) -> Listing:

@@ -1,13 +1,15 @@
 """Killing: whole trees, those who don't listen, several at once, and nobody else."""
 
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import psutil
 import pytest
 
 from ..conftest import wait_until
-from .conftest import Agent
+from .conftest import Agent, StartAgent
 
 TREE = """
 trap '' TERM
@@ -122,3 +124,37 @@ def test_a_kill_during_the_end_by_time_limit_says_so(agent: Agent) -> None:
     reply = agent.kill(process_id)
     assert reply.status_code == 404
     assert agent.row(process_id)["message"] == "timed out after 0.1 s"
+
+
+def test_children_that_left_for_a_session_of_their_own(agent: Agent) -> None:
+    code = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+print(os.getpid(), flush=True)
+time.sleep(1000)
+"""
+    process_id = agent.launch(code, "python")
+    row: dict[str, str] = wait_until(
+        lambda: len((row := agent.row(process_id))["stdout"].split()) == 2 and row, "both are there"
+    )
+    assert agent.kill(process_id).status_code == 200
+    assert not any(map(is_alive, map(int, row["stdout"].split())))
+
+
+def test_a_kill_that_the_agent_did_not_live_to_finish(start_agent: StartAgent) -> None:
+    agent = start_agent("--kill-grace-seconds", "1000")
+    stubborn = agent.launch("trap '' TERM; echo $$; while :; do sleep 0.1; done")
+    row = agent.wrote(stubborn, "\n")
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(agent.kill, stubborn)
+        wait_until(lambda: (agent.process_folder(stubborn) / "intent").read_text().strip(), "the kill is under way")
+        agent.program.send_signal(signal.SIGKILL)
+        with pytest.raises(httpx.HTTPError):
+            asked.result()
+    next_agent = start_agent("--kill-grace-seconds", "0.2")
+    ended = next_agent.ended(stubborn)
+    assert (ended["status"], ended["exit_code"]) == ("killed", 137)
+    assert not is_alive(row["pid"])

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -251,3 +252,9 @@ sys.exit(main([]))
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (2, "the local agent isn't available on Windows: use it inside WSL\n")
+
+
+def test_it_ends_when_its_folder_is_removed(start_agent: StartAgent) -> None:
+    agent = start_agent()
+    shutil.rmtree(agent.folder)
+    assert agent.program.wait(30) == 0
