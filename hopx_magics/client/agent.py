@@ -218,7 +218,7 @@ def _output_part(reply: Reply, start: int, stop: int | None) -> OutputPart:
         size = int(span[2]) if span else 0
         return OutputPart(b"", size, size)
     if reply.status == 206 and span and span[1]:
-        return OutputPart(reply.body, int(span[1]), int(span[2]))
-    whole = reply.body
+        return OutputPart(bytes(reply.body), int(span[1]), int(span[2]))
+    whole = bytes(reply.body)
     first = max(0, len(whole) + start) if start < 0 else start
     return OutputPart(whole[first:stop], first, len(whole))

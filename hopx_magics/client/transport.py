@@ -55,7 +55,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytearray
 
 
 Locate = Callable[[httpx.Client], Endpoint]
@@ -167,12 +167,12 @@ class Transport:
             return Reply(response.status_code, response.headers, body)
         raise self._refusal(endpoint, response, body)
 
-    def _read_body(self, response: httpx.Response) -> bytes:
+    def _read_body(self, response: httpx.Response) -> bytearray:
         deadline = time.monotonic() + TRICKLE * self._timeout
-        chunks, size = [], 0
+        body = bytearray()  # one buffer: pieces to be joined would take the room, and the time, of a large body twice
         for chunk in response.iter_bytes():
-            size += len(chunk)
-            if size > self._max_reply:
+            body += chunk
+            if len(body) > self._max_reply:
                 raise BadReply(
                     f"its reply is larger than {self._max_reply / 1e6:,.0f} MB",
                     agent=self.label,
@@ -182,10 +182,9 @@ class Transport:
                 raise AgentUnreachable(
                     f"its reply was not complete after {TRICKLE * self._timeout:.0f} s", agent=self.label, sent=True
                 )
-            chunks.append(chunk)
-        return b"".join(chunks)
+        return body
 
-    def _refusal(self, endpoint: Endpoint, response: httpx.Response, body: bytes) -> AgentError:
+    def _refusal(self, endpoint: Endpoint, response: httpx.Response, body: bytearray) -> AgentError:
         status = response.status_code
         if status < 400:
             target = printable(response.headers.get("location", "an unnamed place"))

@@ -32,7 +32,7 @@ COLUMNS = (
 _CODES = {status: code for code, status in enumerate(STATUSES)}
 _SHOWABLE = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"} | {0x7F: 0x2421}
 _SHOWABLE |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
-_DANGEROUS = "\x1b\x07\x08\x0e\x0f\x00\x7f"
+_DANGEROUS = "\x1b\x08\x0e\x0f"  # begin a sequence, move back, change the character set
 _DANGEROUS_BEYOND_ASCII = _DANGEROUS + "\x90\x9b\x9d"
 
 
@@ -43,6 +43,7 @@ def processes_frame(listing: Listing, connection: str) -> "pd.DataFrame":
     `Int64`, `execution_time` is float seconds, and texts are `str`; what the agent did not say is missing. Control
     characters in texts, which would act on a terminal, stand as their symbols (`␛`); `Run.stdout` has them as they are.
     """
+    import numpy as np
     import pandas as pd
 
     rows = listing.processes
@@ -59,10 +60,9 @@ def processes_frame(listing: Listing, connection: str) -> "pd.DataFrame":
         "exit_code": _integers([row.exit_code for row in rows]),
         "execution_time": _floats([row.execution_time for row in rows]),
         "pid": _integers([row.pid for row in rows]),
+        "connection": pd.array(np.full(len(rows), connection, dtype=object), dtype="str"),
     }
-    frame = pd.DataFrame(columns, copy=False)
-    frame["connection"] = pd.Series(connection, index=frame.index, dtype="str")
-    return frame
+    return pd.DataFrame(columns, copy=False)
 
 
 def _texts(values: list[Any]) -> Any:
@@ -80,10 +80,12 @@ def _is_dangerous(text: str) -> bool:
 
 def _joined(values: list[Any]) -> list[str]:
     """The texts, short ones put together: to search one text is faster, to copy long ones is not."""
-    texts = values if None not in values else [value for value in values if value is not None]
-    if not texts or len(texts[0]) + len(texts[-1]) > 2000:
-        return texts
-    return ["".join(texts)]
+    if values and len(values[0] or "") > 1000:
+        return [value for value in values if value]
+    try:
+        return ["".join(values)]
+    except TypeError:  # some are missing
+        return ["".join(value for value in values if value)]
 
 
 def _outputs(texts: list[str | None], sizes: list[int | None]) -> Any:
@@ -109,18 +111,19 @@ def _status_type() -> "pd.CategoricalDtype[str]":
 def _times(values: list[Any]) -> Any:
     import pandas as pd
 
-    return pd.to_datetime(values, utc=True, cache=False).as_unit("us")
+    times = pd.to_datetime(values, utc=True, cache=False)
+    return times if times.unit == "us" else times.as_unit("us")
 
 
 def _integers(values: list[int | None]) -> Any:
     import numpy as np
     import pandas as pd
 
-    missing = np.zeros(len(values), dtype=bool)
-    if None in values:
-        missing[:] = [value is None for value in values]
-        values = [value or 0 for value in values]
-    return pd.arrays.IntegerArray(np.array(values, dtype="int64"), missing)
+    try:
+        return pd.arrays.IntegerArray(np.array(values, dtype="int64"), np.zeros(len(values), dtype=bool))
+    except TypeError:  # some are missing
+        missing = np.array([value is None for value in values])
+        return pd.arrays.IntegerArray(np.array([value or 0 for value in values], dtype="int64"), missing)
 
 
 def _floats(values: list[float | None]) -> Any:

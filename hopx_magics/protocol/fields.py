@@ -11,6 +11,9 @@ from ..models import STATUSES, Status
 
 _T = TypeVar("_T")
 
+Body = bytes | bytearray
+"""The body of a reply."""
+
 
 def first(read: Callable[[Any], _T | None], row: dict[str, Any], *keys: str) -> _T | None:
     """The first of those fields that holds something; "" and null are what Go and JavaScript write for nothing."""

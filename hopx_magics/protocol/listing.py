@@ -9,7 +9,7 @@ import msgspec
 
 from ..errors import BadReply
 from ..models import ENDED, Listing, Process, ProcessId, Status
-from .fields import first, read_integer, read_seconds, read_status, read_text, read_time
+from .fields import Body, first, read_integer, read_seconds, read_status, read_text, read_time
 from .replies import excerpt, read_json, reject_catch_all
 from .requests import PROCESSES
 
@@ -22,7 +22,7 @@ _set = msgspec.structs.force_setattr
 _decode_strictly = msgspec.json.Decoder(_Listing).decode
 
 
-def decode_listing(body: bytes, *, agent: str, received_at: datetime, etag: str | None = None) -> Listing:
+def decode_listing(body: Body, *, agent: str, received_at: datetime, etag: str | None = None) -> Listing:
     """The listing in the reply to `GET /execute/processes`.
 
     Raises BadReply when it is no listing at all, and NotSupported when the agent doesn't have the endpoint.
@@ -54,7 +54,7 @@ def _tidied(processes: Iterable[Process]) -> tuple[Process, ...]:
     return tuple(rows.values())
 
 
-def _read_rows(body: bytes, agent: str) -> Sequence[Any]:
+def _read_rows(body: Body, agent: str) -> Sequence[Any]:
     content = read_json(body, agent=agent)
     if isinstance(content, list):
         return content

@@ -12,7 +12,7 @@ import msgspec
 from ..errors import BadReply, NotSupported
 from ..models import ProcessId, Status
 from ..output import printable
-from .fields import first, read_seconds, read_status, read_text
+from .fields import Body, first, read_seconds, read_status, read_text
 
 
 class Launched(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
 
 
-def decode_launched(body: bytes, *, agent: str, endpoint: str) -> Launched:
+def decode_launched(body: Body, *, agent: str, endpoint: str) -> Launched:
     """The reply to a launch. Raises BadReply when it names no process, NotSupported when the agent can't launch."""
     content = read_json(body, agent=agent)
     if isinstance(content, dict):
@@ -38,7 +38,7 @@ def decode_launched(body: bytes, *, agent: str, endpoint: str) -> Launched:
     raise BadReply(f"its reply to the launch names no process: {excerpt(body)}", agent=agent)
 
 
-def check_kill_reply(body: bytes, *, agent: str, endpoint: str) -> None:
+def check_kill_reply(body: Body, *, agent: str, endpoint: str) -> None:
     """Raises NotSupported if a kill request was answered by an agent that doesn't know that form of it.
 
     Any other reply means no more than that the agent accepted the request: the sources don't agree on its fields.
@@ -62,7 +62,7 @@ class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):
 _CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 
 
-def decode_error(body: bytes, headers: Mapping[str, str]) -> ErrorReply:
+def decode_error(body: Body, headers: Mapping[str, str]) -> ErrorReply:
     """What a reply with an error status says, as far as it can be understood; never raises."""
     try:
         content = json.loads(body)
@@ -99,7 +99,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def read_json(body: bytes, *, agent: str) -> Any:
+def read_json(body: Body, *, agent: str) -> Any:
     """The content of a JSON body, however badly encoded. Raises BadReply that shows what came instead."""
     text = body.decode("utf-8-sig", "replace")
     if text.lstrip()[:1] == "<":
@@ -127,7 +127,7 @@ def reject_catch_all(content: dict[str, Any], key: str, *, agent: str, endpoint:
         raise NotSupported(f"this agent does not support {endpoint}", agent=agent)
 
 
-def excerpt(body: bytes, limit: int = 80) -> str:
+def excerpt(body: Body, limit: int = 80) -> str:
     """The beginning of what came, on one line, safe to show."""
     text = printable(" ".join(body[: 4 * limit].decode("utf-8", "replace").split()))
     return "(nothing)" if not text else repr(text) if len(text) <= limit else repr(text[:limit] + "…")

@@ -3,11 +3,22 @@
 import secrets
 import warnings
 from collections.abc import Mapping
+from typing import TypedDict
 
 from ..durations import parse_limit
 from ..errors import CodeError
 from ..models import LANGUAGE_ALIASES, LANGUAGES, Language, Launch, RunId
 from ..output import printable
+
+
+class LaunchOptions(TypedDict, total=False):
+    """What can be said of a launch besides its code. `timeout` is in seconds or a text like `2h`, None is no limit."""
+
+    language: str
+    name: str | None
+    timeout: str | float | None
+    env: Mapping[str, str] | None
+    workdir: str | None
 
 
 def checked_launch(

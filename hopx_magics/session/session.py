@@ -7,7 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Unpack
 from urllib.parse import urlsplit
+
+import msgspec
 
 from ..client.agent import Agent
 from ..client.local import LocalAgent
@@ -25,7 +28,7 @@ from ..models import Killed, KillResult, Listing, Output, Process, ProcessId, St
 from ..settings import Settings, read_settings
 from ..watcher import Listener, Update, Watcher
 from .finding import find_process, nearest
-from .launching import checked_launch
+from .launching import LaunchOptions, checked_launch
 from .reading import follow_output, read_output
 from .waiting import Waiting
 
@@ -151,34 +154,19 @@ class Session:
 
     # ------------------------------------------------------------ launch and list
 
-    def launch(
-        self,
-        code: str,
-        *,
-        language: str = "python",
-        name: str | None = None,
-        timeout: str | float | None = None,
-        env: Mapping[str, str] | None = None,
-        workdir: str | None = None,
-        on: str | None = None,
-    ) -> Process:
+    def launch(self, code: str, *, on: str | None = None, **options: Unpack[LaunchOptions]) -> Process:
         """Launches `code` as a background process, and returns it as the agent took it on.
 
-        `timeout` is in seconds or a text like `2h`, None means no limit. On the local agent `workdir` is relative to
-        the folder in which this Python works, which is also the default; elsewhere the agent decides.
+        On the local agent `workdir` is relative to the folder in which this Python works, which is also the default;
+        elsewhere the agent decides.
 
         Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
         AgentError.
         """
         connection = self.connection(on)
-        launch = checked_launch(
-            code,
-            language=language,
-            name=name,
-            timeout=timeout,
-            env=env,
-            workdir=_local_folder(workdir) if connection.name == LOCAL else workdir,
-        )
+        launch = checked_launch(code, **options)
+        if connection.name == LOCAL:
+            launch = msgspec.structs.replace(launch, workdir=_local_folder(launch.workdir))
         launched = connection.agent.launch(launch)
         self.unwaited[launched.process_id] = connection.name
         return Process(

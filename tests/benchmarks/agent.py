@@ -1,6 +1,5 @@
 """The local agent itself: memory, start, and a process that writes as fast as it can."""
 
-import os
 import statistics
 import subprocess
 import sys
@@ -9,12 +8,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from hopx_magics.session import Session
 from tests.conftest import stop_agent
 
 from .listing import fill
 from .measure import Row, local_session, memory_mb, ms, pid_of_agent
 
-WRITE_200_MB = "import os\nblock = b'x' * 99 + b'\\n'\nblock *= 10_000\nfor _ in range(200): os.write(1, block)"
+WRITE_200_MB = """
+import os, time
+block = (b"x" * 99 + b"\\n") * 10_000
+begun = time.perf_counter()
+for _ in range(200):
+    os.write(1, block)
+open({mark!r}, "w").write(repr(time.perf_counter() - begun))
+"""
 
 
 def measure() -> Iterator[Row]:
@@ -37,28 +44,28 @@ def measure() -> Iterator[Row]:
         )
 
 
-def start(session: object) -> float:
+def start(session: Session) -> float:
     """Seconds from starting the agent's program until it answers a request with a token."""
     begun = time.perf_counter()
-    session.listing(tail=0)  # type: ignore[attr-defined]
+    session.listing(tail=0)
     return time.perf_counter() - begun
 
 
-def writing(session: object, pid: int) -> Iterator[Row]:
+def writing(session: Session, pid: int) -> Iterator[Row]:
     plain, ours = [], []
     before = memory_mb(pid)
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "write.py"
-        for _ in range(7):
-            script.write_text(WRITE_200_MB)
-            with (Path(folder) / "out").open("wb") as file:
-                begun = time.perf_counter()
+        mark, script, output = (Path(folder) / name for name in ("mark", "write.py", "output"))
+        code = WRITE_200_MB.format(mark=str(mark))
+        script.write_text(code)
+        for _ in range(9):
+            process = session.launch(code)
+            session.wait({"local": [process.process_id]})
+            ours.append(float(mark.read_text()))
+            with output.open("ab") as file:
                 subprocess.run([sys.executable, str(script)], stdout=file, check=True)
-                plain.append(time.perf_counter() - begun)
-            os.unlink(Path(folder) / "out")
-            process = session.launch(WRITE_200_MB)  # type: ignore[attr-defined]
-            (ended,) = session.wait({"local": [process.process_id]})  # type: ignore[attr-defined]
-            ours.append(ended.execution_time)
+            plain.append(float(mark.read_text()))
+            output.unlink()
     a, b = statistics.median(ours), statistics.median(plain)
     growth = memory_mb(pid) - before
     yield Row("200 MB written by a process", ms(a), f"the process alone {ms(b)}", f"{a / b:.2f}", "1.1")
