@@ -47,9 +47,9 @@ def memory_mb(pid: int) -> float:
 
 
 @contextmanager
-def local_session(**environment: str) -> Iterator[Session]:
-    """A session with a local agent of its own in a temporary folder."""
-    with tempfile.TemporaryDirectory() as folder:
+def local_session(parent: str | None = None, **environment: str) -> Iterator[Session]:
+    """A session with a local agent of its own in a temporary folder, which is made in `parent`."""
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
         os.environ.update({"HOPX_STATE_DIR": folder, **environment})
         session = Session(read_settings())
         try:
