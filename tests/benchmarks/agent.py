@@ -68,7 +68,7 @@ def writing(session: Session, pid: int) -> Iterator[Row]:
             process = session.launch(code)
             session.wait({"local": [process.process_id]})
             ours.append(float(mark.read_text()))
-            # What is deleted is what the next one writes into; memory that was never used takes a virtual machine longer.
+            # What is deleted is what the next one writes into: memory never used before takes a virtual machine longer.
             os.truncate(session.settings.agent_folder / "processes" / process.process_id / "stdout", 0)
             with output.open("ab") as file:
                 subprocess.run([sys.executable, str(script)], stdout=file, check=True)
