@@ -228,7 +228,7 @@ def _unwaited(on: str | None) -> list[Run]:
     """The runs of a connection, or of all, that were launched here and not yet waited for."""
     return [
         Run(session(), Process(process_id=process_id), connection)
-        for process_id, connection in session().unwaited.items()
+        for process_id, connection in list(session().unwaited.items())
         if on in (None, connection)
     ]
 

@@ -158,6 +158,16 @@ def test_a_forgotten_process_is_unknown(hopx: Any) -> None:
     assert stranger.status == "completed"
 
 
+def test_waiting_for_what_the_agent_has_forgotten(hopx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOPX_KEEP_FINISHED", "1")
+    runs = [hopx.launch("pass", name=f"n{number}") for number in range(3)]
+    wait_until(lambda: len(hopx.ps()) == 1 and hopx.ps()["status"][0] == "completed", "only the last one is kept")
+    with pytest.raises(UnknownProcess, match="how it ended is not known"):
+        hopx.wait()
+    assert [run.name for run in hopx.wait()] == ["n2"], "it is said only once"
+    assert not runs[0].process.ended, "no end is claimed that nobody saw"
+
+
 def test_waiting(hopx: Any) -> None:
     quick = hopx.launch("pass", name="quick")
     slow = hopx.launch(FOREVER, name="slow")

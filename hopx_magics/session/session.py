@@ -21,6 +21,7 @@ from ..errors import (
     HopxError,
     LaunchError,
     UnknownConnection,
+    UnknownProcess,
     WaitInterrupted,
     WaitTimeout,
 )
@@ -218,11 +219,16 @@ class Session:
                     f"Stopped waiting. Still going on: {_some(_going(waitings.values()))}\n"
                     "%hopx_wait waits again, %hopx_kill ends them."
                 ) from None
+            except UnknownProcess:
+                self._note_waited(_going(waitings.values()))  # or the next wait would look for it in vain, too
+                raise
         processes = [process for waiting in waitings.values() for process in waiting.processes]
-        for process in processes:
-            if process.ended:
-                self.unwaited.pop(process.process_id, None)
+        self._note_waited(process.process_id for process in processes if process.ended)
         return processes
+
+    def _note_waited(self, process_ids: Iterable[ProcessId]) -> None:
+        for process_id in process_ids:
+            self.unwaited.pop(process_id, None)
 
     # ------------------------------------------------------------ kill
 
@@ -242,8 +248,7 @@ class Session:
             raise WaitInterrupted(
                 f"Stopped waiting. Asked to end: {_some(going)}\n%hopx_ps shows whether they have."
             ) from None
-        for process_id in ids:
-            self.unwaited.pop(process_id, None)
+        self._note_waited(ids)
         return [_killed(process_id, before, after, process_id in asked) for process_id in ids]
 
     # ------------------------------------------------------------ output
