@@ -1,6 +1,7 @@
 """The handle of one launched process that a user holds."""
 
 import asyncio
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import msgspec
 from . import output
 from .display import render
 from .models import KillResult, Output, Process, ProcessId, Status, Stream
-from .session import Session, Waiting
+from .session import FORGOTTEN_AFTER, Session, Waiting
 from .watcher import Listener, Update
 
 
@@ -23,6 +24,7 @@ class Run:
     def __init__(self, session: Session, process: Process, connection: str) -> None:
         self._session = session
         self._process = process
+        self._known_since = time.monotonic()
         self.connection = connection
         """The name of the connection to the agent."""
 
@@ -85,10 +87,15 @@ class Run:
         return self._process
 
     def see(self, listed: Process | None) -> None:
-        """Takes note of how the agent lists the process, None when it doesn't."""
+        """Takes note of how the agent lists the process, None when it doesn't.
+
+        One that was listed before, or should have been by now, is `unknown` then: nobody saw its end.
+        """
         if listed is not None:
             self._process = listed
-        elif self._process.started_at is not None and not self._process.ended:
+        elif not self._process.ended and (
+            self._process.started_at is not None or time.monotonic() - self._known_since > FORGOTTEN_AFTER
+        ):
             self._process = msgspec.structs.replace(
                 self._process, status="unknown", status_detail="the agent no longer lists it"
             )

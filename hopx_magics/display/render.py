@@ -1,7 +1,7 @@
 """Processes in words and in HTML. All that comes from agents is escaped and made printable."""
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from ..durations import format_duration
 from ..models import STATUSES, Process, Status
@@ -71,12 +71,3 @@ def failure_in_words(process: Process, stderr: str) -> str:
     name = f"{printable(process.name, 60)} ({process.process_id})" if process.name else process.process_id
     end = as_plain(stderr).strip("\n")
     return f"{name} {state_in_words(process)}" + "".join(f"\n  {line}" for line in end.splitlines())
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A plain HTML table of escaped texts."""
-    head = "".join(f"<th>{html.escape(heading)}</th>" for heading in headings)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(printable(cell))}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

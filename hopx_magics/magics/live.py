@@ -82,15 +82,18 @@ class _RunLine:
     def _take(self, update: "Update") -> None:
         """Called on the watcher's thread with all that it hears of the agent."""
         listing = update.listing
+        forgotten = False
         if listing is not None and update.error is None:
-            self._run.see(listing.find(self._run.process_id))
+            listed = listing.find(self._run.process_id)
+            self._run.see(listed)
+            forgotten = listed is None and self._run.process.status == "unknown"
         note = ""
         if update.error is not None and update.failing_since is not None:
             silence = time.monotonic() - update.failing_since
             note = "the agent does not answer, retrying" if silence > SILENT_AFTER else ""
         age = 0.0 if listing is None else (datetime.now(UTC) - listing.received_at).total_seconds()
         self._display.show(self._bundle(_aged(self._run.process, age), note))
-        if self._run.process.ended and self._stop is not None:
+        if (self._run.process.ended or forgotten) and self._stop is not None:
             self._stop()
 
     def _bundle(self, process: "Process", note: str = "") -> dict[str, str]:

@@ -4,9 +4,10 @@ from ..client.transport import checked_url
 from .finding import find_process, nearest
 from .launching import checked_language, checked_launch
 from .session import LOCAL, Connection, Session
-from .waiting import Waiting
+from .waiting import FORGOTTEN_AFTER, Waiting
 
 __all__ = [
+    "FORGOTTEN_AFTER",
     "LOCAL",
     "Connection",
     "Session",
