@@ -160,6 +160,7 @@ def test_a_forgotten_process_is_unknown(hopx: Any) -> None:
 
 def test_waiting_for_what_the_agent_has_forgotten(hopx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOPX_KEEP_FINISHED", "1")
+    monkeypatch.setenv("HOPX_MAX_RUNNING", "1")  # one after the other, so that the last one ends last
     runs = [hopx.launch("pass", name=f"n{number}") for number in range(3)]
     wait_until(lambda: len(hopx.ps()) == 1 and hopx.ps()["status"][0] == "completed", "only the last one is kept")
     with pytest.raises(UnknownProcess, match="how it ended is not known"):

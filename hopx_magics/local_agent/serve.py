@@ -109,13 +109,26 @@ def _listener(port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """A server that ends on a signal without passing it on to the process, so that the end can be a clean one."""
+    """A server that ends on a signal without passing it on to the process, so that the end can be a clean one.
+
+    `path` is the file by which clients find it. It goes first: as long as it is there, a new agent believes that this
+    one stays, and leaves.
+    """
+
+    def __init__(self, config: uvicorn.Config, path: Path) -> None:
+        super().__init__(config)
+        self._path = path
+
+    def leave(self) -> None:
+        """Lets no one find this agent any more, and ends it."""
+        self._path.unlink(missing_ok=True)
+        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Ends the server at the first signal."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: setattr(self, "should_exit", True))
+            signal.signal(number, lambda *_: self.leave())
         yield
 
 
@@ -124,8 +137,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     agent = Agent(settings, instance=instance, token=token)
     agent.supervisor.recover()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server = _Server(_server_config(agent))
     path = settings.agent_folder / protocol.AGENT_FILE
+    server = _Server(_server_config(agent), path)
     about = protocol.AgentFile(url=url, token=token, pid=os.getpid(), version=__version__, instance=instance)
     _write_privately(path, msgspec.json.encode(about))
     log.info("listens on %s, and runs code with the rights of this user and without any isolation", url)
@@ -134,7 +147,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         await server.serve(sockets=[listener])
     finally:
         watch.cancel()
-        path.unlink(missing_ok=True)
+        server.leave()
 
 
 def _server_config(agent: Agent) -> uvicorn.Config:
@@ -154,7 +167,7 @@ def _server_config(agent: Agent) -> uvicorn.Config:
     )
 
 
-async def _end_when_due(server: uvicorn.Server, agent: Agent, idle_time: float, path: Path) -> None:
+async def _end_when_due(server: _Server, agent: Agent, idle_time: float, path: Path) -> None:
     """Ends the server when nothing is queued or running and nobody asked for anything during `idle_time` seconds.
 
     Also when the file at `path` is gone, by which clients find it: then someone has removed its folder, and the next
@@ -165,12 +178,12 @@ async def _end_when_due(server: uvicorn.Server, agent: Agent, idle_time: float, 
         await asyncio.sleep(min(0.1, idle_time / 4))
         if agent.gate.active or agent.supervisor.busy:
             busy_until = time.monotonic()
-        if not path.exists():
+        if not server.should_exit and not path.exists():
             log.info("ends because its folder was removed")
-            server.should_exit = True
+            server.leave()
         if time.monotonic() - max(busy_until, agent.gate.idle_since) > idle_time:
             log.info("ends after %g s with nothing to do", idle_time)
-            server.should_exit = True
+            server.leave()
     agent.close()
 
 
