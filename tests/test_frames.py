@@ -30,6 +30,7 @@ DTYPES = {
     "stderr": "str",
     "exit_code": "Int64",
     "execution_time": "float64",
+    "progress": "float64",
     "pid": "Int64",
     "connection": "str",
 }
@@ -41,7 +42,7 @@ FULL = process(
     language="python",
     started_at=NOW,
     completed_at=NOW,
-    stdout="out",
+    stdout="step 3/10",
     stderr="err",
     exit_code=0,
     execution_time=1.5,
@@ -63,9 +64,26 @@ def test_columns_and_dtypes_are_always_the_same(rows: tuple[Process, ...]) -> No
 def test_values() -> None:
     (row,) = frame_of(FULL).to_dict("records")
     assert row["started_at"] == pd.Timestamp(NOW)
-    assert (row["exit_code"], row["pid"], row["execution_time"], row["stdout"]) == (0, 7, 1.5, "out")
+    assert (row["exit_code"], row["pid"], row["execution_time"], row["stdout"]) == (0, 7, 1.5, "step 3/10")
+    assert row["progress"] == 0.3
     (bare,) = frame_of(process()).to_dict("records")
     assert all(pd.isna(bare[name]) for name in ("name", "started_at", "exit_code", "execution_time", "stdout", "pid"))
+    assert pd.isna(bare["progress"])
+
+
+def test_progress_is_whole_only_of_what_may_have_got_there() -> None:
+    statuses = ("running", "completed", "failed", "killed", "unknown")
+    frame = frame_of(
+        *(process(status, status=status, stderr="100%|####| 4/4 [00:01<00:00]") for status in statuses),
+        process("early", status="failed", stdout="step 1/4"),
+        process("silent", status="completed", stdout="done", stderr=""),
+    )
+    progress = frame.set_index("process_id")["progress"].to_dict()
+    assert {name: progress[name] for name in statuses} == dict(zip(statuses, (1, 1, 0.99, 0.99, 1), strict=True))
+    assert progress["early"] == 0.25
+    assert pd.isna(progress["silent"])
+    assert frame_of(process(stdout="no", stderr="37%"))["progress"][0] == 0.37
+    assert frame_of(process(stdout="37%"))["progress"][0] == 0.37
 
 
 def test_times_with_different_offsets_are_in_utc() -> None:

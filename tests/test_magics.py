@@ -67,7 +67,7 @@ def test_a_semicolon_silences(cell: Run, code: str) -> None:
     assert "columns" in cell.shown.lower()  # type: ignore[attr-defined]
     cell(code)
     assert cell.shown == ""  # type: ignore[attr-defined]
-    assert cell("kept = %hopx_ps\nlen(kept.columns)") == 13
+    assert cell("kept = %hopx_ps\nlen(kept.columns)") == 14
 
 
 def test_a_cell_that_is_sent_keeps_its_semicolons(cell: Run) -> None:

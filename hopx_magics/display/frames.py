@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from ..models import STATUSES, Killed, Listing, Process
-from ..output import printable
+from ..output import may_tell_progress, newest_progress, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +24,7 @@ COLUMNS = (
     "stderr",
     "exit_code",
     "execution_time",
+    "progress",
     "pid",
     "connection",
 )
@@ -40,13 +41,15 @@ def processes_frame(listing: Listing, connection: str) -> "pd.DataFrame":
     """One row a process, in the listing's order.
 
     `status` is an ordered categorical of all statuses, times are `datetime64[us, UTC]`, `exit_code` and `pid` are
-    `Int64`, `execution_time` is float seconds, and texts are `str`; what the agent did not say is missing. Control
-    characters in texts, which would act on a terminal, stand as their symbols (`␛`); `Run.stdout` has them as they are.
+    `Int64`, `execution_time` is float seconds, and texts are `str`; what the agent did not say is missing. `progress`
+    is float, 0 to 1, as far as the outputs here tell one, and never 1 for what failed or was killed. Control characters
+    in texts, which would act on a terminal, stand as their symbols (`␛`); `Run.stdout` has them as they are.
     """
     import numpy as np
     import pandas as pd
 
     rows = listing.processes
+    outputs, errors = [row.stdout for row in rows], [row.stderr for row in rows]
     columns: dict[str, Any] = {
         "process_id": _texts([row.process_id for row in rows]),
         "execution_id": _texts([row.execution_id for row in rows]),
@@ -55,10 +58,11 @@ def processes_frame(listing: Listing, connection: str) -> "pd.DataFrame":
         "language": _texts([row.language for row in rows]),
         "started_at": _times([row.started_at for row in rows]),
         "completed_at": _times([row.completed_at for row in rows]),
-        "stdout": _outputs([row.stdout for row in rows], [row.stdout_bytes for row in rows]),
-        "stderr": _outputs([row.stderr for row in rows], [row.stderr_bytes for row in rows]),
+        "stdout": _outputs(outputs, [row.stdout_bytes for row in rows]),
+        "stderr": _outputs(errors, [row.stderr_bytes for row in rows]),
         "exit_code": _integers([row.exit_code for row in rows]),
         "execution_time": _floats([row.execution_time for row in rows]),
+        "progress": _progress(rows, outputs, errors),
         "pid": _integers([row.pid for row in rows]),
         "connection": pd.array(np.full(len(rows), connection, dtype=object), dtype="str"),
     }
@@ -101,6 +105,17 @@ def _with_cut(text: str | None, size: int | None) -> str | None:
     return f"[{missing:,} bytes before this are left out: --output full has them]\n{text}"
 
 
+def _progress(rows: Sequence[Process], outputs: list[str | None], errors: list[str | None]) -> Any:
+    import numpy as np
+
+    progress = np.full(len(rows), np.nan)
+    if any(map(may_tell_progress, _joined(outputs))) or any(map(may_tell_progress, _joined(errors))):
+        for number, (row, stdout, stderr) in enumerate(zip(rows, outputs, errors, strict=True)):
+            if (found := newest_progress(stdout, stderr)) is not None:
+                progress[number] = min(found.fraction, 0.99 if row.status in ("failed", "killed") else 1.0)
+    return progress
+
+
 @functools.cache
 def _status_type() -> "pd.CategoricalDtype[str]":
     import pandas as pd
@@ -132,9 +147,16 @@ def _floats(values: list[float | None]) -> Any:
     return np.array(values, dtype="float64")  # None becomes NaN
 
 
+def rows_frame(rows: Sequence[tuple[str, Process]]) -> "pd.DataFrame":
+    """One row a process, each with the name of its connection, in this order; else as `processes_frame`."""
+    processes = tuple(process for _, process in rows)
+    frame = processes_frame(Listing(processes=processes, agent="", received_at=datetime.now(UTC)), "")
+    return frame.assign(connection=_texts([connection for connection, _ in rows]))
+
+
 def empty_frame() -> "pd.DataFrame":
     """A DataFrame of no processes, with all columns and dtypes."""
-    return processes_frame(Listing(processes=(), agent="", received_at=datetime.now(UTC)), "")
+    return rows_frame([])
 
 
 def killed_frame(killed: Mapping[str, Sequence[Killed]]) -> "pd.DataFrame":
