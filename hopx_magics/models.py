@@ -4,7 +4,9 @@ The field names of `Process` are those of the HopX documentation's process objec
 type that a reply in that dialect is decoded into; `hopx_magics.protocol` reads all other dialects into it.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated, Literal, NewType, get_args
 
 import msgspec
@@ -77,20 +79,40 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return self.status in ENDED
 
 
-class Listing(msgspec.Struct, frozen=True, kw_only=True):
+class Listing(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """All processes of one agent at one moment, in the agent's order.
 
-    `agent` names the agent, `received_at` is when its reply arrived here, `etag` what to ask for changes with.
+    `agent` names the agent, `received_at` is when its reply arrived here, `etag` what to ask for changes with; `tail`
+    is to how many last bytes the agent was asked to cut each stream, None for not at all.
     """
 
     processes: tuple[Process, ...]
     agent: str
     received_at: datetime
     etag: str | None = None
+    tail: int | None = None
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Process]:
+        """The processes by their ids, in the same order, without those whose id could not be read."""
+        return {process.process_id: process for process in self.processes if process.process_id}
 
     def find(self, process_id: str) -> Process | None:
         """The process of that id, or None when the agent does not list it."""
-        return next((process for process in self.processes if process.process_id == process_id), None)
+        return self.by_id.get(process_id)
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A listing, and in what it differs from an older one.
+
+    `changed` are the processes that are new or different, in the listing's order; None when there is no older listing,
+    or none to compare with, so that everything may differ. `gone` are the ids of those no longer listed. That a running
+    process ran on is no difference, and neither is the order alone.
+    """
+
+    listing: Listing
+    changed: tuple[Process, ...] | None = None
+    gone: tuple[ProcessId, ...] = ()
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from .client.agent import Agent
 from .errors import HopxError
-from .models import Listing
+from .models import Change, Listing, Process, ProcessId
 
 HOLD = 10.0
 """Seconds for which an agent is asked to hold a request until something changes."""
@@ -18,95 +18,181 @@ INTERVAL = 1.0
 IDLE_INTERVAL = 10.0
 """Seconds between two listings of an agent that can't wait, while something runs and while nothing does."""
 
+GAP = 0.1
+"""Seconds between two listings with output, at least: a process that prints all the time must not keep us busy."""
+
 _log = logging.getLogger(__name__)
 
 
 class Update(msgspec.Struct, frozen=True):
-    """What listeners are told: the newest listing there is, and the error and its beginning while none newer comes."""
+    """What listeners are told: the newest listing there is, and the error and its beginning while none newer comes.
+
+    `changed` and `gone` say in what the listing differs from the one of the update before, as in a `Change`; `changed`
+    is None in the first update with a listing that a listener gets, and whenever everything may differ.
+    """
 
     listing: Listing | None
     error: HopxError | None = None
     failing_since: float | None = None
+    changed: tuple[Process, ...] | None = None
+    gone: tuple[ProcessId, ...] = ()
 
 
 Listener = Callable[[Update], None]
 
 
+class _Listening(msgspec.Struct, frozen=True, eq=False):
+    listener: Listener
+    tail: int
+    interval: float
+    turn: threading.RLock  # held around each call, so that updates arrive in order
+
+
 class Watcher:
-    """Follows one agent. Listeners are called on the watcher's thread, one update after the other."""
+    """Follows one agent.
+
+    A listener gets one update after the other: the first one on the thread that begins to listen if there is an update
+    already, all others on the watcher's thread, which calls one listener after the other. As long as one of them is
+    busy, nobody is told anything and the agent is not asked. Neither `listen` nor the end of listening ever wait for
+    a listener, so that both may be called with any lock held.
+    """
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._listeners: list[Listener] = []
-        self._lock = threading.RLock()  # held around each call of a listener, so that updates arrive in order
+        self._listening: list[_Listening] = []
+        self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._latest = Update(None)
+        self._asked: int | None = None
+        """The tail in the request under way."""
+        self._tail = 0
+        self._tail_wanted = 0.0
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        """Calls `listener` with every update from now on, first with the one that is there; the result ends this."""
-        with self._lock:
-            self._listeners.append(listener)
-            if self._thread is None:
-                self._latest = Update(None)
-                self._thread = threading.Thread(target=self._run, name="hopx-watcher", daemon=True)
-                self._thread.start()
-            elif self._latest.listing is not None:
-                listener(self._latest)
-        self._wake.set()
-        return lambda: self._forget(listener)
+    @property
+    def latest(self) -> Update:
+        """The newest update; an old one when nobody has listened since."""
+        return self._latest
+
+    def listen(self, listener: Listener, *, tail: int = 0, interval: float | None = None) -> Callable[[], None]:
+        """Calls `listener` with every update from now on, at once with the newest listing if there is one.
+
+        The listings have at least the last `tail` bytes of each stream, more when somebody else wants more, and soon
+        after the first update when nobody wanted as much before. An agent that can't wait for changes is asked every
+        `interval` seconds while something is queued or running, and sooner if somebody else wants it sooner.
+
+        The result ends this; it may be called at any time, also by the listener. No call begins after that, but one
+        that is under way on another thread goes on.
+        """
+        listening = _Listening(listener, tail, INTERVAL if interval is None else interval, threading.RLock())
+        with listening.turn:
+            with self._lock:
+                self._listening.append(listening)
+                if self._thread is None:
+                    self._latest = Update(None)
+                if self._thread is None or (self._asked is not None and self._asked < tail):
+                    self._start()  # the thread there is may have to wait long for an answer without that output
+                latest = self._latest
+            self._wake.set()
+            if latest.listing is not None:
+                self._call(listening, msgspec.structs.replace(latest, changed=None, gone=()))
+        return lambda: self._forget(listening)
 
     def close(self) -> None:
         """Forgets all listeners, which ends the thread."""
         with self._lock:
-            self._listeners.clear()
+            self._listening.clear()
         self._wake.set()
 
-    def _forget(self, listener: Listener) -> None:
+    def _forget(self, listening: _Listening) -> None:
         with self._lock:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-        self._wake.set()
+            if listening in self._listening:
+                self._listening.remove(listening)
+            needed = bool(self._listening)
+        if not needed:
+            self._wake.set()
+
+    # ------------------------------------------------------------ the thread
+
+    def _start(self) -> None:
+        """Starts a thread, to which the one there is gives way as soon as it has its answer, which nobody sees."""
+        self._asked = None
+        self._thread = threading.Thread(target=self._run, name="hopx-watcher", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         pause = 0.0
-        while self._goes_on(pause):
+        while (tail := self._begin(pause)) is not None:
+            known = self._latest
+            begun = time.monotonic()
             try:
-                update = Update(self._next_listing())
-                pause = self._pause(update.listing)
+                change = self._agent.change_since(known.listing, tail=tail, wait=HOLD)
+                update = Update(change.listing, changed=change.changed, gone=change.gone)
+                pause = self._pause(change, known.listing, pause, time.monotonic() - begun)
             except HopxError as error:
-                update = Update(self._latest.listing, error, self._latest.failing_since or time.monotonic())
+                update = Update(known.listing, error, known.failing_since or time.monotonic(), changed=())
                 pause = min(max(INTERVAL, 2 * pause), IDLE_INTERVAL)
             self._tell(update)
 
-    def _next_listing(self) -> Listing | None:
-        known = self._latest.listing
-        return self._agent.changed_listing(tail=0, etag=known.etag if known else None, wait=HOLD) or known
-
-    def _goes_on(self, pause: float) -> bool:
-        """Waits for the next turn; False, and no thread any more, when nobody listens."""
+    def _begin(self, pause: float) -> int | None:
+        """Waits for the next turn and returns the tail to ask for; None when this thread is not wanted any more."""
         if pause:
             self._wake.wait(pause)
-        self._wake.clear()
         with self._lock:
-            if not self._listeners:
+            if self._thread is not threading.current_thread():
+                return None
+            self._wake.clear()
+            if not self._listening:
                 self._thread = None
-            return bool(self._listeners)
+                return None
+            self._asked = self._wanted_tail()
+            return self._asked
 
-    def _pause(self, listing: Listing | None) -> float:
+    def _wanted_tail(self) -> int:
+        """The largest tail that anybody wants or wanted a moment ago.
+
+        Going back and forth would each time need a thread beside one that waits for an answer.
+        """
+        now = time.monotonic()
+        wanted = max(listening.tail for listening in self._listening)
+        if wanted >= self._tail or now > self._tail_wanted + HOLD:
+            self._tail = wanted
+        if wanted >= self._tail:
+            self._tail_wanted = now
+        return self._tail
+
+    def _pause(self, change: Change, known: Listing | None, before: float, taken: float) -> float:
+        interval = self._interval()
+        nothing_new = change.changed == () and not change.gone
+        if self._agent.waits and nothing_new:  # at once, again and again: it only says that it waits
+            return min(max(GAP, 2 * before), interval) if taken < GAP else 0.0
         if self._agent.waits:
-            return 0.0
-        if listing is not None and listing.etag is not None and self._latest.listing is None:
+            return GAP if self._tail else 0.0
+        if change.listing.etag is not None and (known is None or known.tail != change.listing.tail):
             return 0.0  # whether it can wait is found out with the next request
-        busy = listing is not None and any(process.status in ("queued", "running") for process in listing.processes)
-        return INTERVAL if busy else IDLE_INTERVAL
+        busy = any(process.status in ("queued", "running") for process in change.listing.processes)
+        return interval if busy else max(interval, IDLE_INTERVAL)
+
+    def _interval(self) -> float:
+        return min((listening.interval for listening in list(self._listening)), default=INTERVAL)
 
     def _tell(self, update: Update) -> None:
         with self._lock:
+            if self._thread is not threading.current_thread():
+                return
+            self._asked = None
             self._latest = update
-            for listener in list(self._listeners):
-                try:
-                    listener(update)
-                except Exception:  # one broken listener must not cost the others their updates
-                    _log.exception("a listener failed and is told no more")
-                    self._forget(listener)
+            listening = list(self._listening)
+        for each in listening:
+            with each.turn:
+                self._call(each, update)
+
+    def _call(self, listening: _Listening, update: Update) -> None:
+        with self._lock:
+            if listening not in self._listening:
+                return
+        try:
+            listening.listener(update)
+        except Exception:  # one broken listener must not cost the others their updates
+            _log.exception("a listener failed and is told no more")
+            self._forget(listening)

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -9,7 +10,7 @@ import msgspec
 
 from .. import protocol
 from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, LaunchError, NotSupported
-from ..models import Launch, Listing, ProcessId, Stream
+from ..models import Change, Launch, Listing, ProcessId, Stream
 from .transport import Reply, Request, Transport
 
 LOOK_FOR_LAUNCH = 5.0
@@ -40,7 +41,8 @@ class Agent:
         self.transport = transport
         self._launches_once = launches_once
         self.waits = False
-        """Whether the agent holds a request for changes until there is one; known after the first such request."""
+        """Whether the agent held the last request for a change until there was one, or would have."""
+        self._tells_changes = True
         self._serves_output: bool | None = None
         self._kill_form = 0
 
@@ -55,26 +57,40 @@ class Agent:
 
     def listing(self, *, tail: int | None = None) -> Listing:
         """The listing as it is now, each stream cut to its last `tail` bytes if the agent can do that."""
-        listing = self.changed_listing(tail=tail)
-        assert listing is not None, "an agent answers 304 only when asked for changes"
-        return listing
+        return self._listing(self.transport.read(_listing_request(tail)), tail)
 
-    def changed_listing(self, *, tail: int | None = None, etag: str | None = None, wait: float = 0.0) -> Listing | None:
-        """The listing if it isn't that of `etag` any more; else None, after `wait` seconds if the agent can wait."""
-        headers = {}
-        if etag is not None:
-            headers["If-None-Match"] = etag
-            if wait:
-                headers["Prefer"] = f"wait={wait:g}"
-        params = None if tail is None else {"tail": str(tail)}
-        request = Request("GET", protocol.PROCESSES, params, headers, patience=wait if etag else 0.0)
-        reply = self.transport.read(request)
-        if "wait" in reply.headers.get("preference-applied", ""):
-            self.waits = True
-        if reply.status == 304:
-            return None
+    def change_since(self, known: Listing | None, *, tail: int | None = None, wait: float = 0.0) -> Change:
+        """The listing as it is now, and in what it differs from the one that is `known`.
+
+        Where nothing differs, that is answered after `wait` seconds if the agent can wait, with the listing that is
+        known. Only what differs is fetched if the agent can tell it and `known` was asked for with the same `tail`.
+
+        Raises AgentError; BadReply for a difference that makes no sense, after which only whole listings are asked for.
+        """
+        headers = {"Prefer": f"wait={wait:g}"} if wait else {}  # with the first request already, to learn if it can
+        base = known if known is not None and known.tail == tail else None  # an ETag says nothing of another address
+        if base is not None and base.etag is not None:
+            headers["If-None-Match"] = base.etag
+            if self._tells_changes and protocol.can_be_base(base):
+                headers["A-IM"] = protocol.DELTA
+        reply = self.transport.read(_listing_request(tail, headers, wait if "If-None-Match" in headers else 0.0))
+        if wait:
+            self.waits = "wait" in reply.headers.get("preference-applied", "")
+        if base is not None and reply.status == 304 and "If-None-Match" in headers:
+            return Change(base, ())
+        if base is not None and reply.status == 226 and "A-IM" in headers:
+            try:
+                return protocol.decode_change(reply.body, reply.headers, base, received_at=datetime.now(UTC))
+            except AgentError:
+                self._tells_changes = False
+                raise
+        return protocol.compare(known, self._listing(reply, tail))
+
+    def _listing(self, reply: Reply, tail: int | None) -> Listing:
+        if reply.status in (206, 226, 304):
+            raise BadReply(f"it answered with a part of its listing (status {reply.status})", agent=self.label)
         return protocol.decode_listing(
-            reply.body, agent=self.label, received_at=datetime.now(UTC), etag=reply.headers.get("etag")
+            reply.body, agent=self.label, received_at=datetime.now(UTC), etag=reply.headers.get("etag"), tail=tail
         )
 
     # ------------------------------------------------------------ launch
@@ -198,6 +214,11 @@ class Agent:
                 self._kill_form = index
                 return True
         raise NotSupported("this agent understands no form of the kill request", agent=self.label)
+
+
+def _listing_request(tail: int | None, headers: Mapping[str, str] | None = None, patience: float = 0.0) -> Request:
+    params = None if tail is None else {"tail": str(tail)}
+    return Request("GET", protocol.PROCESSES, params, headers or {}, patience=patience)
 
 
 def _may_have_launched(error: AgentError) -> bool:

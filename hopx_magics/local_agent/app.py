@@ -122,7 +122,7 @@ class Agent:
                 "workspace": str(self._workspace),
                 "languages": installed_languages(),
                 "endpoints": self._endpoints,
-                "features": ["background", "etag", "idempotency-key", "prefer-wait", "range", "tail"],
+                "features": ["background", "delta", "etag", "idempotency-key", "prefer-wait", "range", "tail"],
             }
         )
 
@@ -204,12 +204,16 @@ class Agent:
                 await self._first_of(self._listing.wait_for_change(etag, tail, wait), _disconnected(request))
             if self._listing.etag(tail) == etag:
                 return Response(status_code=304, headers={**headers, "etag": etag})
-        etag, parts = await self._listing.body(tail)
+        known = requests.known_etags(request) if requests.wants_delta(request) else []
+        etag, parts, base = await self._listing.delta(known, tail) or await self._listing.body(tail)
         length = sum(map(len, parts))
         headers |= {"etag": etag, "content-length": str(length)}
+        if base:
+            headers |= {"im": protocol.DELTA, "delta-base": base}
+        status = 226 if base else 200
         if length <= _SMALL_BODY:
-            return Response(b"".join(parts), headers=headers, media_type="application/json")
-        return StreamingResponse(_sliced(parts), headers=headers, media_type="application/json")
+            return Response(b"".join(parts), status, headers, "application/json")
+        return StreamingResponse(_sliced(parts), status, headers, "application/json")
 
     async def _first_of(self, *waits: Awaitable[None]) -> None:
         """Returns when one of these is over, or the agent closes."""

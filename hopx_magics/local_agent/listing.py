@@ -1,18 +1,23 @@
 """The listing of all processes: encoded once, kept between changes, and held back until something changed.
 
+Whoever has an older one gets only what differs. What that is comes from logs of the last changes, whose length is
+limited, and not from the processes, however many there are; nothing is kept of who asked.
+
 The rows of finished processes never change. They are kept encoded: those with little output always, others within a
 limit. What is kept, and how large a body can get, is bounded; the newest processes have their output first.
 """
 
 import asyncio
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from ..models import STREAMS
 from . import outputs
-from .changes import Changes
+from .changes import Changes, Growth
 from .endings import utc
 from .journal import Ended, Row
 from .store import Folder
@@ -30,7 +35,16 @@ KEPT_ROWS = 32 * MB
 GROWTH_POLL = 0.2
 """Seconds between two looks at the output of running processes, for those who wait for a change."""
 
+_ETAG = re.compile(r'"(.+)-([0-9]{1,18})\.([0-9]{1,18})-(all|[0-9]+)"')
 _encode = msgspec.json.Encoder().encode
+
+
+class Encoded(NamedTuple):
+    """A reply: its ETag and its body in parts; and the ETag of the `base` that it is to be merged into, if any."""
+
+    etag: str
+    parts: tuple[bytes, ...]
+    base: str | None = None
 
 
 class Listing:
@@ -39,6 +53,8 @@ class Listing:
     def __init__(self, supervisor: Supervisor, changes: Changes, instance: str) -> None:
         self._supervisor = supervisor
         self._changes = changes
+        self._growth = Growth()
+        self._recorded: set[str] = set()
         self._instance = instance
         self._one_at_a_time = asyncio.Lock()
         self._rows: dict[tuple[str, int | None], bytes] = {}
@@ -50,13 +66,20 @@ class Listing:
 
         Nor is more output to those who want none of it, with a `tail` of 0: they wait for the ends of processes.
         """
-        growth = []
-        for active in self._supervisor.running.values():
-            start = active.read_start()
-            sizes = (outputs.size_of(active.folder.output(stream)) for stream in STREAMS if tail != 0)
-            growth.append((start.pid if start else 0, *sizes))
-        mark = hash(tuple(growth)) & 0xFFFF_FFFF_FFFF_FFFF
-        return f'W/"{self._instance}-{self._changes.version}-{mark:x}-{"all" if tail is None else tail}"'
+        self._look_for_records()
+        if tail != 0:
+            self._growth.look({id_: active.folder for id_, active in self._supervisor.running.items()})
+        growth = 0 if tail == 0 else self._growth.version
+        return f'W/"{self._instance}-{self._changes.version}.{growth}-{"all" if tail is None else tail}"'
+
+    def _look_for_records(self) -> None:
+        """The pid of a process is known a little later than that it runs, and nobody tells."""
+        running = self._supervisor.running
+        self._recorded.intersection_update(running)
+        fresh = [id_ for id_, active in running.items() if id_ not in self._recorded and active.read_start()]
+        if fresh:
+            self._recorded.update(fresh)
+            self._changes.tell(*fresh)
 
     async def wait_for_change(self, etag: str, tail: int | None, seconds: float) -> None:
         """Returns as soon as the listing is no longer the one of `etag`, or after that time."""
@@ -64,10 +87,10 @@ class Listing:
         while self.etag(tail) == etag and (left := deadline - time.monotonic()) > 0:
             await self._changes.wait(min(left, GROWTH_POLL) if self._supervisor.running else left)
 
-    async def body(self, tail: int | None) -> tuple[str, tuple[bytes, ...]]:
-        """The ETag and the encoded listing, in parts, with the last `tail` bytes of each stream."""
+    async def body(self, tail: int | None) -> Encoded:
+        """The listing, with the last `tail` bytes of each stream."""
         async with self._one_at_a_time:
-            etag = self.etag(tail)
+            etag, end = self.etag(tail), self._end()
             kept = self._bodies.get(tail)
             if kept is not None and kept[0] == etag and not self._supervisor.running:
                 rows = kept[1]
@@ -75,8 +98,33 @@ class Listing:
                 items = [_as_of_now(item) for item in self._supervisor.processes.values()]
                 rows = await asyncio.to_thread(self._encode_all, items, tail)
                 self._keep_body(tail, etag, rows)
-        end = f'],"count":{len(self._supervisor.processes)},"timestamp":"{utc(time.time_ns())}"}}'
-        return etag, (b'{"processes":[', rows, end.encode())
+        return Encoded(etag, (b'{"processes":[', rows, b"]", end))
+
+    async def delta(self, known: Iterable[str], tail: int | None) -> Encoded | None:
+        """What differs from the first usable one of the `known` listings, as `protocol.DELTA` describes it."""
+        async with self._one_at_a_time:
+            etag, end = self.etag(tail), self._end()
+            base, changed = next(self._usable(known, tail), ("", []))
+            if not base:
+                return None
+            processes = self._supervisor.processes
+            present = sorted((processes[id_] for id_ in changed if id_ in processes), key=lambda item: item.sequence)
+            gone = _encode([id_ for id_ in changed if id_ not in processes])
+            rows = await asyncio.to_thread(self._encode_all, [_as_of_now(item) for item in present], tail)
+        return Encoded(etag, (b'{"processes":[', rows, b'],"gone":', gone, end), f"W/{base}")
+
+    def _usable(self, known: Iterable[str], tail: int | None) -> Iterator[tuple[str, set[str]]]:
+        """Those of the ETags since which all changes are known, with the ids of the processes that changed."""
+        for tag in known:
+            match = _ETAG.fullmatch(tag)
+            if match and match[1] == self._instance and match[4] == ("all" if tail is None else str(tail)):
+                changed = self._changes.since(int(match[2]))
+                grown = [] if tail == 0 else self._growth.since(int(match[3]))
+                if changed is not None and grown is not None:
+                    yield tag, {*changed, *grown}
+
+    def _end(self) -> bytes:
+        return f',"count":{len(self._supervisor.processes)},"timestamp":"{utc(time.time_ns())}"}}'.encode()
 
     def _keep_body(self, tail: int | None, etag: str, rows: bytes) -> None:
         self._bodies.pop(tail, None)

@@ -100,10 +100,27 @@ def preferred_wait(request: Request) -> float:
     return min(float(match[1]), LONGEST_WAIT) if match else 0.0
 
 
+def known_etags(request: Request) -> list[str]:
+    """The versions that the client has already, without the marks of weak ones."""
+    return [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+
+
 def matches(request: Request, etag: str) -> bool:
     """Whether the client has that version already."""
-    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    known = known_etags(request)
     return "*" in known or etag.removeprefix("W/") in known
+
+
+_NOT_WANTED = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*", re.IGNORECASE)
+
+
+def wants_delta(request: Request) -> bool:
+    """Whether the client would rather have what differs from a version that it has."""
+    for wanted in request.headers.get("a-im", "").split(","):
+        name, *parameters = wanted.split(";")
+        if name.strip().lower() == protocol.DELTA:
+            return not any(_NOT_WANTED.fullmatch(parameter) for parameter in parameters)
+    return False
 
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)

@@ -196,7 +196,7 @@ class Supervisor:
         )
         self._store.create(launched, env or {}, program.code_file, program.code)
         self._take(Active(launched, folder))
-        self._changes.tell()
+        self._changes.tell(process_id)
         self._start_queued()
         return launched
 
@@ -210,7 +210,7 @@ class Supervisor:
                 self._could_not_start(active, error)
             else:
                 self._follow(active)
-            self._changes.tell()
+            self._changes.tell(active.launched.process_id)
 
     def _start(self, active: Active) -> None:
         launched, folder = active.launched, active.folder
@@ -269,8 +269,7 @@ class Supervisor:
         self.running.pop(process_id, None)
         self._add_ended(ended)
         active.finished.set()
-        self._prune()
-        self._changes.tell()
+        self._changes.tell(process_id, *self._prune())
 
     async def _watch_outputs(self) -> None:
         while True:
@@ -345,20 +344,25 @@ class Supervisor:
         if ended.key:
             self._keys[ended.key] = ended.process_id
 
-    def _prune(self) -> None:
-        """Forgets the processes that ended longest ago; the last one is kept, or nobody could learn how it ended."""
-        gone = []
+    def _prune(self) -> list[str]:
+        """Forgets the processes that ended longest ago, and returns their ids.
+
+        The last one is kept, or nobody could learn how it ended.
+        """
+        forgotten, gone = [], []
         keep = max(1, self._settings.keep_finished)
         while len(self._ended) > keep or (self._ended_bytes > self._settings.keep_bytes and len(self._ended) > 1):
             process_id, ended = next(iter(self._ended.items()))
             del self._ended[process_id], self.processes[process_id]
             self._ended_bytes -= ended.output_bytes
             self._keys.pop(ended.key or "", None)
+            forgotten.append(process_id)
             with contextlib.suppress(OSError):
                 gone.append(self._store.take_out(process_id))
         self._discard(gone)
         if self._journal.lines > 2 * len(self._ended) + 1000:
             self._journal.rewrite(self._ended.values())
+        return forgotten
 
     def _discard(self, paths: list[Path]) -> None:
         if paths:

@@ -6,12 +6,14 @@ documentation's dialect is decoded straight into `Process`; everything else is r
 can't be understood costs that field of that row and nothing more.
 """
 
+from .changes import can_be_base, compare, decode_change
 from .listing import decode_listing
 from .replies import ErrorReply, Launched, check_kill_reply, decode_error, decode_launched
 from .requests import (
     AGENT_FILE,
     COMMANDS_BACKGROUND,
     COMMANDS_RUN,
+    DELTA,
     EXECUTE,
     EXECUTE_BACKGROUND,
     HEALTH,
@@ -33,6 +35,7 @@ __all__ = [
     "AGENT_FILE",
     "COMMANDS_BACKGROUND",
     "COMMANDS_RUN",
+    "DELTA",
     "EXECUTE",
     "EXECUTE_BACKGROUND",
     "HEALTH",
@@ -47,7 +50,10 @@ __all__ = [
     "ErrorReply",
     "KillForm",
     "Launched",
+    "can_be_base",
     "check_kill_reply",
+    "compare",
+    "decode_change",
     "decode_error",
     "decode_launched",
     "decode_listing",

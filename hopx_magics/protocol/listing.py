@@ -22,16 +22,24 @@ _set = msgspec.structs.force_setattr
 _decode_strictly = msgspec.json.Decoder(_Listing).decode
 
 
-def decode_listing(body: Body, *, agent: str, received_at: datetime, etag: str | None = None) -> Listing:
+def decode_listing(
+    body: Body, *, agent: str, received_at: datetime, etag: str | None = None, tail: int | None = None
+) -> Listing:
     """The listing in the reply to `GET /execute/processes`.
 
     Raises BadReply when it is no listing at all, and NotSupported when the agent doesn't have the endpoint.
     """
+    processes = decode_rows(body, agent=agent, received_at=received_at)
+    return Listing(processes=processes, agent=agent, received_at=received_at, etag=etag, tail=tail)
+
+
+def decode_rows(body: Body, *, agent: str, received_at: datetime) -> tuple[Process, ...]:
+    """The processes in a listing or a part of one, one an id. Raises as `decode_listing`."""
     try:
         processes: Iterable[Process] = _decode_strictly(body).processes
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         processes = [_read_process(row, received_at) for row in _read_rows(body, agent)]
-    return Listing(processes=_tidied(processes), agent=agent, received_at=received_at, etag=etag)
+    return _tidied(processes)
 
 
 def _tidied(processes: Iterable[Process]) -> tuple[Process, ...]:

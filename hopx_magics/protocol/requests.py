@@ -15,6 +15,15 @@ COMMANDS_RUN = "/commands/run"
 COMMANDS_BACKGROUND = "/commands/background"
 KILL = "/execute/kill"
 
+DELTA = "hopx-rows"
+"""The name, in the headers `A-IM` and `IM` of RFC 3229, of how a listing can be told by what differs from an older one.
+
+Such a reply has the status 226 and the ETag of the older listing in `Delta-Base`. Its body is like that of a listing:
+`processes` has the rows that are new or different, in the listing's order and each as a whole; `gone` has the ids of
+those no longer listed, and may name some that the older listing did not have either; `count` is that of the whole
+listing. New processes come behind all others. That a running process ran on is no difference.
+"""
+
 AGENT_FILE = "agent.json"
 """Where in its folder a local agent tells its address and its token."""
 

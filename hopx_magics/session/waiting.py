@@ -1,7 +1,7 @@
 """When waiting for processes is over."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..errors import AgentRefused, AgentUnreachable, HopxError, UnknownProcess
 from ..models import Listing, Process, ProcessId
@@ -43,11 +43,11 @@ class Waiting:
         if update.error is not None:
             _raise_if_hopeless(update.error, update.failing_since)
         elif update.listing is not None:
-            listed = {process.process_id: process for process in update.listing.processes}
+            listed = update.listing.by_id
             self._seen.update((id_, listed[id_]) for id_ in self.going if id_ in listed)
             self._raise_if_forgotten(update.listing, listed)
 
-    def _raise_if_forgotten(self, listing: Listing, listed: dict[ProcessId, Process]) -> None:
+    def _raise_if_forgotten(self, listing: Listing, listed: Mapping[str, Process]) -> None:
         if time.monotonic() - self._begun < FORGOTTEN_AFTER:
             return
         for process_id in self.going:
