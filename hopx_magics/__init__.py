@@ -1,7 +1,8 @@
 """Launch a notebook cell as a background process, and follow, stop and analyse such processes without leaving it.
 
-In a notebook: `%load_ext hopx_magics`, then `%%hopx_bg` on a cell, `%hopx_ps`, `%hopx_logs`, `%hopx_wait` and
-`%hopx_kill`. The same from plain Python: `launch`, `ps`, `wait`, `kill`, and the `Run` that `launch` returns.
+In a notebook: `%load_ext hopx_magics`, then `%%hopx_bg` on a cell, `%hopx_ps`, `%hopx_watch`, `%hopx_logs`,
+`%hopx_wait` and `%hopx_kill`. The same from plain Python: `launch`, `ps`, `watch`, `wait`, `kill`, and the `Run` that
+`launch` returns.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .api import launch as launch
     from .api import ps as ps
     from .api import wait as wait
+    from .api import watch as watch
     from .errors import HopxError as HopxError
     from .models import STATUSES as STATUSES
     from .run import Run as Run
@@ -32,9 +34,10 @@ _HOMES = {
     "launch": "api",
     "ps": "api",
     "wait": "api",
+    "watch": "api",
 }
 
-__all__ = ["STATUSES", "HopxError", "Run", "__version__", "attach", "connect", "kill", "launch", "ps", "wait"]
+__all__ = ["STATUSES", "HopxError", "Run", "__version__", "attach", "connect", "kill", "launch", "ps", "wait", "watch"]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,14 +22,21 @@ ALLOWED: dict[str, set[str]] = {
     "session": {"client", "durations", "errors", "models", "output", "settings", "watcher"},
     "display": {"durations", "models", "output"},
     "run": {"display", "models", "output", "session", "watcher"},
-    "api": {"display", "durations", "errors", "models", "run", "session"},
-    "magics": {"api", "display", "durations", "errors", "models", "output", "run", "session", "watcher"},
+    "watching": {"client", "display", "durations", "errors", "models", "output", "run", "session", "watcher"},
+    "api": {"display", "durations", "errors", "models", "run", "session", "watching"},
+    "magics": {"api", "display", "durations", "errors", "models", "output", "run", "session", "watcher", "watching"},
     "local_agent": {"errors", "models", "protocol", "settings"},
     "__init__": {"api", "errors", "magics", "models", "run"},
 }
 
 # Libraries that only one part of the package may import.
-HOMES = {"httpx": "client", "IPython": "magics", "starlette": "local_agent", "uvicorn": "local_agent"}
+HOMES = {
+    "IPython": "magics",
+    "anywidget": "display",
+    "httpx": "client",
+    "starlette": "local_agent",
+    "uvicorn": "local_agent",
+}
 
 
 def part_of(path: Path) -> str:
@@ -88,6 +95,7 @@ def test_the_extension_loads_nothing_heavy() -> None:
         "msgspec",
         "ipywidgets",
         "anywidget",
+        "rich",
         "starlette",
         "uvicorn",
         "matplotlib",

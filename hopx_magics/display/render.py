@@ -17,7 +17,7 @@ ICONS: dict[Status, str] = {
 }
 
 # JupyterLab's own colours follow its theme; the second ones are for pages without them, light and dark.
-_COLOURS: dict[Status, str] = {
+COLOURS: dict[Status, str] = {
     "queued": "var(--jp-ui-font-color2, #808080)",
     "running": "var(--jp-info-color1, #1e88e5)",
     "completed": "var(--jp-success-color1, #2e9d4c)",
@@ -49,7 +49,7 @@ def run_line(process: Process, connection: str, *, below: str = "") -> str:
     title = html.escape(printable(process.name, 60)) if process.name else "unnamed"
     place = html.escape(f"{printable(process.process_id, 60)} on {printable(connection, 40)}")
     line = (
-        f'<span style="color:{_COLOURS[status]};font-weight:600">{ICONS[status]} '
+        f'<span style="color:{COLOURS[status]};font-weight:600">{ICONS[status]} '
         f"{html.escape(state_in_words(process))}</span> "
         f'<b>{title}</b> <span style="opacity:.65;font-family:monospace;font-size:90%">{place}</span>'
     )

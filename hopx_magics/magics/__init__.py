@@ -6,6 +6,7 @@ from .completion import IDENTIFIER, Completions
 from .live import has_live_display, show_run
 from .magics import HopxMagics
 from .silence import silence_magic
+from .tables import show_table
 
 __all__ = ["HopxMagics", "load", "unload"]
 
@@ -18,8 +19,11 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     shell.input_transformers_cleanup.append(silence_magic)
     shell.Completer.custom_matchers.append(Completions().matcher())
-    if has_live_display(shell) and shell.display_formatter:
-        shell.display_formatter.ipython_display_formatter.for_type_by_name("hopx_magics.run", "Run", show_run)
+    if shell.display_formatter:
+        displayed = shell.display_formatter.ipython_display_formatter
+        displayed.for_type_by_name("hopx_magics.watching.table", "LiveTable", show_table)
+        if has_live_display(shell):
+            displayed.for_type_by_name("hopx_magics.run", "Run", show_run)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -37,7 +41,8 @@ def unload(shell: InteractiveShell) -> None:
     matchers = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if getattr(matcher, "matcher_identifier", "") != IDENTIFIER]
     if shell.display_formatter:
-        shell.display_formatter.ipython_display_formatter.pop("hopx_magics.run.Run", None)
+        for shown in ("hopx_magics.run.Run", "hopx_magics.watching.table.LiveTable"):
+            shell.display_formatter.ipython_display_formatter.pop(shown, None)
     if "hopx_magics.api" in sys.modules:
         from .. import api
 

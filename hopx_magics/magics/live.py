@@ -31,14 +31,14 @@ def has_live_display(shell: "InteractiveShell") -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-class _Display:
+class Display:
     """A display below a cell that can be changed, also from a thread."""
 
     def __init__(self) -> None:
-        self._shown: dict[str, str] = {}
+        self._shown: dict[str, Any] = {}
         self._handle: Any = None
 
-    def show(self, bundle: dict[str, str]) -> None:
+    def show(self, bundle: dict[str, Any]) -> None:
         """Shows a mimebundle, in the place where the first one was shown."""
         import IPython.display as ipython
 
@@ -71,7 +71,7 @@ def end_of_stderr(run: "Run") -> str:
 class _RunLine:
     def __init__(self, run: "Run") -> None:
         self._run = run
-        self._display = _Display()
+        self._display = Display()
         self._stop: Callable[[], None] | None = None
 
     def show(self) -> None:
@@ -120,7 +120,7 @@ class ProgressLine:
 
     def __init__(self, shell: "InteractiveShell") -> None:
         self._live = has_live_display(shell)
-        self._display = _Display()
+        self._display = Display()
         self._shown = ""
 
     def __call__(self, processes: "list[Process]", total: int) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..run import Run
     from ..session import Connection
+    from ..watching import LiveTable
 
 LOG_BYTES = 1_000_000
 """Bytes of a stream's end from which %hopx_logs shows lines: more would be no help to a reader and a load to a page."""
@@ -110,13 +111,13 @@ class HopxMagics(Magics):
 
     @no_var_expand
     @line_magic
-    def hopx_ps(self, line: str) -> "pd.DataFrame":
+    def hopx_ps(self, line: str) -> "pd.DataFrame | LiveTable":
         """List processes as a pandas DataFrame, newest first.
 
         ::
 
             %hopx_ps [ID or NAME ...] [--status S] [--lang L] [--name GLOB] [--since 2h] [--sort COL] [--limit N]
-                     [--output none|tail|full] [--by COL] [--on CONNECTION]
+                     [--output none|tail|full] [--by COL] [--on CONNECTION] [--watch]
 
         Without options: all processes of the current connection. An ID may be shortened as long as it is clear.
 
@@ -131,6 +132,7 @@ class HopxMagics(Magics):
         --output O     none; tail: the last 64 kB of stdout and stderr (default); full: all of it
         --by COL       one row for each value of a column: count, time as sum, mean and max in seconds, last start
         --on NAME      of this connection, if not the current one
+        --watch        a live table of them instead: the same as %hopx_watch
 
         Examples
         --------
@@ -148,17 +150,62 @@ class HopxMagics(Magics):
         with _usage_errors("%hopx_ps"):
             from .. import api
 
-            return api.ps(
+            if args.watch and args.output:
+                raise ValueError("--output is for the DataFrame: a live table shows the output of what is opened in it")
+            if args.watch:
+                return api.watch(*self._references(args.reference), **self._filters(args), on=args.on)
+            output = args.output or self.output
+            return api.ps(*self._references(args.reference), **self._filters(args), output=output, on=args.on)
+
+    @no_var_expand
+    @line_magic
+    def hopx_watch(self, line: str) -> "LiveTable":
+        """Show a live table of processes, with viewers of their output.
+
+        ::
+
+            %hopx_watch [ID or NAME ...] [--status S] [--lang L] [--name GLOB] [--since 2h] [--sort COL] [--limit N]
+                        [--by status|name|connection] [--interval 1s] [--notify] [--on CONNECTION ...]
+
+        The table follows the processes while other cells run, too. A click selects a row, a double click or Enter
+        opens its output below; the header sorts, the chips above filter. Keys: arrows, Enter opens, Escape closes, `/`
+        searches, `k` kills (and asks first). In a terminal it is text, refreshed in place until Ctrl-C.
+
+        Returns the table, which is an ipywidget: `w.selected` are the selected runs, `w.frame()` is a DataFrame of the
+        shown rows, `w.close()` ends it.
+
+        Options
+        -------
+        --status S     only these: queued, running, completed, failed, killed, unknown; several: running,failed
+        --lang L       only this language
+        --name GLOB    only names like this: train-*
+        --since T      only what started within this time: 30m, 2h, 7d
+        --sort COL     begin sorted by a column; -COL downwards
+        --limit N      only the N newest
+        --by COL       begin grouped by status, name or connection
+        --interval T   ask an agent that can't tell of changes this often: 1s (default), 5s
+        --notify       let the browser tell when a process that ran for over 10 s has ended
+        --on NAME      of this connection, if not the current one; several: --on a,b
+
+        Examples
+        --------
+        ::
+
+            %hopx_watch
+            %hopx_watch --name train-* --by status
+            w = %hopx_watch --since 1d --notify
+            w.frame().groupby("status", observed=True).size()
+        """
+        args = self._parsed("%hopx_watch", line)
+        with _usage_errors("%hopx_watch"):
+            from .. import api
+
+            return api.watch(
                 *self._references(args.reference),
-                status=[word for words in args.status for word in words],
-                language=args.lang,
-                name=args.name,
-                since=args.since,
-                sort=args.sort,
-                limit=args.limit,
-                output=args.output or self.output,
-                by=args.by,
-                on=args.on,
+                **self._filters(args),
+                interval=args.interval,
+                notify=args.notify,
+                on=[name for names in args.on for name in names],
             )
 
     @no_var_expand
@@ -323,6 +370,17 @@ class HopxMagics(Magics):
 
     def _parsed(self, magic: str, line: str) -> Any:
         return PARSERS[magic.lstrip("%")].parse_line(line, self.shell.user_ns)
+
+    def _filters(self, args: Any) -> dict[str, Any]:
+        return {
+            "status": [word for words in args.status for word in words],
+            "language": args.lang,
+            "name": args.name,
+            "since": args.since,
+            "sort": args.sort,
+            "limit": args.limit,
+            "by": args.by,
+        }
 
     def _references(self, words: list[str]) -> list[str]:
         """Words that are ids or names as they are; variables that hold runs as the ids of these."""

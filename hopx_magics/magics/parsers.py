@@ -13,6 +13,9 @@ CONNECTIONS = ("(connections)",)
 
 COLUMN_WORDS = ("status", "name", "language", "started_at", "completed_at", "execution_time", "exit_code", "connection")
 
+WATCH_WORDS = ("status", "name", "progress", "elapsed", "started", "exit_code", "language", "id", "connection")
+WATCH_GROUP_WORDS = ("status", "name", "connection")
+
 
 def _option(parser: MagicParser, *names: str, completions: Iterable[str] = (), **how: Any) -> None:
     """An option, with the values that Tab offers for it."""
@@ -45,18 +48,32 @@ def _bg() -> MagicParser:
     return parser
 
 
-def _ps() -> MagicParser:
-    parser = MagicParser("%hopx_ps")
+def _filters(parser: MagicParser, columns: Iterable[str], groups: Iterable[str]) -> None:
     _references(parser)
     _status(parser)
     _option(parser, "--lang", completions=LANGUAGE_WORDS)
     _option(parser, "--name")
     _option(parser, "--since", type=checked(_duration))
-    _option(parser, "--sort", completions=(*COLUMN_WORDS, *(f"-{word}" for word in COLUMN_WORDS)))
+    _option(parser, "--sort", completions=(*columns, *(f"-{word}" for word in columns)))
     _option(parser, "--limit", type=checked(whole_number))
+    _option(parser, "--by", completions=groups)
+
+
+def _ps() -> MagicParser:
+    parser = MagicParser("%hopx_ps")
+    _filters(parser, COLUMN_WORDS, COLUMN_WORDS)
     _option(parser, "--output", completions=OUTPUT_WORDS)
-    _option(parser, "--by", completions=COLUMN_WORDS)
+    _option(parser, "--watch", action="store_true")
     _connection(parser)
+    return parser
+
+
+def _watch() -> MagicParser:
+    parser = MagicParser("%hopx_watch")
+    _filters(parser, WATCH_WORDS, WATCH_GROUP_WORDS)
+    _option(parser, "--interval", type=checked(_duration))
+    _option(parser, "--notify", action="store_true")
+    _option(parser, "--on", action="append", type=words_of, default=[], completions=CONNECTIONS)
     return parser
 
 
@@ -117,11 +134,12 @@ def _duration(text: str) -> float:
 PARSERS = {
     "hopx_bg": _bg(),
     "hopx_ps": _ps(),
+    "hopx_watch": _watch(),
     "hopx_logs": _logs(),
     "hopx_wait": _wait(),
     "hopx_kill": _kill(),
     "hopx_connect": _connect(),
 }
 
-TAKE_REFERENCES = ("hopx_ps", "hopx_logs", "hopx_wait", "hopx_kill")
+TAKE_REFERENCES = ("hopx_ps", "hopx_watch", "hopx_logs", "hopx_wait", "hopx_kill")
 """The magics whose arguments are ids and names of processes."""

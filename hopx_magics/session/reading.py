@@ -4,7 +4,7 @@ import codecs
 import time
 from collections.abc import Iterator
 
-from ..client.agent import Agent
+from ..client.agent import Agent, OutputPart
 from ..errors import AgentRefused, NotSupported, UnknownProcess
 from ..models import Output, ProcessId, Stream
 
@@ -24,6 +24,18 @@ def read_output(agent: Agent, process_id: ProcessId, stream: Stream, tail: int |
     except AgentRefused as error:
         raise _forgotten(agent, process_id) if error.status == 404 else error from None
     return Output(text=data.decode("utf-8", "replace"), left_out=left_out)
+
+
+def read_part(agent: Agent, process_id: ProcessId, stream: Stream, start: int, stop: int | None) -> OutputPart:
+    """Bytes `start` to `stop` of a stream; a negative `start` counts from the end."""
+    try:
+        return agent.output(process_id, stream, start=start, stop=stop)
+    except NotSupported:
+        whole = _listed_output(agent, process_id, stream, None).text.encode()
+    except AgentRefused as error:
+        raise _forgotten(agent, process_id) if error.status == 404 else error from None
+    first = max(0, len(whole) + start) if start < 0 else start
+    return OutputPart(data=whole[first:stop], start=first, size=len(whole))
 
 
 def _listed_output(agent: Agent, process_id: ProcessId, stream: Stream, tail: int | None) -> Output:

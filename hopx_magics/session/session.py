@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ..client.agent import Agent
+from ..client.agent import Agent, OutputPart
 from ..client.local import LocalAgent
 from ..client.transport import Endpoint, Locate, Transport, checked_url
 from ..durations import format_duration
@@ -25,12 +25,12 @@ from ..errors import (
     WaitInterrupted,
     WaitTimeout,
 )
-from ..models import Killed, KillResult, Listing, Output, Process, ProcessId, Stream
+from ..models import Killed, KillResult, Launch, Listing, Output, Process, ProcessId, Stream
 from ..settings import Settings, read_settings
 from ..watcher import Listener, Update, Watcher
 from .finding import find_process, nearest
 from .launching import LaunchOptions, checked_launch
-from .reading import follow_output, read_output
+from .reading import follow_output, read_output, read_part
 from .waiting import Waiting
 
 LOCAL = "local"
@@ -38,6 +38,8 @@ LOCAL = "local"
 
 KILL_SEEN_WITHIN = 10.0
 """Seconds within which a listing should show that a killed process is dead: more than an agent's grace time."""
+
+LAUNCHES_KEPT = 1000
 
 KILLS_AT_ONCE = 8
 """An agent may answer only when the process is dead, and each may use up its grace time."""
@@ -69,6 +71,8 @@ class Session:
         self.current = LOCAL
         self.unwaited: dict[ProcessId, str] = {}
         """The processes that were launched here and neither waited for nor killed since, with their connections."""
+        self.launches: dict[ProcessId, Launch] = {}
+        """What was launched here, the newest of it."""
         self._lock = threading.RLock()
 
     def renew_after_fork(self) -> None:
@@ -170,6 +174,7 @@ class Session:
             launch = msgspec.structs.replace(launch, workdir=_local_folder(launch.workdir))
         launched = connection.agent.launch(launch)
         self.unwaited[launched.process_id] = connection.name
+        self._remember(launched.process_id, launch)
         return Process(
             process_id=launched.process_id,
             execution_id=launched.execution_id,
@@ -178,6 +183,12 @@ class Session:
             language=launch.language,
             run_id=launch.run_id,
         )
+
+    def _remember(self, process_id: ProcessId, launch: Launch) -> None:
+        with self._lock:
+            self.launches[process_id] = launch
+            if len(self.launches) > LAUNCHES_KEPT:
+                del self.launches[next(iter(self.launches))]
 
     def listing(self, *, tail: int | None = None, on: str | None = None) -> Listing:
         """The listing of an agent as it is now; `tail` cuts each stream to its last bytes."""
@@ -261,6 +272,16 @@ class Session:
         Raises UnknownProcess, and NotSupported when the agent doesn't report output.
         """
         return read_output(self.connection(on).agent, process_id, stream, tail)
+
+    def output_part(
+        self, process_id: ProcessId, stream: Stream, *, start: int, stop: int | None = None, on: str | None = None
+    ) -> OutputPart:
+        """Bytes `start` to `stop` of a stream, fetched alone where the agent can do that; a negative `start` counts
+        from the end.
+
+        Raises UnknownProcess, NotSupported when the agent doesn't report output, AgentError.
+        """
+        return read_part(self.connection(on).agent, process_id, stream, start, stop)
 
     def follow(
         self, process_id: ProcessId, streams: Iterable[Stream] = ("stdout",), *, on: str | None = None

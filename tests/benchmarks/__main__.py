@@ -4,9 +4,9 @@ import os
 import platform
 import sys
 
-from . import agent, launching, listing, loading
+from . import agent, launching, listing, loading, watching
 
-PARTS = {"loading": loading, "listing": listing, "launching": launching, "agent": agent}
+PARTS = {"loading": loading, "listing": listing, "launching": launching, "agent": agent, "watching": watching}
 
 
 def main(names: list[str]) -> None:

@@ -1,0 +1,158 @@
+/** The cells of a row: built once, then changed in place and only where they differ. */
+import { drawing, el, setAttribute, setText } from "./dom.js";
+import { ICONS, formatClock, formatDuration, formatPercent, formatRelative, formatRoughly } from "./format.js";
+import { elapsedAt, isOpenStatus, titleOf } from "./store.js";
+
+/**
+ * @typedef {import("./store.js").Row} Row
+ * @typedef {object} Surroundings what a cell's text depends on beside its row
+ * @property {number} now the kernel's clock
+ * @property {boolean} reachable whether the button of the row can be reached by Tab
+ * @property {boolean} copied whether the id of this row has just been copied
+ * @typedef {Record<string, any>} Parts the elements of a cell that change
+ * @typedef {{build: () => Parts, paint: (parts: Parts, row: Row, around: Surroundings) => void}} CellKind
+ */
+
+/** @param {(row: Row, around: Surroundings) => string} read @param {(row: Row) => string} [hover] @returns {CellKind} */
+function textCell(read, hover) {
+  return {
+    build: () => ({ cell: el("div", {}) }),
+    paint: ({ cell }, row, around) => {
+      const text = read(row, around);
+      setText(cell, text);
+      setAttribute(cell, "title", (hover ? hover(row) : text) || null);
+    },
+  };
+}
+
+/** @type {CellKind} */
+const statusCell = {
+  build: () => {
+    const icon = el("span", { class: "hopx-icon", "aria-hidden": "true" });
+    const word = el("span", { class: "hopx-word" });
+    return { cell: el("div", {}, icon, word), icon, word };
+  },
+  paint: ({ cell, icon, word }, row) => {
+    setText(icon, ICONS[row.status]);
+    setText(word, row.status);
+    setAttribute(cell, "data-status", row.status);
+    setAttribute(cell, "title", row.detail || row.status);
+  },
+};
+
+/** @type {CellKind} */
+const nameCell = {
+  build: () => ({ cell: el("div", {}) }),
+  paint: ({ cell }, row) => {
+    setText(cell, titleOf(row));
+    setAttribute(cell, "title", titleOf(row));
+    setAttribute(cell, "data-unnamed", row.name ? null : "");
+  },
+};
+
+/** @type {CellKind} */
+const progressCell = {
+  build: () => {
+    const done = el("div", { class: "hopx-done" });
+    const bar = el("div", { class: "hopx-bar", "aria-hidden": "true" }, done);
+    const percent = el("span", { class: "hopx-percent" });
+    const left = el("span", { class: "hopx-left" });
+    return { cell: el("div", {}, bar, percent, left), bar, done, percent, left };
+  },
+  paint: ({ cell, bar, done, percent, left }, row) => {
+    const known = row.progress !== null;
+    const remains = row.left !== null && row.status === "running" ? `${formatRoughly(row.left)} left` : "";
+    setAttribute(bar, "hidden", !known);
+    setAttribute(bar, "data-status", row.status);
+    const width = `${known ? Math.round(Math.min(1, Math.max(0, /** @type {number} */ (row.progress))) * 1000) / 10 : 0}%`;
+    if (done.style.width !== width) done.style.width = width;
+    setText(percent, formatPercent(row.progress));
+    setText(left, remains);
+    setAttribute(cell, "title", [formatPercent(row.progress), remains].filter(Boolean).join(", ") || null);
+  },
+};
+
+/** @type {CellKind} */
+const idCell = {
+  build: () => {
+    const button = el("button", { type: "button", class: "hopx-id", "data-action": "copy-id", tabindex: "-1" });
+    return { cell: el("div", {}, button), button };
+  },
+  paint: ({ cell, button }, row, { reachable, copied }) => {
+    setText(button, copied ? "copied" : row.id);
+    setAttribute(cell, "title", row.id);
+    setAttribute(button, "aria-label", `Copy process id ${row.id}`);
+    setAttribute(button, "tabindex", reachable ? "0" : "-1");
+  },
+};
+
+/** @type {CellKind} */
+const actionsCell = {
+  build: () => {
+    const button = (/** @type {"open" | "kill" | "copy"} */ action) =>
+      el("button", { type: "button", class: "hopx-action", "data-action": action, tabindex: "-1" }, drawing(action));
+    const [open, kill, copy] = [button("open"), button("kill"), button("copy")];
+    return { cell: el("div", {}, kill, open, copy), open, kill, copy };
+  },
+  paint: ({ open, kill, copy }, row, { reachable }) => {
+    const title = titleOf(row);
+    label(open, `Open ${title}`, "Open output (Enter)", reachable);
+    label(copy, `Copy id of ${title}`, `Copy ${row.id}`, reachable);
+    label(kill, `Kill ${title}`, "Kill (k)", reachable);
+    const killable = isKillable(row);
+    setAttribute(kill, "aria-disabled", killable ? null : "true");
+    setAttribute(kill, "tabindex", killable && reachable ? "0" : "-1");
+  },
+};
+
+/** @param {Element} button @param {string} name @param {string} hover @param {boolean} reachable */
+function label(button, name, hover, reachable) {
+  setAttribute(button, "aria-label", name);
+  setAttribute(button, "title", hover);
+  setAttribute(button, "tabindex", reachable ? "0" : "-1");
+}
+
+/**
+ * Whether there may be something to kill.
+ * @param {Row} row
+ */
+export function isKillable(row) {
+  return isOpenStatus(row.status) || row.status === "unknown";
+}
+
+/** @type {Record<string, CellKind>} */
+export const CELLS = {
+  status: statusCell,
+  name: nameCell,
+  progress: progressCell,
+  elapsed: textCell((row, { now }) => formatDuration(elapsedAt(row, now))),
+  started: textCell((row, { now }) => startedText(row, now), (row) => formatClock(row.started)),
+  exit_code: textCell((row) => (row.exit_code === null ? "" : String(row.exit_code))),
+  language: textCell((row) => row.language ?? ""),
+  id: idCell,
+  connection: textCell((row) => row.connection),
+  last: textCell((row) => row.last),
+  actions: actionsCell,
+};
+
+/**
+ * How long ago it started. The agent's clock may differ from the kernel's: where the start is known by both,
+ * the kernel's is compared with the kernel's.
+ * @param {Row} row @param {number} now
+ */
+function startedText(row, now) {
+  if (row.started === null) return "";
+  return formatRelative(row.status === "running" && row.began !== null ? row.began : row.started, now);
+}
+
+/**
+ * What a cell says as one text, to measure how wide it would like to be.
+ * @param {string} key @param {Row} row @param {number} now
+ */
+export function cellText(key, row, now) {
+  if (key === "status") return `${ICONS[row.status]}  ${row.status}`;
+  if (key === "started") return startedText(row, now);
+  if (key === "elapsed") return formatDuration(elapsedAt(row, now));
+  const value = /** @type {any} */ (row)[key];
+  return value === null || value === undefined ? "" : String(value);
+}

@@ -1,0 +1,139 @@
+/**
+ * Building elements. Text from the kernel reaches the page only through text nodes and attributes.
+ */
+
+/** @typedef {Node | string | number | null | undefined | false} Child */
+
+/**
+ * An element with attributes, listeners (`onclick: f`) and children; strings become text, never markup.
+ * @param {string} tag
+ * @param {Record<string, any>} [attributes] null and false leave an attribute out, true sets it empty
+ * @param {...(Child | Child[])} children
+ * @returns {any}
+ */
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) setProperty(element, name, value);
+  for (const child of children.flat()) {
+    if (child !== null && child !== undefined && child !== false) element.append(/** @type {any} */ (child));
+  }
+  return element;
+}
+
+/** @param {Element} element @param {string} name @param {any} value */
+function setProperty(element, name, value) {
+  if (typeof value === "function") element.addEventListener(name.replace(/^on/, ""), value);
+  else setAttribute(element, name, value);
+}
+
+/**
+ * Sets an attribute only where it differs: an unchanged row costs no style or accessibility work.
+ * @param {Element} element @param {string} name @param {any} value null and false remove it
+ */
+export function setAttribute(element, name, value) {
+  if (value === null || value === undefined || value === false) {
+    if (element.hasAttribute(name)) element.removeAttribute(name);
+    return;
+  }
+  const text = value === true ? "" : String(value);
+  if (element.getAttribute(name) !== text) element.setAttribute(name, text);
+}
+
+/**
+ * Changes the text of an element's only text node, in place, so that a selection in it survives.
+ * @param {Element} element @param {string} text
+ */
+export function setText(element, text) {
+  const node = element.firstChild;
+  if (node === null) {
+    if (text !== "") element.append(text);
+  } else if (/** @type {Text} */ (node).data !== text) {
+    /** @type {Text} */ (node).data = text;
+  }
+}
+
+const SHAPES = {
+  open: "M2 3h12v10H2zM2 6h12M4.5 8.5l1.5 1.5-1.5 1.5M8 11.5h3",
+  kill: "M4.5 4.5h7v7h-7z",
+  copy: "M6 5.5h7v8H6zM10 5.5v-3H3v8h3",
+  bell: "M8 2.2c-2.4 0-3.8 1.7-3.8 4v2.6L3 11.3h10l-1.2-2.5V6.2c0-2.3-1.4-4-3.8-4zM6.7 13.4c.7.6 1.9.6 2.6 0",
+  columns: "M2.5 3h11v10h-11zM6.2 3v10M9.8 3v10",
+};
+
+/**
+ * A line drawing in the colour of the text around it.
+ * @param {keyof typeof SHAPES} shape
+ */
+export function drawing(shape) {
+  const space = "http://www.w3.org/2000/svg";
+  const picture = document.createElementNS(space, "svg");
+  const path = document.createElementNS(space, "path");
+  picture.setAttribute("viewBox", "0 0 16 16");
+  picture.setAttribute("class", "hopx-drawing");
+  picture.setAttribute("aria-hidden", "true");
+  path.setAttribute("d", SHAPES[shape]);
+  picture.append(path);
+  return picture;
+}
+
+/**
+ * Puts text on the clipboard, also where the page may not use the clipboard interface (plain http).
+ * @param {string} text
+ * @returns {Promise<boolean>} whether it is there
+ */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copyByCommand(text);
+  }
+}
+
+/** @param {string} text */
+function copyByCommand(text) {
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+  const area = el("textarea", { class: "hopx-offscreen", "aria-hidden": "true" });
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  let done = false;
+  try {
+    done = document.execCommand("copy");
+  } catch {
+    done = false;
+  }
+  area.remove();
+  focused?.focus?.({ preventScroll: true });
+  return done;
+}
+
+/**
+ * Calls `work` once for any number of requests, with the next frame; where frames don't come (a tab in the
+ * background), a timer does it, so that nothing piles up meanwhile.
+ */
+export class FrameBatch {
+  /** @param {() => void} work */
+  constructor(work) {
+    this.work = work;
+    this.frame = 0;
+    this.timer = 0;
+  }
+
+  request() {
+    if (this.timer) return;
+    this.timer = window.setTimeout(() => this.run(), 1000);
+    this.frame = requestAnimationFrame(() => this.run());
+  }
+
+  run() {
+    this.cancel();
+    this.work();
+  }
+
+  cancel() {
+    clearTimeout(this.timer);
+    cancelAnimationFrame(this.frame);
+    this.timer = 0;
+  }
+}

@@ -1,0 +1,157 @@
+/** A whole stream, piece by piece out of the kernel, into a file of the browser. */
+
+import { setAttribute } from "./dom.js";
+import { labelButton, viewerButton } from "./viewerparts.js";
+
+/** The notebook server drops a client that it owes more than 1 MB a second. */
+const BYTES_PER_SECOND = 700_000;
+
+/** When the next piece may be asked for, over all downloads of the page. */
+let nextPieceAt = 0;
+
+const DOWNLOAD_TITLE = "Download all of it";
+
+/** Starts a download, shows how far it is, and cancels it. */
+export class DownloadButton {
+  /**
+   * @param {object} host
+   * @param {(doWhat: string, fields: Record<string, any>) => Promise<any>} host.ask
+   * @param {() => string[]} host.streams that are wanted, one file each
+   * @param {() => string} host.name of the process
+   * @param {(error: string) => void} host.onError
+   */
+  constructor(host) {
+    this.host = host;
+    /** @type {Download | null} */
+    this.running = null;
+    this.element = viewerButton("download", DOWNLOAD_TITLE, () => this.#clicked());
+  }
+
+  #clicked() {
+    if (this.running) this.running.cancel();
+    else this.#run();
+  }
+
+  async #run() {
+    this.#setTitle("Cancel the download");
+    try {
+      for (const stream of this.host.streams()) if (!(await this.#save(stream))) break;
+    } catch (error) {
+      this.host.onError(`download: ${error instanceof Error ? error.message : error}`);
+    }
+    this.running = null;
+    labelButton(this.element, "");
+    this.#setTitle(DOWNLOAD_TITLE);
+  }
+
+  /** @param {string} stream @returns {Promise<boolean>} */
+  #save(stream) {
+    labelButton(this.element, "0 %");
+    this.running = new Download({
+      ask: this.host.ask, stream, filename: logFilename(this.host.name(), stream),
+      onProgress: (share) => labelButton(this.element, `${Math.floor(share * 100)} %`),
+    });
+    return this.running.run();
+  }
+
+  /** @param {string} title */
+  #setTitle(title) {
+    setAttribute(this.element, "title", title);
+    setAttribute(this.element, "aria-label", title);
+  }
+
+  destroy() {
+    this.running?.cancel();
+  }
+}
+
+class Download {
+  /**
+   * @param {object} job
+   * @param {(doWhat: string, fields: Record<string, any>) => Promise<any>} job.ask
+   * @param {string} job.stream
+   * @param {string} job.filename
+   * @param {(share: number) => void} job.onProgress 0 to 1
+   */
+  constructor({ ask, stream, filename, onProgress }) {
+    this.ask = ask;
+    this.stream = stream;
+    this.filename = filename;
+    this.onProgress = onProgress;
+    this.cancelled = false;
+    /** @type {(() => void) | null} */
+    this.wake = null;
+  }
+
+  cancel() {
+    this.cancelled = true;
+    this.wake?.();
+  }
+
+  /** @returns {Promise<boolean>} whether the file was saved; false when cancelled */
+  async run() {
+    /** @type {Blob[]} */
+    const parts = [];
+    let offset = 0;
+    for (let last = false; !last;) {
+      const piece = await this.#piece(offset);
+      if (this.cancelled) return false;
+      parts.push(piece.bytes);
+      offset += piece.bytes.size;
+      last = piece.last;
+      this.onProgress(piece.size > 0 ? Math.min(offset / piece.size, 1) : 1);
+    }
+    saveFile(new Blob(parts, { type: "text/plain" }), this.filename);
+    return true;
+  }
+
+  /** @param {number} offset @returns {Promise<{bytes: Blob, size: number, last: boolean}>} */
+  async #piece(offset) {
+    await this.#turn();
+    if (this.cancelled) return { bytes: new Blob(), size: 0, last: true };
+    const asked = performance.now();
+    const message = await this.ask("chunk", { stream: this.stream, offset });
+    if (message.error) throw new Error(message.error);
+    if (message.offset !== offset) throw new Error("the pieces of the output don't fit together");
+    const packed = message.buffers?.[0];
+    nextPieceAt = Math.max(nextPieceAt, asked) + ((packed?.byteLength ?? 0) / BYTES_PER_SECOND) * 1000;
+    const bytes = packed?.byteLength ? await inflateBytes(packed) : new Blob();
+    if (!bytes.size && !message.last) throw new Error("the output ended too early");
+    return { bytes, size: message.size ?? 0, last: Boolean(message.last) };
+  }
+
+  #turn() {
+    const wait = nextPieceAt - performance.now();
+    if (wait <= 0) return Promise.resolve();
+    return /** @type {Promise<void>} */ (new Promise((resolve) => {
+      this.wake = () => resolve();
+      setTimeout(resolve, wait);
+    }));
+  }
+}
+
+/** @param {string} name @param {string} stream @returns {string} a name that every file system takes */
+function logFilename(name, stream) {
+  const plain = name.normalize("NFC").replace(/[^\p{L}\p{N}._-]+/gu, "_").replace(/^[._]+|[._]+$/g, "");
+  return `${plain.slice(0, 100) || "output"}-${stream}.log`;
+}
+
+/** @param {DataView | ArrayBuffer} packed @returns {Promise<Blob>} */
+function inflateBytes(packed) {
+  const stream = new Blob([/** @type {any} */ (packed)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).blob();
+}
+
+/** @param {Blob} blob @param {string} filename */
+function saveFile(blob, filename) {
+  const address = URL.createObjectURL(blob);
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = filename;
+  link.hidden = true;
+  document.body.append(link);
+  link.click();
+  link.remove();
+  // Large files are still being read when the click returns.
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}

@@ -1,0 +1,106 @@
+/** Numbers and times as people read them, and the words and signs of the statuses. Pure. */
+
+/** The statuses in the order in which they are shown everywhere. */
+export const STATUSES = ["queued", "running", "completed", "failed", "killed", "unknown"];
+
+const COUNTS = new Intl.NumberFormat("en-US");
+
+/** @param {number} count with its thousands set apart */
+export function formatCount(count) {
+  return COUNTS.format(count);
+}
+
+/** @type {Record<string, string>} */
+export const ICONS = { queued: "◌", running: "▸", completed: "✓", failed: "✗", killed: "■", unknown: "?" };
+
+const UNITS = [
+  { seconds: 86400, name: "d", smaller: 3600, smallerName: "h" },
+  { seconds: 3600, name: "h", smaller: 60, smallerName: "min" },
+  { seconds: 60, name: "min", smaller: 1, smallerName: "s" },
+];
+
+/**
+ * "0.4 s", "12 s", "3 min 5 s", "2 h 10 min", "3 d 4 h"; "" when unknown.
+ * @param {number | null | undefined} seconds
+ * @returns {string}
+ */
+export function formatDuration(seconds) {
+  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "";
+  const span = Math.max(0, seconds);
+  if (span < 1) return `${(Math.floor(span * 10) / 10).toFixed(1)} s`;
+  const unit = UNITS.find((one) => span >= one.seconds);
+  if (!unit) return `${Math.floor(span)} s`;
+  const rest = Math.floor((span % unit.seconds) / unit.smaller);
+  const whole = `${Math.floor(span / unit.seconds)} ${unit.name}`;
+  return rest ? `${whole} ${rest} ${unit.smallerName}` : whole;
+}
+
+/**
+ * A duration by its largest unit, for what is known only roughly: "40 s", "2 min", "3 h".
+ * @param {number} seconds
+ */
+export function formatRoughly(seconds) {
+  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 129600) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86400)} d`;
+}
+
+/**
+ * The moment in the reader's time zone: "2026-03-01 14:05:09"; "" when unknown.
+ * @param {number | null | undefined} moment epoch seconds
+ */
+export function formatClock(moment) {
+  if (moment === null || moment === undefined || !Number.isFinite(moment)) return "";
+  const date = new Date(moment * 1000);
+  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+/**
+ * "now", "12 s ago", "3 min ago", "in 5 s".
+ * @param {number | null | undefined} moment epoch seconds
+ * @param {number} now epoch seconds of the same clock
+ */
+export function formatRelative(moment, now) {
+  if (moment === null || moment === undefined || !Number.isFinite(moment)) return "";
+  const ago = now - moment;
+  if (Math.abs(ago) < 1.5) return "now";
+  const [unit] = UNITS.filter((one) => Math.abs(ago) >= one.seconds);
+  const size = Math.floor(Math.abs(ago) / (unit?.seconds ?? 1));
+  const text = `${size} ${unit?.name ?? "s"}`;
+  return ago > 0 ? `${text} ago` : `in ${text}`;
+}
+
+/**
+ * "17 B", "1.2 kB", "3.4 MB"; "" when unknown.
+ * @param {number | null | undefined} bytes
+ */
+export function formatBytes(bytes) {
+  if (bytes === null || bytes === undefined || !Number.isFinite(bytes)) return "";
+  if (bytes < 1000) return `${bytes} B`;
+  let size = bytes;
+  for (const unit of ["kB", "MB", "GB", "TB"]) {
+    size /= 1000;
+    if (size < 999.5 || unit === "TB") return `${size < 99.95 ? size.toFixed(1) : Math.round(size)} ${unit}`;
+  }
+  return "";
+}
+
+/**
+ * "37 %": rounded down, so that 100 % means all of it.
+ * @param {number | null | undefined} share 0 to 1
+ */
+export function formatPercent(share) {
+  if (share === null || share === undefined || !Number.isFinite(share)) return "";
+  return `${Math.floor(Math.min(1, Math.max(0, share)) * 100 + 1e-9)} %`;
+}
+
+/**
+ * "3 completed, 1 failed", in the order of the statuses; those that don't occur are left out.
+ * @param {Record<string, number>} counts
+ */
+export function formatCounts(counts) {
+  return STATUSES.filter((status) => counts[status]).map((status) => `${formatCount(counts[status])} ${status}`).join(", ");
+}

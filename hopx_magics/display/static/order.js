@@ -1,0 +1,274 @@
+/**
+ * Which rows are shown, in which order and groups; kept right as rows change at the cost of what changed. Pure.
+ */
+import { STATUSES } from "./format.js";
+import { SORT_KEYS, compareKeys, compareText, insertSorted, isSorted } from "./sorting.js";
+import { elapsedAt } from "./store.js";
+
+/**
+ * @typedef {import("./store.js").Row} Row
+ * @typedef {{slot: number, keys: (string | number | null)[], group: string}} Entry a row that is shown
+ * @typedef {{group: string, label: string, entries: Entry[]}} Group
+ * @typedef {Entry | Group} Item one line of the table
+ * @typedef {{column: string, reverse: boolean}} Sorting
+ */
+
+const SORT_LEVELS = 3;
+/**
+ * Whether an item is a group's headline.
+ * @param {Item} item
+ * @returns {item is Group}
+ */
+export function isGroup(item) {
+  return "entries" in item;
+}
+
+/**
+ * What stays the same about a line while others come and go: a slot, or the name of a group.
+ * @param {Item} item
+ * @returns {number | string}
+ */
+export function itemKey(item) {
+  return isGroup(item) ? `group ${item.group}` : item.slot;
+}
+
+export class Order {
+  /** @param {import("./store.js").Store} store */
+  constructor(store) {
+    this.store = store;
+    /** @type {Sorting[]} the first decides, the others where it doesn't */
+    this.sorting = [{ column: "started", reverse: true }];
+    /** @type {Set<string>} */
+    this.statuses = new Set();
+    this.search = "";
+    this.grouping = "none";
+    /** @type {Set<string>} */
+    this.folded = new Set();
+    /** @type {Map<number, Entry>} */
+    this.entries = new Map();
+    /** @type {Map<string, Group>} */
+    this.groups = new Map();
+    /** @type {Group[]} */
+    this.groupOrder = [];
+    /** @type {Item[]} */
+    this.items = [];
+    this.now = 0;
+    this.compare = (/** @type {Entry} */ a, /** @type {Entry} */ b) => this.compareEntries(a, b);
+  }
+
+  get filtered() {
+    return this.statuses.size > 0 || this.search !== "";
+  }
+
+  /** @param {string} column */
+  canSortBy(column) {
+    return column in SORT_KEYS;
+  }
+
+  /**
+   * Sorts by a column; by the one that is sorted already: the other way round.
+   * @param {string} column
+   */
+  sortBy(column) {
+    const [first] = this.sorting;
+    const reverse = first?.column === column ? !first.reverse : false;
+    const others = this.sorting.filter((sorting) => sorting.column !== column);
+    this.sorting = [{ column, reverse }, ...others].slice(0, SORT_LEVELS);
+  }
+
+  /**
+   * Everything anew.
+   * @param {number} now the kernel's clock
+   */
+  rebuild(now) {
+    this.now = now;
+    this.entries.clear();
+    this.groups.clear();
+    for (const [slot, row] of this.store.rows) {
+      if (!this.matches(row)) continue;
+      const entry = this.entryOf(slot, row);
+      this.entries.set(slot, entry);
+      this.groupOf(entry).entries.push(entry);
+    }
+    for (const group of this.groups.values()) group.entries.sort(this.compare);
+    this.groupOrder = [...this.groups.values()];
+    this.arrange();
+  }
+
+  /**
+   * Takes in that some rows changed.
+   * @param {Set<number>} slots @param {number} now
+   * @returns {Set<number>} those that came, went or moved
+   */
+  update(slots, now) {
+    /** @type {Map<string, {removed: Set<Entry>, added: Entry[]}>} */
+    const changes = new Map();
+    const moved = new Set();
+    if (!this.entries.size) this.now = now;
+    for (const slot of slots) {
+      const before = this.entries.get(slot);
+      const row = this.store.rows.get(slot);
+      const after = row && this.matches(row) ? this.entryOf(slot, row) : undefined;
+      if (sameEntry(before, after)) continue;
+      moved.add(slot);
+      this.replaceEntry(slot, before, after, changes);
+    }
+    if (moved.size) this.merge(changes);
+    return moved;
+  }
+
+  /**
+   * Time has passed: what runs has run longer.
+   * @param {number} now
+   * @returns {boolean} whether rows changed places
+   */
+  advance(now) {
+    const level = this.sorting.findIndex((sorting) => sorting.column === "elapsed");
+    this.now = now;
+    if (level < 0) return false;
+    for (const entry of this.entries.values()) {
+      const row = this.store.rows.get(entry.slot);
+      if (row?.status === "running") entry.keys[level] = elapsedAt(row, now);
+    }
+    let changed = false;
+    for (const group of this.groups.values()) {
+      if (isSorted(group.entries, this.compare)) continue;
+      group.entries.sort(this.compare);
+      changed = true;
+    }
+    if (changed) this.arrange();
+    return changed;
+  }
+
+  /** @param {string} group */
+  toggleFold(group) {
+    if (!this.folded.delete(group)) this.folded.add(group);
+    this.arrange();
+  }
+
+  /** @param {number | string} key @returns {number} the line of a slot or group, -1 if it isn't shown */
+  indexOf(key) {
+    return this.items.findIndex((item) => itemKey(item) === key);
+  }
+
+  /** @private @param {Row} row */
+  matches(row) {
+    if (this.statuses.size && !this.statuses.has(row.status)) return false;
+    if (!this.search) return true;
+    const wanted = this.search.toLowerCase();
+    return [row.name ?? "", row.id, row.last].some((text) => text.toLowerCase().includes(wanted));
+  }
+
+  /** @private @param {number} slot @param {Row} row @returns {Entry} */
+  entryOf(slot, row) {
+    const keys = this.sorting.map(({ column }) => SORT_KEYS[column](row, this.now));
+    return { slot, keys, group: groupName(row, this.grouping) };
+  }
+
+  /** @private @param {Entry} entry @returns {Group} */
+  groupOf(entry) {
+    let group = this.groups.get(entry.group);
+    if (!group) {
+      group = { group: entry.group, label: entry.group || `(no ${this.grouping})`, entries: [] };
+      this.groups.set(entry.group, group);
+    }
+    return group;
+  }
+
+  /**
+   * @private
+   * @param {number} slot @param {Entry | undefined} before @param {Entry | undefined} after
+   * @param {Map<string, {removed: Set<Entry>, added: Entry[]}>} changes
+   */
+  replaceEntry(slot, before, after, changes) {
+    const changesOf = (/** @type {string} */ group) => {
+      let change = changes.get(group);
+      if (!change) changes.set(group, (change = { removed: new Set(), added: [] }));
+      return change;
+    };
+    if (before) changesOf(before.group).removed.add(before);
+    if (after) changesOf(after.group).added.push(after);
+    if (after) this.entries.set(slot, after);
+    else this.entries.delete(slot);
+  }
+
+  /** @private @param {Map<string, {removed: Set<Entry>, added: Entry[]}>} changes */
+  merge(changes) {
+    for (const [name, { removed, added }] of changes) {
+      const group = this.groups.get(name) ?? this.groupOf(added[0]);
+      if (!group.entries.length) this.groupOrder.push(group);
+      const kept = removed.size ? group.entries.filter((entry) => !removed.has(entry)) : group.entries;
+      group.entries = insertSorted(kept, added.sort(this.compare), this.compare);
+      if (!group.entries.length) this.dropGroup(group);
+    }
+    this.arrange();
+  }
+
+  /** @private @param {Group} group */
+  dropGroup(group) {
+    this.groups.delete(group.group);
+    this.groupOrder = this.groupOrder.filter((other) => other !== group);
+  }
+
+  /** @private */
+  arrange() {
+    if (this.grouping === "none") {
+      this.items = this.groupOrder[0]?.entries ?? [];
+      return;
+    }
+    this.groupOrder.sort((a, b) => this.compareGroups(a, b));
+    this.items = [];
+    for (const group of this.groupOrder) {
+      this.items.push(group);
+      if (!this.folded.has(group.group)) for (const entry of group.entries) this.items.push(entry);
+    }
+  }
+
+  /** @private @param {Group} a @param {Group} b */
+  compareGroups(a, b) {
+    if (this.grouping === "status") return STATUSES.indexOf(a.group) - STATUSES.indexOf(b.group);
+    if (!a.group || !b.group) return Number(!a.group) - Number(!b.group);
+    return compareText(a.group, b.group);
+  }
+
+  /** @private @param {Entry} a @param {Entry} b */
+  compareEntries(a, b) {
+    for (let level = 0; level < this.sorting.length; level += 1) {
+      const order = compareKeys(a.keys[level], b.keys[level], this.sorting[level].reverse);
+      if (order) return order;
+    }
+    return a.slot - b.slot;
+  }
+}
+
+/** @param {Row} row @param {string} grouping */
+function groupName(row, grouping) {
+  if (grouping === "status") return row.status;
+  if (grouping === "connection") return row.connection;
+  return grouping === "name" ? (row.name ?? "") : "";
+}
+
+/** @param {Entry | undefined} a @param {Entry | undefined} b */
+function sameEntry(a, b) {
+  if (!a || !b) return a === b;
+  return a.group === b.group && a.keys.every((key, level) => key === b.keys[level]);
+}
+
+/**
+ * What a group's headline tells about its rows.
+ * @param {Group} group @param {import("./store.js").Store} store @param {number} now
+ */
+export function summarize(group, store, now) {
+  const counts = Object.fromEntries(STATUSES.map((status) => [status, 0]));
+  let total = 0;
+  let longest = 0;
+  for (const { slot } of group.entries) {
+    const row = store.rows.get(slot);
+    if (!row) continue;
+    const elapsed = elapsedAt(row, now) ?? 0;
+    counts[row.status] += 1;
+    total += elapsed;
+    longest = Math.max(longest, elapsed);
+  }
+  return { counts, total, longest };
+}

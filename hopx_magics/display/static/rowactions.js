@@ -1,0 +1,110 @@
+/** What is done to single rows, and what is to be said about it in the row. Shared by all views of a page. */
+import { copyText } from "./dom.js";
+import { titleOf } from "./store.js";
+
+const COPIED_FOR = 1500;
+const BUSY = "kernel busy: will be done when the cell ends";
+const NOBODY = "not done: this table has no kernel any more";
+/** Results of a kill that the listing does not tell by itself. */
+const TOLD = new Set(["still running", "unknown id", "already finished"]);
+
+/** @typedef {import("./rows.js").Note} Note */
+
+export class RowActions {
+  /**
+   * @param {{link: import("./link.js").Link, store: import("./store.js").Store,
+   *   onChange: () => void, say: (text: string) => void, isAlive: () => boolean}} parts
+   *   `say`: to those who don't see the page; `isAlive`: whether anybody could do what is asked
+   */
+  constructor({ link, store, onChange, say, isAlive }) {
+    this.link = link;
+    this.store = store;
+    this.onChange = onChange;
+    this.say = say;
+    this.isAlive = isAlive;
+    /** @type {Map<number, Note>} */
+    this.notes = new Map();
+    /** @type {number | null} the row whose id was just copied */
+    this.copied = null;
+    this.copiedTimer = 0;
+  }
+
+  /** @param {number} slot */
+  async kill(slot) {
+    if (!this.isAlive()) {
+      this.fail(slot, NOBODY);
+      return;
+    }
+    const killing = () => this.note(slot, "killing…", "busy");
+    killing();
+    try {
+      const hooks = { onSlow: () => this.note(slot, BUSY, "busy"), onAccepted: killing };
+      const { result } = await this.link.ask("kill", { slot }, hooks);
+      if (TOLD.has(result)) this.note(slot, result, "info");
+      else this.dismiss(slot, true);
+    } catch (error) {
+      this.fail(slot, /** @type {Error} */ (error).message);
+    }
+  }
+
+  /** @param {number} slot */
+  async copyId(slot) {
+    const row = this.store.rows.get(slot);
+    if (!row) return;
+    if (!(await copyText(row.id))) {
+      this.fail(slot, "the browser lets nothing be copied here");
+      return;
+    }
+    this.copied = slot;
+    clearTimeout(this.copiedTimer);
+    this.copiedTimer = window.setTimeout(() => this.forgetCopied(), COPIED_FOR);
+    this.say(`Copied the id of ${titleOf(row)}`);
+    this.onChange();
+  }
+
+  /** An error stays in its row until the next action there, or a click on it. @param {number} slot @param {string} text */
+  fail(slot, text) {
+    const row = this.store.rows.get(slot);
+    this.note(slot, text.split("\n")[0], "error", text);
+    if (row) this.say(`${titleOf(row)}: ${text}`);
+  }
+
+  /** @param {number} slot @param {string} text */
+  tell(slot, text) {
+    const row = this.store.rows.get(slot);
+    this.note(slot, text, "info");
+    if (row) this.say(`${titleOf(row)} ${text}`);
+  }
+
+  /** @param {number} slot @param {boolean} [always] also what is still going on */
+  dismiss(slot, always = false) {
+    const note = this.notes.get(slot);
+    if (!note || (note.kind === "busy" && !always)) return;
+    this.notes.delete(slot);
+    this.onChange();
+  }
+
+  /** The kernel is gone: nothing will come of what it was asked. */
+  abandon() {
+    for (const [slot, note] of this.notes) {
+      if (note.kind === "busy") this.note(slot, NOBODY, "error");
+    }
+  }
+
+  /** Forgets rows that are no more. */
+  tidy() {
+    for (const slot of this.notes.keys()) if (!this.store.rows.has(slot)) this.notes.delete(slot);
+  }
+
+  /** @private @param {number} slot @param {string} text @param {Note["kind"]} kind @param {string} [title] */
+  note(slot, text, kind, title = text) {
+    this.notes.set(slot, { text, kind, title });
+    this.onChange();
+  }
+
+  /** @private */
+  forgetCopied() {
+    this.copied = null;
+    this.onChange();
+  }
+}

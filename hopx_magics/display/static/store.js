@@ -1,0 +1,170 @@
+/** The processes that a table knows, as the kernel told them. Pure: no page, no clock. */
+import { STATUSES } from "./format.js";
+
+/**
+ * @typedef {object} Row
+ * @property {string} id
+ * @property {string} connection
+ * @property {string | null} name
+ * @property {string} status
+ * @property {string | null} detail
+ * @property {string | null} language
+ * @property {number | null} started
+ * @property {number | null} began
+ * @property {number | null} elapsed
+ * @property {number | null} exit_code
+ * @property {number | null} progress
+ * @property {number | null} left
+ * @property {string} last
+ */
+
+const OPEN_STATUSES = new Set(["queued", "running"]);
+const EMPTY_ROW = {
+  id: "", connection: "", name: null, status: "unknown", detail: null, language: null, started: null, began: null,
+  elapsed: null, exit_code: null, progress: null, left: null, last: "",
+};
+
+/**
+ * Whether a process with this status may still change.
+ * @param {string} status
+ */
+export function isOpenStatus(status) {
+  return OPEN_STATUSES.has(status);
+}
+
+/**
+ * Seconds that a process has run, at a moment of the kernel's clock; null when nobody knows.
+ * @param {Row} row @param {number} now
+ */
+export function elapsedAt(row, now) {
+  if (row.status === "running" && row.began !== null) return Math.max(0, now - row.began);
+  return row.elapsed;
+}
+
+/**
+ * What a process is called where one word must do.
+ * @param {Row} row
+ */
+export function titleOf(row) {
+  return row.name || row.id;
+}
+
+export class Store {
+  constructor() {
+    /** @type {Map<number, Row>} */
+    this.rows = new Map();
+    /** @type {string[]} */
+    this.connections = [];
+    this.ready = false;
+    /** @type {Record<string, number>} */
+    this.counts = noCounts();
+    /** @type {Set<(slots: Set<number> | null) => void>} */
+    this.listeners = new Set();
+    /** @type {Set<(rows: {slot: number, row: Row}[]) => void>} */
+    this.endListeners = new Set();
+  }
+
+  /**
+   * All rows anew, as one array per field.
+   * @param {Record<string, any[]>} columns
+   */
+  reset(columns) {
+    const before = this.rows;
+    const fields = Object.keys(columns).filter((field) => field !== "slot");
+    this.rows = new Map();
+    this.counts = noCounts();
+    (columns.slot ?? []).forEach((slot, index) => {
+      const row = /** @type {any} */ ({ ...EMPTY_ROW });
+      for (const field of fields) row[field] = columns[field][index];
+      this.add(slot, row);
+    });
+    this.ready = true;
+    this.tellEnds([...this.rows].filter(([slot, row]) => hasEnded(before.get(slot), row)));
+    this.tell(null);
+  }
+
+  /**
+   * Changed fields of some rows, new rows with all of theirs, and rows that are no more.
+   * @param {[number, Partial<Row>][]} changes @param {number[]} gone
+   */
+  apply(changes, gone) {
+    const slots = new Set(gone);
+    /** @type {[number, Row][]} */
+    const ended = [];
+    for (const slot of gone) this.remove(slot);
+    for (const [slot, fields] of changes) {
+      const before = this.rows.get(slot);
+      const row = { ...(before ?? EMPTY_ROW), ...fields };
+      if (before) this.count(before.status, -1);
+      this.add(slot, row);
+      slots.add(slot);
+      if (hasEnded(before, row)) ended.push([slot, row]);
+    }
+    this.tellEnds(ended);
+    if (slots.size) this.tell(slots);
+  }
+
+  /** Whether any process is waiting or running. */
+  get anyOpen() {
+    return this.counts.queued + this.counts.running > 0;
+  }
+
+  /**
+   * @param {(slots: Set<number> | null) => void} listener gets the slots that changed, or null for all
+   * @returns {() => void} ends it
+   */
+  onChange(listener) {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /**
+   * @param {(ended: {slot: number, row: Row}[]) => void} listener gets the processes that were seen to end
+   * @returns {() => void} ends it
+   */
+  onEnd(listener) {
+    this.endListeners.add(listener);
+    return () => this.endListeners.delete(listener);
+  }
+
+  /** @private @param {number} slot @param {Row} row */
+  add(slot, row) {
+    if (!STATUSES.includes(row.status)) row.status = "unknown";
+    this.rows.set(slot, row);
+    this.count(row.status, 1);
+  }
+
+  /** @private @param {number} slot */
+  remove(slot) {
+    const row = this.rows.get(slot);
+    if (!row) return;
+    this.rows.delete(slot);
+    this.count(row.status, -1);
+  }
+
+  /** @private @param {string} status @param {number} by */
+  count(status, by) {
+    this.counts[status] += by;
+  }
+
+  /** @private @param {Set<number> | null} slots */
+  tell(slots) {
+    for (const listener of this.listeners) listener(slots);
+  }
+
+  /** @private @param {[number, Row][]} ended */
+  tellEnds(ended) {
+    if (!ended.length) return;
+    for (const listener of this.endListeners) listener(ended.map(([slot, row]) => ({ slot, row })));
+  }
+}
+
+/** @returns {Record<string, number>} */
+function noCounts() {
+  return Object.fromEntries(STATUSES.map((status) => [status, 0]));
+}
+
+/** @param {Row | undefined} before @param {Row} after */
+function hasEnded(before, after) {
+  return before !== undefined && isOpenStatus(before.status) && !isOpenStatus(after.status) && after.status !== "unknown";
+}

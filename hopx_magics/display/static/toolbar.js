@@ -1,0 +1,128 @@
+/** The line above the table: chips, search, grouping, freshness, bell, columns. */
+import { ColumnMenu } from "./columnmenu.js";
+import { drawing, el, setAttribute, setText } from "./dom.js";
+import { formatCount, ICONS, STATUSES } from "./format.js";
+
+const GROUPINGS = ["none", "status", "name", "connection"];
+
+/**
+ * @typedef {object} ToolbarHooks
+ * @property {(status: string) => void} onChip
+ * @property {(text: string) => void} onSearch
+ * @property {(grouping: string) => void} onGroup
+ * @property {() => void} onBell
+ * @property {() => void} onLeave out of the search, into the table
+ * @property {() => {key: string, label: string, wanted: boolean, crowdedOut: boolean}[]} choices
+ * @property {(key: string, wanted: boolean) => void} onChoose
+ * @property {() => void} onResetColumns
+ */
+
+export class Toolbar {
+  /** @param {ToolbarHooks} hooks */
+  constructor(hooks) {
+    this.hooks = hooks;
+    /** @type {Map<string, any>} */
+    this.chips = new Map();
+    this.chipBox = el("div", { class: "hopx-chips", role: "group", "aria-label": "Filter by status" });
+    this.search = el("input", {
+      type: "search", class: "hopx-search", "aria-label": "Search processes", placeholder: "Search  /", spellcheck: "false",
+      autocomplete: "off", oninput: () => hooks.onSearch(this.search.value.trim()),
+      onkeydown: (/** @type {KeyboardEvent} */ event) => this.onSearchKey(event),
+    });
+    this.group = this.buildGroup();
+    this.freshness = el("span", { class: "hopx-fresh", "data-state": "connecting" });
+    this.bell = el("button", { type: "button", class: "hopx-toolbar-button hopx-bell", "aria-pressed": "false", onclick: () => hooks.onBell() },
+      drawing("bell"));
+    this.menu = new ColumnMenu({ choices: hooks.choices, onChoose: hooks.onChoose, onReset: hooks.onResetColumns });
+    this.element = el("div", { class: "hopx-toolbar" }, this.chipBox, this.search, this.group,
+      el("div", { class: "hopx-toolbar-end" }, this.freshness, this.bell, this.menu.element));
+  }
+
+  /** @private */
+  buildGroup() {
+    const options = GROUPINGS.map((grouping) =>
+      el("option", { value: grouping }, grouping === "none" ? "No groups" : `By ${grouping}`));
+    const select = el("select", { class: "hopx-select", "aria-label": "Group by", title: "Group by" }, ...options);
+    select.addEventListener("change", () => this.hooks.onGroup(select.value));
+    return select;
+  }
+
+  /** @param {Record<string, number>} counts @param {Set<string>} filtered */
+  setCounts(counts, filtered) {
+    STATUSES.forEach((status) => {
+      const wanted = counts[status] > 0 || filtered.has(status);
+      if (wanted) this.showChip(status, counts[status], filtered.has(status));
+      else this.hideChip(status);
+    });
+  }
+
+  /** @param {import("./freshness.js").Freshness} freshness */
+  setFreshness({ state, text, title }) {
+    setAttribute(this.freshness, "data-state", state);
+    setText(this.freshness, text);
+    setAttribute(this.freshness, "title", title.includes(text) ? title : `${text}\n${title}`.trim());
+  }
+
+  /** @param {{on: boolean, state: string, title: string}} face */
+  setBell({ on, state, title }) {
+    setAttribute(this.bell, "aria-pressed", String(on));
+    setAttribute(this.bell, "data-state", state);
+    setAttribute(this.bell, "title", title);
+    setAttribute(this.bell, "aria-label", state === "on" || state === "off" ? "Notify me when a process ends" : title);
+  }
+
+  /** Shows what was remembered; never while somebody types. @param {string} search @param {string} grouping */
+  setInputs(search, grouping) {
+    if (document.activeElement !== this.search) this.search.value = search;
+    this.group.value = GROUPINGS.includes(grouping) ? grouping : "none";
+  }
+
+  /** @private @param {string} status @param {number} count @param {boolean} pressed */
+  showChip(status, count, pressed) {
+    let chip = this.chips.get(status);
+    if (!chip) {
+      chip = this.buildChip(status);
+      this.chips.set(status, chip);
+      const later = STATUSES.slice(STATUSES.indexOf(status) + 1).find((other) => this.chips.has(other));
+      this.chipBox.insertBefore(chip, later ? this.chips.get(later) : null);
+    }
+    setAttribute(chip, "aria-pressed", String(pressed));
+    setText(chip.lastElementChild, formatCount(count));
+  }
+
+  /** @private @param {string} status */
+  buildChip(status) {
+    return el(
+      "button",
+      {
+        type: "button", class: "hopx-chip", "data-status": status, title: `Only ${status}; again: all`,
+        onclick: () => this.hooks.onChip(status),
+      },
+      el("span", { class: "hopx-icon", "aria-hidden": "true" }, ICONS[status]), el("span", { class: "hopx-word" }, status),
+      el("span", { class: "hopx-count" }, "0"),
+    );
+  }
+
+  /** @private @param {string} status a chip that somebody stands on stays until they leave it */
+  hideChip(status) {
+    const chip = this.chips.get(status);
+    if (!chip) return;
+    if (chip === document.activeElement) {
+      this.showChip(status, 0, false);
+      return;
+    }
+    chip.remove();
+    this.chips.delete(status);
+  }
+
+  /** @private @param {KeyboardEvent} event */
+  onSearchKey(event) {
+    if (event.key === "Escape" && this.search.value) {
+      this.search.value = "";
+      this.hooks.onSearch("");
+    } else if (["Escape", "Enter", "ArrowDown"].includes(event.key)) this.hooks.onLeave();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}

@@ -1,0 +1,298 @@
+/** The viewer of one process: title, tabs, tools, and the panes of its two streams. */
+
+import { Asker } from "./asker.js";
+import { Details } from "./details.js";
+import { copyText, el, setAttribute } from "./dom.js";
+import { DownloadButton } from "./download.js";
+import { Finder } from "./find.js";
+import { Pane } from "./panes.js";
+import { titleOf } from "./store.js";
+import { endingOf, labelButton, pressButton, TabStrip, viewerButton, viewerLabel, ViewerTitle } from "./viewerparts.js";
+
+const VIEWER_TABS = ["stdout", "stderr", "both", "details"];
+const NOTICE_SHOWN = 1500;
+
+let viewersMade = 0;
+
+/** @param {string} tab @returns {string[]} the streams that it shows */
+export function streamsOfTab(tab) {
+  if (tab === "both") return ["stdout", "stderr"];
+  return tab === "details" ? [] : [tab];
+}
+
+/** @param {string[]} streams @returns {string} */
+export function tabOfStreams(streams) {
+  if (streams.length > 1) return "both";
+  return streams.length ? streams[0] : "details";
+}
+
+export class Viewer {
+  /**
+   * @param {object} options
+   * @param {number} options.slot
+   * @param {any} options.link
+   * @param {any} options.store
+   * @param {string} options.tab
+   * @param {boolean} options.pinned
+   * @param {boolean} options.wrapped
+   * @param {(viewer: Viewer) => void} options.onClose
+   * @param {(viewer: Viewer) => void} options.onSettings pinned, tab or wrap have changed
+   */
+  constructor(options) {
+    this.slot = options.slot;
+    this.link = options.link;
+    this.store = options.store;
+    this.tab = options.tab;
+    this.pinned = options.pinned;
+    this.wrapped = options.wrapped;
+    this.onClose = options.onClose;
+    this.onSettings = options.onSettings;
+    this.row = options.store.rows.get(options.slot) ?? null;
+    this.asker = new Asker(options.link, options.slot);
+    this.panes = ["stdout", "stderr"].map((stream) => new Pane(stream, this.#paneHost()));
+    /** @type {Pane} */
+    this.active = this.panes[0];
+    this.details = new Details(() => this.asker.ask("details"));
+    this.title = new ViewerTitle();
+    this.finder = new Finder({
+      pane: () => this.active,
+      ask: (doWhat, fields) => this.asker.askQuietly(doWhat, fields),
+      button: viewerButton,
+      onClose: () => this.#closeFind(),
+    });
+    this.download = new DownloadButton({
+      ask: (doWhat, fields) => this.asker.askQuietly(doWhat, fields),
+      streams: () => streamsOfTab(this.tab),
+      name: () => (this.row ? titleOf(this.row) : ""),
+      onError: (error) => this.asker.fail(error),
+    });
+    this.pinButton = viewerButton("pin", "Keep open", () => this.#togglePinned());
+    this.wrapButton = viewerButton("wrap", "Wrap long lines", () => this.#toggleWrapped());
+    this.copyButton = viewerButton("copy-output", "Copy what is loaded, or the selection", () => this.#copy());
+    this.findButton = viewerButton("find", "Find (Ctrl+F or /)", () => this.#openFind());
+    this.endButton = viewerButton("to-end", "To the end (End)", () => this.#toEnd());
+    const paneElements = el("div", { class: "hopx-panes" }, this.panes.map((pane) => pane.element));
+    this.body = el("div", { class: "hopx-viewer-body", role: "tabpanel" }, paneElements, this.details.element);
+    this.body.id = newPanelId();
+    this.tabs = new TabStrip(VIEWER_TABS, this.body.id, (tab) => this.selectTab(tab));
+    this.element = this.#build();
+    this.rowChanged();
+    this.#showTab();
+    this.setWrapped(this.wrapped);
+    this.setPinned(this.pinned);
+  }
+
+  /** @returns {import("./panes.js").PaneHost} */
+  #paneHost() {
+    return {
+      ask: (doWhat, fields) => this.asker.ask(doWhat, fields),
+      tell: (doWhat, fields) => this.asker.tell(doWhat, fields),
+      onLines: (pane, match) => this.#linesChanged(pane, match),
+    };
+  }
+
+  #build() {
+    for (const pane of this.panes) {
+      for (const event of ["focusin", "pointerdown"]) {
+        pane.element.addEventListener(event, () => this.#activate(pane));
+      }
+    }
+    const closeButton = viewerButton("close", "Close (Escape)", () => this.onClose(this));
+    const tools = [this.wrapButton, this.copyButton, this.download.element, this.findButton, this.endButton];
+    const group = el("div", { class: "hopx-tools", role: "group", "aria-label": "Tools of the output" }, tools);
+    return el(
+      "section", { class: "hopx-viewer", "data-slot": this.slot, onkeydown: (/** @type {any} */ e) => this.#key(e) },
+      el("div", { class: "hopx-viewer-head" }, this.title.element, this.pinButton, closeButton),
+      el("div", { class: "hopx-viewer-tools" }, this.tabs.element, group),
+      this.finder.element, this.asker.element, this.body,
+    );
+  }
+
+  #togglePinned() {
+    this.setPinned(!this.pinned);
+    this.onSettings(this);
+    this.start();
+  }
+
+  #toggleWrapped() {
+    this.setWrapped(!this.wrapped);
+    this.onSettings(this);
+  }
+
+  /** Asks the kernel for what is shown; asking again is harmless. */
+  start() {
+    const fields = { streams: streamsOfTab(this.tab), pinned: this.pinned };
+    this.asker.ask("open", fields).catch(() => {});
+  }
+
+  /** @param {any} message */
+  receive(message) {
+    this.panes.find((pane) => pane.stream === message.stream)?.receive(message);
+  }
+
+  rowChanged() {
+    const row = this.store.rows.get(this.slot);
+    const gone = !row;
+    this.row = row ?? this.row;
+    if (!this.row) return;
+    this.title.show(this.row, this.link.now(), gone);
+    setAttribute(this.element, "aria-label", viewerLabel(this.row));
+    for (const pane of this.panes) pane.setEnding(endingOf(this.row));
+    this.details.refreshSoon();
+  }
+
+  /** A second has passed. */
+  tick() {
+    if (this.row?.status === "running") this.title.show(this.row, this.link.now(), !this.store.rows.has(this.slot));
+  }
+
+  /** @param {string} tab */
+  selectTab(tab) {
+    if (tab === this.tab) return;
+    this.tab = tab;
+    this.#showTab();
+    this.asker.ask("show", { streams: streamsOfTab(tab) }).catch(() => {});
+    this.onSettings(this);
+  }
+
+  #showTab() {
+    const streams = streamsOfTab(this.tab);
+    this.tabs.show(this.tab, this.body);
+    this.body.classList.toggle("hopx-both", streams.length > 1);
+    for (const pane of this.panes) pane.element.hidden = !streams.includes(pane.stream);
+    this.details.show(this.tab === "details");
+    const outputTools = [this.wrapButton, this.download.element, this.findButton, this.endButton];
+    for (const tool of outputTools) tool.hidden = !streams.length;
+    if (streams.length && !streams.includes(this.active.stream)) this.#activate(this.#paneOf(streams[0]));
+    if (!streams.length) this.finder.close();
+  }
+
+  /** @param {string} stream */
+  #paneOf(stream) {
+    return this.panes.find((pane) => pane.stream === stream) ?? this.panes[0];
+  }
+
+  /** @param {Pane} pane */
+  #activate(pane) {
+    if (this.active === pane) return;
+    this.active = pane;
+    this.finder.refreshSoon();
+  }
+
+  get shownPanes() {
+    return streamsOfTab(this.tab).map((stream) => this.#paneOf(stream));
+  }
+
+  /** @param {Pane} pane @param {number | null} match */
+  #linesChanged(pane, match) {
+    if (pane !== this.active) return;
+    if (match === null) this.finder.refreshSoon();
+    else this.finder.matchArrived(pane, match);
+  }
+
+  /** @param {boolean} pinned */
+  setPinned(pinned) {
+    this.pinned = pinned;
+    pressButton(this.pinButton, pinned);
+  }
+
+  /** @param {boolean} wrapped */
+  setWrapped(wrapped) {
+    this.wrapped = wrapped;
+    pressButton(this.wrapButton, wrapped);
+    this.body.classList.toggle("hopx-nowrap", !wrapped);
+  }
+
+  focus() {
+    const place = this.tab === "details" ? this.details.element : this.active.output;
+    place.focus({ preventScroll: true });
+    this.element.scrollIntoView({ block: "nearest" });
+  }
+
+  get hasFocus() {
+    return this.element.contains(document.activeElement);
+  }
+
+  #toEnd() {
+    for (const pane of this.shownPanes) pane.toEnd();
+  }
+
+  #openFind() {
+    if (this.tab !== "details") this.finder.open();
+  }
+
+  #closeFind() {
+    this.finder.close();
+    this.focus();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const inText = event.target === this.finder.input;
+    const action = inText ? this.#keyInFind(event) : this.#keyInViewer(event);
+    // What is typed here is no shortcut of the table.
+    if (action || inText) event.stopPropagation();
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+
+  /** @param {KeyboardEvent} event @returns {(() => void) | null} */
+  #keyInFind(event) {
+    if (event.key === "Escape") return this.finder.input.value ? () => this.#closeFind() : () => this.onClose(this);
+    return isFindKey(event) ? () => this.#openFind() : null;
+  }
+
+  /** @param {KeyboardEvent} event @returns {(() => void) | null} */
+  #keyInViewer(event) {
+    if (event.key === "Escape") return () => this.onClose(this);
+    if (this.tab === "details") return null;
+    if (isFindKey(event) || (event.key === "/" && !event.ctrlKey && !event.metaKey)) return () => this.#openFind();
+    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return null;
+    const pane = this.active;
+    /** @type {Record<string, () => void>} */
+    const moves = {
+      Home: () => pane.toTop(), End: () => pane.toEnd(), PageUp: () => pane.pageBy(-1), PageDown: () => pane.pageBy(1),
+    };
+    return moves[event.key] ?? null;
+  }
+
+  async #copy() {
+    const text = selectionIn(this.body) || this.#loadedText();
+    labelButton(this.copyButton, (await copyText(text)) ? "copied" : "could not copy");
+    setTimeout(() => labelButton(this.copyButton, ""), NOTICE_SHOWN);
+  }
+
+  #loadedText() {
+    if (this.tab === "details") return this.details.text();
+    const panes = this.shownPanes;
+    if (panes.length === 1) return panes[0].window.text();
+    return panes.map((pane) => `--- ${pane.stream} ---\n${pane.window.text()}`).join("\n\n");
+  }
+
+  destroy() {
+    this.download.destroy();
+    this.finder.destroy();
+    this.details.destroy();
+    for (const pane of this.panes) pane.destroy();
+    this.element.remove();
+  }
+}
+
+/** @returns {string} */
+function newPanelId() {
+  viewersMade += 1;
+  return `hopx-panel-${viewersMade}-${Math.random().toString(36).slice(2, 8)}`;
+}
+
+/** @param {KeyboardEvent} event */
+function isFindKey(event) {
+  return event.key.toLowerCase() === "f" && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey;
+}
+
+/** @param {HTMLElement} element @returns {string} what is selected in it */
+function selectionIn(element) {
+  const selection = document.getSelection();
+  if (!selection || selection.isCollapsed || !selection.anchorNode) return "";
+  return element.contains(selection.anchorNode) && element.contains(selection.focusNode) ? selection.toString() : "";
+}

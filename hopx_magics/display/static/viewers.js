@@ -1,0 +1,154 @@
+/** All open viewers of a table: any number of pinned ones, and one that shows what is opened next. */
+
+import { el } from "./dom.js";
+import { streamsOfTab, tabOfStreams, Viewer } from "./viewer.js";
+
+/** @typedef {{slot: number, streams: string[], pinned: boolean}} OpenViewer */
+
+const VIEWER_TICK = 1000;
+
+export class Viewers {
+  /**
+   * @param {object} options
+   * @param {any} options.link
+   * @param {any} options.store
+   * @param {() => void} [options.onChange] viewers were opened, closed or set otherwise
+   * @param {(slot: number) => void} [options.onFocusTable] a viewer that had the focus was closed
+   */
+  constructor({ link, store, onChange = () => {}, onFocusTable = () => {} }) {
+    this.link = link;
+    this.store = store;
+    this.onChange = onChange;
+    this.onFocusTable = onFocusTable;
+    /** @type {Map<number, Viewer>} */
+    this.viewers = new Map();
+    this.tab = "stdout";
+    this.wrapped = true;
+    this.element = el("div", { class: "hopx-viewers", "data-lm-suppress-shortcuts": "true", hidden: true });
+    this.timer = window.setInterval(() => this.#tick(), VIEWER_TICK);
+  }
+
+  /**
+   * Shows a process; without `streams`, by the tab that was used last.
+   * @param {number} slot
+   * @param {{pinned?: boolean, streams?: string[], focus?: boolean}} [how]
+   */
+  open(slot, { pinned = false, streams, focus = true } = {}) {
+    let viewer = this.viewers.get(slot);
+    if (viewer) {
+      if (streams) viewer.selectTab(tabOfStreams(streams));
+    } else {
+      const height = pinned ? "" : this.#closeUnpinned();
+      viewer = this.#add(slot, streams ? tabOfStreams(streams) : this.tab, pinned);
+      viewer.body.style.height = height;
+      viewer.start();
+    }
+    this.#changed();
+    if (focus) viewer.focus();
+  }
+
+  /** @param {number} slot @param {string} tab @param {boolean} pinned */
+  #add(slot, tab, pinned) {
+    const viewer = new Viewer({
+      slot, tab, pinned, link: this.link, store: this.store, wrapped: this.wrapped,
+      onClose: () => this.close(slot),
+      onSettings: (changed) => this.#settingsChanged(changed),
+    });
+    this.viewers.set(slot, viewer);
+    this.element.append(viewer.element);
+    return viewer;
+  }
+
+  /** @param {Viewer} viewer */
+  #settingsChanged(viewer) {
+    this.tab = viewer.tab;
+    this.wrapped = viewer.wrapped;
+    this.onChange();
+  }
+
+  /** @returns {string} the height that the reader had given it */
+  #closeUnpinned() {
+    let height = "";
+    for (const viewer of [...this.viewers.values()]) {
+      if (viewer.pinned) continue;
+      height = viewer.body.style.height;
+      this.#remove(viewer);
+    }
+    return height;
+  }
+
+  /** @param {Viewer} viewer */
+  #remove(viewer) {
+    this.viewers.delete(viewer.slot);
+    viewer.destroy();
+    viewer.asker.tell("close");
+  }
+
+  /** @param {number} slot */
+  close(slot) {
+    const viewer = this.viewers.get(slot);
+    if (!viewer) return;
+    const hadFocus = viewer.hasFocus;
+    this.#remove(viewer);
+    this.#changed();
+    if (hadFocus) this.onFocusTable(slot);
+  }
+
+  /** @param {number} slot */
+  isOpen(slot) {
+    return this.viewers.has(slot);
+  }
+
+  /** @returns {number[]} */
+  openSlots() {
+    return [...this.viewers.keys()];
+  }
+
+  /** @returns {OpenViewer[]} what `restore` takes */
+  openViewers() {
+    return [...this.viewers.values()].map(({ slot, tab, pinned }) => ({ slot, streams: streamsOfTab(tab), pinned }));
+  }
+
+  /**
+   * After a reload, opens what was open; after trouble on the way, asks again for what is open here.
+   * @param {OpenViewer[]} list
+   */
+  restore(list) {
+    if (this.viewers.size) {
+      for (const viewer of this.viewers.values()) viewer.start();
+      return;
+    }
+    for (const { slot, streams, pinned } of list ?? []) {
+      if (!this.viewers.has(slot)) this.#add(slot, tabOfStreams(streams), pinned).start();
+    }
+    this.#changed();
+  }
+
+  /** @param {any} message of the kind "output"; all others are none of its business */
+  receive(message) {
+    if (message.kind !== "output" || (message.to && message.to !== this.link.page)) return;
+    this.viewers.get(message.slot)?.receive(message);
+  }
+
+  /** @param {Set<number> | number[] | null} slots null: all */
+  rowsChanged(slots) {
+    for (const slot of slots ?? this.viewers.keys()) this.viewers.get(slot)?.rowChanged();
+  }
+
+  #tick() {
+    for (const viewer of this.viewers.values()) viewer.tick();
+  }
+
+  #changed() {
+    this.element.hidden = this.viewers.size === 0;
+    this.onChange();
+  }
+
+  /** Leaves the kernel's own list of what is open as it is: the page may come back. */
+  destroy() {
+    clearInterval(this.timer);
+    for (const viewer of this.viewers.values()) viewer.destroy();
+    this.viewers.clear();
+    this.element.remove();
+  }
+}

@@ -1,0 +1,1 @@
+"""The live table: state in, intents out. Knows no session, client or magic."""

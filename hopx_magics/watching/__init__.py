@@ -1,0 +1,5 @@
+"""The live table at work: what its pages show is kept up to date, and what they ask for is done."""
+
+from .table import LiveTable
+
+__all__ = ["LiveTable"]

@@ -1,0 +1,107 @@
+"""A live table where nobody can click: a notebook that runs as a job, a terminal, a pipe, an exported page."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pexpect
+import pytest
+from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+
+from hopx_magics.settings import Settings
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.fixture
+def job(state: Settings, tmp_path: Path) -> Callable[..., Any]:
+    """Runs cells as a job does, and returns the notebook."""
+
+    def run(*cells: str) -> Any:
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
+        return notebook
+
+    return run
+
+
+def test_a_job_keeps_the_last_state_as_html(job: Callable[..., Any]) -> None:
+    notebook = job(
+        "%load_ext hopx_magics",
+        "%%hopx_bg --name <b>bold</b> -q\nimport time; time.sleep(1)",
+        "%%hopx_bg --name broken -q\nraise SystemExit(3)",
+        "%hopx_watch --sort name",
+        "%hopx_wait --no-raise\nNone",
+        "print('the next cell')",
+    )
+    (table,) = notebook.cells[3].outputs
+    assert WIDGET not in table.data, "nobody is there who could click"
+    assert "✓ completed" in table.data["text/html"]
+    assert "✗ failed" in table.data["text/html"]
+    assert "&lt;b&gt;bold&lt;/b&gt;" in table.data["text/html"]
+    assert "1 completed, 1 failed" in table.data["text/html"]
+    assert re.search(r"as of 20\d\d-", table.data["text/html"])
+    assert re.search(r"✗ failed +broken", table.data["text/plain"])
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    assert "✓ completed" in page
+    assert "<b>bold</b>" not in page.split("hopx-static")[-1].split("</table>")[0]
+
+
+def test_a_closed_table_keeps_its_last_state(job: Callable[..., Any]) -> None:
+    notebook = job(
+        "%load_ext hopx_magics",
+        "%%hopx_bg --name done -q\npass",
+        "%hopx_wait",
+        "w = %hopx_ps --watch\nw",
+        "w.close()\nlen(w.frame())",
+    )
+    (table,) = notebook.cells[3].outputs
+    assert "✓ completed" in table.data["text/html"]
+    assert notebook.cells[4].outputs[0].data["text/plain"] == "1"
+
+
+@pytest.fixture
+def terminal(state: Settings, tmp_path: Path) -> Iterator[pexpect.spawn]:
+    environ = {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython"), "TERM": "xterm"}
+    command = "-m IPython --simple-prompt --no-banner --colors=nocolor --HistoryManager.enabled=False"
+    child = pexpect.spawn(
+        sys.executable, command.split(), env=environ, cwd=str(tmp_path), encoding="utf-8", timeout=30,
+        dimensions=(30, 120),
+    )  # fmt: skip
+    child.expect(r"In \[1\]: ")
+    yield child
+    child.close(force=True)
+
+
+def test_a_terminal_shows_it_in_place_until_ctrl_c(terminal: pexpect.spawn) -> None:
+    terminal.sendline("%load_ext hopx_magics")
+    terminal.expect(r"In \[2\]: ")
+    terminal.sendline("import hopx_magics as hopx; r = hopx.launch('import time; time.sleep(2)', name='slow')")
+    terminal.expect(r"In \[3\]: ")
+    terminal.sendline("%hopx_watch")
+    terminal.expect("▸ running.*slow")
+    terminal.expect(r"\x1b\[1A")  # the cursor goes back up: refreshed in place
+    terminal.expect("✓ completed.*slow")
+    terminal.sendintr()
+    terminal.expect(r"In \[4\]: ")
+    terminal.sendline("w = %hopx_watch\nlen(w.frame())")
+    terminal.expect(r"Out\[\d\]: 1")
+
+
+def test_a_pipe_gets_it_once(state: Settings, tmp_path: Path) -> None:
+    code = "%load_ext hopx_magics\nimport hopx_magics as h\nh.launch('pass', name='a').wait()\n%hopx_watch\n"
+    environ = {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython")}
+    shown = subprocess.run(
+        [sys.executable, "-m", "IPython", "--simple-prompt", "--colors=nocolor", "--no-banner"],
+        input=code,
+        env=environ, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert shown.stdout.count("✓ completed") == 1
+    assert "1 completed" in shown.stdout
+    assert "\x1b" not in shown.stdout

@@ -1,0 +1,258 @@
+"""The live table on a real local agent, with a page that speaks its messages but draws nothing."""
+
+import json
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from hopx_magics.errors import UnknownConnection
+from hopx_magics.settings import Settings
+from tests.conftest import Asked, agent_pid, stop_agent, wait_until
+
+FOREVER = "import time\nprint('on', flush=True)\ntime.sleep(1000)"
+
+
+class PageStandIn:
+    """Keeps what a page would know."""
+
+    def __init__(self, table: Any, name: str = "p1") -> None:
+        self.table = table
+        self.name = name
+        self.messages: list[dict[str, Any]] = []
+        self.rows: dict[int, dict[str, Any]] = {}
+        self.lines: dict[tuple[int, str], dict[int, Any]] = {}
+        self._request = 0
+        table.send = self._take
+
+    def ask(self, do: str, **fields: Any) -> int:
+        self._request += 1
+        self.table._handle_custom_msg({"do": do, "page": self.name, "request": self._request, **fields}, [])
+        return self._request
+
+    def done(self, request: int, kind: str = "done") -> dict[str, Any]:
+        def answer() -> Any:
+            return next((m for m in self.messages if m["kind"] == kind and m.get("request") == request), None)
+
+        message: dict[str, Any] = wait_until(answer, f"an answer to request {request}")
+        return message
+
+    def _take(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        message = {**json.loads(json.dumps(content)), "buffers": buffers or []}
+        if message["kind"] == "reset":
+            columns = json.loads(zlib.decompress(message["buffers"][0]))
+            slots = columns.pop("slot")
+            self.rows = {slot: {name: columns[name][n] for name in columns} for n, slot in enumerate(slots)}
+        elif message["kind"] == "changes":
+            for slot, fields in message["rows"]:
+                self.rows.setdefault(slot, {}).update(fields)
+            for slot in message["gone"]:
+                self.rows.pop(slot)
+        elif message["kind"] == "output" and message["to"] == self.name:
+            lines = self.lines.setdefault((message["slot"], message["stream"]), {})
+            if message["mode"] == "reset":
+                lines.clear()
+            lines.update(enumerate(message.get("lines", []), message.get("first", 0)))
+        self.messages.append(message)
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [message for message in self.messages if message["kind"] == kind]
+
+    def slot(self, name: str) -> int:
+        return next(slot for slot, row in self.rows.items() if row["name"] == name)
+
+
+@pytest.fixture
+def watch(hopx: Any) -> Iterator[Callable[..., PageStandIn]]:
+    pages: list[PageStandIn] = []
+
+    def start(*references: Any, **options: Any) -> PageStandIn:
+        page = PageStandIn(hopx.watch(*references, **options))
+        pages.append(page)
+        page.ask("hello")
+        return page
+
+    yield start
+    for page in pages:
+        page.table.close()
+
+
+def watchers() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "hopx-watcher"}
+
+
+def test_rows_appear_change_and_end(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
+    page = watch()
+    assert page.rows == {}
+    run = hopx.launch("import time\nfor i in range(1, 4): print(f'step {i}/3', flush=True); time.sleep(0.3)", name="a")
+    wait_until(lambda: page.rows and page.rows[0]["status"] == "running", "it is shown running")
+    wait_until(lambda: page.rows[0]["progress"] == pytest.approx(1 / 3, abs=0.01), "its progress is shown")
+    run.wait()
+    wait_until(lambda: page.rows[0]["status"] == "completed", "it is shown completed")
+    row = page.rows[0]
+    assert (row["exit_code"], row["last"], row["progress"], row["began"]) == (0, "step 3/3", 1.0, None)
+    assert list(page.table.frame()["name"]) == ["a"]
+    assert page.table.frame()["progress"].iloc[0] == 1.0
+
+
+def test_filters_hold_for_what_comes_later(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
+    page = watch(name="train-*", status="running")
+    hopx.launch("pass", name="other").wait()
+    run = hopx.launch(FOREVER, name="train-1")
+    wait_until(lambda: page.rows, "it is shown")
+    assert [row["name"] for row in page.rows.values()] == ["train-1"]
+    run.kill()
+    wait_until(lambda: not page.rows, "it is no longer shown")
+
+
+def test_wrong_arguments(hopx: Any) -> None:
+    for wrong in ({"sort": "x"}, {"by": "language"}, {"interval": "0.01"}, {"limit": -1}, {"status": "done"}):
+        with pytest.raises(ValueError, match="use "):
+            hopx.watch(**wrong)
+    with pytest.raises(UnknownConnection):
+        hopx.watch(on="nowhere")
+
+
+def test_a_kill_says_what_the_listing_says(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
+    page = watch()
+    hopx.launch(FOREVER, name="a")
+    wait_until(lambda: page.rows and page.rows[0]["status"] == "running", "it runs")
+    request = page.ask("kill", slot=0)
+    assert page.done(request, "accepted")
+    assert page.done(request)["result"] == "killed"
+    wait_until(lambda: page.rows[0]["status"] == "killed", "the row says so")
+    assert page.done(page.ask("kill", slot=0))["result"] == "already finished"
+    assert "no longer listed" in page.done(page.ask("kill", slot=77))["error"]
+
+
+def test_output_is_followed_and_details_are_told(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
+    page = watch()
+    code = "import sys\nprint('out', flush=True); print('err', file=sys.stderr, flush=True)\n" + FOREVER
+    run = hopx.launch(code, name="a", env={"API_SECRET": "hush-hush"})
+    wait_until(lambda: page.rows and page.rows[0]["status"] == "running", "it runs")
+    page.done(page.ask("open", slot=0, streams=["stdout", "stderr"], pinned=True))
+    wait_until(lambda: page.lines.get((0, "stderr"), {}).get(0) == "err", "its stderr is shown")
+    wait_until(lambda: "on" in page.lines[0, "stdout"].values(), "what came later is shown")
+    details = page.done(page.ask("details", slot=0))
+    assert details["code"] == code
+    assert ["environment", "API_SECRET"] in details["fields"]
+    assert "hush-hush" not in json.dumps(details["fields"])
+    run.kill()
+    wait_until(lambda: page.of("output")[-1]["ended"], "the pane knows that it has ended")
+    again = PageStandIn(page.table, "p2")
+    again.ask("hello")
+    assert again.of("reset")[0]["open"] == [{"slot": 0, "streams": ["stdout", "stderr"], "pinned": True}]
+    again.ask("open", **again.of("reset")[0]["open"][0])
+    wait_until(lambda: again.lines.get((0, "stdout"), {}).get(0) == "out", "a second page gets the output, too")
+
+
+def test_a_download_gets_every_byte(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
+    page = watch()
+    hopx.launch("import sys; sys.stdout.buffer.write(bytes(range(256)) * 10_000)", name="a").wait()
+    wait_until(lambda: page.rows and page.rows[0]["status"] == "completed", "it is shown")
+    data, last = b"", False
+    while not last:
+        chunk = page.done(page.ask("chunk", slot=0, stream="stdout", offset=len(data)), "chunk")
+        data += zlib.decompress(chunk["buffers"][0])
+        last = chunk["last"]
+    assert data == bytes(range(256)) * 10_000
+
+
+def test_selected_runs_and_the_view_are_kept(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
+    page = watch()
+    run = hopx.launch("print(1)", name="a").wait()
+    wait_until(lambda: page.rows, "it is shown")
+    page.ask("selected", slots=[0, 99])
+    assert [chosen.process_id for chosen in page.table.selected] == [run.process_id]
+    page.ask("view", view={"filters": ["failed"]})
+    assert page.table.frame().empty
+    again = PageStandIn(page.table, "p2")
+    again.ask("hello")
+    assert again.of("reset")[0]["view"] == {"filters": ["failed"]}
+
+
+def test_what_is_no_intent_is_refused_and_harms_nothing(watch: Callable[..., PageStandIn]) -> None:
+    page = watch()
+    for wrong in ({"do": "evil"}, {"do": "kill"}, {"do": "kill", "slot": "x"}, {"do": "chunk", "slot": 1}, []):
+        page.table._handle_custom_msg({"request": 9, **wrong} if isinstance(wrong, dict) else wrong, [])
+    assert all("not understood" in message["error"] for message in page.of("done"))
+    page.ask("ping")
+    assert page.of("pong")
+
+
+def test_it_follows_as_long_as_a_page_shows_it(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
+    others = watchers()  # of tests before, whose last request is still under way
+    page = watch()
+    assert len(watchers() - others) == 1
+    page.ask("bye")
+    wait_until(lambda: not watchers() - others, "the watcher ends", 15)
+    hopx.launch("pass", name="meanwhile").wait()
+    page.ask("hello")
+    wait_until(lambda: [row["name"] for row in page.rows.values()] == ["meanwhile"], "it follows again")
+    page.table.close()
+    assert page.of("freshness")[-1]["closed"]
+    wait_until(lambda: not watchers() - others, "the watcher ends", 15)
+
+
+def test_a_closed_table_is_quiet(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
+    page = watch()
+    page.table.close()
+    page.table.close()
+    page.ask("hello")
+    assert page.table.closed
+    assert len(page.of("reset")) == 1
+
+
+def test_an_agent_that_dies_is_said_and_found_again(hopx: Any, state: Settings, odd_agent: Any) -> None:
+    broken = threading.Event()
+    row = {"process_id": "bg_1", "name": "a", "status": "running", "started_at": "2026-11-24T00:00:00Z"}
+
+    def answer(asked: Asked) -> None:
+        if broken.is_set():
+            asked.reply({"error": "out of order"}, status=500)
+        else:
+            asked.reply({"processes": [row], "count": 1})
+
+    agent = odd_agent(answer)
+    hopx.connect(agent.url, name="odd")
+    table = hopx.watch(interval="0.2s")
+    page = PageStandIn(table)
+    page.ask("hello")
+    try:
+        assert page.rows[0]["name"] == "a"
+        wait_until(lambda: page.of("freshness")[-1]["connections"][0]["state"] == "polling", "it is polled")
+        broken.set()
+        wait_until(lambda: page.of("freshness")[-1]["connections"][0]["state"] == "silent", "it is said to be silent")
+        assert "out of order" in page.of("freshness")[-1]["connections"][0]["error"]
+        assert page.rows[0]["status"] == "running", "the last known rows stay"
+        broken.clear()
+        wait_until(lambda: page.of("freshness")[-1]["connections"][0]["state"] == "polling", "it is found again")
+        assert len(agent.asked) < 60
+    finally:
+        table.close()
+
+
+def test_a_killed_local_agent_costs_the_table_nothing(
+    hopx: Any, state: Settings, watch: Callable[..., PageStandIn]
+) -> None:
+    import signal
+
+    page = watch()
+    hopx.launch(FOREVER, name="a")
+    wait_until(lambda: page.rows and page.rows[0]["status"] == "running", "it runs")
+    old = agent_pid(state)
+    stop_agent(state, signal.SIGKILL)
+    wait_until(lambda: agent_pid(state) != old, "another agent runs")
+    hopx.launch("print('later')", name="b").wait()
+    wait_until(lambda: {row["name"] for row in page.rows.values()} == {"a", "b"}, "both are shown")
+    assert page.rows[page.slot("a")]["status"] == "running"
+
+
+def test_the_end_of_a_process_is_told_within_a_moment(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
+    page = watch()
+    run = hopx.launch("import time; time.sleep(0.5); print(time.time())", name="a")
+    wait_until(lambda: page.rows and page.rows[0]["status"] == "completed", "it is shown completed")
+    assert time.time() - float(run.stdout) < 2.0
