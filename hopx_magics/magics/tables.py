@@ -72,7 +72,7 @@ class _Shown:
         """Called on a watcher's thread after every change."""
         settled, before = self._table.settled, self._settled
         self._settled = settled
-        if settled and not before or self._table.closed:
+        if (settled and not before) or self._table.closed:
             self._update()
         else:
             self._update_when_due()

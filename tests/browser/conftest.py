@@ -121,6 +121,7 @@ def open_notebook(
         opened.append(notebook)
         notebook.wait_idle()
         notebook.only_notebook()
+        notebook.theme("JupyterLab Light")
         return notebook
 
     yield open_it
