@@ -37,6 +37,9 @@ PAGE_GONE_AFTER = 150.0
 BEAT = 30.0
 """Seconds of silence after which the pages are told that the kernel lives."""
 
+CONFIRM = 3.0
+"""Seconds of silence after which the pages get one more message: by its number they see whether they missed any."""
+
 CHUNK = 1_000_000
 """Bytes of output that one message of a download has, before they are deflated."""
 
@@ -227,12 +230,12 @@ class LiveTable(TableWidget):
 
     def _look_after(self) -> None:
         """Tells the pages that the kernel lives, and follows no agent for pages that are gone."""
-        while not self._ended.wait(BEAT / 3):
+        while not self._ended.wait(CONFIRM):
             with self._lock:
                 for page, heard in list(self._pages.items()):
                     if time.monotonic() - heard > PAGE_GONE_AFTER:
                         self._forget_page(page)
-            if self._pages.keys() - {_MAKER} and self.silence > BEAT:
+            if self._pages.keys() - {_MAKER} and self.silence > (BEAT if self.confirmed else CONFIRM):
                 self.tell("beat")
 
     def _forget_page(self, page: str) -> None:

@@ -543,8 +543,8 @@ def test_lost_messages_are_noticed_and_made_good(open_notebook: OpenNotebook, wa
     numbers = [m.data["number"] for m in notebook.traffic.messages if m.data and "number" in m.data]
     gaps = [number for before, number in itertools.pairwise(numbers) if number != before + 1]
     assert gaps, "the server has dropped some, or this test tests nothing"
-    expect(table.cell("ticks", "status")).to_contain_text("completed")
-    expect(table.cell("short", "status")).to_contain_text("completed")
+    expect(table.cell("ticks", "status")).to_contain_text("completed", timeout=20_000)
+    expect(table.cell("short", "status")).to_contain_text("completed", timeout=20_000)
 
 
 def test_a_notice_when_a_long_process_ends(open_notebook: OpenNotebook, watch_in: WatchIn, context: Any) -> None:

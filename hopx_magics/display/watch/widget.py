@@ -29,6 +29,7 @@ class TableWidget(anywidget.AnyWidget):
         self._sending = threading.RLock()
         self._told_at = time.monotonic()
         self._told = 0
+        self._confirmed = True
         self.on_msg(lambda _, content, buffers: self._receive(content))
         let_clicks_through(self.comm)
 
@@ -37,6 +38,11 @@ class TableWidget(anywidget.AnyWidget):
         """Seconds since the pages were last told anything."""
         return time.monotonic() - self._told_at
 
+    @property
+    def confirmed(self) -> bool:
+        """Whether the pages were last told nothing but that the kernel lives, so that nothing can be missing."""
+        return self._confirmed
+
     def tell(self, kind: str, *, buffers: Sequence[bytes] = (), **fields: Any) -> None:
         """Sends a message to all pages. After the widget was closed it does nothing."""
         with self._sending:
@@ -44,6 +50,7 @@ class TableWidget(anywidget.AnyWidget):
                 return
             self._told_at = time.monotonic()
             self._told += 1
+            self._confirmed = kind in ("beat", "pong")
             self.send({"kind": kind, "number": self._told, "now": time.time(), **fields}, list(buffers) or None)
 
     def view_bundle(self) -> dict[str, Any]:
