@@ -11,6 +11,7 @@ hopx.ps(status="running")
 
 import functools
 import os
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,9 @@ _WATCH_COLUMNS = {
 
 SHORTEST_INTERVAL = 0.2
 """Seconds between two questions to an agent, at least: its rate limit is 300 a minute."""
+
+
+_tables: "weakref.WeakSet[LiveTable]" = weakref.WeakSet()
 
 
 @functools.cache
@@ -174,7 +178,7 @@ def watch(
     if pause is not None and pause < SHORTEST_INTERVAL:
         raise ValueError(f"an interval of {pause:g} s is too short: use {SHORTEST_INTERVAL:g}s or more")
     names: list[str | None] = [on] if isinstance(on, str) or on is None else [*on] or [None]
-    return LiveTable(
+    table = LiveTable(
         session(),
         list({connection.name: connection for connection in map(session().connection, names)}.values()),
         _chooser(wanted, status, language, name, since, limit),
@@ -184,6 +188,14 @@ def watch(
         interval=pause,
         notify=notify,
     )
+    _tables.add(table)
+    return table
+
+
+def close_tables() -> None:
+    """Closes all live tables: they keep their last state."""
+    for table in list(_tables):
+        table.close()
 
 
 def wait(

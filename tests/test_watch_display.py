@@ -66,6 +66,18 @@ def test_a_closed_table_keeps_its_last_state(job: Callable[..., Any]) -> None:
     assert notebook.cells[4].outputs[0].data["text/plain"] == "1"
 
 
+def test_unloading_the_extension_closes_the_table(job: Callable[..., Any]) -> None:
+    notebook = job("%load_ext hopx_magics", "w = %hopx_watch\nw", "%unload_ext hopx_magics\nw.closed")
+    assert notebook.cells[2].outputs[0].data["text/plain"] == "True"
+
+
+def test_without_the_extension_it_shows_itself_too(job: Callable[..., Any]) -> None:
+    notebook = job("import hopx_magics as hopx\nhopx.launch('pass', name='a').wait()\nhopx.watch()")
+    data = notebook.cells[0].outputs[-1].data
+    assert WIDGET in data
+    assert "✓ completed" in data["text/html"]
+
+
 @pytest.fixture
 def terminal(state: Settings, tmp_path: Path) -> Iterator[pexpect.spawn]:
     environ = {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython"), "TERM": "xterm"}

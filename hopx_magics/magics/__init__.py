@@ -46,5 +46,6 @@ def unload(shell: InteractiveShell) -> None:
     if "hopx_magics.api" in sys.modules:
         from .. import api
 
+        api.close_tables()
         for connection in api.session().connections.values():
             connection.watcher.close()

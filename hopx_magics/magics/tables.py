@@ -89,16 +89,10 @@ class _Shown:
                 self._due.start()
 
     def _update(self) -> None:
-        from ..display.watch import text
-
         with self._lock:
             self._due = None
             self._updated = time.monotonic()
-        state = self._table.state()
-        bundle: dict[str, Any] = {"text/plain": text.as_text(state), "text/html": text.as_html(state)}
-        if self._clickable and not self._table.closed:
-            bundle |= self._table.view_bundle()
-        self._display.show(bundle)
+        self._display.show(self._table.bundle(clickable=self._clickable))
 
 
 def _refresh_in_place(table: "LiveTable") -> None:

@@ -165,6 +165,15 @@ class LiveTable(TableWidget):
                 at=time.time(),
             )
 
+    def bundle(self, *, clickable: bool = True) -> dict[str, Any]:
+        """What a notebook is given to show: HTML and text that stay readable, and the widget where one can click."""
+        state = self.state()
+        shown: dict[str, Any] = {"text/plain": text.as_text(state), "text/html": text.as_html(state)}
+        return shown | self.view_bundle() if clickable and not self.closed else shown
+
+    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.bundle(), {}
+
     # ------------------------------------------------------------ following the agents
 
     def _attach(self) -> None:
