@@ -456,6 +456,7 @@ def test_what_is_saved_is_small_and_readable(open_notebook: OpenNotebook, watch_
     expect(table.fresh).to_have_attribute("data-state", "ended")
     notebook.page.mouse.move(5, 5)
     notebook.page.wait_for_function(KEPT)
+    table.expect_names("b", "a")  # drawn anew, with all that it had
     saved = notebook.save()
     (output,) = saved.cells[2].outputs
     assert "application/vnd.jupyter.widget-view+json" in output.data

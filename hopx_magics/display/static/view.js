@@ -54,7 +54,10 @@ export class WatchView {
     this.stopStore = this.store.onChange((slots) => this.rowsChanged(slots));
     this.timers.tick = window.setInterval(() => this.tick(), 1000);
     this.timers.first = window.setTimeout(() => this.root.classList.remove("hopx-quiet"), QUIET_FIRST);
-    if (this.store.ready) this.restore(hub.view, hub.initial, hub.view?.viewers ?? []);
+    if (this.store.ready) {
+      this.restore(hub.view, hub.initial, hub.view?.viewers ?? []);
+      this.changed = null;
+    }
     this.request();
   }
 
