@@ -216,7 +216,7 @@ class LiveTable(TableWidget):
     def _catch_up(self) -> None:
         """Follows the agents again, for a while, if that had ended; returns when the rows are those of now."""
         with self._lock:
-            following = bool(self._stops)
+            following = bool(self._stops) or self.closed
             if not following:
                 self._known.clear()
                 self._heard(_MAKER)

@@ -204,6 +204,9 @@ def test_a_closed_table_is_quiet(hopx: Any, watch: Callable[..., PageStandIn]) -
     page.ask("hello")
     assert page.table.closed
     assert len(page.of("reset")) == 1
+    begun = time.monotonic()
+    assert page.table.frame().empty
+    assert time.monotonic() - begun < 1, "it waits for no agent"
 
 
 def test_an_agent_that_dies_is_said_and_found_again(hopx: Any, state: Settings, odd_agent: Any) -> None:
