@@ -1,8 +1,8 @@
 """Launch a notebook cell as a background process, and follow, stop and analyse such processes without leaving it.
 
 In a notebook: `%load_ext hopx_magics`, then `%%hopx_bg` on a cell, `%hopx_ps`, `%hopx_watch`, `%hopx_logs`,
-`%hopx_wait` and `%hopx_kill`. The same from plain Python: `launch`, `ps`, `watch`, `wait`, `kill`, and the `Run` that
-`launch` returns.
+`%hopx_wait`, `%hopx_kill`, and `%hopx_history` of all runs. The same from plain Python: `launch`, `sweep`, `ps`,
+`watch`, `wait`, `kill`, `history`, and the `Run` that `launch` returns.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 
     from .api import attach as attach
     from .api import connect as connect
+    from .api import diff as diff
+    from .api import history as history
     from .api import kill as kill
     from .api import launch as launch
+    from .api import prune as prune
     from .api import ps as ps
+    from .api import rerun as rerun
+    from .api import show as show
+    from .api import sweep as sweep
     from .api import wait as wait
     from .api import watch as watch
     from .errors import HopxError as HopxError
@@ -30,14 +36,38 @@ _HOMES = {
     "Run": "run",
     "attach": "api",
     "connect": "api",
+    "diff": "api",
+    "history": "api",
     "kill": "api",
     "launch": "api",
+    "prune": "api",
     "ps": "api",
+    "rerun": "api",
+    "show": "api",
+    "sweep": "api",
     "wait": "api",
     "watch": "api",
 }
 
-__all__ = ["STATUSES", "HopxError", "Run", "__version__", "attach", "connect", "kill", "launch", "ps", "wait", "watch"]
+__all__ = [
+    "STATUSES",
+    "HopxError",
+    "Run",
+    "__version__",
+    "attach",
+    "connect",
+    "diff",
+    "history",
+    "kill",
+    "launch",
+    "prune",
+    "ps",
+    "rerun",
+    "show",
+    "sweep",
+    "wait",
+    "watch",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,12 +12,17 @@ HopxError
 ├── CodeError                the code does not compile; nothing was launched
 ├── LaunchError              nothing was launched, or nothing that can be found
 ├── UnknownProcess           no process has that id, prefix or name
+├── UnknownRun               no run in the history has that id, prefix or name
+├── HistoryError             the run history can't be read or written
 ├── UnknownConnection        no connection has that name
 ├── WaitTimeout              the process goes on, the waiting ended
 └── RunFailed                a run that was waited for did not complete
 
 KeyboardInterrupt
 └── WaitInterrupted          Ctrl-C ended the waiting; what was waited for goes on
+
+UserWarning
+└── HistoryWarning           the run history can't be written, or had to begin anew; everything else goes on
 
 A wrong argument is a ValueError from Python and a UsageError from a magic. In a notebook a HopxError
 shows its own two or three lines instead of a traceback: what failed, where, and what to try.
@@ -111,11 +116,23 @@ class CodeError(HopxError):
 
 
 class LaunchError(HopxError):
-    """Nothing was launched, or nothing that can be found."""
+    """Nothing was launched, or nothing that can be found: `may_run` tells that it may run all the same."""
+
+    def __init__(self, message: str, *, may_run: bool = False, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.may_run = may_run
 
 
 class UnknownProcess(HopxError):
     """No process, or more than one, has that id, prefix or name."""
+
+
+class UnknownRun(HopxError):
+    """No run in the history, or more than one, has that id, prefix or name."""
+
+
+class HistoryError(HopxError):
+    """The run history can't be read or written."""
 
 
 class UnknownConnection(HopxError):
@@ -135,3 +152,7 @@ class WaitInterrupted(KeyboardInterrupt):
 
     def _render_traceback_(self) -> list[str]:
         return str(self).splitlines()
+
+
+class HistoryWarning(UserWarning):
+    """The run history can't be written, or had to begin anew. Everything else goes on."""

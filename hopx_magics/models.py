@@ -7,7 +7,7 @@ type that a reply in that dialect is decoded into; `hopx_magics.protocol` reads 
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Literal, NewType, get_args
+from typing import Annotated, Any, Literal, NewType, get_args
 
 import msgspec
 
@@ -116,7 +116,11 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
-    """What to launch: code and the circumstances it runs in. `timeout` is in seconds, None means no limit."""
+    """What to launch: code and the circumstances it runs in. `timeout` is in seconds, None means no limit.
+
+    `code` is as it was written; `params` become its variables when it is sent. `sweep_id` is common to all launches of
+    one sweep, of which at most `limit` are to run at once; `rerun_of` is the run whose code this launches again.
+    """
 
     code: str
     run_id: RunId
@@ -125,6 +129,101 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     timeout: int | None = None
     env: dict[str, str] = {}
     workdir: str | None = None
+    params: dict[str, Any] = {}
+    tags: dict[str, str] = {}
+    sweep_id: str | None = None
+    limit: int | None = None
+    rerun_of: RunId | None = None
+
+
+class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as the history keeps it: what was launched, where, with what, and how it was last seen.
+
+    Times are aware, `timeout` and `execution_time` are in seconds. `agent` tells agents apart whatever the connections
+    are called, and `sandbox` is the HopX id where it has one. `code` is as it was written, without the params; it is
+    None for what was not launched from this machine. Of the environment only the names are kept. `seen_at` is when the
+    state was last seen: a run that has not ended is only known to have been in that state then.
+    """
+
+    run_id: RunId
+    process_id: ProcessId | None
+    execution_id: str | None
+    connection: str
+    agent: str
+    sandbox: str | None
+    name: str | None
+    tags: dict[str, str]
+    params: dict[str, Any]
+    sweep_id: str | None
+    rerun_of: RunId | None
+    language: str | None
+    code: str | None
+    workdir: str | None
+    timeout: int | None
+    env_names: tuple[str, ...]
+    notebook: str | None
+    cell: str | None
+    version: str | None
+    launched_here: bool
+    launched_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    seen_at: datetime | None
+    status: Status
+    status_detail: str | None
+    exit_code: int | None
+    execution_time: float | None
+    pid: int | None
+    stdout_bytes: int | None
+    stderr_bytes: int | None
+
+    @property
+    def process(self) -> Process:
+        """The process as it was last seen, without output. Its id is empty for a launch that no agent has answered."""
+        return Process(
+            process_id=self.process_id or ProcessId(""),
+            **{
+                field: getattr(self, field)
+                for field in Process.__struct_fields__
+                if field not in ("process_id", "stdout", "stderr")
+            },
+        )
+
+
+class KeptOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """What the history keeps of one stream of a run that has ended: its first and its last bytes.
+
+    `size` is that of the whole stream. Where nothing is left out, `head` is all of it.
+    """
+
+    head: bytes
+    tail: bytes
+    size: int
+
+    @property
+    def left_out(self) -> int:
+        """How many bytes between head and tail are not kept."""
+        return max(0, self.size - len(self.head) - len(self.tail))
+
+    @property
+    def text(self) -> str:
+        """Head and tail as text, with a line in between that says what is left out."""
+        if not self.left_out:
+            return (self.head + self.tail).decode("utf-8", "replace")
+        note = f"\n[{self.left_out:,} bytes are left out here: the history keeps the beginning and the end]\n"
+        return self.head.decode("utf-8", "replace") + note + self.tail.decode("utf-8", "replace")
+
+
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that goes from the history, or only its output, of `bytes`. `number` is that of its row."""
+
+    number: int
+    run_id: RunId
+    name: str | None
+    status: Status
+    launched_at: datetime | None
+    whole: bool
+    bytes: int
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """The handle of one launched process that a user holds."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
@@ -9,9 +10,14 @@ import msgspec
 
 from . import output
 from .display import render
-from .models import KillResult, Output, Process, ProcessId, Status, Stream
+from .durations import format_duration
+from .errors import HopxError, UnknownProcess
+from .models import KeptOutput, KeptRun, KillResult, Output, Process, ProcessId, RunId, Status, Stream
 from .session import FORGOTTEN_AFTER, Session, Waiting
 from .watcher import Listener, Update
+
+OLD_AFTER = 10.0
+"""Seconds after which the state of a run that has not ended is shown with its age."""
 
 
 class Run:
@@ -24,7 +30,7 @@ class Run:
     def __init__(self, session: Session, process: Process, connection: str) -> None:
         self._session = session
         self._process = process
-        self._known_since = time.monotonic()
+        self._known_since = self._seen = time.monotonic()
         self.connection = connection
         """The name of the connection to the agent."""
 
@@ -32,6 +38,11 @@ class Run:
     def process_id(self) -> ProcessId:
         """The agent's id of the process."""
         return self._process.process_id
+
+    @property
+    def run_id(self) -> RunId | None:
+        """Its id in the history; None for what was not launched by this package."""
+        return self._process.run_id
 
     @property
     def name(self) -> str | None:
@@ -52,6 +63,16 @@ class Run:
     def exit_code(self) -> int | None:
         """How the process exited; None while it goes on, or when nobody knows. 128 + n: ended by signal n."""
         return self.refresh().exit_code
+
+    @property
+    def result_status(self) -> Status:
+        """The status as far as anybody has seen it; asks the agent, and raises nothing when that can't be reached.
+
+        An end is never guessed: what can't be asked keeps the status that was last seen.
+        """
+        with contextlib.suppress(HopxError):
+            self.refresh()
+        return self._process.status
 
     @property
     def stdout(self) -> str:
@@ -91,6 +112,7 @@ class Run:
 
         One that was listed before, or should have been by now, is `unknown` then: nobody saw its end.
         """
+        self._seen = time.monotonic()
         if listed is not None:
             self._process = listed
         elif not self._process.ended and (
@@ -140,7 +162,117 @@ class Run:
         return self
 
     def __repr__(self) -> str:
-        return f"<Run {render.run_in_words(self._process, self.connection)}>"
+        return f"<Run {render.run_in_words(self._process, self.connection)}{self._note()}>"
+
+    def _note(self) -> str:
+        """What there is to say of how certain the state is."""
+        age = time.monotonic() - self._seen
+        return f", seen {format_duration(age)} ago" if not self._process.ended and age > OLD_AFTER else ""
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": render.run_line(self._process, self.connection)}
+        line = render.run_line(self._process, self.connection, below=self._note().lstrip(", "))
+        return {"text/plain": repr(self), "text/html": line}
+
+
+class PastRun(Run):
+    """A run that its agent no longer has, or whose agent there is no connection to: as the history knows it.
+
+    Its state is the last one that was seen, and its output what the history has kept. It can't be waited for or killed.
+    """
+
+    def __init__(self, session: Session, kept: KeptRun) -> None:
+        super().__init__(session, kept.process, kept.connection)
+        self._kept = kept
+
+    def refresh(self) -> Process:
+        """The process as it was last seen: there is nobody to ask."""
+        return self._process
+
+    @property
+    def stdout(self) -> str:
+        """The standard output as far as the history has it. Raises UnknownProcess when it has none."""
+        return self._output("stdout").text
+
+    @property
+    def stderr(self) -> str:
+        """The standard error as far as the history has it. Raises UnknownProcess when it has none."""
+        return self._output("stderr").text
+
+    def logs(self, tail: int | None = None, *, stream: Stream = "stdout") -> str:
+        """The kept output as a terminal would show it, or its last `tail` lines, with colours."""
+        text = self._output(stream).text
+        return output.as_shown(text) if tail is None else output.last_lines(text, tail)
+
+    def end_of(self, stream: Stream, size: int) -> Output:
+        """The last `size` bytes of what is kept of a stream. Raises UnknownProcess when that is nothing."""
+        kept = self._output(stream)
+        end = (kept.tail or kept.head)[-size:] if size else b""
+        return Output(text=end.decode("utf-8", "replace"), left_out=kept.size - len(end))
+
+    def follow(self, streams: Iterable[Stream] = ("stdout",)) -> Iterator[tuple[Stream, str]]:
+        """What is kept of the streams: nothing more will come."""
+        for stream in streams:
+            yield stream, self._output(stream).text
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """Returns at once if it has ended. Raises UnknownProcess otherwise: nobody can tell when it does."""
+        if not self._process.ended:
+            raise self._out_of_reach()
+        return self
+
+    def kill(self) -> KillResult:
+        """Kills nothing: `already finished`, or UnknownProcess when it may run somewhere."""
+        if not self._process.ended:
+            raise self._out_of_reach()
+        return "already finished"
+
+    def __await__(self) -> Generator[Any, None, Run]:
+        return self._ended().__await__()
+
+    async def _ended(self) -> Run:
+        return self.wait()
+
+    def _output(self, stream: Stream) -> KeptOutput:
+        kept = self._session.books.history.output(self._kept.run_id).get(stream)
+        if kept is None:
+            raise UnknownProcess(f"the history has no output of {self._kept.run_id}", hint=self._reason())
+        return kept
+
+    def _out_of_reach(self) -> UnknownProcess:
+        return UnknownProcess(f"{self._kept.run_id} was last seen {self._process.status}", hint=self._reason())
+
+    def _reason(self) -> str:
+        return (
+            f"There is no connection to its agent ({self.connection}): %hopx_connect makes one."
+            if self._session.connection_of(self._kept) is None
+            else "Its agent no longer has it."
+        )
+
+    def _note(self) -> str:
+        seen = f", last seen {self._kept.seen_at.astimezone():%Y-%m-%d %H:%M}" if self._kept.seen_at else ""
+        return f"{'' if self._process.ended else seen} (from the history)"
+
+
+class Sweep(list[Run]):
+    """The runs of one sweep, in the order of their launches."""
+
+    def __init__(self, runs: Iterable[Run], sweep_id: str) -> None:
+        super().__init__(runs)
+        self.sweep_id = sweep_id
+        """What the runs have in common in the history."""
+
+    def wait(self, timeout: float | None = None) -> "Sweep":
+        """Waits until all have ended, and returns this sweep. A failure is no error here.
+
+        Raises as `Run.wait` does.
+        """
+        for run in self:
+            run.wait(timeout)
+        return self
+
+    def __repr__(self) -> str:
+        return f"<Sweep {self.sweep_id}: {self.in_words()}>"
+
+    def in_words(self) -> str:
+        """How it was last seen, without asking: `7 of 10 completed, 1 failed`."""
+        return render.sweep_in_words([run.process.status for run in self])

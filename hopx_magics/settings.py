@@ -11,6 +11,10 @@
 | HOPX_KILL_GRACE_SECONDS | between the request to end and the forced end of a process | 5 |
 | HOPX_REPLY_SECONDS | without a byte from an agent, after which it counts as hanging | 30 |
 | HOPX_RETRY_SECONDS | within which a request that only reads is tried again | 10 |
+| HOPX_HISTORY | the file of the run history | in the user's data folder |
+| HOPX_HISTORY_RUNS | runs that it keeps | 1000000 |
+| HOPX_HISTORY_MB | output of ended runs that it keeps, in MB | 5000 |
+| HOPX_HISTORY_STREAM_MB | output that it keeps of one stream of one run, in MB | 1 |
 | HOPX_MAX_REPLY_MB | the largest reply that the client reads, in MB, decompressed | 512 |
 """
 
@@ -38,6 +42,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reply_time: float
     retry_time: float
     max_reply: int
+    history_file: Path
+    history_runs: int
+    history_bytes: int
+    history_stream: int
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -64,18 +72,35 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         reply_time=number("HOPX_REPLY_SECONDS", 30, least=0.1),
         retry_time=number("HOPX_RETRY_SECONDS", 10),
         max_reply=int(number("HOPX_MAX_REPLY_MB", 512, least=0.1) * MB),
+        history_file=_history_file(environ),
+        history_runs=int(number("HOPX_HISTORY_RUNS", 1_000_000)),
+        history_bytes=int(number("HOPX_HISTORY_MB", 5000) * MB),
+        history_stream=int(number("HOPX_HISTORY_STREAM_MB", 1) * MB),
     )
 
 
 def _state_folder(environ: Mapping[str, str]) -> Path:
-    if folder := environ.get("HOPX_STATE_DIR"):
-        try:
-            return Path(folder).expanduser().absolute()
-        except RuntimeError as error:
-            raise ValueError(f"HOPX_STATE_DIR={folder!r} can't be used: {error}") from None
+    if folder := _path(environ, "HOPX_STATE_DIR"):
+        return folder
     from platformdirs import user_state_path  # costs 10 ms, and a folder that is set needs none of it
 
     return user_state_path("hopx_magics", appauthor=False)
+
+
+def _history_file(environ: Mapping[str, str]) -> Path:
+    if file := _path(environ, "HOPX_HISTORY"):
+        return file
+    from platformdirs import user_data_path
+
+    return user_data_path("hopx_magics", appauthor=False) / "history.sqlite"
+
+
+def _path(environ: Mapping[str, str], name: str) -> Path | None:
+    text = environ.get(name)
+    try:
+        return Path(text).expanduser().absolute() if text else None
+    except RuntimeError as error:
+        raise ValueError(f"{name}={text!r} can't be used: {error}") from None
 
 
 def _environment_name() -> str:

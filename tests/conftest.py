@@ -11,6 +11,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from traitlets.config import Config
 
 from hopx_magics import protocol
 from hopx_magics.session import Session
@@ -59,6 +62,7 @@ def stop_agent(settings: Settings, number: int = signal.SIGTERM) -> None:
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """Settings with a state folder of the test's own. Whatever its agent runs is ended afterwards."""
     monkeypatch.setenv("HOPX_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("HOPX_HISTORY", str(tmp_path / "history.sqlite"))
     monkeypatch.setenv("HOPX_KILL_GRACE_SECONDS", "1")
     monkeypatch.delenv("HOPX_AGENT_TOKEN", raising=False)
     settings = read_settings()
@@ -183,3 +187,35 @@ def hopx(state: Settings) -> Iterator[Any]:
     yield hopx_magics
     api.session().close()
     api.session.cache_clear()
+
+
+# ---------------------------------------------------------------- IPython
+
+
+@pytest.fixture(scope="module")
+def ipython() -> Iterator[InteractiveShell]:
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"hist_file": ":memory:"}}))
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def shell(ipython: InteractiveShell) -> Iterator[InteractiveShell]:
+    ipython.run_line_magic("load_ext", "hopx_magics")
+    yield ipython
+    ipython.run_line_magic("unload_ext", "hopx_magics")
+    ipython.reset(new_session=False)
+
+
+@pytest.fixture
+def cell(shell: InteractiveShell, hopx: Any) -> Callable[[str], Any]:
+    """Runs a cell and returns its value; raises its error."""
+
+    def run(code: str) -> Any:
+        with capture_output() as captured:
+            result = shell.run_cell(code, store_history=True)  # whether a value is shown depends on the history
+        run.shown = captured.stdout + captured.stderr  # type: ignore[attr-defined]
+        result.raise_error()
+        return result.result
+
+    return run

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -11,44 +11,14 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from traitlets import TraitError
-from traitlets.config import Config
 
 from hopx_magics.errors import CodeError, HopxError, RunFailed, WaitTimeout
-from hopx_magics.magics import HopxMagics
+from hopx_magics.magics import HopxHistory, HopxMagics
 from hopx_magics.magics.parsers import PARSERS
 from hopx_magics.settings import Settings
 from tests.conftest import agent_pid
 
 Run = Callable[[str], Any]
-
-
-@pytest.fixture(scope="module")
-def ipython() -> Iterator[InteractiveShell]:
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"hist_file": ":memory:"}}))
-    yield shell
-    InteractiveShell.clear_instance()
-
-
-@pytest.fixture
-def shell(ipython: InteractiveShell) -> Iterator[InteractiveShell]:
-    ipython.run_line_magic("load_ext", "hopx_magics")
-    yield ipython
-    ipython.run_line_magic("unload_ext", "hopx_magics")
-    ipython.reset(new_session=False)
-
-
-@pytest.fixture
-def cell(shell: InteractiveShell, hopx: Any) -> Run:
-    """Runs a cell and returns its value; raises its error."""
-
-    def run(code: str) -> Any:
-        with capture_output() as captured:
-            result = shell.run_cell(code, store_history=True)  # whether a value is shown depends on the history
-        run.shown = captured.stdout + captured.stderr  # type: ignore[attr-defined]
-        result.raise_error()
-        return result.result
-
-    return run
 
 
 def test_a_cell_becomes_a_process(cell: Run) -> None:
@@ -244,7 +214,8 @@ def test_a_syntax_error_is_shown_as_usual(cell: Run) -> None:
 
 @pytest.mark.parametrize("name", PARSERS)
 def test_the_help_names_every_option_and_shows_examples(name: str) -> None:
-    text = inspect.getdoc(getattr(HopxMagics, name)) or ""
+    (home,) = [magics for magics in (HopxMagics, HopxHistory) if hasattr(magics, name)]
+    text = inspect.getdoc(getattr(home, name)) or ""
     usage = text.split("Options\n")[0]
     for option in PARSERS[name].options:
         assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text), option

@@ -307,6 +307,33 @@ def test_launch_body() -> None:
     }
 
 
+def test_a_launch_of_a_sweep_is_sent_with_its_limit() -> None:
+    launch = Launch(code="print(1)", run_id=RunId("0" * 16), sweep_id="3f2a9c01", limit=4)
+    body = json.loads(protocol.launch_body(launch))
+    assert (body["sweep"], body["sweep_limit"]) == ("3f2a9c01", 4)
+    for fields in ({"sweep_id": "3f2a9c01"}, {"limit": 4}):
+        body = json.loads(protocol.launch_body(Launch(code="print(1)", run_id=RunId("0" * 16), **fields)))
+        assert not body.keys() & {"sweep", "sweep_limit"}
+
+
+def test_the_code_of_a_launch_is_sent_with_its_params() -> None:
+    launch = Launch(code="print(lr)", run_id=RunId("0" * 16), params={"lr": 0.5})
+    sent = json.loads(protocol.launch_body(launch))["code"]
+    assert "lr = 0.5" in sent
+    assert sent.endswith("print(lr)")
+
+
+@pytest.mark.parametrize(("value", "limit"), [(4, 4), (None, None), ("many", None), (True, None), ([4], None)])
+def test_the_limit_that_an_agent_keeps(value: Any, limit: int | None) -> None:
+    reply = json.dumps({"process_id": "a", "status": "queued", "sweep_limit": value}).encode()
+    assert protocol.decode_launched(reply, agent="x", endpoint="POST /execute/background").sweep_limit == limit
+
+
+def test_an_agent_that_keeps_no_limit() -> None:
+    reply = b'{"process_id": "a", "status": "running"}'
+    assert protocol.decode_launched(reply, agent="x", endpoint="POST /execute/background").sweep_limit is None
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "expected"),
     [

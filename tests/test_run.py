@@ -40,6 +40,13 @@ def test_the_first_lines_of_the_readme(hopx: Any) -> None:
     assert frame["pid"].iloc[0] == run.process.pid
 
 
+def test_a_part_of_an_empty_stream_leaves_the_others_their_bytes(hopx: Any) -> None:
+    run = hopx.launch("import sys; sys.stdout.buffer.write(bytes(range(256)))").wait()
+    empty = api.session().output_part(run.process_id, "stderr", start=0, stop=100)
+    assert (empty.data, empty.size) == (b"", 0)
+    assert api.session().output_part(run.process_id, "stdout", start=0).data == bytes(range(256))
+
+
 def test_every_use_case_of_the_list_processes_page(hopx: Any) -> None:
     done = hopx.launch("print('Training complete! Accuracy: 0.95')", name="model-training")
     failed = hopx.launch("raise SystemExit('no data')", name="broken")

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -40,6 +40,8 @@ class Agent:
     def __init__(self, transport: Transport, *, launches_once: bool = False) -> None:
         self.transport = transport
         self._launches_once = launches_once
+        self.on_change: Callable[[Change], None] = lambda change: None
+        """Called with every listing that arrives, and in what it differs from an older one."""
         self.waits = False
         """Whether the agent held the last request for a change until there was one, or would have."""
         self._tells_changes = True
@@ -57,7 +59,9 @@ class Agent:
 
     def listing(self, *, tail: int | None = None) -> Listing:
         """The listing as it is now, each stream cut to its last `tail` bytes if the agent can do that."""
-        return self._listing(self.transport.read(_listing_request(tail)), tail)
+        listing = self._listing(self.transport.read(_listing_request(tail)), tail)
+        self.on_change(Change(listing))
+        return listing
 
     def change_since(self, known: Listing | None, *, tail: int | None = None, wait: float = 0.0) -> Change:
         """The listing as it is now, and in what it differs from the one that is `known`.
@@ -67,6 +71,11 @@ class Agent:
 
         Raises AgentError; BadReply for a difference that makes no sense, after which only whole listings are asked for.
         """
+        change = self._change_since(known, tail, wait)
+        self.on_change(change)
+        return change
+
+    def _change_since(self, known: Listing | None, tail: int | None, wait: float) -> Change:
         headers = {"Prefer": f"wait={wait:g}"} if wait else {}  # with the first request already, to learn if it can
         base = known if known is not None and known.tail == tail else None  # an ETag says nothing of another address
         if base is not None and base.etag is not None:
@@ -131,6 +140,7 @@ class Agent:
             except AgentError as error:
                 raise LaunchError(
                     f"{lost.message}\nWhether the process was launched can't be seen: {error.message}",
+                    may_run=True,
                     hint=f"When the agent answers again, look in %hopx_ps for {launch.name or launch.run_id}.",
                 ) from None
             for process in listing.processes:
@@ -163,7 +173,8 @@ class Agent:
                 raise
             self._serves_output = False
             raise self._no_output() from None
-        if not reply.headers.get("content-type", "").startswith("application/octet-stream"):
+        is_output = reply.headers.get("content-type", "").startswith("application/octet-stream")
+        if not is_output and reply.status != 416:  # which says that there is no such part of it
             self._serves_output = False
             raise self._no_output()
         self._serves_output = True

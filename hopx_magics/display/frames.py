@@ -1,13 +1,13 @@
 """From listings to pandas: the DataFrame of processes, its filters, and its groups."""
 
-import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from ..models import STATUSES, Killed, Listing, Process
+from ..models import Killed, Listing, Process
 from ..output import may_tell_progress, newest_progress, printable
+from . import arrays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,12 +30,6 @@ COLUMNS = (
 )
 """The columns of every DataFrame of processes, in this order, also when it is empty."""
 
-_CODES = {status: code for code, status in enumerate(STATUSES)}
-_SHOWABLE = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"} | {0x7F: 0x2421}
-_SHOWABLE |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
-_DANGEROUS = "\x1b\x08\x0e\x0f"  # begin a sequence, move back, change the character set
-_DANGEROUS_BEYOND_ASCII = _DANGEROUS + "\x90\x9b\x9d"
-
 
 def processes_frame(listing: Listing, connection: str) -> "pd.DataFrame":
     """One row a process, in the listing's order.
@@ -51,51 +45,28 @@ def processes_frame(listing: Listing, connection: str) -> "pd.DataFrame":
     rows = listing.processes
     outputs, errors = [row.stdout for row in rows], [row.stderr for row in rows]
     columns: dict[str, Any] = {
-        "process_id": _texts([row.process_id for row in rows]),
-        "execution_id": _texts([row.execution_id for row in rows]),
-        "name": _texts([row.name for row in rows]),
-        "status": pd.Categorical.from_codes([_CODES[row.status] for row in rows], dtype=_status_type()),
-        "language": _texts([row.language for row in rows]),
-        "started_at": _times([row.started_at for row in rows]),
-        "completed_at": _times([row.completed_at for row in rows]),
+        "process_id": arrays.texts([row.process_id for row in rows]),
+        "execution_id": arrays.texts([row.execution_id for row in rows]),
+        "name": arrays.texts([row.name for row in rows]),
+        "status": arrays.statuses([row.status for row in rows]),
+        "language": arrays.texts([row.language for row in rows]),
+        "started_at": arrays.times([row.started_at for row in rows]),
+        "completed_at": arrays.times([row.completed_at for row in rows]),
         "stdout": _outputs(outputs, [row.stdout_bytes for row in rows]),
         "stderr": _outputs(errors, [row.stderr_bytes for row in rows]),
-        "exit_code": _integers([row.exit_code for row in rows]),
-        "execution_time": _floats([row.execution_time for row in rows]),
+        "exit_code": arrays.integers([row.exit_code for row in rows]),
+        "execution_time": arrays.floats([row.execution_time for row in rows]),
         "progress": _progress(rows, outputs, errors),
-        "pid": _integers([row.pid for row in rows]),
+        "pid": arrays.integers([row.pid for row in rows]),
         "connection": pd.array(np.full(len(rows), connection, dtype=object), dtype="str"),
     }
     return pd.DataFrame(columns, copy=False)
 
 
-def _texts(values: list[Any]) -> Any:
-    import pandas as pd
-
-    if any(map(_is_dangerous, _joined(values))):
-        values = [value.translate(_SHOWABLE) if value else value for value in values]
-    return pd.array(values, dtype="str")
-
-
-def _is_dangerous(text: str) -> bool:
-    chars = _DANGEROUS if text.isascii() else _DANGEROUS_BEYOND_ASCII
-    return any(char in text for char in chars)
-
-
-def _joined(values: list[Any]) -> list[str]:
-    """The texts, short ones put together: to search one text is faster, to copy long ones is not."""
-    if values and len(values[0] or "") > 1000:
-        return [value for value in values if value]
-    try:
-        return ["".join(values)]
-    except TypeError:  # some are missing
-        return ["".join(value for value in values if value)]
-
-
 def _outputs(texts: list[str | None], sizes: list[int | None]) -> Any:
     if sizes.count(None) < len(sizes):
         texts = [_with_cut(text, size) for text, size in zip(texts, sizes, strict=True)]
-    return _texts(texts)
+    return arrays.texts(texts)
 
 
 def _with_cut(text: str | None, size: int | None) -> str | None:
@@ -109,49 +80,18 @@ def _progress(rows: Sequence[Process], outputs: list[str | None], errors: list[s
     import numpy as np
 
     progress = np.full(len(rows), np.nan)
-    if any(map(may_tell_progress, _joined(outputs))) or any(map(may_tell_progress, _joined(errors))):
+    if any(map(may_tell_progress, arrays.joined(outputs))) or any(map(may_tell_progress, arrays.joined(errors))):
         for number, (row, stdout, stderr) in enumerate(zip(rows, outputs, errors, strict=True)):
             if (found := newest_progress(stdout, stderr)) is not None:
                 progress[number] = min(found.fraction, 0.99 if row.status in ("failed", "killed") else 1.0)
     return progress
 
 
-@functools.cache
-def _status_type() -> "pd.CategoricalDtype[str]":
-    import pandas as pd
-
-    return pd.CategoricalDtype(list(STATUSES), ordered=True)
-
-
-def _times(values: list[Any]) -> Any:
-    import pandas as pd
-
-    times = pd.to_datetime(values, utc=True, cache=False)
-    return times if times.unit == "us" else times.as_unit("us")
-
-
-def _integers(values: list[int | None]) -> Any:
-    import numpy as np
-    import pandas as pd
-
-    try:
-        return pd.arrays.IntegerArray(np.array(values, dtype="int64"), np.zeros(len(values), dtype=bool))
-    except TypeError:  # some are missing
-        missing = np.array([value is None for value in values])
-        return pd.arrays.IntegerArray(np.array([value or 0 for value in values], dtype="int64"), missing)
-
-
-def _floats(values: list[float | None]) -> Any:
-    import numpy as np
-
-    return np.array(values, dtype="float64")  # None becomes NaN
-
-
 def rows_frame(rows: Sequence[tuple[str, Process]]) -> "pd.DataFrame":
     """One row a process, each with the name of its connection, in this order; else as `processes_frame`."""
     processes = tuple(process for _, process in rows)
     frame = processes_frame(Listing(processes=processes, agent="", received_at=datetime.now(UTC)), "")
-    return frame.assign(connection=_texts([connection for connection, _ in rows]))
+    return frame.assign(connection=arrays.texts([connection for connection, _ in rows]))
 
 
 def empty_frame() -> "pd.DataFrame":
@@ -169,11 +109,11 @@ def killed_frame(killed: Mapping[str, Sequence[Killed]]) -> "pd.DataFrame":
     rows = [(connection, row) for connection, answers in killed.items() for row in answers]
     return pd.DataFrame(
         {
-            "process_id": _texts([row.process_id for _, row in rows]),
-            "name": _texts([row.name for _, row in rows]),
-            "result": _texts([row.result for _, row in rows]),
-            "status": pd.Categorical.from_codes([_CODES[row.status] for _, row in rows], dtype=_status_type()),
-            "connection": _texts([connection for connection, _ in rows]),
+            "process_id": arrays.texts([row.process_id for _, row in rows]),
+            "name": arrays.texts([row.name for _, row in rows]),
+            "result": arrays.texts([row.result for _, row in rows]),
+            "status": arrays.statuses([row.status for _, row in rows]),
+            "connection": arrays.texts([connection for connection, _ in rows]),
         }
     )
 

@@ -1,7 +1,7 @@
 """Processes in words and in HTML. All that comes from agents is escaped and made printable."""
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..durations import format_duration
 from ..models import STATUSES, Process, Status
@@ -71,3 +71,42 @@ def failure_in_words(process: Process, stderr: str) -> str:
     name = f"{printable(process.name, 60)} ({process.process_id})" if process.name else process.process_id
     end = as_plain(stderr).strip("\n")
     return f"{name} {state_in_words(process)}" + "".join(f"\n  {line}" for line in end.splitlines())
+
+
+def sweep_in_words(statuses: Sequence[Status]) -> str:
+    """How far a sweep has come: `7 of 10 completed, 1 failed, 2 running`."""
+    others = [
+        f"{statuses.count(status)} {status}"
+        for status in ("failed", "killed", "unknown", "running", "queued")
+        if status in statuses
+    ]
+    return ", ".join([f"{statuses.count('completed')} of {len(statuses)} completed", *others])
+
+
+_BAD: tuple[Status, ...] = ("failed", "killed", "unknown")
+
+
+def sweep_line(sweep_id: str, statuses: Sequence[Status]) -> str:
+    """One line of HTML for a sweep: coloured as the worst of what has happened, or as running."""
+    going = any(status in ("queued", "running") for status in statuses)
+    bad = [status for status in _BAD if status in statuses]
+    status: Status = "running" if going else bad[0] if bad else "completed"
+    return (
+        f'<div class="hopx-run" role="status"><span style="color:{COLOURS[status]};font-weight:600">{ICONS[status]} '
+        f"{sweep_in_words(statuses)}</span> "
+        f'<span style="opacity:.65;font-family:monospace;font-size:90%">sweep {html.escape(sweep_id)}</span></div>'
+    )
+
+
+def news_in_words(going: int, ended: Mapping[Status, int], *, notebook: bool) -> str | None:
+    """What happened to the runs of a notebook, or of a folder, since somebody last looked; None if nothing did."""
+    place = "notebook" if notebook else "folder"
+    ends = ", ".join(f"{count} {status}" for status, count in ended.items() if count)
+    parts = []
+    if going:
+        parts.append(f"{going} {'run' if going == 1 else 'runs'} of this {place} still running")
+    if ends:
+        parts.append(
+            f"{ends} since you last looked" if going else f"of this {place}'s runs {ends} since you last looked"
+        )
+    return f"{', '.join(parts)}: %hopx_history shows them" if parts else None

@@ -42,6 +42,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _CHUNK = 256 * 1024
 _SMALL_BODY = 512 * 1024
 
+_FEATURES = ("background", "delta", "etag", "idempotency-key", "prefer-wait", "range", "sweep-limit", "tail")
 _Background = protocol.BackgroundRequest | protocol.CommandRequest
 
 
@@ -122,7 +123,7 @@ class Agent:
                 "workspace": str(self._workspace),
                 "languages": installed_languages(),
                 "endpoints": self._endpoints,
-                "features": ["background", "delta", "etag", "idempotency-key", "prefer-wait", "range", "tail"],
+                "features": _FEATURES,
             }
         )
 
@@ -131,14 +132,23 @@ class Agent:
     async def _execute_background(self, request: Request) -> Response:
         body = await read_body(request)
         wanted = decode_body(body, protocol.BackgroundRequest)
-        return self._launch(request, body, wanted, lambda: _code(wanted.code, wanted.language))
+        sweep, limit = requests.checked_sweep(wanted.sweep, wanted.sweep_limit)
+        return self._launch(request, body, wanted, lambda: _code(wanted.code, wanted.language), sweep, limit)
 
     async def _command_background(self, request: Request) -> Response:
         body = await read_body(request)
         wanted = decode_body(body, protocol.CommandRequest)
         return self._launch(request, body, wanted, lambda: _command(wanted))
 
-    def _launch(self, request: Request, body: bytes, wanted: _Background, program: Callable[[], Program]) -> Response:
+    def _launch(
+        self,
+        request: Request,
+        body: bytes,
+        wanted: _Background,
+        program: Callable[[], Program],
+        sweep: str | None = None,
+        limit: int | None = None,
+    ) -> Response:
         key = requests.idempotency_key(request)
         digest = hashlib.sha256(request.url.path.encode() + b"\0" + body).hexdigest() if key else None
         launched = self.supervisor.repeated(key) if key else None
@@ -152,6 +162,8 @@ class Agent:
                     timeout=requests.checked_timeout(wanted.timeout, BACKGROUND_TIMEOUT),
                     key=key,
                     digest=digest,
+                    sweep=sweep,
+                    sweep_limit=limit,
                 )
             except OSError as error:
                 raise _no_room(error) from error

@@ -17,11 +17,12 @@ import msgspec
 
 from ..models import STREAMS
 from . import outputs
+from .active import Active
 from .changes import Changes, Growth
 from .endings import utc
 from .journal import Ended, Row
 from .store import Folder
-from .supervisor import Active, Supervisor
+from .supervisor import Supervisor
 
 MB = 1_000_000
 STREAM_LIMIT = 16 * MB

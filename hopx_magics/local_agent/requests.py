@@ -73,6 +73,20 @@ def checked_name(name: str | None) -> str | None:
     return name or None
 
 
+_SWEEP = re.compile("[A-Za-z0-9_-]{1,64}")
+
+
+def checked_sweep(sweep: str | None, limit: int | None) -> tuple[str | None, int | None]:
+    """The id of the launch's sweep, and how many of that may run at once. Raises Refused."""
+    if sweep is not None and not _SWEEP.fullmatch(sweep):
+        raise invalid(f"sweep must be 1 to 64 of the characters A-Z a-z 0-9 _ -, not {sweep[:80]!r}")
+    if limit is not None and sweep is None:
+        raise invalid("sweep_limit is the limit of a sweep: sweep must say of which one")
+    if limit is not None and limit < 1:
+        raise invalid(f"sweep_limit must be 1 or more, not {limit}")
+    return sweep, limit
+
+
 def idempotency_key(request: Request) -> str | None:
     """The launch's key. Raises Refused for an endless one."""
     key = request.headers.get("idempotency-key", "")

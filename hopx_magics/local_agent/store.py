@@ -40,7 +40,8 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     """What was launched. `sequence` orders all launches of a folder; it is the launch time in nanoseconds.
 
     `timeout` is in seconds from the start. `at_once` is False for a process that had to wait its turn. `key` is the
-    launch's Idempotency-Key, and `digest` what tells whether a second launch with that key is the same.
+    launch's Idempotency-Key, and `digest` what tells whether a second launch with that key is the same. The process
+    starts when fewer than `sweep_limit` of its `sweep` are running.
     """
 
     process_id: ProcessId
@@ -54,10 +55,12 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     at_once: bool
     key: str | None = None
     digest: str | None = None
+    sweep: str | None = None
+    sweep_limit: int | None = None
     damaged: str | None = None
 
     @property
-    def reply(self) -> dict[str, str | None]:
+    def reply(self) -> dict[str, str | int | None]:
         """What the launch was answered with, and is again when it is repeated."""
         status: Status = "running" if self.at_once else "queued"
         return {
@@ -66,6 +69,7 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
             "status": status,
             "name": self.name,
             "message": "Execution started in background" if self.at_once else "Execution queued",
+            **({} if self.sweep_limit is None else {"sweep_limit": self.sweep_limit}),
         }
 
 

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,14 @@ from typing import Any
 from ..models import STREAMS, ProcessId
 from ..settings import Settings
 from . import outputs
+from .active import Active
 from .changes import Changes
 from .endings import conclude, never_started
 from .groups import MARK, has_members, has_strays, signal_group, signal_strays
 from .journal import Ended, Journal
 from .programs import Program, environment
-from .store import KILLED, Folder, Launched, Start, Store, delete, new_id
+from .queue import Queue, Running, sweep_has_room
+from .store import KILLED, Folder, Launched, Store, delete, new_id
 
 SHIM = str(Path(__file__).with_name("shim.sh"))
 FORCED_END = 10.0
@@ -50,45 +52,6 @@ class CannotEnd(Exception):
     """The process did not end, not even by force."""
 
 
-class Active:
-    """A process that is queued or running.
-
-    `begun` is when its start was decided, in nanoseconds, None while it is queued; `ended` is set when its shell has
-    ended, `finished` when that is on record and in the listing; `stop` is the task that ends it by force.
-    """
-
-    __slots__ = ("begun", "child", "ended", "finished", "folder", "intent", "launched", "start", "stop")
-
-    def __init__(self, launched: Launched, folder: Folder) -> None:
-        self.launched = launched
-        self.folder = folder
-        self.begun: int | None = None
-        self.start: Start | None = None
-        self.child: subprocess.Popen[bytes] | None = None
-        self.ended = asyncio.Event()
-        self.finished = asyncio.Event()
-        self.stop: asyncio.Task[None] | None = None
-        self.intent = ""
-        """Why an agent before this one was about to end the process."""
-
-    @property
-    def sequence(self) -> int:
-        """Its place in the order of launches."""
-        return self.launched.sequence
-
-    def read_start(self) -> Start | None:
-        """How it began, as soon as its shell has written that down."""
-        if self.start is None and self.begun is not None:
-            self.start = self.folder.read_start()
-        return self.start
-
-    @property
-    def started_at(self) -> int | None:
-        """When it started, in nanoseconds, or None while it is queued."""
-        start = self.read_start()
-        return start.time if start else self.begun
-
-
 class Supervisor:
     """All processes of one agent folder. `changes` is told of every change in the life of one of them."""
 
@@ -99,7 +62,7 @@ class Supervisor:
         self._journal = Journal(settings.agent_folder / "finished.jsonl")
         self.processes: dict[str, Active | Ended] = {}
         self.running: dict[str, Active] = {}
-        self._queue: deque[Active] = deque()
+        self._queue = Queue()
         self._ended: dict[str, Ended] = {}
         self._ended_bytes = 0
         self._keys: dict[str, str] = {}
@@ -138,7 +101,7 @@ class Supervisor:
         if launched.key:
             self._keys[launched.key] = launched.process_id
         if item.begun is None:
-            self._queue.append(item)
+            self._queue.add(item)
         else:
             self._follow(item)
 
@@ -176,6 +139,8 @@ class Supervisor:
         timeout: float | None = None,
         key: str | None = None,
         digest: str | None = None,
+        sweep: str | None = None,
+        sweep_limit: int | None = None,
     ) -> Launched:
         """Launches a process, or puts it at the end of the queue. Raises OSError if its files can't be written."""
         process_id = ProcessId(new_id("proc"))
@@ -190,9 +155,11 @@ class Supervisor:
             command=program.command_in(folder.path),
             workdir=str(workdir),
             timeout=timeout,
-            at_once=not self._queue and len(self.running) < self._settings.max_running,
+            at_once=self._may_start(sweep, sweep_limit),
             key=key,
             digest=digest,
+            sweep=sweep,
+            sweep_limit=sweep_limit,
         )
         self._store.create(launched, env or {}, program.code_file, program.code)
         self._take(Active(launched, folder))
@@ -200,9 +167,19 @@ class Supervisor:
         self._start_queued()
         return launched
 
+    def _may_start(self, sweep: str | None, limit: int | None) -> bool:
+        """Whether a process may start at once. What is queued needs no look: if it could start, it would be running."""
+        return self._has_room and sweep_has_room(self._sweeps_running(), sweep, limit)
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self.running) < self._settings.max_running
+
+    def _sweeps_running(self) -> Running:
+        return Counter(active.launched.sweep for active in self.running.values())
+
     def _start_queued(self) -> None:
-        while self._queue and len(self.running) < self._settings.max_running:
-            active = self._queue.popleft()
+        while self._has_room and (active := self._queue.take_next(self._sweeps_running())):
             active.begun = time.time_ns()
             try:
                 self._start(active)

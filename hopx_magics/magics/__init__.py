@@ -2,21 +2,26 @@
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from .base import Arrival
 from .completion import IDENTIFIER, Completions
-from .live import has_live_display, show_run
+from .history import HopxHistory
+from .live import has_live_display, show_run, show_sweep
 from .magics import HopxMagics
 from .silence import silence_magic
 from .tables import show_table
 
-__all__ = ["HopxMagics", "load", "unload"]
+__all__ = ["HopxHistory", "HopxMagics", "load", "unload"]
 
 
 def load(shell: InteractiveShell) -> None:
     """Registers the magics, their completion, and the live line of a Run; once, however often it is called."""
     if HopxMagics.__name__ in shell.magics_manager.registry:
         return
-    magics = HopxMagics(shell)
-    shell.register_magics(magics)
+    history = HopxHistory(shell)
+    arrival = Arrival(shell, lambda: history.file)
+    for magics in (HopxMagics(shell), history):
+        magics.arrival = arrival
+        shell.register_magics(magics)
     shell.input_transformers_cleanup.append(silence_magic)
     shell.Completer.custom_matchers.append(Completions().matcher())
     if shell.display_formatter:
@@ -24,24 +29,26 @@ def load(shell: InteractiveShell) -> None:
         displayed.for_type_by_name("hopx_magics.watching.table", "LiveTable", show_table)
         if has_live_display(shell):
             displayed.for_type_by_name("hopx_magics.run", "Run", show_run)
+            displayed.for_type_by_name("hopx_magics.run", "Sweep", show_sweep)
 
 
 def unload(shell: InteractiveShell) -> None:
     """Takes back what `load` did, and ends what it left running here. Processes and the agent go on."""
     import sys
 
-    magics = shell.magics_manager.registry.pop(HopxMagics.__name__, None)
-    if magics is None:
+    if HopxMagics.__name__ not in shell.magics_manager.registry:
         return
-    for kind, names in magics.magics.items():
-        for name in names:
-            shell.magics_manager.magics[kind].pop(name, None)
-    shell.configurables.remove(magics)
+    for registered in (HopxMagics, HopxHistory):
+        magics = shell.magics_manager.registry.pop(registered.__name__)
+        for kind, names in magics.magics.items():
+            for name in names:
+                shell.magics_manager.magics[kind].pop(name, None)
+        shell.configurables.remove(magics)
     shell.input_transformers_cleanup.remove(silence_magic)
     matchers = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if getattr(matcher, "matcher_identifier", "") != IDENTIFIER]
     if shell.display_formatter:
-        for shown in ("hopx_magics.run.Run", "hopx_magics.watching.table.LiveTable"):
+        for shown in ("hopx_magics.run.Run", "hopx_magics.run.Sweep", "hopx_magics.watching.table.LiveTable"):
             shell.display_formatter.ipython_display_formatter.pop(shown, None)
     if "hopx_magics.api" in sys.modules:
         from .. import api

@@ -115,6 +115,16 @@ def assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
+def once(option: str, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The values of an option that may be given once for each name. Raises ValueError for a name that comes again."""
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            raise ValueError(f"{option} {name} is given twice")
+        values[name] = value
+    return values
+
+
 def whole_number(text: str) -> int:
     """A count of 0 or more."""
     if not text.isdecimal():

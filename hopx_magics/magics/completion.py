@@ -9,7 +9,7 @@ from typing import Any
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
 from .arguments import MagicParser
-from .parsers import CONNECTIONS, PARSERS, TAKE_REFERENCES
+from .parsers import CONNECTIONS, PARSERS, TAKE_REFERENCES, TAKE_RUNS
 
 IDENTIFIER = "hopx_magics"
 
@@ -18,6 +18,9 @@ PATIENCE = 0.5
 
 FRESH = 2.0
 """Seconds for which a listing is used again."""
+
+RUNS = 200
+"""How many of the newest runs Tab offers."""
 
 _LINE_MAGIC = re.compile(r"(?:^|[=;]\s*|^\s*)%(hopx_\w+)\s+(.*)$")
 _CELL_MAGIC = re.compile(r"^%%(hopx_\w+)\s+(.*)$")
@@ -68,6 +71,8 @@ class Completions:
             return list(values)
         if words[-1].startswith("-"):
             return parser.options
+        if magic in TAKE_RUNS:
+            return _runs()
         return self._references() if magic in TAKE_REFERENCES else []
 
     def _references(self) -> list[str]:
@@ -98,3 +103,17 @@ def _connections() -> list[str]:
     from ..session import LOCAL
 
     return list(dict.fromkeys([LOCAL, *session().connections]))
+
+
+def _runs() -> list[str]:
+    """The names and ids of the newest runs in the history."""
+    from ..api import session
+    from ..archive import Wanted
+    from ..errors import HistoryError
+
+    try:
+        columns = session().books.history.columns(Wanted(limit=RUNS))
+    except HistoryError:
+        return []
+    words = [word for pair in zip(columns["name"], columns["run_id"], strict=True) for word in pair if word]
+    return [word for word in dict.fromkeys(words) if word.isprintable() and " " not in word]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..models import Process
-    from ..run import Run
+    from ..run import Run, Sweep
     from ..watcher import Update
 
 STDERR_TAIL = 2000
@@ -66,6 +66,45 @@ def end_of_stderr(run: "Run") -> str:
         return last_lines(run.end_of("stderr", STDERR_TAIL).text, STDERR_LINES)
     except HopxError:
         return ""
+
+
+def show_sweep(sweep: "Sweep") -> None:
+    """Shows a sweep as one line that follows how many of its runs have ended, until all have."""
+    _SweepLine(sweep).show()
+
+
+class _SweepLine:
+    def __init__(self, sweep: "Sweep") -> None:
+        self._sweep = sweep
+        self._display = Display()
+        self._stop: Callable[[], None] | None = None
+
+    def show(self) -> None:
+        self._update()
+        if not self._ended and self._sweep:
+            self._stop = self._sweep[0].listen(self._take)
+
+    @property
+    def _ended(self) -> bool:
+        return all(run.process.ended or run.process.status == "unknown" for run in self._sweep)
+
+    def _take(self, update: "Update") -> None:
+        """Called on the watcher's thread with all that it hears of the agent."""
+        if update.listing is not None and update.error is None:
+            for run in self._sweep:
+                if not run.process.ended:
+                    run.see(update.listing.find(run.process_id))
+        self._update()
+        if self._ended and self._stop is not None:
+            self._stop()
+
+    def _update(self) -> None:
+        from ..display import render
+
+        statuses = [run.process.status for run in self._sweep]
+        self._display.show(
+            {"text/plain": repr(self._sweep), "text/html": render.sweep_line(self._sweep.sweep_id, statuses)}
+        )
 
 
 class _RunLine:

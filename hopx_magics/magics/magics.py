@@ -1,21 +1,18 @@
 """The magics: each parses its line, calls the Python API, and returns what that returns."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic import cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Enum, TraitError, Unicode, validate
 
+from .arguments import once
+from .base import HopxBase, usage_errors
 from .live import ProgressLine, end_of_stderr
-from .parsers import PARSERS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..run import Run
+    from ..run import Run, Sweep
     from ..session import Connection
     from ..watching import LiveTable
 
@@ -31,7 +28,7 @@ class Logs(str):
 
 
 @magics_class
-class HopxMagics(Magics):
+class HopxMagics(HopxBase):
     """Cells as background processes. Settings: `%config HopxMagics`."""
 
     timeout = Unicode("none", help="Time limit of %%hopx_bg without --timeout, such as 2h; none means no limit.").tag(
@@ -40,8 +37,6 @@ class HopxMagics(Magics):
     output = Enum(
         ["none", "tail", "full"], "tail", help="How much output %hopx_ps shows without --output: none, tail or full."
     ).tag(config=True)
-
-    shell: InteractiveShell
 
     @validate("timeout")
     def _checked_timeout(self, proposal: Any) -> str:
@@ -55,13 +50,13 @@ class HopxMagics(Magics):
 
     @no_var_expand
     @cell_magic
-    def hopx_bg(self, line: str, cell: str) -> "Run | None":
+    def hopx_bg(self, line: str, cell: str) -> "Run | Sweep | None":
         """Launch the cell as a background process and go on at once.
 
         ::
 
-            %%hopx_bg [--name N] [--lang L] [--timeout 90s|2h|none] [--env K=V ...] [--cwd DIR] [--on CONNECTION]
-                      [-o VAR] [-q]
+            %%hopx_bg [--name N] [--lang L] [--timeout 90s|2h|none] [--env K=V ...] [--cwd DIR] [--tag K=V ...]
+                      [--param K=V ...] [--sweep K=V,V ... [--limit N]] [--on CONNECTION] [-o VAR] [-q]
 
         The cell runs as a program of its own: it has none of the notebook's variables, no magics and no top-level
         await, and it goes on when the kernel, the notebook or the browser tab is gone. Below the cell one line shows
@@ -74,12 +69,21 @@ class HopxMagics(Magics):
         --timeout T    kill it after this time: 90s, 15m, 2h, 1h30m; none: no limit (default)
         --env K=V      an environment variable; can be given several times
         --cwd DIR      the folder to run in
+        --tag K=V      a tag, by which %hopx_history finds it; can be given several times
+        --param K=V    a parameter: a number, a text, or JSON, which becomes the variable K of the cell
+        --sweep K=V,V  one run for each value of a parameter: lr=0.1,0.01 or seed=1:5; several: for every combination
+        --limit N      with --sweep: run no more than N of them at once
         --on NAME      the connection to launch on, if not the current one
-        -o VAR         put the Run into this variable
+        -o VAR         put the Run, or the list of them, into this variable
         -q, --quiet    show nothing below the cell
 
         In the values, `{expression}` and `$name` stand for variables of the notebook; the cell is sent as it is.
-        Returns the Run: `run.status`, `run.stdout`, `run.wait()`, `run.kill()`, `await run`.
+        Returns the Run: `run.status`, `run.stdout`, `run.wait()`, `run.kill()`, `await run`; for a sweep, the list of
+        its Runs.
+
+        Parameters stand ahead of the cell, as `lr = 0.1` in Python, `lr='0.1'` in bash, and `const lr = 0.1` in
+        javascript. Where a Python cell assigns the same variable, the parameter comes right behind that; where it has a
+        line `# parameters`, behind the assignments that follow it.
 
         Examples
         --------
@@ -91,19 +95,29 @@ class HopxMagics(Magics):
 
             %%hopx_bg --lang bash --env DAY={day} --name backup
             tar czf backup-$DAY.tar.gz data
+
+            %%hopx_bg --name train --sweep lr=0.1,0.01 --sweep seed=1:5 --limit 4 --tag exp=first -o runs
+            print("training with", lr, seed)
         """
         args = self._parsed("%%hopx_bg", line)
-        with _usage_errors("%%hopx_bg"):
+        with usage_errors("%%hopx_bg"):
             from .. import api
 
-            run = api.launch(
-                cell,
-                language=args.lang,
-                name=args.name,
-                timeout=args.timeout or self.timeout,
-                env=dict(args.env),
-                workdir=args.cwd,
-                on=args.on,
+            options: Any = {
+                "language": args.lang,
+                "name": args.name,
+                "timeout": args.timeout or self.timeout,
+                "env": dict(args.env),
+                "workdir": args.cwd,
+                "params": once("--param", args.param),
+                "tags": once("--tag", args.tag),
+            }
+            if args.limit is not None and not args.sweep:
+                raise ValueError("--limit is for --sweep")
+            run: Run | Sweep = (
+                api.sweep(cell, once("--sweep", args.sweep), limit=args.limit, on=args.on, **options)
+                if args.sweep
+                else api.launch(cell, on=args.on, **options)
             )
         if args.o:
             self.shell.user_ns[args.o] = run
@@ -147,7 +161,7 @@ class HopxMagics(Magics):
             whole = %hopx_ps train --output full
         """
         args = self._parsed("%hopx_ps", line)
-        with _usage_errors("%hopx_ps"):
+        with usage_errors("%hopx_ps"):
             from .. import api
 
             if args.watch and args.output:
@@ -197,7 +211,7 @@ class HopxMagics(Magics):
             w.frame().groupby("status", observed=True).size()
         """
         args = self._parsed("%hopx_watch", line)
-        with _usage_errors("%hopx_watch"):
+        with usage_errors("%hopx_watch"):
             from .. import api
 
             return api.watch(
@@ -237,8 +251,8 @@ class HopxMagics(Magics):
             text = %hopx_logs train --both
         """
         args = self._parsed("%hopx_logs", line)
-        with _usage_errors("%hopx_logs"):
-            (run,) = self._runs([args.reference], args.on)
+        with usage_errors("%hopx_logs"):
+            run = self._run(args.reference, args.on)
             streams = ("stdout", "stderr") if args.both else ("stderr",) if args.stderr else ("stdout",)
             if args.follow:
                 self._follow(run, streams, args.tail)
@@ -276,7 +290,7 @@ class HopxMagics(Magics):
         """
         args = self._parsed("%hopx_wait", line)
         progress = ProgressLine(self.shell)
-        with _usage_errors("%hopx_wait"):
+        with usage_errors("%hopx_wait"):
             from .. import api
 
             try:
@@ -322,7 +336,7 @@ class HopxMagics(Magics):
         """
         args = self._parsed("%hopx_kill", line)
         statuses = ["queued", "running"] if args.all else [word for words in args.status for word in words]
-        with _usage_errors("%hopx_kill"):
+        with usage_errors("%hopx_kill"):
             if not args.reference and not statuses:
                 raise ValueError("say what to kill: an id, a name, --status running, or --all")
             from .. import api
@@ -357,7 +371,7 @@ class HopxMagics(Magics):
             %hopx_connect local
         """
         args = self._parsed("%hopx_connect", line)
-        with _usage_errors("%hopx_connect"):
+        with usage_errors("%hopx_connect"):
             from .. import api
             from ..session import checked_url
 
@@ -367,9 +381,6 @@ class HopxMagics(Magics):
             return api.connect(args.target, name=getattr(args, "as"), token=token)
 
     # ------------------------------------------------------------ helpers
-
-    def _parsed(self, magic: str, line: str) -> Any:
-        return PARSERS[magic.lstrip("%")].parse_line(line, self.shell.user_ns)
 
     def _filters(self, args: Any) -> dict[str, Any]:
         return {
@@ -381,25 +392,6 @@ class HopxMagics(Magics):
             "limit": args.limit,
             "by": args.by,
         }
-
-    def _references(self, words: list[str]) -> list[str]:
-        """Words that are ids or names as they are; variables that hold runs as the ids of these."""
-        return [run if isinstance(run, str) else run.process_id for word in words for run in self._meant(word)]
-
-    def _meant(self, word: str) -> "list[Run | str]":
-        from ..run import Run
-
-        value = self.shell.user_ns.get(word)
-        if isinstance(value, Run):
-            return [value]
-        if isinstance(value, list | tuple) and value and all(isinstance(item, Run) for item in value):
-            return list(value)
-        return [word]
-
-    def _runs(self, words: list[str], on: str | None) -> "list[Run]":
-        from .. import api
-
-        return api.runs_of([meant for word in words for meant in self._meant(word)], on=on)
 
     def _log(self, run: "Run", stream: Any, lines: int | None) -> str:
         from ..output import as_shown, last_lines
@@ -422,15 +414,6 @@ class HopxMagics(Magics):
                 print(filters.setdefault(stream, StreamFilter()).feed(text), end="", flush=True)  # noqa: T201
         except KeyboardInterrupt:
             print(f"\n[stopped following; {run.process_id} goes on]")  # noqa: T201
-
-
-@contextmanager
-def _usage_errors(magic: str) -> Iterator[None]:
-    """A wrong argument is a ValueError to Python, and to the user of a magic one line without a traceback."""
-    try:
-        yield
-    except ValueError as error:
-        raise UsageError(f"{magic}: {error}") from None
 
 
 def _token(url: str, variable: str | None) -> str | None:

@@ -35,6 +35,10 @@ def _status(parser: MagicParser) -> None:
     _option(parser, "--status", action="append", type=words_of, default=[], completions=STATUS_WORDS)
 
 
+def _tags(parser: MagicParser) -> None:
+    _option(parser, "--tag", action="append", type=checked(assignment), default=[])
+
+
 def _bg() -> MagicParser:
     parser = MagicParser("%%hopx_bg")
     _option(parser, "--name")
@@ -42,6 +46,10 @@ def _bg() -> MagicParser:
     _option(parser, "--timeout", type=checked(_limit), completions=("none",))
     _option(parser, "--env", action="append", type=checked(assignment), default=[])
     _option(parser, "--cwd")
+    _option(parser, "--param", action="append", type=checked(_param), default=[])
+    _option(parser, "--sweep", action="append", type=checked(_sweep), default=[])
+    _option(parser, "--limit", type=checked(whole_number))
+    _tags(parser)
     _connection(parser)
     _option(parser, "-o", type=checked(identifier))
     _option(parser, "-q", "--quiet", action="store_true")
@@ -74,6 +82,57 @@ def _watch() -> MagicParser:
     _option(parser, "--interval", type=checked(_duration))
     _option(parser, "--notify", action="store_true")
     _option(parser, "--on", action="append", type=words_of, default=[], completions=CONNECTIONS)
+    return parser
+
+
+def _history() -> MagicParser:
+    parser = MagicParser("%hopx_history")
+    _option(parser, "--name")
+    _tags(parser)
+    _status(parser)
+    _option(parser, "--lang", completions=LANGUAGE_WORDS)
+    _option(parser, "--since", type=checked(_duration))
+    _option(parser, "--sweep")
+    _option(parser, "--limit", type=checked(whole_number))
+    _option(parser, "--code", action="store_true")
+    _option(parser, "--output", action="store_true")
+    _option(parser, "--prune", action="store_true")
+    _option(parser, "--yes", action="store_true")
+    return parser
+
+
+def _show() -> MagicParser:
+    parser = MagicParser("%hopx_show")
+    parser.add_argument("reference", metavar="RUN")
+    return parser
+
+
+def _rerun() -> MagicParser:
+    parser = MagicParser("%hopx_rerun")
+    parser.add_argument("reference", metavar="RUN")
+    _option(parser, "--param", action="append", type=checked(_param), default=[])
+    _option(parser, "--env", action="append", type=checked(assignment), default=[])
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--here", action="store_true")
+    on: Any = where.add_argument("--on", metavar="CONNECTION")
+    on.completions = CONNECTIONS
+    _option(parser, "-o", type=checked(identifier))
+    _option(parser, "-q", "--quiet", action="store_true")
+    return parser
+
+
+def _diff() -> MagicParser:
+    parser = MagicParser("%hopx_diff")
+    parser.add_argument("one", metavar="RUN")
+    parser.add_argument("other", metavar="RUN")
+    return parser
+
+
+def _attach() -> MagicParser:
+    parser = MagicParser("%hopx_attach")
+    parser.add_argument("reference", metavar="RUN")
+    _connection(parser)
+    _option(parser, "-o", type=checked(identifier))
     return parser
 
 
@@ -125,6 +184,18 @@ def _limit(text: str) -> str:
     return text
 
 
+def _param(text: str) -> tuple[str, Any]:
+    from ..params import parse_assignment
+
+    return parse_assignment(text)
+
+
+def _sweep(text: str) -> tuple[str, list[Any]]:
+    from ..params import parse_sweep
+
+    return parse_sweep(text)
+
+
 def _duration(text: str) -> float:
     from ..durations import parse_duration
 
@@ -135,6 +206,11 @@ PARSERS = {
     "hopx_bg": _bg(),
     "hopx_ps": _ps(),
     "hopx_watch": _watch(),
+    "hopx_history": _history(),
+    "hopx_show": _show(),
+    "hopx_rerun": _rerun(),
+    "hopx_diff": _diff(),
+    "hopx_attach": _attach(),
     "hopx_logs": _logs(),
     "hopx_wait": _wait(),
     "hopx_kill": _kill(),
@@ -143,3 +219,6 @@ PARSERS = {
 
 TAKE_REFERENCES = ("hopx_ps", "hopx_watch", "hopx_logs", "hopx_wait", "hopx_kill")
 """The magics whose arguments are ids and names of processes."""
+
+TAKE_RUNS = ("hopx_show", "hopx_rerun", "hopx_diff", "hopx_attach")
+"""The magics whose arguments are ids and names of runs in the history."""

@@ -12,15 +12,16 @@ import msgspec
 from ..errors import BadReply, NotSupported
 from ..models import ProcessId, Status
 from ..output import printable
-from .fields import Body, first, read_seconds, read_status, read_text
+from .fields import Body, first, read_integer, read_seconds, read_status, read_text
 
 
 class Launched(msgspec.Struct, frozen=True, kw_only=True):
-    """The reply to a launch."""
+    """The reply to a launch. `sweep_limit` is there when the agent lets only so many of the sweep run at once."""
 
     process_id: ProcessId
     execution_id: str | None
     status: Status
+    sweep_limit: int | None = None
 
 
 def decode_launched(body: Body, *, agent: str, endpoint: str) -> Launched:
@@ -34,6 +35,7 @@ def decode_launched(body: Body, *, agent: str, endpoint: str) -> Launched:
                 process_id=ProcessId(process_id),
                 execution_id=first(read_text, content, "execution_id"),
                 status=read_status(content.get("status"))[0],
+                sweep_limit=read_integer(content.get("sweep_limit")),
             )
     raise BadReply(f"its reply to the launch names no process: {excerpt(body)}", agent=agent)
 

@@ -5,6 +5,7 @@ from urllib.parse import quote
 import msgspec
 
 from ..models import Launch, RunId
+from ..params import with_params
 
 HEALTH = "/health"
 INFO = "/info"
@@ -38,6 +39,12 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Body of `POST /execute/background` and `/execute`. Timeout in seconds; 0 and null mean no limit.
 
     The working directory is `working_dir` in the documentation and `workdir` in the vendor's clients: both are sent.
+
+    `sweep` and `sweep_limit` are for background launches and known to the local agent only: the process starts when
+    fewer than `sweep_limit`, 1 or more, of that sweep are running, and is queued until then. `sweep` is the id of the
+    sweep, 1 to 64 of the characters A-Z a-z 0-9 _ -, and must be there when `sweep_limit` is. An agent that keeps the
+    limit repeats `sweep_limit` in its reply. Each launch has its own limit: where those in one sweep differ, each
+    process waits for its own, and one that has none doesn't wait but counts among those that are running.
     """
 
     code: str
@@ -47,6 +54,8 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     name: str | None = None
     workdir: str | None = None
     working_dir: str | None = None
+    sweep: str | None = None
+    sweep_limit: int | None = None
 
 
 class CommandRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -71,15 +80,16 @@ class KillForm(msgspec.Struct, frozen=True):
 
 
 def launch_body(launch: Launch) -> bytes:
-    """The body that launches `launch`, with its mark in the name."""
+    """The body that launches `launch`: its params become variables of its code, and its mark is in the name."""
     return msgspec.json.encode(
         {
-            "code": launch.code,
+            "code": with_params(launch.code, launch.language, launch.params),
             "language": launch.language,
             "timeout": UNLIMITED if launch.timeout is None else launch.timeout,
             "name": marked_name(launch.name, launch.run_id),
             **({"env": launch.env} if launch.env else {}),
             **({"workdir": launch.workdir, "working_dir": launch.workdir} if launch.workdir else {}),
+            **({"sweep": launch.sweep_id, "sweep_limit": launch.limit} if launch.sweep_id and launch.limit else {}),
         }
     )
 

@@ -2,7 +2,7 @@
 
 from ..client.transport import checked_url
 from .finding import find_process, nearest
-from .launching import checked_language, checked_launch
+from .launching import LaunchOptions, checked_language, checked_launch, checked_sweep
 from .session import LOCAL, Connection, Session
 from .waiting import FORGOTTEN_AFTER, Waiting
 
@@ -10,10 +10,12 @@ __all__ = [
     "FORGOTTEN_AFTER",
     "LOCAL",
     "Connection",
+    "LaunchOptions",
     "Session",
     "Waiting",
     "checked_language",
     "checked_launch",
+    "checked_sweep",
     "checked_url",
     "find_process",
     "nearest",

@@ -1,14 +1,18 @@
 """From what a user gives to a launch that can be sent."""
 
+import re
 import secrets
 import warnings
-from collections.abc import Mapping
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+import msgspec
 
 from ..durations import parse_limit
 from ..errors import CodeError
 from ..models import LANGUAGE_ALIASES, LANGUAGES, Language, Launch, RunId
 from ..output import printable
+from ..params import checked_params, combinations
 
 
 class LaunchOptions(TypedDict, total=False):
@@ -19,6 +23,9 @@ class LaunchOptions(TypedDict, total=False):
     timeout: str | float | None
     env: Mapping[str, str] | None
     workdir: str | None
+    params: Mapping[str, Any] | None
+    tags: Mapping[str, str] | None
+    rerun_of: RunId | None
 
 
 def checked_launch(
@@ -29,6 +36,9 @@ def checked_launch(
     timeout: str | float | None = None,
     env: Mapping[str, str] | None = None,
     workdir: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+    rerun_of: RunId | None = None,
 ) -> Launch:
     """The launch that these arguments describe, with a mark of its own. Raises ValueError and CodeError."""
     if not code.strip():
@@ -39,13 +49,37 @@ def checked_launch(
     limit = parse_limit(timeout)
     return Launch(
         code=code,
-        run_id=RunId(secrets.token_hex(8)),
+        run_id=_new_run_id(),
         language=spoken,
         name=printable(name) or None if name else None,
         timeout=None if limit is None else max(1, round(limit)),
         env=_checked_env(env or {}),
         workdir=workdir,
+        params=checked_params(params or {}, spoken),
+        tags=_checked_tags(tags or {}),
+        rerun_of=rerun_of,
     )
+
+
+def checked_sweep(launch: Launch, sweeps: Mapping[str, Sequence[Any]], *, limit: int | None = None) -> list[Launch]:
+    """A launch with every combination of these values, all of one sweep. Raises ValueError."""
+    if limit is not None and limit < 1:
+        raise ValueError(f"a limit of {limit} running at once can't be: use 1 or more")
+    sweep_id = secrets.token_hex(4)
+    return [
+        msgspec.structs.replace(
+            launch,
+            run_id=_new_run_id(),
+            params=checked_params(params, launch.language),
+            sweep_id=sweep_id,
+            limit=limit,
+        )
+        for params in combinations(sweeps, launch.params)
+    ]
+
+
+def _new_run_id() -> RunId:
+    return RunId(secrets.token_hex(8))
 
 
 def checked_language(language: str) -> Language:
@@ -81,3 +115,13 @@ def _checked_env(env: Mapping[str, str]) -> dict[str, str]:
         if not name or "=" in name or "\0" in name + str(value):
             raise ValueError(f"{name!r} can't be an environment variable: use NAME=VALUE")
     return {name: str(value) for name, value in env.items()}
+
+
+_TAG = re.compile(r"[^\W\d][\w.-]*")
+
+
+def _checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    for name in tags:
+        if not _TAG.fullmatch(name):
+            raise ValueError(f"{printable(name, 60)!r} can't be the name of a tag: use letters, digits, and . _ -")
+    return {name: printable(str(value)) for name, value in tags.items()}

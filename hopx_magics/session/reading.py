@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..client.agent import Agent, OutputPart
 from ..errors import AgentRefused, NotSupported, UnknownProcess
-from ..models import Output, ProcessId, Stream
+from ..models import KeptOutput, Output, ProcessId, Stream
 
 FOLLOW_FROM = 1_000_000
 """Bytes of the end of a stream with which following begins."""
@@ -36,6 +36,16 @@ def read_part(agent: Agent, process_id: ProcessId, stream: Stream, start: int, s
         raise _forgotten(agent, process_id) if error.status == 404 else error from None
     first = max(0, len(whole) + start) if start < 0 else start
     return OutputPart(data=whole[first:stop], start=first, size=len(whole))
+
+
+def output_to_keep(agent: Agent, process_id: ProcessId, stream: Stream, limit: int) -> KeptOutput:
+    """A stream of a process that has ended, or `limit` bytes of both its ends; 2 or more."""
+    part = read_part(agent, process_id, stream, 0, limit)
+    if part.size <= limit:
+        return KeptOutput(head=part.data, tail=b"", size=part.size)
+    half = limit // 2
+    tail = read_part(agent, process_id, stream, half - limit, None)
+    return KeptOutput(head=part.data[:half], tail=tail.data, size=part.size)
 
 
 def _listed_output(agent: Agent, process_id: ProcessId, stream: Stream, tail: int | None) -> Output:

@@ -1,5 +1,6 @@
 """The session: one Python process's connections, and what can be done through them."""
 
+import atexit
 import contextlib
 import os
 import queue
@@ -7,17 +8,19 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Unpack
+from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 import msgspec
 
+from ..archive import Place
 from ..client.agent import Agent, OutputPart
 from ..client.local import LocalAgent
 from ..client.transport import Endpoint, Locate, Transport, checked_url
 from ..durations import format_duration
 from ..errors import (
     AgentUnreachable,
+    HistoryError,
     HopxError,
     LaunchError,
     UnknownConnection,
@@ -25,12 +28,15 @@ from ..errors import (
     WaitInterrupted,
     WaitTimeout,
 )
-from ..models import Killed, KillResult, Launch, Listing, Output, Process, ProcessId, Stream
+from ..models import KeptOutput, KeptRun, Killed, KillResult, Launch, Listing, Output, Process, ProcessId, RunId, Stream
+from ..output import printable
 from ..settings import Settings, read_settings
 from ..watcher import Listener, Update, Watcher
+from .bookkeeping import Bookkeeping
 from .finding import find_process, nearest
 from .launching import LaunchOptions, checked_launch
-from .reading import follow_output, read_output, read_part
+from .reading import follow_output, output_to_keep, read_output, read_part
+from .rerunning import launch_again
 from .waiting import Waiting
 
 LOCAL = "local"
@@ -39,20 +45,29 @@ LOCAL = "local"
 KILL_SEEN_WITHIN = 10.0
 """Seconds within which a listing should show that a killed process is dead: more than an agent's grace time."""
 
-LAUNCHES_KEPT = 1000
+ENVIRONMENTS_KEPT = 1000
 
 KILLS_AT_ONCE = 8
 """An agent may answer only when the process is dead, and each may use up its grace time."""
 
 
+KEEP_AT_EXIT = 3.0
+"""Seconds that the end of this program waits, at most, until the outputs of what has ended are in the history."""
+
+
 class Connection:
     """The notebook's named link to one agent. `url` is None for the local agent, which may move."""
 
-    def __init__(self, name: str, url: str | None, agent: Agent) -> None:
-        self.name = name
+    def __init__(self, place: Place, url: str | None, agent: Agent) -> None:
+        self.place = place
         self.url = url
         self.agent = agent
         self.watcher = Watcher(agent)
+
+    @property
+    def name(self) -> str:
+        """What the notebook calls it."""
+        return self.place.connection
 
     def __repr__(self) -> str:
         return f"<Connection {self.name}: {self.url or 'this machine'}>"
@@ -71,25 +86,31 @@ class Session:
         self.current = LOCAL
         self.unwaited: dict[ProcessId, str] = {}
         """The processes that were launched here and neither waited for nor killed since, with their connections."""
-        self.launches: dict[ProcessId, Launch] = {}
-        """What was launched here, the newest of it."""
+        self._environments: dict[RunId, dict[str, str]] = {}
+        """The environments of what was launched here, which the history must not keep; the newest of them."""
+        self.books = Bookkeeping(self.settings, self.output_to_keep)
         self._lock = threading.RLock()
+        atexit.register(self.books.drain, KEEP_AT_EXIT)
 
     def renew_after_fork(self) -> None:
         """Gives a forked child sockets, locks and threads of its own, since those of its parent are of no use to it."""
         self._lock = threading.RLock()
+        self.books.renew_after_fork()
         for connection in self.connections.values():
             connection.agent.transport.renew_after_fork()
             connection.watcher = Watcher(connection.agent)
 
     def close(self) -> None:
         """Drops all connections. Processes and agents go on."""
+        self.books.drain(KEEP_AT_EXIT)
+        atexit.unregister(self.books.drain)
         with self._lock:
             for connection in self.connections.values():
                 connection.watcher.close()
                 connection.agent.close()
             self.connections.clear()
             self.current = LOCAL
+        self.books.close()
 
     # ------------------------------------------------------------ connections
 
@@ -118,7 +139,9 @@ class Session:
         with self._lock:
             name = name or self.current
             if name == LOCAL and LOCAL not in self.connections:
-                self.connections[LOCAL] = self._new_connection(LOCAL, None, LocalAgent(self.settings))
+                self.connections[LOCAL] = self._new_connection(
+                    Place(LOCAL, str(self.settings.agent_folder)), None, LocalAgent(self.settings)
+                )
             if name not in self.connections:
                 raise UnknownConnection(
                     f"no connection is named {name!r}{nearest(name, [LOCAL, *self.connections])}",
@@ -135,7 +158,7 @@ class Session:
         if name == LOCAL or (known is not None and known.url != url):
             raise ValueError(f"the name {name!r} is taken by another connection")
         endpoint = Endpoint(url, token)
-        connection = self._new_connection(name, url, lambda http: endpoint)
+        connection = self._new_connection(Place(name, url), url, lambda http: endpoint)
         try:
             connection.agent.listing(tail=0)
         except HopxError:
@@ -147,15 +170,17 @@ class Session:
         known.agent.transport.move(lambda http: endpoint)  # runs and watchers go on with it
         return known
 
-    def _new_connection(self, name: str, url: str | None, locate: Locate) -> Connection:
+    def _new_connection(self, place: Place, url: str | None, locate: Locate) -> Connection:
         transport = Transport(
-            name,
+            place.connection,
             locate,
             timeout=self.settings.reply_time,
             retry_time=self.settings.retry_time,
             max_reply=self.settings.max_reply,
         )
-        return Connection(name, url, Agent(transport, launches_once=name == LOCAL))
+        agent = Agent(transport, launches_once=place.connection == LOCAL)
+        agent.on_change = self.books.recorder(place)
+        return Connection(place, url, agent)
 
     # ------------------------------------------------------------ launch and list
 
@@ -168,13 +193,75 @@ class Session:
         Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
         AgentError.
         """
+        (process,) = self.launch_all([checked_launch(code, **options)], on=on)
+        return process
+
+    def launch_all(self, launches: Sequence[Launch], *, on: str | None = None) -> list[Process]:
+        """Launches one after the other, in the order given. They are in the history before the first one is sent.
+
+        Raises as `launch` does; those before the one that failed are launched then.
+        """
         connection = self.connection(on)
-        launch = checked_launch(code, **options)
         if connection.name == LOCAL:
-            launch = msgspec.structs.replace(launch, workdir=_local_folder(launch.workdir))
+            launches = [msgspec.structs.replace(launch, workdir=_local_folder(launch.workdir)) for launch in launches]
+        self.books.begin(launches, connection.place)
+        processes: list[Process] = []
+        try:
+            for launch in launches:
+                processes.append(self._launch(connection, launch))
+        except BaseException as error:
+            self._note_not_launched(launches[len(processes) :], error)
+            raise
+        return processes
+
+    def rerun(
+        self,
+        kept: KeptRun,
+        *,
+        params: Mapping[str, Any] | None = None,
+        env: Mapping[str, str] | None = None,
+        on: str | None = None,
+    ) -> tuple[Process, str]:
+        """Launches the code of a kept run again, with some params changed; by default where it was launched.
+
+        Returns the process and the name of its connection.
+
+        Raises UnknownConnection when there is no connection to where it was launched, LaunchError when its code or the
+        value of a variable of its environment is not known, and else as `launch` does.
+        """
+        connection = self.connection_of(kept) if on is None else self.connection(on)
+        if connection is None:
+            raise UnknownConnection(
+                f"{kept.run_id} was launched on {printable(kept.connection, 60)!r}: there is no connection to it now",
+                hint="Connect to it with %hopx_connect, or launch it on this machine with --here.",
+            )
+        launch = launch_again(kept, params=params, env=env, known_env=self._environments.get(kept.run_id))
+        (process,) = self.launch_all([launch], on=connection.name)
+        return process, connection.name
+
+    def connection_of(self, kept: KeptRun) -> Connection | None:
+        """The connection to the agent on which a run was launched, or None."""
+        if kept.connection == LOCAL:
+            self.connection(LOCAL)  # which is there whenever it is needed
+        places = {connection.place.agent: connection for connection in self.connections.values()}
+        return places.get(kept.agent)
+
+    def catch_up(self) -> None:
+        """Asks the agents that can be asked how the runs go on that had not ended when they were last seen."""
+        with contextlib.suppress(HistoryError):
+            going = self.books.history.going()
+            if str(self.settings.agent_folder) in going:
+                self.connection(LOCAL)
+            for connection in list(self.connections.values()):
+                if connection.place.agent in going:
+                    with contextlib.suppress(HopxError):  # what can't be asked is as it was last seen
+                        connection.agent.listing(tail=0)
+
+    def _launch(self, connection: Connection, launch: Launch) -> Process:
         launched = connection.agent.launch(launch)
+        self.books.launched(launch.run_id, launched)
         self.unwaited[launched.process_id] = connection.name
-        self._remember(launched.process_id, launch)
+        self._remember_environment(launch)
         return Process(
             process_id=launched.process_id,
             execution_id=launched.execution_id,
@@ -184,11 +271,21 @@ class Session:
             run_id=launch.run_id,
         )
 
-    def _remember(self, process_id: ProcessId, launch: Launch) -> None:
-        with self._lock:
-            self.launches[process_id] = launch
-            if len(self.launches) > LAUNCHES_KEPT:
-                del self.launches[next(iter(self.launches))]
+    def _note_not_launched(self, launches: Sequence[Launch], error: BaseException) -> None:
+        """The first of these failed with `error`; the others were not sent."""
+        reason = error.message if isinstance(error, HopxError) else type(error).__name__
+        certain = isinstance(error, HopxError) and not (isinstance(error, LaunchError) and error.may_run)
+        self.books.not_launched([launches[0].run_id], "failed" if certain else "unknown", f"not launched: {reason}")
+        self.books.not_launched(
+            [launch.run_id for launch in launches[1:]], "failed", "not launched: one before it could not be"
+        )
+
+    def _remember_environment(self, launch: Launch) -> None:
+        if launch.env:
+            with self._lock:
+                self._environments[launch.run_id] = launch.env
+                if len(self._environments) > ENVIRONMENTS_KEPT:
+                    del self._environments[next(iter(self._environments))]
 
     def listing(self, *, tail: int | None = None, on: str | None = None) -> Listing:
         """The listing of an agent as it is now; `tail` cuts each stream to its last bytes."""
@@ -282,6 +379,10 @@ class Session:
         Raises UnknownProcess, NotSupported when the agent doesn't report output, AgentError.
         """
         return read_part(self.connection(on).agent, process_id, stream, start, stop)
+
+    def output_to_keep(self, place: Place, process_id: ProcessId, stream: Stream) -> KeptOutput:
+        """As much of a stream as the history keeps: all of it, or its beginning and its end."""
+        return output_to_keep(self.connection(place.connection).agent, process_id, stream, self.settings.history_stream)
 
     def follow(
         self, process_id: ProcessId, streams: Iterable[Stream] = ("stdout",), *, on: str | None = None

@@ -1,5 +1,6 @@
 """The live table: follows its connections, tells its pages what changed, and does what they ask for."""
 
+import contextlib
 import threading
 import time
 import zlib
@@ -10,11 +11,24 @@ import msgspec
 
 from ..display import frames
 from ..display.watch import facts, text
-from ..display.watch.intents import Bye, Chunk, Details, Hello, Intent, Keep, Kill, PaneIntent, Ping, Selected, View
+from ..display.watch.intents import (
+    Bye,
+    Chunk,
+    Details,
+    Hello,
+    Intent,
+    Keep,
+    Kill,
+    PaneIntent,
+    Ping,
+    Rerun,
+    Selected,
+    View,
+)
 from ..display.watch.rows import Choose, Rows
 from ..display.watch.widget import TableWidget
-from ..errors import HopxError
-from ..models import Stream
+from ..errors import HistoryError, HopxError, LaunchError
+from ..models import KeptRun, Stream
 from ..run import Run
 from ..session import Connection, Session
 from ..watcher import Update
@@ -261,7 +275,7 @@ class LiveTable(TableWidget):
             return
         if intent.page and not isinstance(intent, Bye):
             self._heard(intent.page)
-        if isinstance(intent, (*_PANE_INTENTS, Kill, Details, Chunk)):
+        if isinstance(intent, (*_PANE_INTENTS, Kill, Rerun, Details, Chunk)):
             self.tell("accepted", request=intent.request)
         if isinstance(intent, _PANE_INTENTS):
             self._viewers.carry_out(intent)
@@ -282,7 +296,7 @@ class LiveTable(TableWidget):
                     keeper()
             case Selected():
                 self._selected = intent.slots
-            case Kill() | Details() | Chunk():
+            case Kill() | Rerun() | Details() | Chunk():
                 threading.Thread(target=self._serve, args=(intent,), name="hopx-intent", daemon=True).start()
 
     def _heard(self, page: str) -> None:
@@ -306,13 +320,13 @@ class LiveTable(TableWidget):
             )
             self._tell_freshness()
 
-    def _serve(self, intent: Kill | Details | Chunk) -> None:
+    def _serve(self, intent: Kill | Rerun | Details | Chunk) -> None:
         error, results = None, {}
         try:
             if isinstance(intent, Chunk):
                 self._send_chunk(intent)
                 return
-            results = self._kill(intent.slot) if isinstance(intent, Kill) else self._details(intent.slot)
+            results = {Kill: self._kill, Rerun: self._rerun, Details: self._details}[type(intent)](intent.slot)
         except HopxError as failure:
             error = str(failure)
         except LookupError:
@@ -330,14 +344,27 @@ class LiveTable(TableWidget):
         (killed,) = self._session.kill([process_id], on=connection)
         return {"result": killed.result}
 
+    def _rerun(self, slot: int) -> dict[str, Any]:
+        kept = self._kept(slot)
+        if kept is None:
+            raise LaunchError("its code is not in the history of this machine")
+        process, _ = self._session.rerun(kept, on=self._rows.key(slot)[0])
+        return {"launched": process.process_id}
+
     def _details(self, slot: int) -> dict[str, Any]:
-        connection, process_id = self._rows.key(slot)
-        launch = self._session.launches.get(process_id)
+        connection, _ = self._rows.key(slot)
+        kept = self._kept(slot)
         return {
-            "fields": facts.fields(self._rows.process(slot), connection, launch),
-            "code": launch.code if launch else None,
+            "fields": facts.fields(self._rows.process(slot), connection, kept),
+            "code": kept.code if kept else None,
             "language": self._rows.process(slot).language,
         }
+
+    def _kept(self, slot: int) -> KeptRun | None:
+        connection, process_id = self._rows.key(slot)
+        with contextlib.suppress(HistoryError):
+            return self._session.books.history.of_process(self._connections[connection].place, process_id)
+        return None
 
     def _send_chunk(self, intent: Chunk) -> None:
         try:

@@ -4,9 +4,16 @@ import os
 import platform
 import sys
 
-from . import agent, launching, listing, loading, watching
+from . import agent, history, launching, listing, loading, watching
 
-PARTS = {"loading": loading, "listing": listing, "launching": launching, "agent": agent, "watching": watching}
+PARTS = {
+    "loading": loading,
+    "listing": listing,
+    "launching": launching,
+    "agent": agent,
+    "history": history,
+    "watching": watching,
+}
 
 
 def main(names: list[str]) -> None:

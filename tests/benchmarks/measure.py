@@ -50,7 +50,7 @@ def memory_mb(pid: int) -> float:
 def local_session(parent: str | None = None, **environment: str) -> Iterator[Session]:
     """A session with a local agent of its own in a temporary folder, which is made in `parent`."""
     with tempfile.TemporaryDirectory(dir=parent) as folder:
-        os.environ.update({"HOPX_STATE_DIR": folder, **environment})
+        os.environ.update({"HOPX_STATE_DIR": folder, "HOPX_HISTORY": f"{folder}/history.sqlite", **environment})
         session = Session(read_settings())
         try:
             yield session
@@ -59,7 +59,7 @@ def local_session(parent: str | None = None, **environment: str) -> Iterator[Ses
             session.kill([process.process_id for process in listing.processes if not process.ended])
             session.close()
             stop_agent(session.settings)
-            for name in ("HOPX_STATE_DIR", *environment):
+            for name in ("HOPX_STATE_DIR", "HOPX_HISTORY", *environment):
                 os.environ.pop(name, None)
 
 

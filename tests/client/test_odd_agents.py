@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from hopx_magics.archive import Place
 from hopx_magics.client.transport import Endpoint
 from hopx_magics.errors import (
     AgentError,
@@ -48,7 +49,8 @@ def listing_of(*rows: dict[str, Any]) -> dict[str, Any]:
 
 def connect(session: Session, agent: OddAgent) -> None:
     """Connects without asking, so that the test's own request is the first one."""
-    session.connections["odd"] = session._new_connection("odd", agent.url, lambda http: Endpoint(agent.url, TOKEN))
+    place = Place("odd", agent.url)
+    session.connections["odd"] = session._new_connection(place, agent.url, lambda http: Endpoint(agent.url, TOKEN))
     session.current = "odd"
 
 

@@ -89,19 +89,20 @@ const idCell = {
 /** @type {CellKind} */
 const actionsCell = {
   build: () => {
-    const button = (/** @type {"open" | "kill" | "copy"} */ action) =>
+    const button = (/** @type {"open" | "kill" | "rerun" | "copy"} */ action) =>
       el("button", { type: "button", class: "hopx-action", "data-action": action, tabindex: "-1" }, drawing(action));
-    const [open, kill, copy] = [button("open"), button("kill"), button("copy")];
-    return { cell: el("div", {}, kill, open, copy), open, kill, copy };
+    const [open, kill, rerun, copy] = [button("open"), button("kill"), button("rerun"), button("copy")];
+    return { cell: el("div", {}, kill, rerun, open, copy), open, kill, rerun, copy };
   },
-  paint: ({ open, kill, copy }, row, { reachable }) => {
+  paint: ({ open, kill, rerun, copy }, row, { reachable }) => {
     const title = titleOf(row);
     label(open, `Open ${title}`, "Open output (Enter)", reachable);
     label(copy, `Copy id of ${title}`, `Copy ${row.id}`, reachable);
     label(kill, `Kill ${title}`, "Kill (k)", reachable);
+    label(rerun, `Launch ${title} again`, "Launch again (r)", reachable);
     const killable = isKillable(row);
-    setAttribute(kill, "aria-disabled", killable ? null : "true");
-    setAttribute(kill, "tabindex", killable && reachable ? "0" : "-1");
+    setAttribute(kill, "hidden", killable ? null : "");
+    setAttribute(rerun, "hidden", killable ? "" : null);
   },
 };
 

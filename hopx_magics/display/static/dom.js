@@ -55,6 +55,7 @@ export function setText(element, text) {
 const SHAPES = {
   open: "M2 3h12v10H2zM2 6h12M4.5 8.5l1.5 1.5-1.5 1.5M8 11.5h3",
   kill: "M4.5 4.5h7v7h-7z",
+  rerun: "M12.6 8a4.6 4.6 0 1 1-1.5-3.4M11.4 1.9v3h-3",
   copy: "M6 5.5h7v8H6zM10 5.5v-3H3v8h3",
   bell: "M8 2.2c-2.4 0-3.8 1.7-3.8 4v2.6L3 11.3h10l-1.2-2.5V6.2c0-2.3-1.4-4-3.8-4zM6.7 13.4c.7.6 1.9.6 2.6 0",
   columns: "M2.5 3h11v10h-11zM6.2 3v10M9.8 3v10",

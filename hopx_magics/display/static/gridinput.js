@@ -95,6 +95,7 @@ export class GridInput {
     table.actions.dismiss(slot);
     if (action === "open") this.hooks.onOpen(slot);
     else if (action === "kill") table.ask(slot);
+    else if (action === "rerun") table.rerun(slot);
     else if (action === "copy" || action === "copy-id") table.actions.copyId(slot);
   }
 
@@ -172,6 +173,7 @@ export class GridInput {
     const { table } = this;
     if (pressed === "Enter") this.hooks.onOpen(slot);
     else if (pressed === "k") table.ask(slot);
+    else if (pressed === "r") table.rerun(slot);
     else if (pressed === " ") {
       table.selection.toggle(slot);
       table.render();

@@ -48,6 +48,23 @@ export class RowActions {
   }
 
   /** @param {number} slot */
+  async rerun(slot) {
+    if (!this.isAlive()) {
+      this.fail(slot, NOBODY);
+      return;
+    }
+    const launching = () => this.note(slot, "launching again…", "busy");
+    launching();
+    try {
+      const hooks = { onSlow: () => this.note(slot, BUSY, "busy"), onAccepted: launching };
+      const { launched } = await this.link.ask("rerun", { slot }, hooks);
+      this.tell(slot, `launched again as ${launched}`);
+    } catch (error) {
+      this.fail(slot, /** @type {Error} */ (error).message);
+    }
+  }
+
+  /** @param {number} slot */
   async copyId(slot) {
     const row = this.store.rows.get(slot);
     if (!row) return;

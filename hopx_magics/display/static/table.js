@@ -1,4 +1,5 @@
 /** The grid: which rows it shows where, what is active and chosen in it, and how it keeps its place. */
+import { isKillable } from "./cells.js";
 import { el, setAttribute } from "./dom.js";
 import { Header } from "./header.js";
 import { KillQuestion } from "./killquestion.js";
@@ -182,6 +183,13 @@ export class Table {
     if (kill) for (const slot of asked.slots) this.actions.kill(slot);
     this.render();
     this.focusKey(asked.slot);
+  }
+
+  /** @param {number} slot */
+  rerun(slot) {
+    const row = this.store.rows.get(slot);
+    if (row && isKillable(row)) this.actions.tell(slot, "has not ended yet");
+    else this.actions.rerun(slot);
   }
 
   // -- the active line --

@@ -1,13 +1,14 @@
 """What is told of a table beyond its rows: which of them are shown and in what order, and all of one process."""
 
 import html
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from ...durations import format_duration
-from ...models import STATUSES, Launch, Process
+from ...models import STATUSES, KeptRun, Process
 from ...output import printable
 from .rows import FIELDS, Row, Rows
 
@@ -64,7 +65,7 @@ def counts_in_words(rows: Iterable[Row]) -> str:
     return ", ".join(f"{statuses.count(status):,} {status}" for status in STATUSES if status in statuses)
 
 
-def fields(process: Process, connection: str, launch: Launch | None = None) -> list[tuple[str, str]]:
+def fields(process: Process, connection: str, kept: KeptRun | None = None) -> list[tuple[str, str]]:
     """All that is known of a process, as labels and texts. Of the environment only the names are told."""
     told: list[tuple[str, Any]] = [
         ("name", process.name),
@@ -82,11 +83,15 @@ def fields(process: Process, connection: str, launch: Launch | None = None) -> l
         ("stdout", _size(process.stdout_bytes)),
         ("stderr", _size(process.stderr_bytes)),
     ]
-    if launch is not None:
+    if kept is not None:
         told += [
-            ("folder", launch.workdir),
-            ("time limit", None if launch.timeout is None else format_duration(launch.timeout)),
-            ("environment", ", ".join(sorted(launch.env)) or None),
+            *((f"parameter {name}", json.dumps(value)) for name, value in kept.params.items()),
+            *((f"tag {name}", value) for name, value in kept.tags.items()),
+            ("sweep", kept.sweep_id),
+            ("rerun of", kept.rerun_of),
+            ("folder", kept.workdir),
+            ("time limit", None if kept.timeout is None else format_duration(kept.timeout)),
+            ("environment", ", ".join(kept.env_names) or None),
         ]
     return [(label, printable(str(value), 500)) for label, value in told if value is not None]
 

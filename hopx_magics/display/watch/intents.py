@@ -56,6 +56,12 @@ class Kill(_Intent):
     slot: int
 
 
+class Rerun(_Intent):
+    """Launch the code of a process again."""
+
+    slot: int
+
+
 class Details(_Intent):
     """Tell all that is known of a process."""
 
@@ -132,6 +138,7 @@ Intent = (
     | Keep
     | Selected
     | Kill
+    | Rerun
     | Details
     | Open
     | Show

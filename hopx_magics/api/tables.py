@@ -1,0 +1,167 @@
+"""Processes as a DataFrame and as a live table."""
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..display import frames
+from ..durations import parse_duration
+from ..models import Process
+from ..run import Run
+from ..session import checked_language, find_process
+from .common import by_connection, checked_statuses, session
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..watching import LiveTable
+
+TAIL = 65_536
+"""Bytes of each stream that a listing shows by default: all of an ordinary output, the end of a huge one."""
+
+_TAILS: dict[str, int | None] = {"none": 0, "tail": TAIL, "full": None}
+
+OUTPUTS = tuple(_TAILS)
+
+WATCH_GROUPS = ("status", "name", "connection")
+
+WATCH_SORTS = (
+    *("status", "name", "progress", "elapsed", "started", "exit_code", "language", "id", "connection"),
+    *("started_at", "execution_time", "process_id"),
+)
+"""What a live table can be sorted by: its own columns, and the names that those have in a DataFrame."""
+
+_WATCH_COLUMNS = {
+    f"{sign}{theirs}": f"{sign}{ours}"
+    for theirs, ours in (("started_at", "started"), ("execution_time", "elapsed"), ("process_id", "id"))
+    for sign in ("", "-")
+}
+
+SHORTEST_INTERVAL = 0.2
+"""Seconds between two questions to an agent, at least: its rate limit is 300 a minute."""
+
+_tables: "weakref.WeakSet[LiveTable]" = weakref.WeakSet()
+
+
+def ps(
+    *references: str | Run,
+    status: str | Iterable[str] = (),
+    language: str | None = None,
+    name: str | None = None,
+    since: str | float | None = None,
+    sort: str | None = None,
+    limit: int | None = None,
+    output: str = "tail",
+    by: str | None = None,
+    on: str | None = None,
+) -> "pd.DataFrame":
+    """The agent's processes as a DataFrame, newest first, or those of them that are asked for.
+
+    `references` are runs, ids, beginnings of ids, or names; `name` is a pattern such as `train-*`; `since` is a span
+    such as `2h`. `sort` is a column, `-column` for downwards; `limit` the number of rows. `output` is `none`, `tail`
+    (the last 64 kB of each stream) or `full`. `by` gives one row for each value of a column instead: `count`, sum,
+    mean and max of `execution_time` in seconds, and the last start.
+
+    Raises ValueError for an argument that can't be used, UnknownProcess for a reference without any, AgentError.
+    """
+    wanted = [reference.process_id if isinstance(reference, Run) else reference for reference in references]
+    choose = _chooser(wanted, status, language, name, since, limit)
+    if output not in OUTPUTS:
+        raise ValueError(f"{output!r} is no choice of output: use {', '.join(OUTPUTS)}")
+    connection = session().connection(on)
+    listing = session().listing(tail=_TAILS[output], on=connection.name)
+    for reference in wanted:
+        if not any(frames.is_meant(process, reference) for process in listing.processes):
+            find_process(listing, reference)  # raises the error that names the nearest ones
+    chosen = msgspec.structs.replace(listing, processes=tuple(filter(choose, listing.processes)))
+    frame = frames.processes_frame(chosen, connection.name)
+    frame = frames.sorted_frame(frame, sort) if by is None else frames.grouped_frame(frame, by, sort)
+    return frame if limit is None else frame.head(limit)
+
+
+def watch(
+    *references: str | Run,
+    status: str | Iterable[str] = (),
+    language: str | None = None,
+    name: str | None = None,
+    since: str | float | None = None,
+    sort: str | None = None,
+    limit: int | None = None,
+    by: str | None = None,
+    interval: str | float | None = None,
+    notify: bool = False,
+    on: str | Iterable[str] | None = None,
+) -> "LiveTable":
+    """A live table of processes with viewers of their output, which shows itself in a notebook.
+
+    What it shows is chosen as in `ps`: `limit` keeps the newest, `sort` and `by` (status, name or connection) are how
+    it begins, and `on` may be several connections. An agent that can't tell of changes is asked every `interval`,
+    by default each second. `notify` asks the browser to tell when a process that ran for over 10 s has ended.
+
+    The table is an ipywidget with `selected` (runs), `frame()` (the shown rows) and `close()`.
+
+    Raises ValueError for an argument that can't be used, UnknownConnection.
+    """
+    from ..watching import LiveTable
+
+    wanted = [reference.process_id if isinstance(reference, Run) else reference for reference in references]
+    if sort is not None and sort.lstrip("-") not in WATCH_SORTS:
+        raise ValueError(f"a live table has no column {sort.lstrip('-')!r}: use {', '.join(WATCH_SORTS)}")
+    if by is not None and by not in WATCH_GROUPS:
+        raise ValueError(f"a live table can't be grouped by {by!r}: use {', '.join(WATCH_GROUPS)}")
+    pause = None if interval is None else parse_duration(interval)
+    if pause is not None and pause < SHORTEST_INTERVAL:
+        raise ValueError(f"an interval of {pause:g} s is too short: use {SHORTEST_INTERVAL:g}s or more")
+    names: list[str | None] = [on] if isinstance(on, str) or on is None else [*on] or [None]
+    table = LiveTable(
+        session(),
+        list({connection.name: connection for connection in map(session().connection, names)}.values()),
+        _chooser(wanted, status, language, name, since, limit),
+        sort=_WATCH_COLUMNS.get(sort, sort) if sort else None,
+        group=by,
+        limit=limit,
+        interval=pause,
+        notify=notify,
+    )
+    _tables.add(table)
+    return table
+
+
+def close_tables() -> None:
+    """Closes all live tables: they keep their last state."""
+    for table in list(_tables):
+        table.close()
+
+
+def frame_of(runs: Iterable[Run]) -> "pd.DataFrame":
+    """The DataFrame of some runs, in the listing's order."""
+    import pandas as pd
+
+    parts = []
+    for connection, ids in by_connection(runs).items():
+        listing = session().listing(tail=TAIL, on=connection)
+        chosen = tuple(process for process in listing.processes if process.process_id in ids)
+        parts.append(frames.processes_frame(msgspec.structs.replace(listing, processes=chosen), connection))
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0] if parts else frames.empty_frame()
+
+
+def _chooser(
+    wanted: list[str],
+    status: str | Iterable[str],
+    language: str | None,
+    name: str | None,
+    since: str | float | None,
+    limit: int | None,
+) -> Callable[[Process], bool]:
+    """Tells of a process whether these filters mean it. Raises ValueError for one that can't be used."""
+    if limit is not None and limit < 0:
+        raise ValueError(f"a limit of {limit} rows can't be: use 0 or more")
+    return frames.chooser(
+        references=wanted,
+        statuses=checked_statuses([status] if isinstance(status, str) else status),
+        language=checked_language(language) if language else None,
+        name=name,
+        since=None if since is None else parse_duration(since),
+    )

@@ -1,0 +1,162 @@
+"""The history's file: opened when first needed, shared by the threads of this program and by other programs.
+
+Every writing transaction begins with BEGIN IMMEDIATE: one that only becomes a writer on the way can't wait for another
+writer, and fails however long it is given.
+"""
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from ..errors import HistoryError
+from .migrations import migrate
+
+BUSY_TIMEOUT = 10.0
+"""Seconds for which a writer waits for another one."""
+
+Result = TypeVar("Result")
+
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+_of_other_programs: list[sqlite3.Connection] = []
+"""Connections that a fork has copied: they are the parent's, and must neither be used nor closed here."""
+
+
+class Database:
+    """One SQLite file. `notes` is what its user should be told."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.notes: list[str] = []
+        self._lock = threading.RLock()
+        self._db: sqlite3.Connection | None = None
+        self._owner = 0
+        self._identity: tuple[int, int] | None = None
+
+    def read(self, action: Callable[[sqlite3.Connection], Result]) -> Result:
+        """What `action` makes of the file as it is at one moment. Raises HistoryError."""
+        return self._do(action, "BEGIN")
+
+    def write(self, action: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Does `action` in one transaction: all of it or nothing. Raises HistoryError."""
+        return self._do(action, "BEGIN IMMEDIATE")
+
+    def give_back(self) -> None:
+        """Makes the file smaller by what was removed from it. Raises HistoryError."""
+
+        def vacuum(db: sqlite3.Connection) -> None:
+            db.executescript("PRAGMA incremental_vacuum")  # each of its steps frees one page, and execute makes one
+
+        self._do(vacuum, begin=None)
+
+    def close(self) -> None:
+        """Closes the file; it is opened again when it is needed."""
+        with self._lock:
+            if self._db is not None and self._owner == os.getpid():
+                self._db.close()
+            self._db = None
+
+    def renew_after_fork(self) -> None:
+        """Gives a forked child a lock of its own."""
+        self._lock = threading.RLock()
+
+    def _do(self, action: Callable[[sqlite3.Connection], Result], begin: str | None) -> Result:
+        with self._lock:
+            try:
+                return self._attempt(action, begin)
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise self._failed(error) from error
+            try:
+                self._set_aside()
+                return self._attempt(action, begin)
+            except (OSError, sqlite3.DatabaseError) as error:
+                raise self._failed(error) from error
+
+    def _attempt(self, action: Callable[[sqlite3.Connection], Result], begin: str | None) -> Result:
+        db = self._opened()
+        if begin is None:
+            return action(db)
+        db.execute(begin)
+        try:
+            result = action(db)
+            db.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # the first error says what happened
+                db.execute("ROLLBACK")
+            raise
+        return result
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._db is not None and self._owner != os.getpid():
+            _of_other_programs.append(self._db)
+            self._db = None
+        if self._db is None:
+            self._db = self._open()
+            self._owner = os.getpid()
+        return self._db
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))  # output is nobody else's business
+            status = self.file.stat()
+        except OSError as error:
+            raise self._failed(error) from error
+        self._identity = (status.st_dev, status.st_ino)
+        db = sqlite3.connect(self.file, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(db, fresh=status.st_size == 0)
+            migrate(db, str(self.file))
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _set_aside(self) -> None:
+        """Renames the damaged file, unless another program has done so by now."""
+        self.close()
+        try:
+            status = self.file.stat()
+        except FileNotFoundError:
+            return
+        if (status.st_dev, status.st_ino) != self._identity:
+            return
+        aside = self.file.with_name(f"{self.file.stem}.damaged-{datetime.now():%Y%m%d-%H%M%S-%f}{self.file.suffix}")
+        self.file.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self.file}{suffix}").rename(f"{aside}{suffix}")
+        self.notes.append(f"the run history was damaged: it was set aside as {aside}, and a fresh one has begun")
+
+    def _failed(self, error: Exception) -> HistoryError:
+        return HistoryError(
+            f"the run history {self.file} can't be used: {error}",
+            hint="HOPX_HISTORY chooses another file.",
+        )
+
+
+def _prepare(db: sqlite3.Connection, *, fresh: bool) -> None:
+    if fresh:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError as error:  # SQLite itself does not wait when two make a fresh file at once
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA foreign_keys = ON")
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in _DAMAGED

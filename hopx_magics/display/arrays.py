@@ -1,0 +1,120 @@
+"""From lists to the columns of a DataFrame: texts, moments, numbers and statuses, with what is missing."""
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..models import STATUSES, Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CODES = {status: code for code, status in enumerate(STATUSES)}
+_SHOWABLE = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"} | {0x7F: 0x2421}
+_SHOWABLE |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+_DANGEROUS = "\x1b\x08\x0e\x0f"  # begin a sequence, move back, change the character set
+_DANGEROUS_BEYOND_ASCII = _DANGEROUS + "\x90\x9b\x9d"
+
+
+def texts(values: list[Any]) -> Any:
+    """An array of `str`. What would act on a terminal stands as its symbol (`␛`)."""
+    import pandas as pd
+
+    if any(map(_is_dangerous, joined(values))):
+        values = [value.translate(_SHOWABLE) if value else value for value in values]
+    return pd.array(values, dtype="str")
+
+
+def _is_dangerous(text: str) -> bool:
+    chars = _DANGEROUS if text.isascii() else _DANGEROUS_BEYOND_ASCII
+    return any(char in text for char in chars)
+
+
+def joined(values: list[Any]) -> list[str]:
+    """The texts, short ones put together: to search one text is faster, to copy long ones is not."""
+    if values and len(values[0] or "") > 1000:
+        return [value for value in values if value]
+    try:
+        return ["".join(values)]
+    except TypeError:  # some are missing
+        return ["".join(value for value in values if value)]
+
+
+def statuses(values: Iterable[Status]) -> Any:
+    """An ordered categorical of all statuses."""
+    return statuses_from_codes([_CODES[value] for value in values])
+
+
+def statuses_from_codes(codes: Sequence[int]) -> Any:
+    """The same from numbers of the statuses in `STATUSES`."""
+    import pandas as pd
+
+    return pd.Categorical.from_codes(codes, dtype=_status_type())
+
+
+@functools.cache
+def _status_type() -> "pd.CategoricalDtype[str]":
+    import pandas as pd
+
+    return pd.CategoricalDtype(list(STATUSES), ordered=True)
+
+
+def times(values: list[Any]) -> Any:
+    """An array of aware moments as `datetime64[us, UTC]`."""
+    import pandas as pd
+
+    times = pd.to_datetime(values, utc=True, cache=False)
+    return times if times.unit == "us" else times.as_unit("us")
+
+
+def times_from_microseconds(values: list[int | None]) -> Any:
+    """The same from microseconds since 1970."""
+    import numpy as np
+    import pandas as pd
+
+    numbers = floats(values)  # exact up to the year 2255
+    missing = np.isnan(numbers)
+    moments = np.where(missing, np.iinfo("int64").min, numbers).astype("int64").view("datetime64[us]")
+    return pd.DatetimeIndex(moments, tz="UTC")
+
+
+def integers(values: list[int | None]) -> Any:
+    """An array of `Int64`."""
+    import numpy as np
+    import pandas as pd
+
+    try:
+        return pd.arrays.IntegerArray(np.array(values, dtype="int64"), np.zeros(len(values), dtype=bool))
+    except TypeError:  # some are missing
+        missing = np.array([value is None for value in values])
+        return pd.arrays.IntegerArray(np.array([value or 0 for value in values], dtype="int64"), missing)
+
+
+def floats(values: Sequence[float | None]) -> Any:
+    """An array of float64."""
+    import numpy as np
+
+    return np.array(values, dtype="float64")  # None becomes NaN
+
+
+def truths(values: Sequence[int]) -> Any:
+    """An array of bool."""
+    import numpy as np
+
+    return np.array(values, dtype="bool")
+
+
+def plain_values(values: list[Any]) -> Any:
+    """An array of whatever JSON can hold: whole numbers, numbers, texts or truths where all are such, else objects."""
+    import pandas as pd
+
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int} and all(abs(value) < 2**63 for value in values if value is not None):
+        return integers(values)
+    if kinds and kinds <= {int, float}:
+        return floats(values)
+    if kinds == {bool}:
+        return pd.array(values, dtype="boolean")
+    if kinds == {str} or not kinds:
+        return texts(values)
+    return pd.array(values, dtype="object")

@@ -1,0 +1,92 @@
+"""From the history to pandas: the DataFrame of runs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..models import Pruned
+from . import arrays
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    *("run_id", "process_id", "execution_id", "name", "status", "status_detail", "language"),
+    *("launched_at", "started_at", "completed_at", "seen_at", "execution_time", "exit_code"),
+    *("connection", "sandbox", "sweep_id", "rerun_of", "workdir", "timeout", "env_names"),
+    *("notebook", "cell", "version", "code_hash", "launched_here", "stdout_bytes", "stderr_bytes"),
+)
+"""The columns of every DataFrame of runs, in this order, also when it is empty; params and tags come behind them."""
+
+_TIMES = frozenset({"launched_at", "started_at", "completed_at", "seen_at"})
+_INTEGERS = frozenset({"exit_code", "timeout", "stdout_bytes", "stderr_bytes"})
+_OUTPUTS = ("code", "stdout", "stderr")
+
+
+def runs_frame(columns: Mapping[str, Sequence[Any]]) -> "pd.DataFrame":
+    """One row a run, in the order of the columns, which are as the history has them.
+
+    `status` is an ordered categorical of all statuses, times are `datetime64[us, UTC]`, whole numbers are `Int64`,
+    `execution_time` and `timeout` are seconds, texts are `str`. `seen_at` is when that state was last seen. A parameter
+    is a column `param.NAME` of `Int64`, float, `str` or `boolean`, or of objects where they are mixed; a tag is a
+    column `tag.NAME` of `str`. With them asked for, `code`, `stdout` and `stderr` stand between.
+    """
+    import pandas as pd
+
+    made = {name: _array(name, list(columns[name])) for name in COLUMNS}
+    made |= {name: arrays.texts(list(columns[name])) for name in _OUTPUTS if name in columns}
+    for kind in ("param", "tag"):
+        made |= {f"{kind}.{name}": values for name, values in _spread(list(columns[f"{kind}s"])).items()}
+    return pd.DataFrame(made, copy=False)
+
+
+def _array(name: str, values: list[Any]) -> Any:
+    if name == "status":
+        return arrays.statuses_from_codes(values)
+    if name in _TIMES:
+        return arrays.times_from_microseconds(values)
+    if name in _INTEGERS:
+        return arrays.integers(values)
+    if name == "execution_time":
+        return arrays.floats(values)
+    if name == "launched_here":
+        return arrays.truths(values)
+    if name == "env_names":
+        return arrays.texts([", ".join(json.loads(value)) if value != "[]" else None for value in values])
+    return arrays.texts(values)
+
+
+def _spread(texts: list[str]) -> dict[str, Any]:
+    """A column for each name in the JSON objects, in the order in which the names first appear."""
+    if all(text == "{}" for text in texts):
+        return {}
+    rows = _decoded(texts)
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: arrays.plain_values([row.get(name) for row in rows]) for name in names}
+
+
+def _decoded(texts: list[str]) -> list[dict[str, Any]]:
+    array = f"[{','.join(texts)}]"
+    try:
+        return msgspec.json.decode(array, type=list[dict[str, Any]])
+    except msgspec.DecodeError:  # NaN and Infinity, which JSON proper has not
+        decoded: list[dict[str, Any]] = json.loads(array)
+        return decoded
+
+
+def pruned_frame(pruned: Sequence[Pruned]) -> "pd.DataFrame":
+    """One row a run that goes, or whose output goes: `goes` says which, `output_mb` how much output that is."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "run_id": arrays.texts([run.run_id for run in pruned]),
+            "name": arrays.texts([run.name for run in pruned]),
+            "status": arrays.statuses([run.status for run in pruned]),
+            "launched_at": arrays.times([run.launched_at for run in pruned]),
+            "goes": arrays.texts(["run and output" if run.whole else "output" for run in pruned]),
+            "output_mb": arrays.floats([run.bytes / 1e6 for run in pruned]),
+        }
+    )

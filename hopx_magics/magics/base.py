@@ -1,0 +1,108 @@
+"""What all magics need: their arguments, the runs that words stand for, and where they are called."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics
+
+from .parsers import PARSERS
+
+if TYPE_CHECKING:
+    from ..archive import Origin
+    from ..run import Run
+
+
+class Arrival:
+    """Somebody comes to a shell: at the first magic, one line says what has happened since the last time.
+
+    `history_file` tells which file the history is to be kept in, or nothing for the default one.
+    """
+
+    def __init__(self, shell: InteractiveShell, history_file: Callable[[], str]) -> None:
+        self._shell = shell
+        self._history_file = history_file
+        self._used_file = ""
+        self._greeted = False
+
+    def greet(self) -> None:
+        """Says it once, if there is something to say."""
+        from .. import api
+
+        api.tell_origin(self._origin)
+        if (file := self._history_file()) != self._used_file:
+            self._used_file = file
+            api.use_history(file or None)
+        if self._greeted:
+            api.looked()
+            return
+        self._greeted = True
+        if news := api.news():
+            print(news)  # noqa: T201
+
+    def _origin(self) -> "Origin":
+        """The notebook, which Jupyter's server and VS Code tell in ways of their own, and the cell."""
+        from ..archive import Origin
+
+        notebook = self._shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+        kernel: Any = getattr(self._shell, "kernel", None)
+        parent = kernel.get_parent("shell") if kernel is not None else None
+        cell = (parent or {}).get("metadata", {}).get("cellId")
+        return Origin(notebook and str(notebook), str(cell) if cell else f"In [{self._shell.execution_count}]")
+
+
+class HopxBase(Magics):
+    """Base of the classes of magics."""
+
+    shell: InteractiveShell
+    arrival: Arrival
+
+    def _parsed(self, magic: str, line: str) -> Any:
+        arguments = PARSERS[magic.lstrip("%")].parse_line(line, self.shell.user_ns)
+        self.arrival.greet()
+        return arguments
+
+    def _references(self, words: list[str]) -> list[str]:
+        """Words that are ids or names as they are; variables that hold runs as the ids of these."""
+        return [run if isinstance(run, str) else run.process_id for word in words for run in self._meant(word)]
+
+    def _meant(self, word: str) -> "list[Run | str]":
+        from ..run import Run
+
+        value = self.shell.user_ns.get(word)
+        if isinstance(value, Run):
+            return [value]
+        if isinstance(value, list | tuple) and value and all(isinstance(item, Run) for item in value):
+            return list(value)
+        return [word]
+
+    def _one(self, word: str) -> "Run | str":
+        """The one run that a word stands for: the word itself, or the Run that a variable holds."""
+        meant = self._meant(word)
+        if len(meant) > 1:
+            raise ValueError(f"{word} holds {len(meant)} runs: use one of them, such as {{{word}[0].run_id}}")
+        return meant[0]
+
+    def _run(self, word: str, on: str | None) -> "Run":
+        """The one run that a word stands for, wherever it is."""
+        from .. import api
+
+        run = self._one(word)
+        return api.attach(run, on=on) if isinstance(run, str) else run
+
+    def _runs(self, words: list[str], on: str | None) -> "list[Run]":
+        from .. import api
+
+        return api.runs_of([meant for word in words for meant in self._meant(word)], on=on)
+
+
+@contextmanager
+def usage_errors(magic: str) -> Iterator[None]:
+    """A wrong argument is a ValueError to Python, and to the user of a magic one line without a traceback."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(f"{magic}: {error}") from None

@@ -1,0 +1,204 @@
+"""The magics of the run history."""
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import line_magic, magics_class, no_var_expand
+from traitlets import Unicode
+
+from .base import HopxBase, usage_errors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..display.differences import Differences
+    from ..display.kept import Shown
+    from ..run import Run
+
+
+@magics_class
+class HopxHistory(HopxBase):
+    """The history of all runs. Settings: `%config HopxHistory`."""
+
+    file = Unicode("", help="The file of the run history; empty: the one that HOPX_HISTORY names, or the default.").tag(
+        config=True
+    )
+
+    @no_var_expand
+    @line_magic
+    def hopx_history(self, line: str) -> "pd.DataFrame":
+        """Show every run ever made as a pandas DataFrame, newest first.
+
+        ::
+
+            %hopx_history [--name GLOB] [--tag K=V ...] [--status S] [--lang L] [--since 7d] [--sweep ID] [--limit N]
+                          [--code] [--output] [--prune [--yes]]
+
+        The history is a file on this machine. It has what was launched from here, with code, parameters and times, and
+        how it ended, also when the agent has long forgotten it; and what else the agents have listed. `seen_at` is when
+        the state was last seen: a run whose agent can't be reached is as it was then.
+
+        Parameters are columns `param.NAME`, tags are columns `tag.NAME`. `df.hopx` sums up and draws:
+        `df.hopx.by("param.lr")`, `df.hopx.metrics()`, `df.hopx.timeline()`, `df.hopx.durations()`.
+
+        Options
+        -------
+        --name GLOB    only names like this: train-*
+        --tag K=V      only with this tag; can be given several times
+        --status S     only these: queued, running, completed, failed, killed, unknown; several: running,failed
+        --lang L       only this language
+        --since T      only what was launched within this time: 30m, 2h, 7d
+        --sweep ID     only the runs of this sweep
+        --limit N      only the N newest
+        --code         with the code of each
+        --output       with stdout and stderr: of long ones the first and the last half megabyte
+        --prune        show what would go instead: what is chosen, or without a choice what is beyond the limits
+        --yes          with --prune: let it go
+
+        Examples
+        --------
+        ::
+
+            df = %hopx_history --since 7d
+            %hopx_history --name train-* --tag exp=baseline
+            %hopx_history --sweep 3f2a9c01 --output
+            %hopx_history --prune --name test-* --yes
+        """
+        args = self._parsed("%hopx_history", line)
+        with usage_errors("%hopx_history"):
+            from .. import api
+
+            chosen: dict[str, Any] = {
+                "name": args.name,
+                "tags": dict(args.tag),
+                "status": [word for words in args.status for word in words],
+                "language": args.lang,
+                "since": args.since,
+                "sweep": args.sweep,
+                "limit": args.limit,
+            }
+            if args.yes and not args.prune:
+                raise ValueError("--yes is for --prune")
+            if args.prune:
+                return api.prune(**chosen, really=args.yes)
+            return api.history(**chosen, code=args.code, output=args.output)
+
+    @no_var_expand
+    @line_magic
+    def hopx_show(self, line: str) -> "Shown":
+        """Show everything about one run: its code, parameters, times, how it ended, and its output.
+
+        ::
+
+            %hopx_show RUN
+
+        RUN is the id of a run or of a process, the clear beginning of one, a name (the newest run of it), or a variable
+        that holds a Run. The run may be one of last week, and its agent long gone.
+
+        Examples
+        --------
+        ::
+
+            %hopx_show train
+            %hopx_show 4be1
+        """
+        args = self._parsed("%hopx_show", line)
+        with usage_errors("%hopx_show"):
+            from .. import api
+
+            return api.show(self._one(args.reference))
+
+    @no_var_expand
+    @line_magic
+    def hopx_rerun(self, line: str) -> "Run | None":
+        """Launch the code of an earlier run again, with what it was launched with.
+
+        ::
+
+            %hopx_rerun RUN [--param K=V ...] [--env K=V ...] [--here | --on CONNECTION] [-o VAR] [-q]
+
+        The new run has the old one in its column `rerun_of`. It runs where the old one ran. Values of environment
+        variables are not kept: those of another session are given again.
+
+        Options
+        -------
+        --param K=V    another value of a parameter, or one more
+        --env K=V      an environment variable; can be given several times
+        --here         on this machine
+        --on NAME      on this connection
+        -o VAR         put the Run into this variable
+        -q, --quiet    show nothing below the cell
+
+        Examples
+        --------
+        ::
+
+            %hopx_rerun train
+            %hopx_rerun 4be1 --param lr=0.2 -o again
+        """
+        args = self._parsed("%hopx_rerun", line)
+        with usage_errors("%hopx_rerun"):
+            from .. import api
+            from ..session import LOCAL
+
+            run = api.rerun(
+                self._one(args.reference),
+                params=dict(args.param),
+                env=dict(args.env),
+                on=LOCAL if args.here else args.on,
+            )
+        if args.o:
+            self.shell.user_ns[args.o] = run
+        return None if args.quiet else run
+
+    @no_var_expand
+    @line_magic
+    def hopx_diff(self, line: str) -> "Differences":
+        """Show in what two runs differ: code, parameters, tags, times, and the end of the output.
+
+        ::
+
+            %hopx_diff RUN RUN
+
+        Examples
+        --------
+        ::
+
+            %hopx_diff 4be1 90c7
+            %hopx_diff {runs[0].run_id} {runs[-1].run_id}
+        """
+        args = self._parsed("%hopx_diff", line)
+        with usage_errors("%hopx_diff"):
+            from .. import api
+
+            return api.diff(self._one(args.one), self._one(args.other))
+
+    @no_var_expand
+    @line_magic
+    def hopx_attach(self, line: str) -> "Run":
+        """Get the Run of something that was launched earlier, from any kernel.
+
+        ::
+
+            %hopx_attach RUN [--on CONNECTION] [-o VAR]
+
+        What its agent still has can be read, waited for and killed like a run of this kernel. What is gone is shown as
+        the history knows it, and says so.
+
+        Options
+        -------
+        --on NAME      look on this connection first, if not on the current one
+        -o VAR         put the Run into this variable
+
+        Examples
+        --------
+        ::
+
+            run = %hopx_attach train
+            %hopx_attach 4be1 -o run
+        """
+        args = self._parsed("%hopx_attach", line)
+        with usage_errors("%hopx_attach"):
+            run = self._run(args.reference, args.on)
+        if args.o:
+            self.shell.user_ns[args.o] = run
+        return run

@@ -1,0 +1,7 @@
+"""Parameters of a launch: from text to values, checked for a language, and into the code that is sent. No I/O."""
+
+from .checking import checked_params
+from .parsing import combinations, parse_assignment, parse_sweep
+from .writing import with_params
+
+__all__ = ["checked_params", "combinations", "parse_assignment", "parse_sweep", "with_params"]
