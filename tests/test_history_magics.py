@@ -182,6 +182,12 @@ def test_nothing_is_said_when_the_extension_is_loaded(shell: InteractiveShell, h
     assert not state.history_file.exists()
 
 
+def test_any_data_frame_has_the_accessor(cell: Cell) -> None:
+    cell("import pandas as pd")
+    frame = cell("pd.DataFrame({'status': ['completed', 'failed'], 'execution_time': [1.0, 2.0]}).hopx.by_status()")
+    assert frame.loc["failed", "max_time"] == 2.0
+
+
 def test_tab_offers_runs(cell: Cell, shell: InteractiveShell) -> None:
     cell("%%hopx_bg --name sometime -q\npass")
     assert completions(shell, "%hopx_show somet") == ["sometime"]

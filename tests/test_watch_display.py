@@ -117,3 +117,13 @@ def test_a_pipe_gets_it_once(state: Settings, tmp_path: Path) -> None:
     assert shown.stdout.count("✓ completed") == 1
     assert "1 completed" in shown.stdout
     assert "\x1b" not in shown.stdout
+
+
+def test_a_run_is_shown_in_colours_in_a_terminal(terminal: pexpect.spawn) -> None:
+    terminal.sendline("%load_ext hopx_magics")
+    terminal.expect(r"In \[2\]: ")
+    terminal.sendline("import hopx_magics as hopx; r = hopx.launch('for x in []: pass', name='coloured').wait()")
+    terminal.expect(r"In \[3\]: ")
+    terminal.sendline("%hopx_show coloured")
+    terminal.expect("completed in")
+    terminal.expect("\x1b\\[[0-9;]*m *for\x1b")

@@ -214,7 +214,7 @@ def _output_difference(stream: Stream, a: str, b: str) -> Block:
 def _difference(a: Sequence[str], b: Sequence[str], *, numbered: bool) -> tuple[list[Line], bool]:
     """The lines that differ, with some equal ones around them, and whether all was found that is equal.
 
-    Above them stands where they are, in numbers of lines if these are `numbered`.
+    Above them stands where they are, in numbers of lines if these are `numbered`, or else that lines are left out.
     """
     start = max(0, _common(a, b) - CONTEXT)
     a, b = a[start:], b[start:]
@@ -224,7 +224,8 @@ def _difference(a: Sequence[str], b: Sequence[str], *, numbered: bool) -> tuple[
     for group in matcher.get_grouped_opcodes(CONTEXT):
         (_, a_first, _, b_first, _), (_, _, a_last, _, b_last) = group[0], group[-1]
         place = f"@@ -{_span(start, a_first, a_last)} +{_span(start, b_first, b_last)} @@" if numbered else "⋯"
-        lines.append([Part(place, "place")])
+        if numbered or start + a_first > 0:
+            lines.append([Part(place, "place")])
         for kind, a_from, a_to, b_from, b_to in group:
             if kind == "equal":
                 lines += [_line(" ", text, "") for text in a[a_from:a_to]]
@@ -235,8 +236,7 @@ def _difference(a: Sequence[str], b: Sequence[str], *, numbered: bool) -> tuple[
 
 
 def _span(start: int, first: int, last: int) -> str:
-    begin = start + first + (1 if last > first else 0)
-    return f"{begin},{last - first}"
+    return f"{start + first + 1},{last - first}"
 
 
 def _line(sign: str, text: str, look: str) -> Line:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..models import Killed, Listing, Process
 from ..output import may_tell_progress, newest_progress, printable
-from . import arrays
+from . import accessor, arrays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +42,7 @@ def processes_frame(listing: Listing, connection: str) -> "pd.DataFrame":
     import numpy as np
     import pandas as pd
 
+    accessor.register()
     rows = listing.processes
     outputs, errors = [row.stdout for row in rows], [row.stderr for row in rows]
     columns: dict[str, Any] = {

@@ -56,7 +56,7 @@ def state_as_seen(run: KeptRun, now: datetime) -> str:
 
 def value_in_words(value: Any) -> str:
     """The value of a parameter, so that `0.1` and the text `"0.1"` are not the same."""
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def connection_in_words(run: KeptRun) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..models import Pruned
-from . import arrays
+from . import accessor, arrays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +35,7 @@ def runs_frame(columns: Mapping[str, Sequence[Any]]) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    accessor.register()
     made = {name: _array(name, list(columns[name])) for name in COLUMNS}
     made |= {name: arrays.texts(list(columns[name])) for name in _OUTPUTS if name in columns}
     for kind in ("param", "tag"):

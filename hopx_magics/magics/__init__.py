@@ -1,16 +1,25 @@
 """The only part that imports IPython: the magics, and what loading the extension adds to a shell."""
 
+import sys
+
 from IPython.core.interactiveshell import InteractiveShell
 
 from .base import Arrival
 from .completion import IDENTIFIER, Completions
 from .history import HopxHistory
-from .live import has_live_display, show_run, show_sweep
+from .live import has_live_display, show_document, show_run, show_sweep
 from .magics import HopxMagics
 from .silence import silence_magic
 from .tables import show_table
 
 __all__ = ["HopxHistory", "HopxMagics", "load", "unload"]
+
+
+_SHOWN = (
+    *("hopx_magics.run.Run", "hopx_magics.run.Sweep", "hopx_magics.watching.table.LiveTable"),
+    "hopx_magics.display.document.Document",
+)
+"""What this package shows in ways of its own."""
 
 
 def load(shell: InteractiveShell) -> None:
@@ -23,6 +32,7 @@ def load(shell: InteractiveShell) -> None:
         magics.arrival = arrival
         shell.register_magics(magics)
     shell.input_transformers_cleanup.append(silence_magic)
+    shell.events.register("post_execute", _offer_accessor)
     shell.Completer.custom_matchers.append(Completions().matcher())
     if shell.display_formatter:
         displayed = shell.display_formatter.ipython_display_formatter
@@ -30,12 +40,20 @@ def load(shell: InteractiveShell) -> None:
         if has_live_display(shell):
             displayed.for_type_by_name("hopx_magics.run", "Run", show_run)
             displayed.for_type_by_name("hopx_magics.run", "Sweep", show_sweep)
+        else:
+            displayed.for_type_by_name("hopx_magics.display.document", "Document", show_document)
+
+
+def _offer_accessor() -> None:
+    """Gives DataFrames their attribute `hopx`, as soon as there is pandas: importing it would make loading slow."""
+    if "pandas" in sys.modules:
+        from ..display import accessor
+
+        accessor.register()
 
 
 def unload(shell: InteractiveShell) -> None:
     """Takes back what `load` did, and ends what it left running here. Processes and the agent go on."""
-    import sys
-
     if HopxMagics.__name__ not in shell.magics_manager.registry:
         return
     for registered in (HopxMagics, HopxHistory):
@@ -45,10 +63,11 @@ def unload(shell: InteractiveShell) -> None:
                 shell.magics_manager.magics[kind].pop(name, None)
         shell.configurables.remove(magics)
     shell.input_transformers_cleanup.remove(silence_magic)
+    shell.events.unregister("post_execute", _offer_accessor)
     matchers = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if getattr(matcher, "matcher_identifier", "") != IDENTIFIER]
     if shell.display_formatter:
-        for shown in ("hopx_magics.run.Run", "hopx_magics.run.Sweep", "hopx_magics.watching.table.LiveTable"):
+        for shown in _SHOWN:
             shell.display_formatter.ipython_display_formatter.pop(shown, None)
     if "hopx_magics.api" in sys.modules:
         from .. import api

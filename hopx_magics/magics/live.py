@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from ..display.document import Document
     from ..models import Process
     from ..run import Run, Sweep
     from ..watcher import Update
@@ -66,6 +67,11 @@ def end_of_stderr(run: "Run") -> str:
         return last_lines(run.end_of("stderr", STDERR_TAIL).text, STDERR_LINES)
     except HopxError:
         return ""
+
+
+def show_document(document: "Document") -> None:
+    """Prints it, with colours where there is a terminal to show them."""
+    print(document.as_terminal() if sys.stdout.isatty() else str(document))  # noqa: T201
 
 
 def show_sweep(sweep: "Sweep") -> None:

@@ -1,4 +1,4 @@
-"""What a terminal would show of a process's output, and how far the process says it is. Pure.
+"""What a terminal would show of a process's output, how far the process says it is, and the numbers it names. Pure.
 
 Output is other people's bytes. Of its control sequences only colours and styles (SGR) reach a terminal or a page;
 what moves the cursor is carried out here, and the rest (titles, clipboard, links, queries) is dropped.
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .oneline import printable
 
 if TYPE_CHECKING:
+    from .metrics import Metric, metrics_in
     from .progress import Progress, may_tell_progress, newest_progress, progress_in
     from .sequences import StreamFilter
     from .shown import as_plain, as_shown, last_line, last_lines
@@ -22,6 +23,7 @@ _HOMES = {
     "TAB": "terminal",
     "WIDTH_LIMIT": "terminal",
     "Line": "terminal",
+    "Metric": "metrics",
     "Progress": "progress",
     "Screen": "terminal",
     "StreamFilter": "sequences",
@@ -31,6 +33,7 @@ _HOMES = {
     "last_line": "shown",
     "last_lines": "shown",
     "may_tell_progress": "progress",
+    "metrics_in": "metrics",
     "newest_progress": "progress",
     "progress_in": "progress",
 }
@@ -41,6 +44,7 @@ __all__ = [
     "TAB",
     "WIDTH_LIMIT",
     "Line",
+    "Metric",
     "Progress",
     "Screen",
     "StreamFilter",
@@ -50,6 +54,7 @@ __all__ = [
     "last_line",
     "last_lines",
     "may_tell_progress",
+    "metrics_in",
     "newest_progress",
     "printable",
     "progress_in",

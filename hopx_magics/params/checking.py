@@ -125,7 +125,7 @@ def _plain_text(name: str, text: str) -> str:
 
 def _plain_key(name: str, key: Any) -> str:
     if not isinstance(key, str):
-        raise ValueError(f"the value of {name!r} has a key that is a {type(key).__name__}: keys are strings")
+        raise ValueError(f"the value of {name!r} has a key of type {type(key).__name__}: keys are strings")
     return _plain_text(name, key)
 
 

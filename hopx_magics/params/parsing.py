@@ -6,7 +6,7 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -54,11 +54,10 @@ def parse_sweep(text: str) -> tuple[str, list[Any]]:
     Raises ValueError for what is no sweep, a step that leads away from the last value, and too many values.
     """
     name, source = _split_name(text)
-    values = _listed(name, source)
-    if values is None:
-        values = [value for part in _split_at_commas(name, source) for value in _swept(name, part)]
-    _check_count(len(values), f"values for {name!r}")
-    return name, values
+    parts = list(_split_at_commas(name, source))
+    if len(parts) == 1 and isinstance(listed := _value(name, source), list):
+        return name, _all_values(name, listed)
+    return name, _all_values(name, itertools.chain.from_iterable(_swept(name, part) for part in parts))
 
 
 def combinations(sweeps: Mapping[str, Iterable[Any]], params: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -83,7 +82,7 @@ def _split_name(text: str) -> tuple[str, str]:
     return name, value.strip()
 
 
-def _all_values(name: str, given: Iterable[Any]) -> Sequence[Any]:
+def _all_values(name: str, given: Iterable[Any]) -> list[Any]:
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise ValueError(f"the values of {name!r} are a {type(given).__name__}: use a list")
     values = list(itertools.islice(given, MOST_VALUES + 1))
@@ -136,20 +135,6 @@ class _WithFloats(ast.NodeTransformer):
 # ---------------------------------------------------------------- many values
 
 
-def _listed(name: str, text: str) -> list[Any] | None:
-    """The elements when the whole text is one list, None when it is something else."""
-    value = _value(name, text) if text.startswith(("[", "(")) else None
-    if isinstance(value, list):
-        if not value:
-            raise ValueError(f"there are no values for {name!r}")
-        return value
-    if text.startswith("[") and text.endswith("]"):
-        raise ValueError(
-            f"{quoted(text)} is no list of values for {name!r}: quote its texts, or leave out the brackets"
-        )
-    return None
-
-
 def _split_at_commas(name: str, text: str) -> Iterator[str]:
     """The parts between commas that are in no brackets and no quotes. A quote within a word is an apostrophe."""
     part, depth, quote, escaped = "", 0, "", False
@@ -178,7 +163,12 @@ def _swept(name: str, part: str) -> list[Any]:
         raise ValueError(f'a value of {name!r} is empty: write "" for an empty text')
     if found := _RANGE.fullmatch(part):
         return _range(name, part, [number for number in found.groups() if number])
-    return [_value(name, part)]
+    value = _value(name, part)
+    if isinstance(value, str) and part.startswith("[") and part.endswith("]"):
+        raise ValueError(
+            f"{quoted(part)} is no list of values for {name!r}: quote its texts, or leave out the brackets"
+        )
+    return [value]
 
 
 def _range(name: str, text: str, numbers: list[str]) -> list[int] | list[float]:

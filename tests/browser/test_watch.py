@@ -220,6 +220,22 @@ def test_a_kill_asks_first_and_tells_the_truth(open_notebook: OpenNotebook, watc
     assert notebook.execute("print(hopx.attach('victim').status)").strip() == "killed"
 
 
+def test_a_row_is_launched_again(open_notebook: OpenNotebook, watch_in: WatchIn, shots: Shots) -> None:
+    launch = "import hopx_magics as hopx\nrun = hopx.launch('print(n)', name='first', params={'n': 7}).wait()"
+    notebook = open_notebook(LOAD, launch, "%hopx_watch")
+    table = watch_in(notebook)
+    row = table.row("first")
+    row.hover()
+    expect(row.locator("[data-action=kill]")).to_be_hidden()
+    row.locator("[data-action=rerun]").click()
+    expect(table.root.locator(".hopx-row-note")).to_contain_text("launched again as proc_")
+    shots.keep(table.root, "launched again")
+    expect(table.root.locator(".hopx-row").filter(has_text="first")).to_have_count(2)
+    notebook.execute("again = hopx.attach('first').wait()")
+    assert notebook.execute("print(again.stdout, again.process_id != run.process_id)") == "7\n True\n"
+
+
+
 def test_keyboard_only(open_notebook: OpenNotebook, watch_in: WatchIn) -> None:
     notebook = open_notebook(LOAD, launches(one=SLEEPER, two="print('hello from two')"), "%hopx_watch --sort name")
     table = watch_in(notebook)

@@ -1,0 +1,188 @@
+"""`df.hopx`: sums, metrics and pictures of the DataFrames of processes and of runs."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..models import ENDED, STATUSES, STREAMS, Stream
+from . import arrays, timeline
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from ..output import Metric
+
+_PREFIXES = ("param.", "tag.")
+_AS_WRITTEN = {0x2400 + code: code for code in range(0x20)} | {0x2421: 0x7F}
+"""From the symbols (`␛`) that a DataFrame holds in place of control characters back to these."""
+
+
+def register() -> None:
+    """Gives all DataFrames the attribute `hopx`. To call it again does no harm."""
+    import pandas as pd
+
+    if getattr(pd.DataFrame, "hopx", None) is not HopxAccessor:
+        pd.api.extensions.register_dataframe_accessor("hopx")(HopxAccessor)
+
+
+class HopxAccessor:
+    """What `df.hopx` is: for the DataFrames of `%hopx_ps` and `%hopx_history`, whole or a part of their rows.
+
+    A method that needs a column which is not there raises ValueError. The pictures need matplotlib: without it they
+    raise HopxError.
+    """
+
+    def __init__(self, frame: "pd.DataFrame") -> None:
+        self._frame = frame
+
+    def by_status(self) -> "pd.DataFrame":
+        """One row a status, all of them: `count`, and `median_time` and `max_time`, the execution time in seconds.
+
+        Of running ones, as far as it is known, it is their time so far.
+        """
+        import pandas as pd
+
+        made = pd.DataFrame({"status": self._statuses(), "time": self._column("execution_time")})
+        return made.groupby("status", observed=False).agg(
+            count=("status", "size"), median_time=("time", "median"), max_time=("time", "max")
+        )
+
+    def by(self, column: str) -> "pd.DataFrame":
+        """One row a value of `column`, also for a missing one: `count`, and how many `completed` and `failed`.
+
+        `median_time` and `max_time` are the execution time of those that have ended, in seconds. `lr` means `param.lr`
+        or `tag.lr` where no column is called so. Values that can't be compared, such as lists, go by their texts.
+        """
+        import pandas as pd
+
+        statuses, keys = self._statuses(), self._keys(column)
+        made = pd.DataFrame(
+            {
+                "completed": statuses == "completed",
+                "failed": statuses == "failed",
+                "time": self._column("execution_time").where(statuses.isin(ENDED)),
+            }
+        )
+        return made.groupby(keys, dropna=False, observed=True).agg(
+            count=("completed", "size"),
+            completed=("completed", "sum"),
+            failed=("failed", "sum"),
+            median_time=("time", "median"),
+            max_time=("time", "max"),
+        )
+
+    def metrics(self, pattern: str | None = None, *, all: bool = False) -> "pd.DataFrame":  # noqa: A002
+        """The numbers that the runs name in their output, beside what tells the runs apart.
+
+        One row a run, in this DataFrame's order and with its index: its id, name, params and tags, and a float64 column
+        for each metric with its last value, where stdout counts more than stderr. A metric whose name is that of
+        another column becomes `metric.NAME`.
+
+        With `all` one row a value: the `stream`, the `line` in it, `metric` and `value`, behind the same columns.
+
+        `hopx_magics.output.metrics_in` says what is a metric, and what `pattern` may be: a regular expression that
+        finds other ones. Raises ValueError for a bad one.
+        """
+        found = self._found(pattern)
+        about = self._frame[self._telling_apart()]
+        return _every_value(about, found) if all else _last_values(about, found)
+
+    def timeline(self, ax: "Axes | None" = None, *, packed: bool = False) -> "Axes":
+        """A picture of when the runs waited and ran, in local time: a row for each, in `ax` or a new figure.
+
+        `packed` puts runs into one row that did not run at the same time, so that the height is how many ran at once;
+        how long they waited is left out then.
+        """
+        for name in ("started_at", "completed_at"):
+            self._column(name)
+        return timeline.timeline(self._frame.assign(status=self._statuses()), ax, packed=packed)
+
+    def durations(self, by: str | None = None, ax: "Axes | None" = None) -> "Axes":
+        """A picture of how long those that have ended took, in `ax` or a new figure: a point for each, a row a group.
+
+        They are grouped by the column `by`, `lr` being short for `param.lr`, or by name. Five and more have a box.
+        """
+        self._column("execution_time")
+        keys = self._keys("name" if by is None else by)
+        return timeline.durations(self._frame.assign(status=self._statuses()), keys, ax)
+
+    def _column(self, name: str) -> "pd.Series":
+        if name not in self._frame.columns:
+            raise ValueError(
+                f"this DataFrame has no column {name!r}: .hopx is for the DataFrames of %hopx_ps and %hopx_history"
+            )
+        return self._frame[name]
+
+    def _statuses(self) -> "pd.Series":
+        """The statuses as `%hopx_ps` has them, also when the DataFrame has gone through a file since."""
+        import pandas as pd
+
+        texts = self._column("status").astype("object")
+        known = texts.where(texts.isin(STATUSES), "unknown")
+        return known.astype(pd.CategoricalDtype(list(STATUSES), ordered=True))
+
+    def _keys(self, column: str) -> "pd.Series":
+        """The values of a column, or of a param or tag of that name, such that they can be compared."""
+        columns = self._frame.columns
+        named = [name for name in (column, *(prefix + column for prefix in _PREFIXES)) if name in columns]
+        if not named:
+            raise ValueError(f"there is no column {column!r}: use {', '.join(map(str, columns))}")
+        keys = self._frame[named[0]]
+        return _comparable(keys) if keys.dtype == "object" else keys
+
+    def _telling_apart(self) -> list[str]:
+        columns = list(map(str, self._frame.columns))
+        ids = [name for name in ("run_id", "process_id") if name in columns][:1]
+        return [*ids, *(name for name in columns if name == "name" or name.startswith(_PREFIXES))]
+
+    def _found(self, pattern: str | None) -> list["_Found"]:
+        from ..output import metrics_in  # its patterns take milliseconds to compile
+
+        streams = [stream for stream in STREAMS if stream in self._frame.columns]
+        if not streams:
+            raise ValueError("this DataFrame has no output: use that of %hopx_history --output, or of %hopx_ps")
+        metrics_in("", pattern)  # tells of a bad pattern also where there is no output
+        return [
+            _Found(row, stream, metric)
+            for stream in streams
+            for row, text in enumerate(self._frame[stream])
+            if isinstance(text, str)
+            for metric in metrics_in(text if text.isascii() else text.translate(_AS_WRITTEN), pattern)
+        ]
+
+
+class _Found(NamedTuple):
+    row: int
+    stream: Stream
+    metric: "Metric"
+
+
+def _comparable(values: "pd.Series") -> "pd.Series":
+    """Texts instead of lists, and of values of several kinds, which have no order; True would also equal 1."""
+    kinds = set(map(type, values.dropna()))
+    if kinds <= {int, float} or (len(kinds) == 1 and kinds <= {str, bool}):
+        return values
+    return values.map(str, na_action="ignore")
+
+
+def _last_values(about: "pd.DataFrame", found: list[_Found]) -> "pd.DataFrame":
+    import numpy as np
+    import pandas as pd
+
+    columns = {name: np.full(len(about), np.nan) for name in dict.fromkeys(each.metric.name for each in found)}
+    for row, _, metric in sorted(found, key=lambda each: each.stream == "stdout"):
+        columns[metric.name][row] = metric.value
+    named = {f"metric.{name}" if name in about.columns else name: values for name, values in columns.items()}
+    return pd.concat([about, pd.DataFrame(named, index=about.index)], axis=1)
+
+
+def _every_value(about: "pd.DataFrame", found: list[_Found]) -> "pd.DataFrame":
+    import pandas as pd
+
+    values = {
+        "stream": arrays.texts([each.stream for each in found]),
+        "line": arrays.integers([each.metric.line for each in found]),
+        "metric": arrays.texts([each.metric.name for each in found]),
+        "value": arrays.floats([each.metric.value for each in found]),
+    }
+    rows = about.iloc[[each.row for each in found]].reset_index(drop=True)
+    return pd.concat([rows, pd.DataFrame(values)], axis=1)

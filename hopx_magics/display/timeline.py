@@ -1,0 +1,349 @@
+"""Runs as pictures, drawn with matplotlib: when they waited and ran, and how long they took."""
+
+import heapq
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ..errors import HopxError
+from ..models import ENDED, STATUSES, Status
+from ..output import printable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from pandas.core.groupby import DataFrameGroupBy
+
+# Okabe and Ito's, which people with any kind of colour vision tell apart; they are seen on white and on black.
+COLOURS: dict[Status, str] = {
+    "queued": "#999999",
+    "running": "#56b4e9",
+    "completed": "#009e73",
+    "failed": "#d55e00",
+    "killed": "#cc79a7",
+    "unknown": "#e69f00",
+}
+_PALE = 0.4
+
+_WIDTH = 9.0  # inches, as are the others
+_ROW, _GROUP, _LABEL, _AROUND = 0.26, 0.36, 0.17, 1.1
+_LOWEST, _HIGHEST = 2.0, 11.0
+
+_LONGEST_LABEL = 40
+_BOX_FROM = 5
+_MOST_BOXES = 100
+_GOLDEN = 0.618  # its multiples are spread evenly, however many there are
+_CALENDAR = (datetime(1900, 1, 1), datetime(2200, 1, 1))
+_SECOND = 1 / 86400  # matplotlib counts days
+
+
+def timeline(frame: "pd.DataFrame", ax: "Axes | None" = None, *, packed: bool = False) -> "Axes":
+    """Each run as a bar: pale while it waited, then in the colour of its status. What never started ends with a mark.
+
+    `frame` has `status`, `started_at` and `completed_at`, and better also `launched_at`, `seen_at`, `name` and an id.
+    What still runs goes on until now. `packed` has only what did start, in as few rows as possible.
+
+    Raises HopxError when matplotlib is not installed.
+    """
+    _check_matplotlib()
+    spans = _spans(frame)
+    if packed:
+        spans = spans[spans["start"].notna()]
+        spans = spans.assign(begin=spans["start"]).sort_values("begin", kind="stable")
+    lanes = _lanes(spans["begin"], spans["end"]) if packed else list(range(len(spans)))
+    ax = _axes(ax, _ROW * len(set(lanes)))
+    if spans.empty:
+        return _saying(ax, "no runs" if frame.empty else "no runs that have started")
+    _draw_spans(ax, spans.assign(lane=lanes))
+    _finish_times(ax, spans)
+    if left_out := len(frame) - len(spans):
+        ax.set_xlabel(f"{left_out} of {len(frame)} have not started and are left out")
+    if packed:
+        _part(ax, spans["begin"], spans["end"], lanes)
+        _finish_lanes(ax, max(lanes))
+    else:
+        _finish_rows(ax, _labels(frame.iloc[spans["row"]]))
+    return ax
+
+
+def durations(frame: "pd.DataFrame", groups: "pd.Series", ax: "Axes | None" = None) -> "Axes":
+    """The execution times of those that have ended: a point for each, in a row for each value of `groups`.
+
+    Groups of five and more also have a box from quartile to quartile. `frame` has `status` and `execution_time`.
+
+    Raises HopxError when matplotlib is not installed.
+    """
+    import pandas as pd
+
+    _check_matplotlib()
+    runs = pd.DataFrame({"status": frame["status"], "time": frame["execution_time"], "group": groups})
+    runs = runs[runs["status"].isin(ENDED) & runs["time"].between(0, math.inf, inclusive="left")]
+    size, unit = _unit(runs["time"].max())
+    grouped = runs.assign(time=runs["time"] / size).groupby("group", dropna=False, observed=True)
+    found = list(grouped["time"])
+    ax = _axes(ax, _GROUP * len(found))
+    if not found:
+        return _saying(ax, "no runs that have ended")
+    if len(found) <= _MOST_BOXES:
+        _draw_boxes(ax, [times for _, times in found])
+    _draw_points(ax, grouped)
+    _finish_rows(ax, [_text(value) for value, _ in found])
+    ax.set_xlim(left=0)
+    ax.set_xlabel(f"execution time ({unit})")
+    ax.set_ylabel(_plain(str(groups.name).removeprefix("param.").removeprefix("tag.")), parse_math=False)
+    return ax
+
+
+# ---------------------------------------------------------------- when
+
+
+def _spans(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """When each run begins, starts and ends, in days as matplotlib counts them, in the order of their beginnings.
+
+    `row` is its place in `frame`. It begins with its launch as far as that is known. What has no time is left out.
+    """
+    import numpy as np
+    import pandas as pd
+
+    launched, started, completed, seen = (
+        _days(frame.get(name), len(frame)) for name in ("launched_at", "started_at", "completed_at", "seen_at")
+    )
+    status = frame["status"].astype("object").to_numpy()
+    now = _days(pd.Series([pd.Timestamp.now("UTC")]), 1)
+    # The launch is told by this machine's clock and the rest by the agent's: each may be before the other.
+    begin = np.fmin(launched, started)
+    begin = np.where(np.isnan(begin), completed, begin)
+    end = np.where(np.isin(status, ("queued", "running")), now, completed)
+    end = np.where((status == "unknown") & np.isnan(end), seen, end)
+    end = np.fmax(np.fmax(end, started), begin)
+    spans = pd.DataFrame({"row": range(len(frame)), "status": status, "begin": begin, "start": started, "end": end})
+    return spans.dropna(subset="begin").sort_values("begin", kind="stable")
+
+
+def _days(moments: "pd.Series | None", count: int) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Moments as matplotlib counts them. What no calendar of people's runs has is moved to its nearest end."""
+    import numpy as np
+    import pandas as pd
+    from matplotlib.dates import date2num
+
+    if moments is None:
+        return np.full(count, np.nan)
+    times = pd.to_datetime(moments, utc=True, errors="coerce").dt.tz_localize(None).to_numpy()
+    days: np.ndarray[Any, np.dtype[np.float64]] = date2num(times)  # type: ignore[no-untyped-call]
+    return np.clip(days, *date2num(_CALENDAR))  # type: ignore[no-untyped-call]
+
+
+def _lanes(begins: Iterable[float], ends: Iterable[float]) -> list[int]:
+    """For each span the first lane that is free, from 1; the spans come in the order of their beginnings."""
+    busy: list[tuple[float, int]] = []
+    free: list[int] = []
+    lanes = []
+    for begin, end in zip(begins, ends, strict=True):
+        while busy and busy[0][0] <= begin:
+            heapq.heappush(free, heapq.heappop(busy)[1])
+        lane = heapq.heappop(free) if free else len(busy) + 1
+        heapq.heappush(busy, (end, lane))
+        lanes.append(lane)
+    return lanes
+
+
+def _draw_spans(ax: "Axes", spans: "pd.DataFrame") -> None:
+    from matplotlib.colors import to_rgb
+
+    ground, grey = to_rgb(ax.get_facecolor()), to_rgb(COLOURS["queued"])
+    pale = tuple(_PALE * colour + (1 - _PALE) * below for colour, below in zip(grey, ground, strict=True))
+    until = spans["start"].fillna(spans["end"])
+    waited = until > spans["begin"]
+    _draw_bars(ax, spans["begin"][waited], until[waited], spans["lane"][waited], pale)
+    shown: dict[Status, Any] = {"queued": pale} if waited.any() else {}
+    for status in STATUSES:
+        runs = spans[spans["status"] == status]
+        if status != "queued" and len(runs):
+            _draw_bars(ax, runs["start"].fillna(runs["end"]), runs["end"], runs["lane"], COLOURS[status])
+            shown[status] = COLOURS[status]
+    _draw_legend(ax, shown)
+
+
+def _draw_bars(ax: "Axes", begin: "pd.Series", end: "pd.Series", lane: "pd.Series", colour: Any) -> None:
+    """One collection for all bars: ten thousand patches take seconds."""
+    import numpy as np
+    from matplotlib.collections import PolyCollection
+
+    left, right, low, high = begin.to_numpy(), end.to_numpy(), lane.to_numpy() - 0.38, lane.to_numpy() + 0.38
+    corners = np.array([[left, low], [left, high], [right, high], [right, low]]).transpose(2, 0, 1)
+    # With its edge, what is shorter than a pixel is still seen.
+    ax.add_collection(PolyCollection(list(corners), facecolors=[colour], edgecolors=[colour], linewidths=0.8))
+
+
+def _part(ax: "Axes", begin: "pd.Series", end: "pd.Series", lanes: Sequence[int]) -> None:
+    """A gap before each bar that is wide enough for one, as those of one lane may touch."""
+    span = end.max() - begin.min()
+    wide = [(x, lane) for x, until, lane in zip(begin, end, lanes, strict=True) if until - x > 0.005 * span]
+    xs, ys = [x for x, _ in wide], [lane for _, lane in wide]
+    ax.vlines(xs, [y - 0.42 for y in ys], [y + 0.42 for y in ys], colors=[ax.get_facecolor()], linewidths=1.2)
+
+
+def _finish_times(ax: "Axes", spans: "pd.DataFrame") -> None:
+    from dateutil.tz import tzlocal  # type: ignore[import-untyped]
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    here = tzlocal()
+    locator = AutoDateLocator(tz=here)  # type: ignore[no-untyped-call]
+    ax.xaxis_date(here)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=here))  # type: ignore[no-untyped-call]
+    first, last = spans["begin"].min(), max(spans["end"].max(), spans["begin"].min() + _SECOND)
+    ax.set_xlim(first - 0.01 * (last - first), last + 0.01 * (last - first))
+
+
+def _finish_lanes(ax: "Axes", count: int) -> None:
+    """Lanes upwards: the highest is how many ran at once."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.set_ylim(0.4, count + 0.6)
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    ax.set_ylabel("runs at once")
+    _finish(ax)
+
+
+# ---------------------------------------------------------------- how long
+
+
+def _unit(longest: float) -> tuple[float, str]:
+    """What to divide seconds by, and the unit that they are in then."""
+    if longest >= 7200:
+        return 3600.0, "h"
+    return (60.0, "min") if longest >= 120 else (1.0, "s")
+
+
+def _draw_boxes(ax: "Axes", groups: Sequence["pd.Series"]) -> None:
+    import matplotlib as mpl
+
+    boxed = [(row, times) for row, times in enumerate(groups) if len(times) >= _BOX_FROM]
+    if not boxed:
+        return
+    grey, front = COLOURS["queued"], mpl.rcParams["text.color"]
+    ax.boxplot(
+        [times.to_numpy() for _, times in boxed],
+        positions=[row for row, _ in boxed],
+        orientation="horizontal",
+        widths=0.62,
+        showfliers=False,
+        manage_ticks=False,
+        patch_artist=True,
+        boxprops={"facecolor": "none", "edgecolor": grey},
+        whiskerprops={"color": grey},
+        capprops={"color": grey},
+        medianprops={"color": front, "linewidth": 1.5},
+        zorder=1,
+    )
+
+
+def _draw_points(ax: "Axes", grouped: "DataFrameGroupBy[Any, Any]") -> None:
+    """Each run in the colour of its status; those of one row are a little apart, the same way each time."""
+    runs = grouped.obj
+    large = grouped["time"].transform("size") >= _BOX_FROM
+    apart = (grouped.cumcount() * _GOLDEN % 1 - 0.5).where(large, 0.0)
+    rows = grouped.ngroup() + 0.45 * apart
+    size = 30 if len(runs) < 200 else 12
+    shown = {status: COLOURS[status] for status in STATUSES if (runs["status"] == status).any()}
+    for status, colour in shown.items():
+        chosen = runs["status"] == status
+        ax.scatter(runs["time"][chosen], rows[chosen], s=size, color=colour, alpha=0.8, linewidths=0, zorder=2)
+    if len(shown) > 1:
+        _draw_legend(ax, shown)
+
+
+# ---------------------------------------------------------------- common to both
+
+
+def _check_matplotlib() -> None:
+    try:
+        import matplotlib.pyplot  # noqa: F401
+    except ImportError:
+        raise HopxError("drawing needs matplotlib", hint="pip install 'hopx_magics[plot]'") from None
+
+
+def _axes(ax: "Axes | None", height: float) -> "Axes":
+    """The given one, or one of a new figure that is so high, within reason."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    size = _WIDTH, min(max(height + _AROUND, _LOWEST), _HIGHEST)
+    _, ax = plt.subplots(figsize=size, layout="constrained")
+    return ax
+
+
+def _saying(ax: "Axes", text: str) -> "Axes":
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", alpha=0.7)
+    ax.set(xticks=[], yticks=[])
+    _finish(ax)
+    return ax
+
+
+def _finish_rows(ax: "Axes", labels: Sequence[str]) -> None:
+    """Rows downwards; as many of them have their labels as there is room for."""
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+    room = max(1, int(ax.get_window_extent().height / ax.figure.dpi / _LABEL))
+    step = math.ceil(len(labels) / room)
+    ax.set_yticks(range(0, len(labels), step), labels[::step], parse_math=False)
+    _finish(ax)
+
+
+def _finish(ax: "Axes") -> None:
+    ax.spines[["top", "left", "right"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(visible=True, axis="x", alpha=0.25)
+    ax.set_axisbelow(True)
+
+
+def _draw_legend(ax: "Axes", shown: dict[Status, Any]) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=colour, label=status) for status, colour in shown.items()]
+    ax.legend(
+        handles=handles,
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=len(handles),
+        frameon=False,
+        handlelength=1,
+        handleheight=1,
+    )
+
+
+# ---------------------------------------------------------------- labels
+
+
+def _labels(frame: "pd.DataFrame") -> list[str]:
+    """The names, or the beginnings of the ids. Where a name comes twice, with the params in which the runs differ."""
+    ids = next((frame[name] for name in ("run_id", "process_id") if name in frame.columns), frame.index)
+    names = frame["name"] if "name" in frame.columns else ids
+    labels = [name if isinstance(name, str) and name else str(id_)[:12] for name, id_ in zip(names, ids, strict=True)]
+    if len(set(labels)) < len(labels):
+        labels = [" ".join(parts) for parts in zip(labels, *_differing(frame), strict=True)]
+    return [_plain(label) for label in labels]
+
+
+def _differing(frame: "pd.DataFrame") -> Iterator[list[str]]:
+    """Of each param in which the runs differ its name and value, for all runs."""
+    for column in map(str, frame.columns):
+        if column.startswith("param.") and len(set(texts := list(map(_text, frame[column])))) > 1:
+            yield [f"{column.removeprefix('param.')}={text}" for text in texts]
+
+
+def _text(value: Any) -> str:
+    """A param, or another value, in a label."""
+    import pandas as pd
+
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return "missing"
+    return f"{value:.10g}" if isinstance(value, float) else _plain(str(value))
+
+
+def _plain(text: str) -> str:
+    line = printable(text, _LONGEST_LABEL + 1)
+    return line if len(line) <= _LONGEST_LABEL else line[: _LONGEST_LABEL - 1] + "…"
