@@ -235,7 +235,6 @@ def test_a_row_is_launched_again(open_notebook: OpenNotebook, watch_in: WatchIn,
     assert notebook.execute("print(again.stdout, again.process_id != run.process_id)") == "7\n True\n"
 
 
-
 def test_keyboard_only(open_notebook: OpenNotebook, watch_in: WatchIn) -> None:
     notebook = open_notebook(LOAD, launches(one=SLEEPER, two="print('hello from two')"), "%hopx_watch --sort name")
     table = watch_in(notebook)
