@@ -14,17 +14,27 @@ if TYPE_CHECKING:
 
     from .api import attach as attach
     from .api import connect as connect
+    from .api import create as create
     from .api import diff as diff
+    from .api import disconnect as disconnect
+    from .api import extend as extend
+    from .api import get as get
     from .api import history as history
     from .api import kill as kill
     from .api import launch as launch
+    from .api import launch_on_each as launch_on_each
+    from .api import ls as ls
     from .api import prune as prune
     from .api import ps as ps
+    from .api import put as put
     from .api import rerun as rerun
+    from .api import run_command as run_command
+    from .api import sandboxes as sandboxes
     from .api import show as show
     from .api import sweep as sweep
     from .api import wait as wait
     from .api import watch as watch
+    from .callbacks import verify_callback as verify_callback
     from .errors import HopxError as HopxError
     from .models import STATUSES as STATUSES
     from .run import Run as Run
@@ -45,6 +55,16 @@ _HOMES = {
     "rerun": "api",
     "show": "api",
     "sweep": "api",
+    "create": "api",
+    "disconnect": "api",
+    "extend": "api",
+    "get": "api",
+    "ls": "api",
+    "put": "api",
+    "sandboxes": "api",
+    "launch_on_each": "api",
+    "run_command": "api",
+    "verify_callback": "callbacks",
     "wait": "api",
     "watch": "api",
 }
@@ -56,15 +76,25 @@ __all__ = [
     "__version__",
     "attach",
     "connect",
+    "create",
     "diff",
+    "disconnect",
+    "extend",
+    "get",
     "history",
     "kill",
     "launch",
+    "launch_on_each",
+    "ls",
     "prune",
     "ps",
+    "put",
     "rerun",
+    "run_command",
+    "sandboxes",
     "show",
     "sweep",
+    "verify_callback",
     "wait",
     "watch",
 ]

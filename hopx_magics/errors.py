@@ -8,6 +8,12 @@ HopxError
 │   ├── BadReply             an answer that can't be understood, or is too large
 │   └── NotSupported         the agent doesn't have the endpoint
 ├── LocalAgentError          the local agent could not be started on this machine
+├── ControlPlaneError        HopX's control plane did not do what was asked
+├── SandboxError             a HopX sandbox can't be used
+│   ├── SandboxGone          it was deleted, has expired, or never was
+│   ├── SandboxNotReady      it is still being created, or its agent is still starting
+│   └── NotYours             it belongs to someone else
+├── CredentialsError         a file that may hold the API key can't be read
 ├── InsecureConnection       the token would travel unencrypted to another machine
 ├── CodeError                the code does not compile; nothing was launched
 ├── LaunchError              nothing was launched, or nothing that can be found
@@ -22,6 +28,7 @@ KeyboardInterrupt
 └── WaitInterrupted          Ctrl-C ended the waiting; what was waited for goes on
 
 UserWarning
+├── AgentWarning             one of several agents does not do what was asked; the others do
 └── HistoryWarning           the run history can't be written, or had to begin anew; everything else goes on
 
 A wrong argument is a ValueError from Python and a UsageError from a magic. In a notebook a HopxError
@@ -101,6 +108,41 @@ class LocalAgentError(HopxError):
     """The local agent could not be started on this machine."""
 
 
+class ControlPlaneError(HopxError):
+    """HopX's control plane did not do what was asked.
+
+    `status` is the HTTP status of its answer, None when there was no answer or none that can be understood; `code` is
+    its machine-readable code where it gave one.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, code: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+
+
+class SandboxError(HopxError):
+    """A HopX sandbox can't be used."""
+
+
+class SandboxGone(SandboxError):
+    """The sandbox was deleted, has expired, or never was."""
+
+
+class SandboxNotReady(SandboxError):
+    """The sandbox is still being created, or its agent is still starting."""
+
+
+class NotYours(SandboxError):
+    """The sandbox belongs to someone else."""
+
+
+class CredentialsError(HopxError):
+    """A file that may hold the API key can't be read. The message never shows what is in it."""
+
+
 class InsecureConnection(HopxError):
     """The token would travel unencrypted to another machine."""
 
@@ -152,6 +194,10 @@ class WaitInterrupted(KeyboardInterrupt):
 
     def _render_traceback_(self) -> list[str]:
         return str(self).splitlines()
+
+
+class AgentWarning(UserWarning):
+    """One of several agents does not do what was asked. The others do."""
 
 
 class HistoryWarning(UserWarning):

@@ -21,6 +21,8 @@ Status = Literal["queued", "running", "completed", "failed", "killed", "unknown"
 Stream = Literal["stdout", "stderr"]
 Language = Literal["python", "bash", "javascript", "go"]
 
+Capture = Literal["auto", "files", "agent"]
+
 STATUSES: tuple[Status, ...] = get_args(Status)
 """All statuses, in the order in which a process passes through them and in which tables show them."""
 
@@ -115,11 +117,27 @@ class Change(msgspec.Struct, frozen=True):
     gone: tuple[ProcessId, ...] = ()
 
 
+class Callback(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an agent is to tell the end of a launch: it posts to `url`, with `headers`, signed with `secret`."""
+
+    url: str
+    headers: dict[str, str] = {}
+    secret: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Callback({self.url!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:  # msgspec's own would show the secret
+        return [("url", self.url)]
+
+
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """What to launch: code and the circumstances it runs in. `timeout` is in seconds, None means no limit.
 
     `code` is as it was written; `params` become its variables when it is sent. `sweep_id` is common to all launches of
     one sweep, of which at most `limit` are to run at once; `rerun_of` is the run whose code this launches again.
+    `callback` is where the agent is to tell its end, and `capture` who is to keep its output: `files` of the sandbox
+    that the launch itself writes, the `agent`, or `auto`, whichever works.
     """
 
     code: str
@@ -134,6 +152,22 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     sweep_id: str | None = None
     limit: int | None = None
     rerun_of: RunId | None = None
+    callback: Callback | None = None
+    capture: Capture = "auto"
+
+
+class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One file or directory of an agent. `size` is in bytes, `permissions` in the agent's own words.
+
+    `modified_at` is aware. What the agent did not say is None.
+    """
+
+    name: str
+    path: str
+    size: int | None = None
+    is_directory: bool = False
+    permissions: str | None = None
+    modified_at: datetime | None = None
 
 
 class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,6 +267,23 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int = 0
 
 
+class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command in the foreground has written, and how it exited."""
+
+    stdout: str
+    stderr: str
+    exit_code: int
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(self.in_words())
+
+    def in_words(self) -> str:
+        """Its output as it is, and below it how it exited, if not with 0."""
+        parts = [self.stdout.rstrip("\n"), self.stderr.rstrip("\n")]
+        exited = f"[exit {self.exit_code}]" if self.exit_code else ""
+        return "\n".join(part for part in (*parts, exited) if part)
+
+
 KillResult = Literal["killed", "already finished", "still running", "unknown id"]
 
 
@@ -243,3 +294,42 @@ class Killed(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None
     result: KillResult
     status: Status
+
+
+SandboxStatus = Literal["running", "stopped", "paused", "creating", "unknown"]
+
+SANDBOX_STATUSES: tuple[SandboxStatus, ...] = get_args(SandboxStatus)
+
+
+class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
+    """One HopX sandbox, as the control plane described it at one moment.
+
+    `status_detail` holds the control plane's own word for a status that is not one of `SANDBOX_STATUSES`. `url` is that
+    of the sandbox's agent; None while it has no address. `template` is its template's name, or else its number. Times
+    are aware; when the sandbox has expired, it is deleted. What the control plane did not say is None.
+    """
+
+    sandbox_id: str
+    status: SandboxStatus = "unknown"
+    status_detail: str | None = None
+    template: str | None = None
+    region: str | None = None
+    url: str | None = None
+    vcpu: int | None = None
+    memory_mb: int | None = None
+    disk_mb: int | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+class AccessToken(msgspec.Struct, frozen=True):
+    """What a sandbox's agent wants to see. It is accepted until `expires_at`; None when that isn't known."""
+
+    value: str
+    expires_at: datetime | None = None
+
+    def __repr__(self) -> str:
+        return f"AccessToken(expires_at={self.expires_at!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:  # msgspec's own would show the value
+        return [("expires_at", self.expires_at)]

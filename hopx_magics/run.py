@@ -11,9 +11,9 @@ import msgspec
 from . import output
 from .display import render
 from .durations import format_duration
-from .errors import HopxError, UnknownProcess
+from .errors import HopxError, UnknownProcess, WaitTimeout
 from .models import KeptOutput, KeptRun, KillResult, Output, Process, ProcessId, RunId, Status, Stream
-from .session import FORGOTTEN_AFTER, Session, Waiting
+from .session import FORGOTTEN_AFTER, Dispatcher, Session, Waiting
 from .watcher import Listener, Update
 
 OLD_AFTER = 10.0
@@ -63,6 +63,11 @@ class Run:
     def exit_code(self) -> int | None:
         """How the process exited; None while it goes on, or when nobody knows. 128 + n: ended by signal n."""
         return self.refresh().exit_code
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters with which it was launched, as the history has them. Raises UnknownRun, HistoryError."""
+        return self._session.books.history.find(self.run_id or self.process_id).params
 
     @property
     def result_status(self) -> Status:
@@ -170,7 +175,7 @@ class Run:
         return f", seen {format_duration(age)} ago" if not self._process.ended and age > OLD_AFTER else ""
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        line = render.run_line(self._process, self.connection, below=self._note().lstrip(", "))
+        line = render.run_line(self._process, self.connection, below=self._note().strip(", "))
         return {"text/plain": repr(self), "text/html": line}
 
 
@@ -253,6 +258,70 @@ class PastRun(Run):
         return f"{'' if self._process.ended else seen} (from the history)"
 
 
+class DispatchedRun(Run):
+    """A run that may still wait to be handed out to one of several agents; from then on like any other one."""
+
+    def __init__(self, session: Session, process: Process) -> None:
+        super().__init__(session, process, "")
+        self.dispatcher: Dispatcher | None = None
+        """Who hands it out."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is not handed out yet, and may still be."""
+        return not self._process.process_id and self._process.status == "queued"
+
+    def tell(self, process: Process, connection: str) -> None:
+        """Takes note of what has become of it. Called by the dispatcher, on its threads."""
+        if not self._process.ended:
+            self._process, self.connection = process, connection
+            self._seen = time.monotonic()
+
+    def refresh(self) -> Process:
+        """Asks the agent for the process's state, if it has one already, and returns it. Raises AgentError."""
+        return self._process if not self.process_id else super().refresh()
+
+    @property
+    def stdout(self) -> str:
+        """All of the standard output so far; nothing before it is handed out. Raises as `Run.stdout`."""
+        return super().stdout if self.process_id else ""
+
+    @property
+    def stderr(self) -> str:
+        """All of the standard error so far; nothing before it is handed out. Raises as `Run.stderr`."""
+        return super().stderr if self.process_id else ""
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """Waits until it is handed out, and the process has ended. Raises as `Run.wait`."""
+        begun = time.monotonic()
+        if self.waits and self.dispatcher and not self.dispatcher.wait_handed(self._run_id, timeout):
+            raise WaitTimeout(
+                f"{self.run_id} still waits to be launched after {format_duration(timeout or 0)}",
+                hint="%hopx_wait waits for it again, %hopx_kill takes it back.",
+            )
+        if not self.process_id:
+            return self
+        return super().wait(None if timeout is None else max(0.0, timeout - (time.monotonic() - begun)))
+
+    def kill(self) -> KillResult:
+        """Takes it back if it still waits, and else kills the process. Returns what became of it."""
+        if self.dispatcher and self.dispatcher.withdraw(self._run_id):
+            return "killed"
+        return super().kill() if self.process_id else "already finished"
+
+    @property
+    def _run_id(self) -> RunId:
+        return self._process.run_id or RunId("")
+
+    def __await__(self) -> Generator[Any, None, Run]:
+        return self._handed_and_ended().__await__()
+
+    async def _handed_and_ended(self) -> Run:
+        if self.waits and self.dispatcher:
+            await asyncio.to_thread(self.dispatcher.wait_handed, self._run_id)
+        return await super()._ended() if self.process_id else self
+
+
 class Sweep(list[Run]):
     """The runs of one sweep, in the order of their launches."""
 
@@ -260,15 +329,61 @@ class Sweep(list[Run]):
         super().__init__(runs)
         self.sweep_id = sweep_id
         """What the runs have in common in the history."""
+        self._listeners: list[Callable[[], None]] = []
 
     def wait(self, timeout: float | None = None) -> "Sweep":
         """Waits until all have ended, and returns this sweep. A failure is no error here.
 
         Raises as `Run.wait` does.
         """
+        deadline = None if timeout is None else time.monotonic() + timeout
         for run in self:
-            run.wait(timeout)
+            run.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
         return self
+
+    def dispatched_by(self, dispatcher: Dispatcher) -> None:
+        """Takes note of who hands the runs out."""
+        for run in self:
+            if isinstance(run, DispatchedRun):
+                run.dispatcher = dispatcher
+
+    def tell(self, run_id: RunId, process: Process, connection: str) -> None:
+        """Takes note of what has become of a run that was to be handed out."""
+        for run in self:
+            if isinstance(run, DispatchedRun) and run.run_id == run_id:
+                run.tell(process, connection)
+        for listener in list(self._listeners):
+            listener()
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls `listener`, on another thread, whenever something may have become of a run; the result ends this."""
+        if any(isinstance(run, DispatchedRun) for run in self):
+            self._listeners.append(listener)
+            return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+        stops = [runs[0].listen(self._follow(runs, listener)) for runs in self._by_connection().values()]
+
+        def stop() -> None:
+            for each in stops:
+                each()
+
+        return stop
+
+    def _by_connection(self) -> dict[str, list[Run]]:
+        runs: dict[str, list[Run]] = {}
+        for run in self:
+            if run.process_id:
+                runs.setdefault(run.connection, []).append(run)
+        return runs
+
+    def _follow(self, runs: list[Run], listener: Callable[[], None]) -> Listener:
+        def take(update: Update) -> None:
+            if update.listing is not None and update.error is None:
+                for run in runs:
+                    if not run.process.ended:
+                        run.see(update.listing.find(run.process_id))
+            listener()
+
+        return take
 
     def __repr__(self) -> str:
         return f"<Sweep {self.sweep_id}: {self.in_words()}>"

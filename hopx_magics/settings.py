@@ -5,10 +5,12 @@
 | HOPX_STATE_DIR | folder of the local agents: their processes, output and tokens | the user's state folder |
 | HOPX_MAX_RUNNING | processes that the local agent runs at once; more are queued | twice the cores, at least 4 |
 | HOPX_KEEP_FINISHED | finished processes that it keeps | 1000 |
+| HOPX_HOLD_SECONDS | for which it keeps more than those, after they were first listed | 60 |
 | HOPX_KEEP_MB | output of finished processes that it keeps, in MB | 5000 |
 | HOPX_OUTPUT_LIMIT_MB | output that it keeps of one stream of one process, in MB | 1000 |
 | HOPX_IDLE_SECONDS | after which it ends itself with nothing running and nobody asking | 1800 |
 | HOPX_KILL_GRACE_SECONDS | between the request to end and the forced end of a process | 5 |
+| HOPX_CALLBACK_RETRY_SECONDS | until its first try again to deliver a callback; then the double, and so on | 2 |
 | HOPX_REPLY_SECONDS | without a byte from an agent, after which it counts as hanging | 30 |
 | HOPX_RETRY_SECONDS | within which a request that only reads is tried again | 10 |
 | HOPX_HISTORY | the file of the run history | in the user's data folder |
@@ -16,6 +18,7 @@
 | HOPX_HISTORY_MB | output of ended runs that it keeps, in MB | 5000 |
 | HOPX_HISTORY_STREAM_MB | output that it keeps of one stream of one run, in MB | 1 |
 | HOPX_MAX_REPLY_MB | the largest reply that the client reads, in MB, decompressed | 512 |
+| HOPX_BASE_URL | HopX's control plane | https://api.hopx.dev |
 """
 
 import hashlib
@@ -35,13 +38,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     agent_folder: Path
     max_running: int
     keep_finished: int
+    hold_time: float
     keep_bytes: int
     output_limit: int
     idle_time: float
     kill_grace: float
+    callback_retry: float
     reply_time: float
     retry_time: float
     max_reply: int
+    base_url: str
     history_file: Path
     history_runs: int
     history_bytes: int
@@ -65,13 +71,16 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         agent_folder=_state_folder(environ) / "agents" / _environment_name(),
         max_running=max(1, int(number("HOPX_MAX_RUNNING", max(4, 2 * (os.cpu_count() or 1))))),
         keep_finished=int(number("HOPX_KEEP_FINISHED", 1000)),
+        hold_time=number("HOPX_HOLD_SECONDS", 60),
         keep_bytes=int(number("HOPX_KEEP_MB", 5000) * MB),
         output_limit=int(number("HOPX_OUTPUT_LIMIT_MB", 1000) * MB),
         idle_time=number("HOPX_IDLE_SECONDS", 1800),
         kill_grace=number("HOPX_KILL_GRACE_SECONDS", 5),
+        callback_retry=number("HOPX_CALLBACK_RETRY_SECONDS", 2, least=0.01),
         reply_time=number("HOPX_REPLY_SECONDS", 30, least=0.1),
         retry_time=number("HOPX_RETRY_SECONDS", 10),
         max_reply=int(number("HOPX_MAX_REPLY_MB", 512, least=0.1) * MB),
+        base_url=environ.get("HOPX_BASE_URL", "").strip() or "https://api.hopx.dev",
         history_file=_history_file(environ),
         history_runs=int(number("HOPX_HISTORY_RUNS", 1_000_000)),
         history_bytes=int(number("HOPX_HISTORY_MB", 5000) * MB),

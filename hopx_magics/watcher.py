@@ -66,6 +66,9 @@ class Watcher:
         self._latest = Update(None)
         self._asked: int | None = None
         """The tail in the request under way."""
+        self._asked_at = 0.0
+        self._soon = False
+        """Whether something was launched since the agent was asked."""
         self._tail = 0
         self._tail_wanted = 0.0
 
@@ -97,6 +100,11 @@ class Watcher:
             if latest.listing is not None:
                 self._call(listening, msgspec.structs.replace(latest, changed=None, gone=()))
         return lambda: self._forget(listening)
+
+    def look(self) -> None:
+        """Asks soon, where it would have waited for long because nothing was running: something was just launched."""
+        self._soon = True
+        self._wake.set()
 
     def close(self) -> None:
         """Forgets all listeners, which ends the thread."""
@@ -138,6 +146,7 @@ class Watcher:
         """Waits for the next turn and returns the tail to ask for; None when this thread is not wanted any more."""
         if pause:
             self._wake.wait(pause)
+            self._keep_distance(min(pause, self._interval()))
         with self._lock:
             if self._thread is not threading.current_thread():
                 return None
@@ -146,7 +155,14 @@ class Watcher:
                 self._thread = None
                 return None
             self._asked = self._wanted_tail()
+            self._asked_at, self._soon = time.monotonic(), False
             return self._asked
+
+    def _keep_distance(self, seconds: float) -> None:
+        """Waits until the agent may be asked again, when it is only because of launches that it is to be asked."""
+        while self._soon and self._listening and (left := self._asked_at + seconds - time.monotonic()) > 0:
+            self._wake.clear()
+            self._wake.wait(left)
 
     def _wanted_tail(self) -> int:
         """The largest tail that anybody wants or wanted a moment ago.

@@ -334,6 +334,21 @@ def test_five_hundred_with_a_limit_of_two(hopx: Any, tmp_path: Path) -> None:
     assert (hopx.history(sweep=sweep.sweep_id)["status"] == "completed").all()
 
 
+def test_what_was_seen_to_end_can_be_waited_for_when_it_is_forgotten(
+    hopx: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOPX_KEEP_FINISHED", "1")
+    monkeypatch.setenv("HOPX_HOLD_SECONDS", "0")
+    runs = [hopx.launch("print(1)", name=f"n{number}").wait() for number in range(3)]
+    assert len(hopx.ps()) == 1
+    again = [hopx.attach(f"n{number}") for number in range(3)]
+    assert [run.status for run in hopx.wait(again)] == ["completed"] * 3
+    assert list(api.frame_of(again)["status"]) == ["completed"] * 3
+    assert list(hopx.kill("n0")["result"]) == ["already finished"]
+    assert [run.exit_code for run in hopx.wait("n0")] == [0]
+    assert runs[0].params == {}
+
+
 def test_a_sweep_that_cant_be_launched_is_on_record(hopx: Any, state: Settings) -> None:
     (state.agent_folder.parent).mkdir(parents=True)
     state.agent_folder.write_text("in the way")

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "hopx_magics"
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "models": set(),
+    "callbacks": set(),
     "durations": set(),
     "params": {"models"},
     "settings": set(),
@@ -43,8 +44,8 @@ ALLOWED: dict[str, set[str]] = {
         "watcher",
         "watching",
     },
-    "local_agent": {"errors", "models", "protocol", "settings"},
-    "__init__": {"api", "errors", "magics", "models", "run"},
+    "local_agent": {"callbacks", "errors", "models", "protocol", "settings"},
+    "__init__": {"api", "callbacks", "errors", "magics", "models", "run"},
 }
 
 # Libraries that only one part of the package may import.

@@ -13,7 +13,7 @@ from IPython.utils.capture import capture_output
 from traitlets import TraitError
 
 from hopx_magics.errors import CodeError, HopxError, RunFailed, WaitTimeout
-from hopx_magics.magics import HopxHistory, HopxMagics
+from hopx_magics.magics import HopxCloud, HopxHistory, HopxMagics
 from hopx_magics.magics.parsers import PARSERS
 from hopx_magics.settings import Settings
 from tests.conftest import agent_pid
@@ -37,7 +37,7 @@ def test_a_semicolon_silences(cell: Run, code: str) -> None:
     assert "columns" in cell.shown.lower()  # type: ignore[attr-defined]
     cell(code)
     assert cell.shown == ""  # type: ignore[attr-defined]
-    assert cell("kept = %hopx_ps\nlen(kept.columns)") == 14
+    assert cell("kept = %hopx_ps\nlen(kept.columns)") == 15
 
 
 def test_a_cell_that_is_sent_keeps_its_semicolons(cell: Run) -> None:
@@ -125,7 +125,7 @@ def test_kill(cell: Run) -> None:
 
 def test_connect(cell: Run, hopx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = cell("%hopx_connect")
-    assert frame.to_dict("records") == [{"name": "local", "url": frame["url"][0], "current": True}]
+    assert frame[["name", "current"]].to_dict("records") == [{"name": "local", "current": True}]
     assert pd.isna(frame["url"][0])
     cell("%hopx_ps")
     from hopx_magics import api
@@ -154,7 +154,7 @@ MISTAKES = [
     ("%%hopx_bg name\npass", "'name' is one argument too many"),
     ("%hopx_ps --help", "a question mark"),
     ("%hopx_ps --since 999999999w", "no span of time"),
-    ("%hopx_connect local --as here", "only a new URL"),
+    ("%hopx_connect local --as here", "only a new connection"),
     ("%hopx_kill --status completed", "queued or running"),
     ("%hopx_ps --status runing", "'runing' is no status: use queued, running"),
     ("%hopx_ps --output all", "use none, tail, full"),
@@ -214,7 +214,7 @@ def test_a_syntax_error_is_shown_as_usual(cell: Run) -> None:
 
 @pytest.mark.parametrize("name", PARSERS)
 def test_the_help_names_every_option_and_shows_examples(name: str) -> None:
-    (home,) = [magics for magics in (HopxMagics, HopxHistory) if hasattr(magics, name)]
+    (home,) = [magics for magics in (HopxMagics, HopxHistory, HopxCloud) if hasattr(magics, name)]
     text = inspect.getdoc(getattr(home, name)) or ""
     usage = text.split("Options\n")[0]
     for option in PARSERS[name].options:

@@ -1,6 +1,7 @@
 """Notebooks in a real kernel: what a cell shows, what it shows later, and what survives a kernel."""
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from hopx_magics.settings import Settings
+from tests.cloud import cloud
 from tests.conftest import wait_until
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
@@ -37,6 +39,18 @@ def shown(cell: Notebook, mime: str = "text/plain") -> str:
     return "".join(output.get("data", {}).get(mime, "") or output.get("text", "") for output in cell.outputs)
 
 
+@pytest.fixture
+def sandboxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An account of HopX, as far as tests can have one."""
+    with cloud(tmp_path) as hopx:
+        hopx.plane.host = lambda: hopx.agent().url
+        monkeypatch.setenv("HOPX_API_KEY", hopx.plane.key)
+        monkeypatch.setenv("HOPX_BASE_URL", hopx.plane.url)
+        yield
+    shutil.rmtree("/tmp/hopx_results", ignore_errors=True)  # where its runs write, as on a machine of their own
+
+
+@pytest.mark.usefixtures("sandboxes")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom(path: Path, run_notebook: RunNotebook) -> None:
     notebook = run_notebook(notebook=nbformat.read(path, as_version=4))

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -167,9 +168,13 @@ def test_a_forgotten_process_is_unknown(hopx: Any) -> None:
 
 def test_waiting_for_what_the_agent_has_forgotten(hopx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOPX_KEEP_FINISHED", "1")
+    monkeypatch.setenv("HOPX_HOLD_SECONDS", "0")
     monkeypatch.setenv("HOPX_MAX_RUNNING", "1")  # one after the other, so that the last one ends last
     runs = [hopx.launch("pass", name=f"n{number}") for number in range(3)]
     wait_until(lambda: len(hopx.ps()) == 1 and hopx.ps()["status"][0] == "completed", "only the last one is kept")
+    with sqlite3.connect(api.session().books.history.file) as db:
+        db.execute("UPDATE runs SET status = 'running' WHERE name <> 'n2'")  # as if nobody had ever seen their ends
+    db.close()
     with pytest.raises(UnknownProcess, match="how it ended is not known"):
         hopx.wait()
     assert [run.name for run in hopx.wait()] == ["n2"], "it is said only once"

@@ -10,7 +10,19 @@ hopx.ps(status="running")
 """
 
 from .common import checked_statuses, runs_of, session
-from .launching import attach, connect, connections, launch, rerun, sweep
+from .connecting import (
+    connect,
+    connections,
+    create,
+    disconnect,
+    extend,
+    get,
+    ls,
+    put,
+    run_command,
+    sandboxes,
+)
+from .launching import attach, launch, launch_on_each, rerun, sweep
 from .past import diff, history, looked, news, prune, show, tell_origin, use_history
 from .tables import OUTPUTS, TAIL, WATCH_GROUPS, WATCH_SORTS, close_tables, frame_of, ps, watch
 from .waiting import kill, wait
@@ -25,17 +37,26 @@ __all__ = [
     "close_tables",
     "connect",
     "connections",
+    "create",
     "diff",
+    "disconnect",
+    "extend",
     "frame_of",
+    "get",
     "history",
     "kill",
     "launch",
+    "launch_on_each",
     "looked",
+    "ls",
     "news",
     "prune",
     "ps",
+    "put",
     "rerun",
+    "run_command",
     "runs_of",
+    "sandboxes",
     "session",
     "show",
     "sweep",

@@ -1,43 +1,21 @@
-"""Connecting, launching, and finding again what was launched."""
+"""Launching, and finding again what was launched."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from ..errors import AgentError, HopxError
-from ..models import KeptRun
-from ..run import PastRun, Run, Sweep
-from ..session import Connection, LaunchOptions, checked_launch, checked_sweep
+import msgspec
+
+from ..errors import AgentWarning, HopxError
+from ..models import Callback, Capture, KeptRun, Launch, Process
+from ..run import DispatchedRun, PastRun, Run, Sweep
+from ..session import LaunchOptions, checked_copies, checked_launch, checked_sweep, not_launched_yet
 from .common import session, tell_notes
 from .past import kept_run
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-
-def connect(target: str = "local", *, name: str | None = None, token: str | None = None) -> Connection:
-    """Chooses the agent that everything below speaks to: `local`, a connection's name, or the URL of an agent.
-
-    The token of a URL is `token`, or else the environment's HOPX_AGENT_TOKEN. Without any call of this, it is `local`.
-
-    Raises ValueError, UnknownConnection, InsecureConnection for http to another machine, AgentError.
-    """
-    return session().connect(target, name=name, token=token)
-
-
-def connections() -> "pd.DataFrame":
-    """The connections: `name`, `url` (missing for the agent of this machine), and which is the `current` one."""
-    import pandas as pd
-
-    session().connection()
-    known = session().connections.values()
-    return pd.DataFrame(
-        {
-            "name": pd.array([connection.name for connection in known], dtype="str"),
-            "url": pd.array([connection.url for connection in known], dtype="str"),
-            "current": [connection.name == session().current for connection in known],
-        }
-    )
+    pass
 
 
 def launch(
@@ -50,13 +28,17 @@ def launch(
     workdir: str | None = None,
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
+    callback: Callback | None = None,
+    capture: Capture = "auto",
     on: str | None = None,
 ) -> Run:
     """Launches `code` as a background process and returns its `Run` at once.
 
     `timeout` is in seconds or a text like `2h`; None means no limit. On the local agent the process works in `workdir`,
     by default the present folder, with the Python of this environment. It has none of the caller's variables: `params`
-    (numbers, texts, or what JSON can hold) become variables of it. They and `tags` are columns of the history.
+    (numbers, texts, or what JSON can hold) become variables of it. They and `tags` are columns of the history. The
+    agent tells the end to a `callback`. `capture` says who keeps the output where the agent does not return it:
+    `files` of the sandbox, the `agent`, or `auto`, whichever works.
 
     Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
     AgentError.
@@ -71,6 +53,8 @@ def launch(
         workdir=workdir,
         params=params,
         tags=tags,
+        callback=callback,
+        capture=capture,
         on=connection.name,
     )
     tell_notes()
@@ -82,22 +66,62 @@ def sweep(
     sweeps: Mapping[str, Sequence[Any]],
     *,
     limit: int | None = None,
-    on: str | None = None,
+    per: int | None = None,
+    on: str | Iterable[str] | None = None,
     **options: Unpack[LaunchOptions],
 ) -> Sweep:
     """Launches `code` once with every combination of the values of `sweeps`, and returns the list of its runs.
 
-    At most `limit` of them run at once, where the agent can keep that. The other options are those of `launch`; its
-    `params` are common to all runs.
+    At most `limit` of them run at once. On several connections they are spread: at most `per` run on each, the next one
+    is handed out when one has ended, and none to an agent that does not answer. The handing out is done by this Python
+    process; a single agent that can keep the limit by itself gets all at once. The other options are those of `launch`.
 
-    Raises as `launch` does, and NotSupported when the agent can't keep the limit.
+    Raises as `launch` does.
     """
-    connection = session().connection(on)
-    launches = checked_sweep(checked_launch(code, **options), sweeps, limit=limit)
-    processes = session().launch_all(launches, on=connection.name)
+    connections = session().chosen(on)
+    least = min((number for number in (limit, per) if number is not None), default=None)
+    launches = checked_sweep(checked_launch(code, **options), sweeps, limit=least)
+    sweep_id = str(launches[0].sweep_id)
+    (first, *others) = connections
+    unlimited = least is None or least >= len(launches)
+    if not others and (unlimited or first.agent.keeps_limits()):
+        processes = session().launch_all(launches, on=first.name)
+        tell_notes()
+        return Sweep([Run(session(), process, first.name) for process in processes], sweep_id)
+    runs = Sweep([DispatchedRun(session(), not_launched_yet(launch)) for launch in launches], sweep_id)
+    dispatcher = session().dispatch(launches, connections, per=per, limit=limit, tell=runs.tell)
+    runs.dispatched_by(dispatcher)
+    dispatcher.start()
     tell_notes()
-    runs = [Run(session(), process, connection.name) for process in processes]
+    return runs
+
+
+def launch_on_each(code: str, *, on: str | Iterable[str], **options: Unpack[LaunchOptions]) -> Sweep:
+    """Launches `code` on each of several connections, and returns the list of its runs.
+
+    Where it could not be launched, that is a warning, and the run is `failed`. Options as for `launch`.
+
+    Raises as `launch` does when it could be launched nowhere.
+    """
+    connections = session().chosen(on)
+    launches = checked_copies(checked_launch(code, **options), len(connections))
+    answers = session().launch_on_each(launches, connections)
+    failed = [answer for answer in answers if isinstance(answer, HopxError)]
+    if len(failed) == len(answers):
+        raise failed[0]
+    for error in failed:
+        warnings.warn(str(error), AgentWarning, stacklevel=2)
+    runs = [
+        Run(session(), _failed(launch, answer) if isinstance(answer, HopxError) else answer, connection.name)
+        for launch, connection, answer in zip(launches, connections, answers, strict=True)
+    ]
+    tell_notes()
     return Sweep(runs, str(launches[0].sweep_id))
+
+
+def _failed(launch: Launch, error: HopxError) -> Process:
+    reason = f"not launched: {error.message}"
+    return msgspec.structs.replace(not_launched_yet(launch), status="failed", status_detail=reason)
 
 
 def rerun(
@@ -142,7 +166,7 @@ def attach(reference: str, *, on: str | None = None) -> Run:
 def _run_of(kept: KeptRun) -> Run:
     connection = session().connection_of(kept)
     if connection is not None:
-        with contextlib.suppress(AgentError):
+        with contextlib.suppress(HopxError):
             listing = connection.agent.listing(tail=0)
             for process in listing.processes:
                 if process.process_id == kept.process_id or (process.run_id and process.run_id == kept.run_id):

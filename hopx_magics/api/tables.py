@@ -8,10 +8,10 @@ import msgspec
 
 from ..display import frames
 from ..durations import parse_duration
-from ..models import Process
-from ..run import Run
-from ..session import checked_language, find_process
-from .common import by_connection, checked_statuses, session
+from ..models import Listing, Process
+from ..run import PastRun, Run
+from ..session import Listed, checked_language, find_process
+from .common import asked, by_connection, checked_statuses, session, tell_notes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,14 +55,15 @@ def ps(
     limit: int | None = None,
     output: str = "tail",
     by: str | None = None,
-    on: str | None = None,
+    on: str | Iterable[str] | None = None,
 ) -> "pd.DataFrame":
     """The agent's processes as a DataFrame, newest first, or those of them that are asked for.
 
     `references` are runs, ids, beginnings of ids, or names; `name` is a pattern such as `train-*`; `since` is a span
     such as `2h`. `sort` is a column, `-column` for downwards; `limit` the number of rows. `output` is `none`, `tail`
     (the last 64 kB of each stream) or `full`. `by` gives one row for each value of a column instead: `count`, sum,
-    mean and max of `execution_time` in seconds, and the last start.
+    mean and max of `execution_time` in seconds, and the last start. `on` may be several connections, or `all`: they are
+    asked side by side, and one that does not answer is a warning beside its last known state.
 
     Raises ValueError for an argument that can't be used, UnknownProcess for a reference without any, AgentError.
     """
@@ -70,13 +71,17 @@ def ps(
     choose = _chooser(wanted, status, language, name, since, limit)
     if output not in OUTPUTS:
         raise ValueError(f"{output!r} is no choice of output: use {', '.join(OUTPUTS)}")
-    connection = session().connection(on)
-    listing = session().listing(tail=_TAILS[output], on=connection.name)
+    listed = asked(session().chosen(on), tail=_TAILS[output])
+    tell_notes()
+    rows = [
+        (connection.name, connection.place.sandbox, process)
+        for connection, listing, _ in listed
+        for process in (listing.processes if listing else ())
+    ]
     for reference in wanted:
-        if not any(frames.is_meant(process, reference) for process in listing.processes):
-            find_process(listing, reference)  # raises the error that names the nearest ones
-    chosen = msgspec.structs.replace(listing, processes=tuple(filter(choose, listing.processes)))
-    frame = frames.processes_frame(chosen, connection.name)
+        if not any(frames.is_meant(process, reference) for *_, process in rows):
+            find_process(_whole(listed), reference)  # raises the error that names the nearest ones
+    frame = frames.rows_frame([row for row in rows if choose(row[2])])
     frame = frames.sorted_frame(frame, sort) if by is None else frames.grouped_frame(frame, by, sort)
     return frame if limit is None else frame.head(limit)
 
@@ -114,10 +119,9 @@ def watch(
     pause = None if interval is None else parse_duration(interval)
     if pause is not None and pause < SHORTEST_INTERVAL:
         raise ValueError(f"an interval of {pause:g} s is too short: use {SHORTEST_INTERVAL:g}s or more")
-    names: list[str | None] = [on] if isinstance(on, str) or on is None else [*on] or [None]
     table = LiveTable(
         session(),
-        list({connection.name: connection for connection in map(session().connection, names)}.values()),
+        session().chosen(on),
         _chooser(wanted, status, language, name, since, limit),
         sort=_WATCH_COLUMNS.get(sort, sort) if sort else None,
         group=by,
@@ -136,15 +140,30 @@ def close_tables() -> None:
 
 
 def frame_of(runs: Iterable[Run]) -> "pd.DataFrame":
-    """The DataFrame of some runs, in the listing's order."""
-    import pandas as pd
+    """The DataFrame of some runs, in their order; what its agent no longer lists is as it was last seen."""
+    chosen = list(runs)
+    wanted = by_connection(run for run in chosen if not isinstance(run, PastRun))
+    listed = asked([session().connection(name) for name in wanted], tail=TAIL) if wanted else []
+    found = {
+        (connection.name, process.process_id): (connection.place.sandbox, process)
+        for connection, listing, _ in listed
+        for process in (listing.processes if listing else ())
+        if process.process_id in wanted[connection.name]
+    }
+    rows = []
+    for run in chosen:
+        sandbox, process = found.get((run.connection, run.process_id), (None, run.process))
+        rows.append((run.connection, sandbox, process))
+    return frames.rows_frame(rows)
 
-    parts = []
-    for connection, ids in by_connection(runs).items():
-        listing = session().listing(tail=TAIL, on=connection)
-        chosen = tuple(process for process in listing.processes if process.process_id in ids)
-        parts.append(frames.processes_frame(msgspec.structs.replace(listing, processes=chosen), connection))
-    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0] if parts else frames.empty_frame()
+
+def _whole(listed: list[Listed]) -> Listing:
+    """One listing of all that several agents have."""
+    listings = [each.listing for each in listed if each.listing is not None]
+    processes = tuple(process for listing in listings for process in listing.processes)
+    return msgspec.structs.replace(
+        listings[0], processes=processes, agent=" and ".join(each.connection.agent.label for each in listed[:3])
+    )
 
 
 def _chooser(

@@ -97,10 +97,21 @@ class Database:
         if self._db is not None and self._owner != os.getpid():
             _of_other_programs.append(self._db)
             self._db = None
+        if self._db is not None and not self._is_there():
+            self.close()
+            self.notes.append(f"the run history {self.file} was taken away while it was used: a fresh one has begun")
         if self._db is None:
             self._db = self._open()
             self._owner = os.getpid()
         return self._db
+
+    def _is_there(self) -> bool:
+        """Whether the file that is open is still the one of that name: rows in any other one would be lost."""
+        try:
+            status = self.file.stat()
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._identity
 
     def _open(self) -> sqlite3.Connection:
         try:

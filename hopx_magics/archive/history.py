@@ -68,6 +68,14 @@ class History:
         """Writes down what is about to be launched."""
         self._database.write(lambda db: writing.begin(db, launches, place, origin, self._version))
 
+    def assign(self, run_id: RunId, place: Place) -> None:
+        """Writes down to which agent a launch is about to be sent."""
+        self._database.write(lambda db: writing.assign(db, run_id, place))
+
+    def abandon(self, agent: str, reason: str) -> None:
+        """Makes `unknown` what counts as going on at an agent."""
+        self._database.write(lambda db: writing.abandon(db, agent, reason))
+
     def launched(self, run_id: RunId, process_id: ProcessId, execution_id: str | None, status: Status) -> None:
         """Writes down which process a launch became."""
         self._database.write(lambda db: writing.launched(db, run_id, process_id, execution_id, status))

@@ -8,6 +8,9 @@ import time
 
 from ..errors import HistoryError
 
+MOMENT = "coalesce(launched_at, started_at, seen_at, 0)"
+"""By what runs are ordered: when they were launched, or as near to that as is known."""
+
 MIGRATIONS: dict[str, tuple[str, ...]] = {
     "codes": ("CREATE TABLE codes (hash TEXT PRIMARY KEY, code TEXT NOT NULL)",),
     "runs": (
@@ -63,6 +66,10 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
             size INTEGER NOT NULL,
             PRIMARY KEY (number, stream)
         )""",
+    ),
+    "order": (f"CREATE INDEX runs_moment ON runs ({MOMENT})",),
+    "removed": (
+        "CREATE TABLE removed (agent TEXT NOT NULL, process_id TEXT NOT NULL, PRIMARY KEY (agent, process_id))",
     ),
     "looks": ("CREATE TABLE looks (place TEXT PRIMARY KEY, looked_at INTEGER NOT NULL)",),
 }

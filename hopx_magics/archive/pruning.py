@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from ..models import Pruned
+from .migrations import MOMENT
 from .reading import Wanted, moment, where
 from .writing import GOING
 
@@ -53,7 +54,7 @@ def chosen(db: sqlite3.Connection, wanted: Wanted) -> list[Pruned]:
 def _pruned(db: sqlite3.Connection, condition: str, values: list[Any], limit: int | None = None) -> list[Pruned]:
     rows = db.execute(
         f"""SELECT number, run_id, name, status, coalesce(launched_at, started_at), {_SIZE} FROM runs
-        WHERE {condition} ORDER BY number LIMIT ?""",
+        WHERE {condition} ORDER BY {MOMENT}, number LIMIT ?""",
         [*values, -1 if limit is None else limit],
     )
     return [
@@ -66,6 +67,11 @@ def remove(db: sqlite3.Connection, pruned: list[Pruned]) -> None:
     """Removes these runs, or only their outputs, and code that no run has any more."""
     db.executemany("DELETE FROM outputs WHERE number = ?", [(run.number,) for run in pruned])
     whole = [(run.number,) for run in pruned if run.whole]
+    db.executemany(
+        """INSERT OR IGNORE INTO removed SELECT agent, process_id FROM runs
+        WHERE number = ? AND process_id IS NOT NULL""",
+        whole,
+    )
     db.executemany("DELETE FROM runs WHERE number = ?", whole)
     if whole:
         db.execute("DELETE FROM codes WHERE hash NOT IN (SELECT code_hash FROM runs WHERE code_hash IS NOT NULL)")

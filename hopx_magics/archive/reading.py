@@ -12,7 +12,10 @@ import msgspec
 from ..errors import UnknownRun
 from ..models import STATUSES, KeptOutput, KeptRun, ProcessId, RunId, Stream
 from ..output import printable
+from .migrations import MOMENT
 from .writing import GOING
+
+NEWEST_FIRST = f"ORDER BY {MOMENT.replace('seen_at', 'runs.seen_at')} DESC, runs.number DESC"
 
 Columns = dict[str, list[Any]]
 """For each column its values, all of the same length. Times are microseconds since 1970, `status` is the number of the
@@ -57,7 +60,7 @@ def where(wanted: Wanted) -> tuple[str, list[Any]]:
     if wanted.language is not None:
         conditions.append(("language = ?", [wanted.language]))
     if wanted.since is not None:
-        conditions.append(("coalesce(launched_at, started_at, runs.seen_at) >= ?", [wanted.since]))
+        conditions.append(("coalesce(launched_at, started_at, runs.seen_at, 0) >= ?", [wanted.since]))
     if wanted.sweep_id is not None:
         conditions.append(("sweep_id GLOB ?", [f"{wanted.sweep_id}*"]))
     if wanted.run_ids is not None:
@@ -107,7 +110,7 @@ def columns(db: sqlite3.Connection, wanted: Wanted, *, code: bool, output: bool)
     SQLite makes each column one JSON array, which is decoded at once: no row ever becomes an object.
     """
     condition, values = where(wanted)
-    chosen = f"WHERE {condition} ORDER BY number DESC LIMIT ?"
+    chosen = f"WHERE {condition} {NEWEST_FIRST} LIMIT ?"
     values.append(-1 if wanted.limit is None else wanted.limit)
     arrays = db.execute(
         f"""SELECT {", ".join(f"json_group_array({name})" for name in _READ)} FROM (
@@ -128,14 +131,11 @@ def columns(db: sqlite3.Connection, wanted: Wanted, *, code: bool, output: bool)
     return result
 
 
-_CODES = """SELECT code FROM (SELECT number, code_hash FROM runs {chosen}) AS runs
-    LEFT JOIN codes ON codes.hash = runs.code_hash ORDER BY number DESC"""
+_CODES = """SELECT (SELECT code FROM codes WHERE codes.hash = runs.code_hash) FROM runs {chosen}"""
 
-_OUTPUTS = """SELECT stdout.head, stdout.tail, stdout.size, stderr.head, stderr.tail, stderr.size
-    FROM (SELECT number FROM runs {chosen}) AS runs
+_OUTPUTS = """SELECT stdout.head, stdout.tail, stdout.size, stderr.head, stderr.tail, stderr.size FROM runs
     LEFT JOIN outputs AS stdout ON stdout.number = runs.number AND stdout.stream = 'stdout'
-    LEFT JOIN outputs AS stderr ON stderr.number = runs.number AND stderr.stream = 'stderr'
-    ORDER BY runs.number DESC"""
+    LEFT JOIN outputs AS stderr ON stderr.number = runs.number AND stderr.stream = 'stderr' {chosen}"""
 
 
 def _text(kept: tuple[bytes | None, bytes, int]) -> str | None:
@@ -150,10 +150,10 @@ def find(db: sqlite3.Connection, reference: str) -> KeptRun:
     """The run that a user means. Raises UnknownRun that names the nearest ones."""
     for condition in ("run_id = ?", "process_id = ?", "name = ?"):
         word = printable(reference) if condition.startswith("name") else reference
-        if found := _runs(db, f"{condition} ORDER BY number DESC LIMIT 1", [word]):
+        if found := _runs(db, f"{condition} {NEWEST_FIRST} LIMIT 1", [word]):
             return found[0]
     pattern = f"{_as_pattern(reference)}*"
-    begun = _runs(db, "run_id GLOB ? OR process_id GLOB ? ORDER BY number DESC LIMIT ?", [pattern, pattern, NAMED + 1])
+    begun = _runs(db, f"run_id GLOB ? OR process_id GLOB ? {NEWEST_FIRST} LIMIT ?", [pattern, pattern, NAMED + 1])
     if len(begun) == 1 and reference:
         return begun[0]
     if begun and reference:
@@ -218,7 +218,7 @@ def moment(microseconds: int | None) -> datetime | None:
 
 def _nearest(db: sqlite3.Connection, reference: str) -> list[KeptRun]:
     """The runs whose names or ids look most like `reference`, else the newest ones."""
-    recent = _runs(db, "TRUE ORDER BY number DESC LIMIT 1000", [])
+    recent = _runs(db, f"TRUE {NEWEST_FIRST} LIMIT 1000", [])
     words = {word: run for run in reversed(recent) for word in (run.name, run.process_id, run.run_id) if word}
     near = get_close_matches(reference, words, n=NAMED, cutoff=0.5)
     return list({words[word].run_id: words[word] for word in near}.values()) or recent[:NAMED]

@@ -98,6 +98,23 @@ def begin(
     )
 
 
+def assign(db: sqlite3.Connection, run_id: RunId, place: Place) -> None:
+    """Writes down to which agent a launch is about to be sent."""
+    db.execute(
+        """UPDATE runs SET connection = :connection, agent = :agent, sandbox = :sandbox
+        WHERE run_id = :run_id AND process_id IS NULL""",
+        {"run_id": run_id, **place._asdict()},
+    )
+
+
+def abandon(db: sqlite3.Connection, agent: str, reason: str) -> None:
+    """Makes `unknown` what counts as going on at an agent."""
+    db.execute(
+        f"UPDATE runs SET status = 'unknown', status_detail = ?, seen_at = ? WHERE agent = ? AND {GOING}",
+        (reason, now(), agent),
+    )
+
+
 def launched(
     db: sqlite3.Connection, run_id: RunId, process_id: ProcessId, execution_id: str | None, status: Status
 ) -> None:
@@ -133,7 +150,8 @@ def not_launched(db: sqlite3.Connection, run_ids: Iterable[RunId], status: Statu
 
 
 def record(db: sqlite3.Connection, place: Place, seen: Sequence[Seen], moment: int) -> None:
-    """Writes down how processes were listed, those that are new to the history, too."""
+    """Writes down how processes were listed, those that are new to the history, too, but not what was removed."""
+    removed = {id_ for (id_,) in db.execute("SELECT process_id FROM removed WHERE agent = ?", (place.agent,))}
     db.executemany(
         _RECORD,
         [
@@ -144,6 +162,7 @@ def record(db: sqlite3.Connection, place: Place, seen: Sequence[Seen], moment: i
                 "seen_at": moment,
             }
             for row in seen
+            if row.process_id not in removed
         ],
     )
     answered(db, place, moment)

@@ -1,5 +1,6 @@
 """One agent: launch, list, output, kill. Finds out what the agent can do from its answers."""
 
+import itertools
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -9,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from .. import protocol
-from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, LaunchError, NotSupported
+from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, HopxError, LaunchError, NotSupported
 from ..models import Change, Launch, Listing, ProcessId, Stream
 from .transport import Reply, Request, Transport
 
@@ -47,6 +48,7 @@ class Agent:
         self._tells_changes = True
         self._serves_output: bool | None = None
         self._kill_form = 0
+        self._keeps_limits: bool | None = None
 
     @property
     def label(self) -> str:
@@ -104,16 +106,20 @@ class Agent:
 
     # ------------------------------------------------------------ launch
 
-    def launch(self, launch: Launch) -> protocol.Launched:
+    def launch(
+        self, launch: Launch, *, path: str = protocol.EXECUTE_BACKGROUND, body: bytes | None = None
+    ) -> protocol.Launched:
         """Launches once. After a lost reply the listing is searched for the launch's mark, never launched blindly.
+
+        With `body` it is launched in another way than usual, by another endpoint.
 
         Raises LaunchError when nothing was launched, or when that can't be found out; the agent's own refusal as it is.
         """
         request = Request(
             "POST",
-            protocol.EXECUTE_BACKGROUND,
+            path,
             headers={"Idempotency-Key": launch.run_id},
-            content=protocol.launch_body(launch),
+            content=body or protocol.launch_body(launch),
         )
         try:
             reply = self._send_launch(request)
@@ -137,7 +143,7 @@ class Agent:
         while True:
             try:
                 listing = self.listing(tail=0)
-            except AgentError as error:
+            except HopxError as error:
                 raise LaunchError(
                     f"{lost.message}\nWhether the process was launched can't be seen: {error.message}",
                     may_run=True,
@@ -154,6 +160,16 @@ class Agent:
                     hint="It is safe to launch again.",
                 ) from None
             time.sleep(0.25)
+
+    def keeps_limits(self) -> bool:
+        """Whether the agent itself keeps the limit of a sweep. Asked once; one that can't be asked does not."""
+        if self._keeps_limits is None:
+            try:
+                info = msgspec.json.decode(self.transport.read(Request("GET", protocol.INFO)).body)
+                self._keeps_limits = "sweep-limit" in info["features"]
+            except (AgentError, msgspec.DecodeError, LookupError, TypeError):
+                return False
+        return self._keeps_limits
 
     # ------------------------------------------------------------ output
 
@@ -205,8 +221,18 @@ class Agent:
         """Asks for the end of a process, in the form that this agent understands.
 
         True: the agent accepted, which only a listing can confirm. False: it says that there is no such process, or
-        that it has ended. Raises NotSupported when no form is understood.
+        that it has ended. Asked again for a while when no answer comes. Raises NotSupported when no form is understood.
         """
+        tries = itertools.count()
+
+        def ask() -> bool:
+            # That it has ended may be the work of an earlier request, whose reply was lost.
+            is_repeated = next(tries) > 0
+            return self._ask_to_end(process_id) or is_repeated
+
+        return self.transport.insist(ask)
+
+    def _ask_to_end(self, process_id: ProcessId) -> bool:
         for index, form in enumerate(protocol.kill_forms(process_id)):
             if index < self._kill_form:
                 continue

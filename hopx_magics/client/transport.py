@@ -3,21 +3,36 @@
 import ipaddress
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
 from .. import protocol
-from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, InsecureConnection, Unauthorized
+from ..errors import (
+    AgentError,
+    AgentRefused,
+    AgentUnreachable,
+    BadReply,
+    ControlPlaneError,
+    InsecureConnection,
+    Unauthorized,
+)
 from ..output import printable
+from .network import new_http
 
 CONNECT_TIMEOUT = 5.0
 
 TRICKLE = 4
 """A reply that still trickles in after so many times the time limit is given up."""
+
+RENEWAL_PAUSE = 30.0
+"""Seconds until an endpoint is tried again to be renewed, when it could not be and still holds."""
+
+_T = TypeVar("_T")
 
 _RETRY_STATUSES = frozenset({429, 502, 503, 504})
 
@@ -30,23 +45,54 @@ _HINTS = {
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """Where an agent is, and the token for it."""
+    """Where an agent is, and the token for it.
+
+    From `renew_at` on, by `time.monotonic`, it is located anew before it is used; None: only when it is of no use any
+    more. Errors call the token what `called` says, and `when_refused` is what to try when it isn't accepted.
+    """
 
     url: str
     token: str | None = None
+    scheme: Literal["Bearer", "X-API-Key"] = "Bearer"
+    renew_at: float | None = None
+    called: str = "token"
+    when_refused: str = "Connect again with a valid token: set HOPX_AGENT_TOKEN, or use --token-env VAR."
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, str]]:  # msgspec's own would show the token
+        return [("url", self.url)]
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that carries the token."""
+        if self.token is None:
+            return {}
+        if self.scheme == "X-API-Key":
+            return {"X-API-Key": self.token}
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """A body that is made while it is sent, of `length` bytes: `begin` makes it, anew for each try."""
+
+    content_type: str
+    length: int
+    begin: Callable[[], Generator[bytes]]
+
 
 class Request(msgspec.Struct, frozen=True):
-    """What to ask. `patience` is how many seconds the agent is asked to hold the request before it answers."""
+    """What to ask, with JSON or a stream as `content`.
+
+    `patience` is how many seconds the agent is asked to hold the request before it answers.
+    """
 
     method: str
     path: str
     params: Mapping[str, str] | None = None
     headers: Mapping[str, str] = {}
-    content: bytes | None = None
+    content: bytes | Stream | None = None
     patience: float = 0.0
 
 
@@ -58,19 +104,25 @@ class Reply(msgspec.Struct, frozen=True):
     body: bytearray
 
 
+Receive = Callable[[Mapping[str, str], Iterator[bytes]], None]
+"""Takes the body of a reply with a status below 300, given its headers, piece by piece. Called anew for each try."""
+
 Locate = Callable[[httpx.Client], Endpoint]
 """Finds where the agent is now. Asked again when the agent is gone from where it was."""
 
 
 class Transport:
-    """Requests to one agent. Safe to use from several threads.
+    """Requests to one agent, or what else `kind` says. Safe to use from several threads.
 
     `timeout` is the time in seconds without a byte after which the agent counts as hanging, `retry_time` the seconds
     within which a read is tried again, and `max_reply` the size in bytes, decompressed, of the largest reply.
     """
 
-    def __init__(self, name: str, locate: Locate, *, timeout: float, retry_time: float, max_reply: int) -> None:
+    def __init__(
+        self, name: str, locate: Locate, *, timeout: float, retry_time: float, max_reply: int, kind: str = "agent"
+    ) -> None:
         self.name = name
+        self._kind = kind
         self._locate = locate
         self._timeout = timeout
         self._retry_time = retry_time
@@ -82,7 +134,8 @@ class Transport:
     @property
     def label(self) -> str:
         """The agent as errors name it."""
-        return f"agent {self.name!r} at {self._endpoint.url}" if self._endpoint else f"agent {self.name!r}"
+        endpoint = self._endpoint
+        return f"{self._kind} {self.name!r} at {endpoint.url}" if endpoint else f"{self._kind} {self.name!r}"
 
     def move(self, locate: Locate) -> None:
         """Looks for the agent elsewhere from now on."""
@@ -104,13 +157,20 @@ class Transport:
         """Closes all connections; a request under way in another thread ends with an error."""
         self._http.close()
 
-    def read(self, request: Request) -> Reply:
-        """Sends a request that only reads; again for a while if the agent doesn't answer or asks to come back later."""
+    def read(self, request: Request, receive: Receive | None = None) -> Reply:
+        """Sends a request that only reads; again for a while if the agent doesn't answer or asks to come back later.
+
+        The body of a good reply goes to `receive`, whatever its size, instead of being a part of what is returned.
+        """
+        return self.insist(lambda: self.send(request, receive))
+
+    def insist(self, ask: Callable[[], _T]) -> _T:
+        """What `ask` returns; for a while called again, while the agent doesn't answer or asks to come back later."""
         deadline = time.monotonic() + self._retry_time
         pause = 0.1
         while True:
             try:
-                return self.send(request)
+                return ask()
             except (AgentUnreachable, AgentRefused) as error:
                 wait = pause
                 if isinstance(error, AgentRefused):
@@ -122,52 +182,60 @@ class Transport:
             time.sleep(wait)
             pause = min(2 * pause, 2.0)
 
-    def send(self, request: Request) -> Reply:
+    def send(self, request: Request, receive: Receive | None = None) -> Reply:
         """Sends a request once; anew only if the agent has moved and certainly never saw it."""
         endpoint = self._located()
         try:
-            return self._exchange(endpoint, request)
+            return self._exchange(endpoint, request, receive)
         except (AgentUnreachable, Unauthorized) as error:
             if isinstance(error, AgentUnreachable) and error.sent:
                 raise
             moved = self._located(after=endpoint)
             if moved == endpoint:
                 raise
-        return self._exchange(moved, request)
+        return self._exchange(moved, request, receive)
 
     def _located(self, after: Endpoint | None = None) -> Endpoint:
         """The agent's present place; looked for anew when it is still the one `after` which the caller asks."""
         with self._lock:
-            if self._endpoint is None or self._endpoint is after:
-                self._endpoint = self._locate(self._http)
-            return self._endpoint
+            known = self._endpoint
+            if known is None or known is after:
+                self._endpoint = known = self._locate(self._http)
+            elif known.renew_at is not None and time.monotonic() >= known.renew_at:
+                self._endpoint = known = self._renewed(known)
+            return known
 
-    def _exchange(self, endpoint: Endpoint, request: Request) -> Reply:
-        headers = dict(request.headers)
-        if request.content is not None:
-            headers["Content-Type"] = "application/json"
-        if endpoint.token is not None:
-            headers["Authorization"] = f"Bearer {endpoint.token}"
+    def _renewed(self, known: Endpoint) -> Endpoint:
+        try:
+            return self._locate(self._http)
+        except ControlPlaneError:  # renewed ahead of time: what is known still holds
+            return msgspec.structs.replace(known, renew_at=time.monotonic() + RENEWAL_PAUSE)
+
+    def _exchange(self, endpoint: Endpoint, request: Request, receive: Receive | None) -> Reply:
         limit = self._timeout + request.patience
-        with self._translated_errors(endpoint, limit):
+        with self._translated_errors(endpoint, limit), _begun(request.content) as (headers, content):
             outgoing = self._http.build_request(
                 request.method,
                 endpoint.url + request.path,
                 params=request.params,
-                headers=headers,
-                content=request.content,
+                headers={**request.headers, **headers},
+                content=content,
                 timeout=httpx.Timeout(limit, connect=min(CONNECT_TIMEOUT, self._timeout)),
             )
+            outgoing.headers.update(endpoint.authorization)  # in no variable, which some tracebacks show
             response = self._http.send(outgoing, stream=True)
             try:
-                body = self._read_body(response)
+                body = self._read_body(response, receive)
             finally:
                 response.close()
         if response.status_code < 300 or response.status_code in (304, 416):
             return Reply(response.status_code, response.headers, body)
         raise self._refusal(endpoint, response, body)
 
-    def _read_body(self, response: httpx.Response) -> bytearray:
+    def _read_body(self, response: httpx.Response, receive: Receive | None) -> bytearray:
+        if receive is not None and response.status_code < 300:
+            receive(response.headers, response.iter_bytes())
+            return bytearray()
         deadline = time.monotonic() + TRICKLE * self._timeout
         body = bytearray()  # one buffer: pieces to be joined would take the room, and the time, of a large body twice
         for chunk in response.iter_bytes():
@@ -187,22 +255,25 @@ class Transport:
     def _refusal(self, endpoint: Endpoint, response: httpx.Response, body: bytearray) -> AgentError:
         status = response.status_code
         if status < 400:
-            target = printable(response.headers.get("location", "an unnamed place"))
+            target = printable(self._redacted(endpoint, response.headers.get("location", "an unnamed place")))
             return AgentRefused(
-                self._redacted(endpoint, f"it redirects to {target} (status {status}), which is not followed"),
+                f"it redirects to {target} (status {status}), which is not followed",
                 agent=self.label,
                 status=status,
                 hint="Connect to the agent's final address.",
             )
+        if endpoint.token:  # before the text is cut, which could leave a part of the token
+            body = body.replace(endpoint.token.encode(), b"[token]")
         said = protocol.decode_error(body, response.headers)
         message = self._redacted(endpoint, f"{said.message or response.reason_phrase} (status {status})")
         if status == 401:
+            complaint = f"the {endpoint.called} was not accepted" if endpoint.token else "it wants a token"
             return Unauthorized(
-                f"the token was not accepted: {message}" if endpoint.token else f"it wants a token: {message}",
+                f"{complaint}: {message}",
                 agent=self.label,
                 status=status,
                 code=said.code,
-                hint="Connect again with a valid token: set HOPX_AGENT_TOKEN, or use --token-env VAR.",
+                hint=endpoint.when_refused,
             )
         return AgentRefused(
             message,
@@ -234,24 +305,29 @@ class Transport:
                 f"did not answer within {limit:.3g} s", agent=self.label, sent=True, hint="Try again later."
             ) from None
         except (httpx.DecodingError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise BadReply(self._redacted(endpoint, printable(str(error))), agent=self.label) from None
+            raise BadReply(printable(self._redacted(endpoint, str(error))), agent=self.label) from None
         except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: the client was closed by another thread
             raise AgentUnreachable(
-                self._redacted(endpoint, f"the connection broke: {printable(str(error))}"),
+                f"the connection broke: {printable(self._redacted(endpoint, str(error)))}",
                 agent=self.label,
                 sent=True,
                 hint="Try again; what was launched goes on.",
             ) from None
 
 
+@contextmanager
+def _begun(content: bytes | Stream | None) -> Iterator[tuple[dict[str, str], bytes | Iterator[bytes] | None]]:
+    """The headers that tell of a body, and the body."""
+    if isinstance(content, Stream):
+        with closing(content.begin()) as chunks:
+            yield {"Content-Type": content.content_type, "Content-Length": str(content.length)}, chunks
+    else:
+        yield {} if content is None else {"Content-Type": "application/json"}, content
+
+
 def _new_client() -> httpx.Client:
-    return httpx.Client(
-        follow_redirects=False,
-        # Dropped before an agent would do it (uvicorn: 5 s), or a launch could meet a closed connection.
-        limits=httpx.Limits(max_connections=32, max_keepalive_connections=8, keepalive_expiry=3.0),
-        # What stays on this machine must not go through a proxy that the environment names.
-        mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
-    )
+    # Dropped before an agent would do it (uvicorn: 5 s), or a launch could meet a closed connection.
+    return new_http(httpx.Limits(max_connections=32, max_keepalive_connections=8, keepalive_expiry=3.0))
 
 
 def checked_url(url: str) -> str:

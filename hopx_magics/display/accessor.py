@@ -34,6 +34,9 @@ class HopxAccessor:
     def __init__(self, frame: "pd.DataFrame") -> None:
         self._frame = frame
 
+    def __repr__(self) -> str:
+        return "df.hopx has by_status(), by(column), metrics(), timeline() and durations(); help(df.hopx) tells more"
+
     def by_status(self) -> "pd.DataFrame":
         """One row a status, all of them: `count`, and `median_time` and `max_time`, the execution time in seconds.
 

@@ -27,11 +27,12 @@ COLUMNS = (
     "progress",
     "pid",
     "connection",
+    "sandbox",
 )
 """The columns of every DataFrame of processes, in this order, also when it is empty."""
 
 
-def processes_frame(listing: Listing, connection: str) -> "pd.DataFrame":
+def processes_frame(listing: Listing, connection: str, sandbox: str | None = None) -> "pd.DataFrame":
     """One row a process, in the listing's order.
 
     `status` is an ordered categorical of all statuses, times are `datetime64[us, UTC]`, `exit_code` and `pid` are
@@ -60,6 +61,7 @@ def processes_frame(listing: Listing, connection: str) -> "pd.DataFrame":
         "progress": _progress(rows, outputs, errors),
         "pid": arrays.integers([row.pid for row in rows]),
         "connection": pd.array(np.full(len(rows), connection, dtype=object), dtype="str"),
+        "sandbox": pd.array(np.full(len(rows), sandbox, dtype=object), dtype="str"),
     }
     return pd.DataFrame(columns, copy=False)
 
@@ -88,11 +90,14 @@ def _progress(rows: Sequence[Process], outputs: list[str | None], errors: list[s
     return progress
 
 
-def rows_frame(rows: Sequence[tuple[str, Process]]) -> "pd.DataFrame":
-    """One row a process, each with the name of its connection, in this order; else as `processes_frame`."""
-    processes = tuple(process for _, process in rows)
+def rows_frame(rows: Sequence[tuple[str, str | None, Process]]) -> "pd.DataFrame":
+    """One row a process, each with its connection and sandbox, in this order; else as `processes_frame`."""
+    processes = tuple(process for *_, process in rows)
     frame = processes_frame(Listing(processes=processes, agent="", received_at=datetime.now(UTC)), "")
-    return frame.assign(connection=arrays.texts([connection for connection, _ in rows]))
+    return frame.assign(
+        connection=arrays.texts([connection for connection, *_ in rows]),
+        sandbox=arrays.texts([sandbox for _, sandbox, _ in rows]),
+    )
 
 
 def empty_frame() -> "pd.DataFrame":

@@ -110,3 +110,12 @@ def news_in_words(going: int, ended: Mapping[Status, int], *, notebook: bool) ->
             f"{ends} since you last looked" if going else f"of this {place}'s runs {ends} since you last looked"
         )
     return f"{', '.join(parts)}: %hopx_history shows them" if parts else None
+
+
+def transfer_in_words(name: str, way: str, done: int, total: int | None) -> str:
+    """How far a file is copied: a bar where its size is known."""
+    title = f"{printable(name, 60)} {way} the agent"
+    if total is None:
+        return f"{title}: {done / 1e6:,.1f} MB"
+    filled = round(20 * done / total) if total else 20
+    return f"{title}: {'█' * filled}{'░' * (20 - filled)} {done / 1e6:,.1f} of {total / 1e6:,.1f} MB"

@@ -22,18 +22,23 @@ from .. import protocol
 from ..models import STREAMS
 from ..settings import Settings
 from . import outputs, requests
+from .callbacks import Target, checked_target
 from .changes import Changes
 from .endings import utc
+from .files import Files
 from .foreground import Foreground, Result, TookTooLong
 from .gate import Gate, Refused, answer_failure, answer_http_error, answer_refused, json_response, read_body
 from .journal import Ended
 from .listing import STREAM_LIMIT, Listing
 from .programs import Program, UnusableRequest, code_program, command_program, installed_languages, working_directory
 from .requests import KillBody, decode_body
+from .store import Launched
 from .supervisor import CannotEnd, NotRunning, Supervisor
+from .workspace import Workspace
 
 AGENT = "hopx_magics local agent"
 BACKGROUND_TIMEOUT = 300.0
+ASYNC_TIMEOUT = 3600.0
 EXECUTE_TIMEOUT = 60.0
 COMMAND_TIMEOUT = 30.0
 LONGEST_FOREGROUND = 300.0
@@ -54,6 +59,7 @@ class Agent:
         self._started = time.time_ns()
         self._workspace = settings.agent_folder / "workspace"
         self._workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._files = Files(Workspace(self._workspace, settings.agent_folder / "incoming"))
         self._changes = Changes()
         self.supervisor = Supervisor(settings, self._changes)
         self._listing = Listing(self.supervisor, self._changes, instance)
@@ -84,12 +90,14 @@ class Agent:
             ("GET", protocol.INFO, self._info),
             ("POST", protocol.EXECUTE, self._execute),
             ("POST", protocol.EXECUTE_BACKGROUND, self._execute_background),
+            ("POST", protocol.EXECUTE_ASYNC, self._execute_async),
             ("POST", protocol.COMMANDS_RUN, self._run_command),
             ("POST", protocol.COMMANDS_BACKGROUND, self._command_background),
             ("GET", protocol.PROCESSES, self._list),
             ("GET", protocol.PROCESSES + "/{process_id}/{stream}", self._output),
             ("DELETE POST", protocol.KILL, self._kill),
             ("POST", protocol.KILL + "/{process_id}", self._kill),
+            *self._files.routes,
         ]
         self._endpoints = [f"{method} {path}" for methods, path, _ in table for method in methods.split()]
         return [Route(path, endpoint, methods=methods.split()) for methods, path, endpoint in table]
@@ -132,44 +140,50 @@ class Agent:
     async def _execute_background(self, request: Request) -> Response:
         body = await read_body(request)
         wanted = decode_body(body, protocol.BackgroundRequest)
-        sweep, limit = requests.checked_sweep(wanted.sweep, wanted.sweep_limit)
-        return self._launch(request, body, wanted, lambda: _code(wanted.code, wanted.language), sweep, limit)
+        return json_response(self._launch(request, body, wanted).reply)
+
+    async def _execute_async(self, request: Request) -> Response:
+        body = await read_body(request)
+        wanted = decode_body(body, protocol.AsyncRequest)
+        launched = self._launch(request, body, wanted, _callback(wanted))
+        return json_response(
+            {
+                "execution_id": launched.execution_id,
+                "process_id": launched.process_id,
+                "status": "queued",
+                "callback_url": wanted.callback_url,
+            }
+        )
 
     async def _command_background(self, request: Request) -> Response:
         body = await read_body(request)
         wanted = decode_body(body, protocol.CommandRequest)
-        return self._launch(request, body, wanted, lambda: _command(wanted))
+        return json_response(self._launch(request, body, wanted).reply)
 
-    def _launch(
-        self,
-        request: Request,
-        body: bytes,
-        wanted: _Background,
-        program: Callable[[], Program],
-        sweep: str | None = None,
-        limit: int | None = None,
-    ) -> Response:
+    def _launch(self, request: Request, body: bytes, wanted: _Background, callback: Target | None = None) -> Launched:
         key = requests.idempotency_key(request)
         digest = hashlib.sha256(request.url.path.encode() + b"\0" + body).hexdigest() if key else None
         launched = self.supervisor.repeated(key) if key else None
-        if launched is None:
-            try:
-                launched = self.supervisor.launch(
-                    program(),
-                    workdir=self._workdir(wanted),
-                    name=requests.checked_name(wanted.name),
-                    env=requests.checked_env(wanted.env),
-                    timeout=requests.checked_timeout(wanted.timeout, BACKGROUND_TIMEOUT),
-                    key=key,
-                    digest=digest,
-                    sweep=sweep,
-                    sweep_limit=limit,
-                )
-            except OSError as error:
-                raise _no_room(error) from error
-        elif launched.digest not in (digest, None):
-            raise Refused(409, "CONFLICT", "another launch was made with this Idempotency-Key")
-        return json_response(launched.reply)
+        if launched is not None:
+            if launched.digest not in (digest, None):
+                raise Refused(409, "CONFLICT", "another launch was made with this Idempotency-Key")
+            return launched
+        sweep, limit = _sweep(wanted)
+        try:
+            return self.supervisor.launch(
+                _program(wanted),
+                workdir=self._workdir(wanted),
+                name=requests.checked_name(wanted.name),
+                env=requests.checked_env(wanted.env),
+                timeout=requests.checked_timeout(wanted.timeout, ASYNC_TIMEOUT if callback else BACKGROUND_TIMEOUT),
+                key=key,
+                digest=digest,
+                sweep=sweep,
+                sweep_limit=limit,
+                callback=callback,
+            )
+        except OSError as error:
+            raise _no_room(error) from error
 
     def _workdir(self, wanted: _Background) -> Path:
         try:
@@ -280,6 +294,25 @@ class Agent:
         facts = item.facts()
         code = "" if facts.exit_code is None else f", exit code {facts.exit_code}"
         return f"process {process_id} has already ended: {facts.status}{code}"
+
+
+def _program(wanted: _Background) -> Program:
+    return _command(wanted) if isinstance(wanted, protocol.CommandRequest) else _code(wanted.code, wanted.language)
+
+
+def _sweep(wanted: _Background) -> tuple[str | None, int | None]:
+    if isinstance(wanted, protocol.CommandRequest):
+        return None, None
+    return requests.checked_sweep(wanted.sweep, wanted.sweep_limit)
+
+
+def _callback(wanted: protocol.AsyncRequest) -> Target:
+    if not wanted.callback_url:
+        raise requests.missing_parameter("callback_url")
+    try:
+        return checked_target(wanted.callback_url, wanted.callback_headers, wanted.callback_signature_secret)
+    except ValueError as error:
+        raise requests.invalid(f"callback_url and callback_headers: {error}") from None
 
 
 def _code(code: str, language: str | None) -> Program:

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..models import LANGUAGE_ALIASES, LANGUAGES, Language
-
-WORKSPACE = "/workspace"
-"""What agents call their work folder, whatever its real path is."""
+from ..protocol import WORKSPACE
 
 _SECRET = ("HOPX_AGENT_TOKEN", "HOPX_API_KEY")
 """Variables that are for a client of agents, should this agent have been started from a shell that has them."""

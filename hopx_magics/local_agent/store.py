@@ -35,6 +35,9 @@ _ID_LENGTH = 10
 KILLED = "killed"
 """The intent of those who kill a process. Any other intent is the reason why it failed."""
 
+TIMED_OUT = "timed out after"
+"""How the intent of a time limit begins."""
+
 
 class Launched(msgspec.Struct, frozen=True, kw_only=True):
     """What was launched. `sequence` orders all launches of a folder; it is the launch time in nanoseconds.

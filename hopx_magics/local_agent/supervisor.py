@@ -23,13 +23,15 @@ from ..models import STREAMS, ProcessId
 from ..settings import Settings
 from . import outputs
 from .active import Active
+from .callbacks import Callbacks, Target
 from .changes import Changes
 from .endings import conclude, never_started
 from .groups import MARK, has_members, has_strays, signal_group, signal_strays
 from .journal import Ended, Journal
 from .programs import Program, environment
 from .queue import Queue, Running, sweep_has_room
-from .store import KILLED, Folder, Launched, Store, delete, new_id
+from .store import KILLED, TIMED_OUT, Folder, Launched, Store, delete, new_id
+from .unheard import Unheard
 
 SHIM = str(Path(__file__).with_name("shim.sh"))
 FORCED_END = 10.0
@@ -60,8 +62,10 @@ class Supervisor:
         self._changes = changes
         self._store = Store(settings.agent_folder / "processes")
         self._journal = Journal(settings.agent_folder / "finished.jsonl")
+        self._callbacks = Callbacks(settings.agent_folder / "callbacks", settings.callback_retry)
         self.processes: dict[str, Active | Ended] = {}
         self.running: dict[str, Active] = {}
+        self.unheard = Unheard(settings.hold_time)
         self._queue = Queue()
         self._ended: dict[str, Ended] = {}
         self._ended_bytes = 0
@@ -71,8 +75,8 @@ class Supervisor:
 
     @property
     def busy(self) -> bool:
-        """Whether something is queued or running."""
-        return bool(self.running or self._queue)
+        """Whether something is queued or running, or somebody is still to be told of an end."""
+        return bool(self.running or self._queue or self._callbacks.busy)
 
     # ------------------------------------------------------------ taking over
 
@@ -87,6 +91,7 @@ class Supervisor:
         if any(item.process_id not in known for item in ended):
             self._journal.rewrite(item for item in ended if item.status != "unknown")
         self._discard(self._store.leftovers())
+        self._take_over_callbacks()
         self._prune()
         self._start_queued()
         self._spawn(self._watch_outputs())
@@ -104,6 +109,14 @@ class Supervisor:
             self._queue.add(item)
         else:
             self._follow(item)
+
+    def _take_over_callbacks(self) -> None:
+        for process_id in self._callbacks.process_ids:
+            item = self.processes.get(process_id)
+            if item is None:  # its launch came to nothing
+                self._callbacks.drop(process_id)
+            elif isinstance(item, Ended):
+                self._callbacks.deliver(item, self.folder(process_id))
 
     def _examine(self, folder: Folder) -> Active | Ended:
         launched = folder.read_launch()
@@ -141,6 +154,7 @@ class Supervisor:
         digest: str | None = None,
         sweep: str | None = None,
         sweep_limit: int | None = None,
+        callback: Target | None = None,
     ) -> Launched:
         """Launches a process, or puts it at the end of the queue. Raises OSError if its files can't be written."""
         process_id = ProcessId(new_id("proc"))
@@ -161,11 +175,21 @@ class Supervisor:
             sweep=sweep,
             sweep_limit=sweep_limit,
         )
-        self._store.create(launched, env or {}, program.code_file, program.code)
+        self._create(launched, env or {}, program, callback)
         self._take(Active(launched, folder))
         self._changes.tell(process_id)
         self._start_queued()
         return launched
+
+    def _create(self, launched: Launched, env: Mapping[str, str], program: Program, callback: Target | None) -> None:
+        """Puts a process on record, the callback first: who is to be told of an end must be known before it."""
+        if callback is not None:
+            self._callbacks.add(launched.process_id, callback)
+        try:
+            self._store.create(launched, env, program.code_file, program.code)
+        except OSError:
+            self._callbacks.drop(launched.process_id)
+            raise
 
     def _may_start(self, sweep: str | None, limit: int | None) -> bool:
         """Whether a process may start at once. What is queued needs no look: if it could start, it would be running."""
@@ -232,7 +256,7 @@ class Supervisor:
         try:
             await asyncio.wait_for(active.ended.wait(), _time_left(active))
         except TimeoutError:
-            await asyncio.wait((self._stop(active, f"timed out after {launched.timeout:g} s"),))
+            await asyncio.wait((self._stop(active, f"{TIMED_OUT} {launched.timeout:g} s"),))
             await active.ended.wait()
         if active.stop is not None:
             await asyncio.wait((active.stop,))
@@ -245,6 +269,8 @@ class Supervisor:
         self._journal.add(ended)
         self.running.pop(process_id, None)
         self._add_ended(ended)
+        self._callbacks.deliver(ended, active.folder)
+        self.unheard.add(process_id)
         active.finished.set()
         self._changes.tell(process_id, *self._prune())
 
@@ -321,16 +347,35 @@ class Supervisor:
         if ended.key:
             self._keys[ended.key] = ended.process_id
 
+    def _oldest(self, *, but_heard_of: bool) -> str | None:
+        """The process that ended longest ago of those that may be forgotten."""
+        return next(
+            (
+                process_id
+                for process_id in self._ended
+                if process_id not in self._callbacks and not (but_heard_of and process_id in self.unheard)
+            ),
+            None,
+        )
+
     def _prune(self) -> list[str]:
         """Forgets the processes that ended longest ago, and returns their ids.
 
-        The last one is kept, or nobody could learn how it ended.
+        The last one is kept, or nobody could learn how it ended. Those whose end is still to be told are kept beyond
+        all limits, and those that nobody has heard of beyond that of their number.
         """
         forgotten, gone = [], []
-        keep = max(1, self._settings.keep_finished)
-        while len(self._ended) > keep or (self._ended_bytes > self._settings.keep_bytes and len(self._ended) > 1):
-            process_id, ended = next(iter(self._ended.items()))
-            del self._ended[process_id], self.processes[process_id]
+        held = [self._ended[process_id] for process_id in self._callbacks.process_ids if process_id in self._ended]
+        least = len(held) + 1
+        most = len(held) + max(1, self._settings.keep_finished)
+        most_bytes = sum(ended.output_bytes for ended in held) + self._settings.keep_bytes
+        while self._ended_bytes > most_bytes or len(self._ended) - len(self.unheard) > most:
+            too_large = self._ended_bytes > most_bytes and len(self._ended) > least
+            process_id = self._oldest(but_heard_of=not too_large)
+            if process_id is None or (not too_large and len(self._ended) <= most):
+                break
+            ended = self._ended.pop(process_id)
+            del self.processes[process_id]
             self._ended_bytes -= ended.output_bytes
             self._keys.pop(ended.key or "", None)
             forgotten.append(process_id)

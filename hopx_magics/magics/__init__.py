@@ -5,6 +5,7 @@ import sys
 from IPython.core.interactiveshell import InteractiveShell
 
 from .base import Arrival
+from .cloud import HopxCloud
 from .completion import IDENTIFIER, Completions
 from .history import HopxHistory
 from .live import has_live_display, show_document, show_run, show_sweep
@@ -12,7 +13,7 @@ from .magics import HopxMagics
 from .silence import silence_magic
 from .tables import show_table
 
-__all__ = ["HopxHistory", "HopxMagics", "load", "unload"]
+__all__ = ["HopxCloud", "HopxHistory", "HopxMagics", "load", "unload"]
 
 
 _SHOWN = (
@@ -28,7 +29,7 @@ def load(shell: InteractiveShell) -> None:
         return
     history = HopxHistory(shell)
     arrival = Arrival(shell, lambda: history.file)
-    for magics in (HopxMagics(shell), history):
+    for magics in (HopxMagics(shell), history, HopxCloud(shell)):
         magics.arrival = arrival
         shell.register_magics(magics)
     shell.input_transformers_cleanup.append(silence_magic)
@@ -56,7 +57,7 @@ def unload(shell: InteractiveShell) -> None:
     """Takes back what `load` did, and ends what it left running here. Processes and the agent go on."""
     if HopxMagics.__name__ not in shell.magics_manager.registry:
         return
-    for registered in (HopxMagics, HopxHistory):
+    for registered in (HopxMagics, HopxHistory, HopxCloud):
         magics = shell.magics_manager.registry.pop(registered.__name__)
         for kind, names in magics.magics.items():
             for name in names:

@@ -61,7 +61,8 @@ class MagicParser(argparse.ArgumentParser):
             self.error("its options are shown by a question mark behind its name")
         arguments, unknown = self.parse_known_intermixed_args(words)
         if unknown and not unknown[0].startswith("-"):
-            self.error(f"{unknown[0]!r} is one argument too many")
+            named = "; --name chooses by name" if "--name" in self.options else ""
+            self.error(f"{unknown[0]!r} is one argument too many{named}")
         if unknown:
             self.error(f"there is no option {unknown[0]}{self._nearest(unknown[0])}")
         return arguments

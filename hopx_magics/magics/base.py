@@ -93,10 +93,15 @@ class HopxBase(Magics):
         run = self._one(word)
         return api.attach(run, on=on) if isinstance(run, str) else run
 
-    def _runs(self, words: list[str], on: str | None) -> "list[Run]":
+    def _runs(self, words: list[str], on: list[str] | None) -> "list[Run]":
         from .. import api
 
         return api.runs_of([meant for word in words for meant in self._meant(word)], on=on)
+
+
+def names_of(on: list[list[str]]) -> list[str] | None:
+    """The connections of an option that can be given several times with several of them; None: the current one."""
+    return [name for names in on for name in names] or None
 
 
 @contextmanager

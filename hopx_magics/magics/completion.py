@@ -9,7 +9,7 @@ from typing import Any
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
 from .arguments import MagicParser
-from .parsers import CONNECTIONS, PARSERS, TAKE_REFERENCES, TAKE_RUNS
+from .parsers import CONNECTIONS, PARSERS, TAKE_CONNECTIONS, TAKE_REFERENCES, TAKE_RUNS
 
 IDENTIFIER = "hopx_magics"
 
@@ -65,7 +65,7 @@ class Completions:
         if not equals:
             option = words[-2] if len(words) > 1 else ""
         values = parser.choices(option)
-        if values == CONNECTIONS or (values is None and magic == "hopx_connect"):
+        if values == CONNECTIONS or (values is None and magic in TAKE_CONNECTIONS and not words[-1].startswith("-")):
             return _connections()
         if values is not None:
             return list(values)
@@ -102,7 +102,7 @@ def _connections() -> list[str]:
     from ..api import session
     from ..session import LOCAL
 
-    return list(dict.fromkeys([LOCAL, *session().connections]))
+    return list(dict.fromkeys([LOCAL, *session().connections, "all"]))
 
 
 def _runs() -> list[str]:

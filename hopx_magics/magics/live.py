@@ -32,6 +32,10 @@ def has_live_display(shell: "InteractiveShell") -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
+SHOW_EVERY = 0.2
+"""Seconds between two states of a bar."""
+
+
 class Display:
     """A display below a cell that can be changed, also from a thread."""
 
@@ -54,8 +58,13 @@ class Display:
 
 
 def show_run(run: "Run") -> None:
-    """Shows a run as one line that follows its state until it has ended."""
-    _RunLine(run).show()
+    """Shows a run as one line that follows its state until it has ended; one of the past as what it is."""
+    from ..run import PastRun
+
+    if isinstance(run, PastRun):
+        Display().show(run._repr_mimebundle_())
+    else:
+        _RunLine(run).show()
 
 
 def end_of_stderr(run: "Run") -> str:
@@ -87,19 +96,15 @@ class _SweepLine:
 
     def show(self) -> None:
         self._update()
-        if not self._ended and self._sweep:
-            self._stop = self._sweep[0].listen(self._take)
+        if not self._ended:
+            self._stop = self._sweep.listen(self._take)
 
     @property
     def _ended(self) -> bool:
         return all(run.process.ended or run.process.status == "unknown" for run in self._sweep)
 
-    def _take(self, update: "Update") -> None:
-        """Called on the watcher's thread with all that it hears of the agent."""
-        if update.listing is not None and update.error is None:
-            for run in self._sweep:
-                if not run.process.ended:
-                    run.see(update.listing.find(run.process_id))
+    def _take(self) -> None:
+        """Called on other threads whenever something may have become of a run."""
         self._update()
         if self._ended and self._stop is not None:
             self._stop()
@@ -160,19 +165,16 @@ def _aged(process: "Process", seconds: float) -> "Process":
     return msgspec.structs.replace(process, execution_time=process.execution_time + seconds)
 
 
-class ProgressLine:
-    """One line that says how far waiting has come: below the cell, or in the terminal, where it is wiped at the end."""
+class StateLine:
+    """One line that says how far something has come: below the cell, or in a terminal, where it is wiped at the end."""
 
     def __init__(self, shell: "InteractiveShell") -> None:
         self._live = has_live_display(shell)
         self._display = Display()
         self._shown = ""
 
-    def __call__(self, processes: "list[Process]", total: int) -> None:
-        """Shows the state of the processes, as a `progress` of `hopx_magics.wait`."""
-        from ..display import render
-
-        text = render.counts_in_words(processes, total)
+    def __call__(self, text: str) -> None:
+        """Shows this text instead of the one before."""
         if text == self._shown:
             return
         self._shown = text
@@ -187,3 +189,37 @@ class ProgressLine:
         if self._shown and not self._live and sys.stderr.isatty():
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+
+class ProgressLine(StateLine):
+    """How far waiting has come, as a `progress` of `hopx_magics.wait`."""
+
+    def __call__(self, processes: "list[Process]", total: int) -> None:  # type: ignore[override]
+        """Shows the state of the processes."""
+        from ..display import render
+
+        super().__call__(render.counts_in_words(processes, total))
+
+
+class TransferLine:
+    """How far the copying of files has come, as a `progress` of `hopx_magics.put` and `get`."""
+
+    def __init__(self, shell: "InteractiveShell", way: str) -> None:
+        self._line = StateLine(shell)
+        self._way = way
+        self._due = 0.0
+
+    def __enter__(self) -> "TransferLine":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._line.close()
+
+    def __call__(self, name: str, done: int, total: int | None) -> None:
+        """Shows a bar, now and then and at the end."""
+        from ..display import render
+
+        if time.monotonic() < self._due and done != total:
+            return
+        self._due = time.monotonic() + SHOW_EVERY
+        self._line(render.transfer_in_words(name, self._way, done, total))

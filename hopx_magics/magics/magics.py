@@ -6,14 +6,14 @@ from IPython.core.magic import cell_magic, line_magic, magics_class, no_var_expa
 from traitlets import Enum, TraitError, Unicode, validate
 
 from .arguments import once
-from .base import HopxBase, usage_errors
+from .base import HopxBase, names_of, usage_errors
 from .live import ProgressLine, end_of_stderr
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..models import Callback
     from ..run import Run, Sweep
-    from ..session import Connection
     from ..watching import LiveTable
 
 LOG_BYTES = 1_000_000
@@ -56,7 +56,9 @@ class HopxMagics(HopxBase):
         ::
 
             %%hopx_bg [--name N] [--lang L] [--timeout 90s|2h|none] [--env K=V ...] [--cwd DIR] [--tag K=V ...]
-                      [--param K=V ...] [--sweep K=V,V ... [--limit N]] [--on CONNECTION] [-o VAR] [-q]
+                      [--param K=V ...] [--sweep K=V,V ... [--limit N] [--per N]] [--on CONNECTION ...]
+                      [--callback URL [--callback-header K=V ...] [--callback-secret-env VAR]]
+                      [--capture auto|files|agent] [-o VAR] [-q]
 
         The cell runs as a program of its own: it has none of the notebook's variables, no magics and no top-level
         await, and it goes on when the kernel, the notebook or the browser tab is gone. Below the cell one line shows
@@ -73,7 +75,14 @@ class HopxMagics(HopxBase):
         --param K=V    a parameter: a number, a text, or JSON, which becomes the variable K of the cell
         --sweep K=V,V  one run for each value of a parameter: lr=0.1,0.01 or seed=1:5; several: for every combination
         --limit N      with --sweep: run no more than N of them at once
-        --on NAME      the connection to launch on, if not the current one
+        --per N        with --sweep on several connections: run no more than N of them at once on each
+        --on NAME      the connection to launch on, if not the current one; several (a,b or all): on each of them, or
+                       with --sweep spread over them
+        --callback URL let the agent post to this URL when it has ended
+        --callback-header K=V      a header of that; can be given several times
+        --callback-secret-env VAR  sign it with the secret in this environment variable: see hopx.verify_callback
+        --capture C    who keeps the output where the agent does not return it: files of the sandbox, the agent, or
+                       auto (default): whichever works
         -o VAR         put the Run, or the list of them, into this variable
         -q, --quiet    show nothing below the cell
 
@@ -111,14 +120,20 @@ class HopxMagics(HopxBase):
                 "workdir": args.cwd,
                 "params": once("--param", args.param),
                 "tags": once("--tag", args.tag),
+                "callback": _callback(args),
+                "capture": args.capture,
             }
-            if args.limit is not None and not args.sweep:
-                raise ValueError("--limit is for --sweep")
-            run: Run | Sweep = (
-                api.sweep(cell, once("--sweep", args.sweep), limit=args.limit, on=args.on, **options)
-                if args.sweep
-                else api.launch(cell, on=args.on, **options)
-            )
+            for option in ("limit", "per"):
+                if getattr(args, option) is not None and not args.sweep:
+                    raise ValueError(f"--{option} is for --sweep")
+            on = names_of(args.on)
+            run: Run | Sweep
+            if args.sweep:
+                run = api.sweep(cell, once("--sweep", args.sweep), limit=args.limit, per=args.per, on=on, **options)
+            elif on is None or (len(on) == 1 and on != ["all"]):
+                run = api.launch(cell, on=on[0] if on else None, **options)
+            else:
+                run = api.launch_on_each(cell, on=on, **options)
         if args.o:
             self.shell.user_ns[args.o] = run
         return None if args.quiet else run
@@ -131,7 +146,7 @@ class HopxMagics(HopxBase):
         ::
 
             %hopx_ps [ID or NAME ...] [--status S] [--lang L] [--name GLOB] [--since 2h] [--sort COL] [--limit N]
-                     [--output none|tail|full] [--by COL] [--on CONNECTION] [--watch]
+                     [--output none|tail|full] [--by COL] [--on CONNECTION ...] [--watch]
 
         Without options: all processes of the current connection. An ID may be shortened as long as it is clear.
 
@@ -145,7 +160,7 @@ class HopxMagics(HopxBase):
         --limit N      only the first N rows
         --output O     none; tail: the last 64 kB of stdout and stderr (default); full: all of it
         --by COL       one row for each value of a column: count, time as sum, mean and max in seconds, last start
-        --on NAME      of this connection, if not the current one
+        --on NAME      of this connection, if not the current one; several: --on a,b or --on all
         --watch        a live table of them instead: the same as %hopx_watch
 
         Examples
@@ -166,10 +181,11 @@ class HopxMagics(HopxBase):
 
             if args.watch and args.output:
                 raise ValueError("--output is for the DataFrame: a live table shows the output of what is opened in it")
+            on = names_of(args.on)
             if args.watch:
-                return api.watch(*self._references(args.reference), **self._filters(args), on=args.on)
+                return api.watch(*self._references(args.reference), **self._filters(args), on=on)
             output = args.output or self.output
-            return api.ps(*self._references(args.reference), **self._filters(args), output=output, on=args.on)
+            return api.ps(*self._references(args.reference), **self._filters(args), output=output, on=on)
 
     @no_var_expand
     @line_magic
@@ -199,7 +215,7 @@ class HopxMagics(HopxBase):
         --by COL       begin grouped by status, name or connection
         --interval T   ask an agent that can't tell of changes this often: 1s (default), 5s
         --notify       let the browser tell when a process that ran for over 10 s has ended
-        --on NAME      of this connection, if not the current one; several: --on a,b
+        --on NAME      of this connection, if not the current one; several: --on a,b or --on all
 
         Examples
         --------
@@ -219,7 +235,7 @@ class HopxMagics(HopxBase):
                 **self._filters(args),
                 interval=args.interval,
                 notify=args.notify,
-                on=[name for names in args.on for name in names],
+                on=names_of(args.on),
             )
 
     @no_var_expand
@@ -266,7 +282,7 @@ class HopxMagics(HopxBase):
 
         ::
 
-            %hopx_wait [ID ...] [--any | --all] [--timeout T] [--no-raise] [--on CONNECTION]
+            %hopx_wait [ID ...] [--any | --all] [--timeout T] [--no-raise] [--on CONNECTION ...]
 
         Without an ID: for what this notebook has launched and not yet waited for, and if that is nothing, for all that
         is queued or running. Returns the DataFrame, and raises RunFailed, with the end of its stderr, when one of them
@@ -278,7 +294,8 @@ class HopxMagics(HopxBase):
         --all          until all of them have ended (default)
         --timeout T    wait no longer than this: 90s, 15m, 2h
         --no-raise     return the DataFrame also when one failed
-        --on NAME      of this connection, if not the current one
+        --on NAME      on this connection; several: --on a,b or --on all. Without it an ID is looked for on the current
+                       connection first, and then on all others
 
         Examples
         --------
@@ -290,16 +307,17 @@ class HopxMagics(HopxBase):
         """
         args = self._parsed("%hopx_wait", line)
         progress = ProgressLine(self.shell)
+        on = names_of(args.on)
         with usage_errors("%hopx_wait"):
             from .. import api
 
             try:
                 runs = api.wait(
-                    *self._runs(args.reference, args.on),
+                    *self._runs(args.reference, on),
                     any_one=args.any,
                     timeout=args.timeout,
                     progress=progress,
-                    on=args.on,
+                    on=on,
                 )
             finally:
                 progress.close()
@@ -314,7 +332,7 @@ class HopxMagics(HopxBase):
 
         ::
 
-            %hopx_kill ID ... | --status running | --all [--on CONNECTION]
+            %hopx_kill ID ... | --status running | --all [--on CONNECTION ...]
 
         They are asked to end, and forced to after some seconds; on Linux that includes children that left for a session
         of their own. Returns a DataFrame with the result for each: killed,
@@ -324,7 +342,8 @@ class HopxMagics(HopxBase):
         -------
         --status S     all of this status: queued or running, or both as queued,running
         --all          all that are queued or running
-        --on NAME      of this connection, if not the current one
+        --on NAME      on this connection; several: --on a,b or --on all. Without it an ID is looked for on the current
+                       connection first, and then on all others
 
         Examples
         --------
@@ -341,44 +360,8 @@ class HopxMagics(HopxBase):
                 raise ValueError("say what to kill: an id, a name, --status running, or --all")
             from .. import api
 
-            return api.kill(*self._runs(args.reference, args.on), status=statuses, on=args.on)
-
-    @no_var_expand
-    @line_magic
-    def hopx_connect(self, line: str) -> "Connection | pd.DataFrame":
-        """Show, add or choose the connection: the agent that all magics speak to.
-
-        ::
-
-            %hopx_connect [local | NAME | URL] [--as NAME] [--token-env VAR]
-
-        Without arguments: a DataFrame of all connections. `local` is the agent of this machine, which is started when
-        it is needed and is the connection until another one is chosen. A URL adds a connection to that agent. Its token
-        is never written on the line, where the notebook would keep it: it is read from the environment variable VAR,
-        else from HOPX_AGENT_TOKEN, else asked for.
-
-        Options
-        -------
-        --as NAME        what to call the connection, if not after its host
-        --token-env VAR  the environment variable that holds the token
-
-        Examples
-        --------
-        ::
-
-            %hopx_connect
-            %hopx_connect https://7777-abc.eu2.vms.hopx.dev --as gpu --token-env GPU_TOKEN
-            %hopx_connect local
-        """
-        args = self._parsed("%hopx_connect", line)
-        with usage_errors("%hopx_connect"):
-            from .. import api
-            from ..session import checked_url
-
-            if args.target is None:
-                return api.connections()
-            token = _token(checked_url(args.target), args.token_env) if "://" in args.target else None
-            return api.connect(args.target, name=getattr(args, "as"), token=token)
+            on = names_of(args.on)
+            return api.kill(*self._runs(args.reference, on), status=statuses, on=on)
 
     # ------------------------------------------------------------ helpers
 
@@ -416,19 +399,20 @@ class HopxMagics(HopxBase):
             print(f"\n[stopped following; {run.process_id} goes on]")  # noqa: T201
 
 
-def _token(url: str, variable: str | None) -> str | None:
+def _callback(args: Any) -> "Callback | None":
     import os
-    from getpass import getpass
 
-    token = os.environ.get(variable or "HOPX_AGENT_TOKEN")
-    if token:
-        return token
-    if variable:
+    from ..session import checked_callback
+
+    if args.callback is None:
+        if args.callback_header or args.callback_secret_env:
+            raise ValueError("--callback-header and --callback-secret-env are for --callback")
+        return None
+    variable = args.callback_secret_env
+    if variable and not os.environ.get(variable):
         raise ValueError(f"the environment variable {variable} is not set")
-    try:
-        return getpass(f"Token of {url} (empty for none): ") or None
-    except (EOFError, RuntimeError, NotImplementedError):  # a kernel without a front end that could ask
-        raise ValueError("nobody can be asked for the token: set HOPX_AGENT_TOKEN, or use --token-env VAR") from None
+    secret = os.environ[variable] if variable else None
+    return checked_callback(args.callback, once("--callback-header", args.callback_header), secret)
 
 
 def _raise_failed(runs: "list[Run]") -> None:

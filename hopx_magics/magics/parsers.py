@@ -7,11 +7,22 @@ from .arguments import MagicParser, assignment, checked, identifier, whole_numbe
 
 STATUS_WORDS = ("queued", "running", "completed", "failed", "killed", "unknown")
 LANGUAGE_WORDS = ("python", "bash", "javascript", "go")
+CAPTURE_WORDS = ("auto", "files", "agent")
 OUTPUT_WORDS = ("none", "tail", "full")
 CONNECTIONS = ("(connections)",)
 """Stands for the names of the connections, which are known only when Tab is pressed."""
 
-COLUMN_WORDS = ("status", "name", "language", "started_at", "completed_at", "execution_time", "exit_code", "connection")
+COLUMN_WORDS = (
+    "status",
+    "name",
+    "language",
+    "started_at",
+    "completed_at",
+    "execution_time",
+    "exit_code",
+    "connection",
+    "sandbox",
+)
 
 WATCH_WORDS = ("status", "name", "progress", "elapsed", "started", "exit_code", "language", "id", "connection")
 WATCH_GROUP_WORDS = ("status", "name", "connection")
@@ -29,6 +40,10 @@ def _references(parser: MagicParser) -> None:
 
 def _connection(parser: MagicParser) -> None:
     _option(parser, "--on", metavar="CONNECTION", completions=CONNECTIONS)
+
+
+def _connections(parser: MagicParser) -> None:
+    _option(parser, "--on", action="append", type=words_of, default=[], completions=CONNECTIONS)
 
 
 def _status(parser: MagicParser) -> None:
@@ -49,8 +64,13 @@ def _bg() -> MagicParser:
     _option(parser, "--param", action="append", type=checked(_param), default=[])
     _option(parser, "--sweep", action="append", type=checked(_sweep), default=[])
     _option(parser, "--limit", type=checked(whole_number))
+    _option(parser, "--per", type=checked(whole_number))
     _tags(parser)
-    _connection(parser)
+    _connections(parser)
+    _option(parser, "--callback")
+    _option(parser, "--callback-header", action="append", type=checked(assignment), default=[])
+    _option(parser, "--callback-secret-env")
+    _option(parser, "--capture", default="auto", completions=CAPTURE_WORDS)
     _option(parser, "-o", type=checked(identifier))
     _option(parser, "-q", "--quiet", action="store_true")
     return parser
@@ -72,7 +92,7 @@ def _ps() -> MagicParser:
     _filters(parser, COLUMN_WORDS, COLUMN_WORDS)
     _option(parser, "--output", completions=OUTPUT_WORDS)
     _option(parser, "--watch", action="store_true")
-    _connection(parser)
+    _connections(parser)
     return parser
 
 
@@ -81,7 +101,7 @@ def _watch() -> MagicParser:
     _filters(parser, WATCH_WORDS, WATCH_GROUP_WORDS)
     _option(parser, "--interval", type=checked(_duration))
     _option(parser, "--notify", action="store_true")
-    _option(parser, "--on", action="append", type=words_of, default=[], completions=CONNECTIONS)
+    _connections(parser)
     return parser
 
 
@@ -124,7 +144,7 @@ def _rerun() -> MagicParser:
 def _diff() -> MagicParser:
     parser = MagicParser("%hopx_diff")
     parser.add_argument("one", metavar="RUN")
-    parser.add_argument("other", metavar="RUN")
+    parser.add_argument("other", metavar="ANOTHER_RUN")
     return parser
 
 
@@ -156,7 +176,7 @@ def _wait() -> MagicParser:
     which.add_argument("--all", action="store_true")
     _option(parser, "--timeout", type=checked(_duration))
     _option(parser, "--no-raise", action="store_true")
-    _connection(parser)
+    _connections(parser)
     return parser
 
 
@@ -165,7 +185,7 @@ def _kill() -> MagicParser:
     _references(parser)
     _status(parser)
     _option(parser, "--all", action="store_true")
-    _connection(parser)
+    _connections(parser)
     return parser
 
 
@@ -174,6 +194,56 @@ def _connect() -> MagicParser:
     parser.add_argument("target", nargs="?")
     _option(parser, "--as")
     _option(parser, "--token-env")
+    _option(parser, "--resume", action="store_true")
+    _option(parser, "--new", nargs="?", const="code-interpreter", completions=("code-interpreter", "base"))
+    _option(parser, "-n", type=checked(whole_number))
+    _option(parser, "--timeout", type=checked(_duration))
+    _option(parser, "--env", action="append", type=checked(assignment), default=[])
+    _option(parser, "--region")
+    return parser
+
+
+def _disconnect() -> MagicParser:
+    parser = MagicParser("%hopx_disconnect")
+    parser.add_argument("name", metavar="NAME")
+    _option(parser, "--delete", action="store_true")
+    return parser
+
+
+def _extend() -> MagicParser:
+    parser = MagicParser("%hopx_extend")
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("time", metavar="TIME", type=checked(_duration))
+    return parser
+
+
+def _sh() -> MagicParser:
+    parser = MagicParser("%hopx_sh")
+    _connection(parser)
+    _option(parser, "--timeout", type=checked(_duration))
+    _option(parser, "--no-raise", action="store_true")
+    return parser
+
+
+def _put() -> MagicParser:
+    parser = MagicParser("%hopx_put")
+    parser.add_argument("path", nargs="+", metavar="PATH")
+    _connection(parser)
+    return parser
+
+
+def _get() -> MagicParser:
+    parser = MagicParser("%hopx_get")
+    parser.add_argument("remote", metavar="REMOTE")
+    parser.add_argument("local", nargs="?", metavar="LOCAL")
+    _connection(parser)
+    return parser
+
+
+def _ls() -> MagicParser:
+    parser = MagicParser("%hopx_ls")
+    parser.add_argument("path", nargs="?", metavar="PATH")
+    _connection(parser)
     return parser
 
 
@@ -215,10 +285,20 @@ PARSERS = {
     "hopx_wait": _wait(),
     "hopx_kill": _kill(),
     "hopx_connect": _connect(),
+    "hopx_disconnect": _disconnect(),
+    "hopx_sandboxes": MagicParser("%hopx_sandboxes"),
+    "hopx_extend": _extend(),
+    "hopx_sh": _sh(),
+    "hopx_put": _put(),
+    "hopx_get": _get(),
+    "hopx_ls": _ls(),
 }
 
 TAKE_REFERENCES = ("hopx_ps", "hopx_watch", "hopx_logs", "hopx_wait", "hopx_kill")
 """The magics whose arguments are ids and names of processes."""
+
+TAKE_CONNECTIONS = ("hopx_connect", "hopx_disconnect", "hopx_extend")
+"""The magics whose first argument is a connection."""
 
 TAKE_RUNS = ("hopx_show", "hopx_rerun", "hopx_diff", "hopx_attach")
 """The magics whose arguments are ids and names of runs in the history."""

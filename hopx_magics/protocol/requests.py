@@ -1,5 +1,6 @@
 """What is sent to an agent: paths, bodies, and the mark of a launch."""
 
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -81,17 +82,20 @@ class KillForm(msgspec.Struct, frozen=True):
 
 def launch_body(launch: Launch) -> bytes:
     """The body that launches `launch`: its params become variables of its code, and its mark is in the name."""
-    return msgspec.json.encode(
-        {
-            "code": with_params(launch.code, launch.language, launch.params),
-            "language": launch.language,
-            "timeout": UNLIMITED if launch.timeout is None else launch.timeout,
-            "name": marked_name(launch.name, launch.run_id),
-            **({"env": launch.env} if launch.env else {}),
-            **({"workdir": launch.workdir, "working_dir": launch.workdir} if launch.workdir else {}),
-            **({"sweep": launch.sweep_id, "sweep_limit": launch.limit} if launch.sweep_id and launch.limit else {}),
-        }
-    )
+    return msgspec.json.encode(launch_fields(launch))
+
+
+def launch_fields(launch: Launch) -> dict[str, Any]:
+    """The fields of the body that launches `launch`."""
+    return {
+        "code": with_params(launch.code, launch.language, launch.params),
+        "language": launch.language,
+        "timeout": UNLIMITED if launch.timeout is None else launch.timeout,
+        "name": marked_name(launch.name, launch.run_id),
+        **({"env": launch.env} if launch.env else {}),
+        **({"workdir": launch.workdir, "working_dir": launch.workdir} if launch.workdir else {}),
+        **({"sweep": launch.sweep_id, "sweep_limit": launch.limit} if launch.sweep_id and launch.limit else {}),
+    }
 
 
 def kill_forms(process_id: str) -> list[KillForm]:

@@ -1,22 +1,35 @@
 """The use cases: connect, launch, list, find, wait, kill, read output."""
 
+from ..client.callbacks import checked_callback
 from ..client.transport import checked_url
+from ..client.vendor import is_vendor_sandbox
+from .connecting import LOCAL, Connection
+from .dispatching import Dispatcher, not_launched_yet
 from .finding import find_process, nearest
-from .launching import LaunchOptions, checked_language, checked_launch, checked_sweep
-from .session import LOCAL, Connection, Session
+from .gathering import Listed
+from .launching import LaunchOptions, checked_copies, checked_language, checked_launch, checked_sweep
+from .sandboxes import Owned
+from .session import Session
 from .waiting import FORGOTTEN_AFTER, Waiting
 
 __all__ = [
     "FORGOTTEN_AFTER",
     "LOCAL",
     "Connection",
+    "Dispatcher",
     "LaunchOptions",
+    "Listed",
+    "Owned",
     "Session",
     "Waiting",
+    "checked_callback",
+    "checked_copies",
     "checked_language",
     "checked_launch",
     "checked_sweep",
     "checked_url",
     "find_process",
+    "is_vendor_sandbox",
     "nearest",
+    "not_launched_yet",
 ]

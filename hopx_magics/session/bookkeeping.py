@@ -5,6 +5,7 @@ What goes wrong with the history is told once, as a note, and everything else go
 
 import contextlib
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ class Bookkeeping:
         self._recorders: list[Recorder] = []
         self._notes: dict[str, bool] = {}
         self._pruned = False
+        self._nowhere = Place("", f"{_WAITING}{os.getpid()}")
 
     # ------------------------------------------------------------ writing
 
@@ -47,6 +49,22 @@ class Bookkeeping:
         if not self._pruned:
             self._pruned = True
             threading.Thread(target=self._prune, name="hopx-prune", daemon=True).start()
+
+    def begin_waiting(self, launches: Sequence[Launch]) -> None:
+        """Writes down what is to be launched by this program later, on an agent that is not yet known."""
+        self.begin(launches, self._nowhere)
+
+    def assigned(self, run_id: RunId, place: Place | None) -> None:
+        """Writes down to which agent a launch is about to be sent; None: it waits (again)."""
+        with self._noting():
+            self.history.assign(run_id, place or self._nowhere)
+
+    def abandon_waiting(self) -> None:
+        """Finds what other programs were to launch, and have not, when they ended."""
+        with self._noting():
+            for agent in self.history.going():
+                if agent.startswith(_WAITING) and not _is_alive(int(agent.removeprefix(_WAITING))):
+                    self.history.abandon(agent, "never launched: the notebook that was to launch it has ended")
 
     def launched(self, run_id: RunId, reply: Launched) -> None:
         """Writes down which process a launch became."""
@@ -122,6 +140,7 @@ class Bookkeeping:
         """Gives a forked child locks of its own."""
         self.history.renew_after_fork()
         self._keeper.renew_after_fork()
+        self._nowhere = Place("", f"{_WAITING}{os.getpid()}")
         for recorder in self._recorders:
             recorder.renew_after_fork()
 
@@ -129,6 +148,20 @@ class Bookkeeping:
         """Closes the file, after what is still to be kept."""
         self._recorders.clear()
         self.history.close()
+
+
+_WAITING = f"waiting on {socket.gethostname()}: "
+"""With a process id behind it, this stands for the agent of what that program is still to launch."""
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def origin_of_environment() -> Origin:

@@ -8,9 +8,10 @@ from typing import Any, TypedDict
 
 import msgspec
 
+from ..client.capture import CAPTURES
 from ..durations import parse_limit
 from ..errors import CodeError
-from ..models import LANGUAGE_ALIASES, LANGUAGES, Language, Launch, RunId
+from ..models import LANGUAGE_ALIASES, LANGUAGES, Callback, Capture, Language, Launch, RunId
 from ..output import printable
 from ..params import checked_params, combinations
 
@@ -26,6 +27,8 @@ class LaunchOptions(TypedDict, total=False):
     params: Mapping[str, Any] | None
     tags: Mapping[str, str] | None
     rerun_of: RunId | None
+    callback: Callback | None
+    capture: Capture
 
 
 def checked_launch(
@@ -39,6 +42,8 @@ def checked_launch(
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
     rerun_of: RunId | None = None,
+    callback: Callback | None = None,
+    capture: Capture = "auto",
 ) -> Launch:
     """The launch that these arguments describe, with a mark of its own. Raises ValueError and CodeError."""
     if not code.strip():
@@ -58,6 +63,8 @@ def checked_launch(
         params=checked_params(params or {}, spoken),
         tags=_checked_tags(tags or {}),
         rerun_of=rerun_of,
+        callback=callback,
+        capture=_checked_capture(capture),
     )
 
 
@@ -76,6 +83,19 @@ def checked_sweep(launch: Launch, sweeps: Mapping[str, Sequence[Any]], *, limit:
         )
         for params in combinations(sweeps, launch.params)
     ]
+
+
+def checked_copies(launch: Launch, count: int) -> list[Launch]:
+    """The same launch so many times, as one sweep."""
+    sweep_id = secrets.token_hex(4)
+    return [msgspec.structs.replace(launch, run_id=_new_run_id(), sweep_id=sweep_id) for _ in range(count)]
+
+
+def _checked_capture(word: str) -> Capture:
+    for known in CAPTURES:
+        if known == word:
+            return known
+    raise ValueError(f"output can't be captured by {word!r}: use {', '.join(CAPTURES)}")
 
 
 def _new_run_id() -> RunId:

@@ -1,8 +1,8 @@
-"""Output of one process: all of it, its end, or as it comes."""
+"""Output of one process: all of it, its end, or as it comes; by whichever way its agent has."""
 
 import codecs
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..client.agent import Agent, OutputPart
 from ..errors import AgentRefused, NotSupported, UnknownProcess
@@ -14,103 +14,109 @@ FOLLOW_FROM = 1_000_000
 FOLLOW_INTERVAL = 0.3
 """Seconds between two looks at a stream that is followed."""
 
-
-def read_output(agent: Agent, process_id: ProcessId, stream: Stream, tail: int | None) -> Output:
-    """A stream as it is now, whole or its last `tail` bytes, by whichever way this agent has."""
-    try:
-        data, left_out = agent.whole_output(process_id, stream, tail=tail)
-    except NotSupported:
-        return _listed_output(agent, process_id, stream, tail)
-    except AgentRefused as error:
-        raise _forgotten(agent, process_id) if error.status == 404 else error from None
-    return Output(text=data.decode("utf-8", "replace"), left_out=left_out)
+CapturedPart = Callable[[ProcessId, Stream, int, int | None], OutputPart]
+"""Reads bytes of a stream that the launch itself has written to a file. Raises UnknownProcess, NotSupported."""
 
 
-def read_part(agent: Agent, process_id: ProcessId, stream: Stream, start: int, stop: int | None) -> OutputPart:
-    """Bytes `start` to `stop` of a stream; a negative `start` counts from the end."""
-    try:
-        return agent.output(process_id, stream, start=start, stop=stop)
-    except NotSupported:
-        whole = _listed_output(agent, process_id, stream, None).text.encode()
-    except AgentRefused as error:
-        raise _forgotten(agent, process_id) if error.status == 404 else error from None
-    first = max(0, len(whole) + start) if start < 0 else start
-    return OutputPart(data=whole[first:stop], start=first, size=len(whole))
+class OutputReader:
+    """Reads the outputs of one agent's processes. `captured` is how files are read that launches have written, or None.
 
+    All methods raise UnknownProcess, NotSupported when output can be had in no way, AgentError.
+    """
 
-def output_to_keep(agent: Agent, process_id: ProcessId, stream: Stream, limit: int) -> KeptOutput:
-    """A stream of a process that has ended, or `limit` bytes of both its ends; 2 or more."""
-    part = read_part(agent, process_id, stream, 0, limit)
-    if part.size <= limit:
-        return KeptOutput(head=part.data, tail=b"", size=part.size)
-    half = limit // 2
-    tail = read_part(agent, process_id, stream, half - limit, None)
-    return KeptOutput(head=part.data[:half], tail=tail.data, size=part.size)
+    def __init__(self, agent: Agent, captured: CapturedPart | None = None) -> None:
+        self._agent = agent
+        self._captured = captured
 
+    def read(self, process_id: ProcessId, stream: Stream, tail: int | None) -> Output:
+        """A stream as it is now, whole or its last `tail` bytes."""
+        if self._captured is None:
+            try:
+                data, left_out = self._agent.whole_output(process_id, stream, tail=tail)
+            except NotSupported:
+                return self._listed(process_id, stream, tail)
+            except AgentRefused as error:
+                raise self._forgotten(process_id) if error.status == 404 else error from None
+            return Output(text=data.decode("utf-8", "replace"), left_out=left_out)
+        part = self.part(process_id, stream, 0 if tail is None else -max(tail, 1), None)
+        data = part.data if tail != 0 else b""
+        return Output(text=data.decode("utf-8", "replace"), left_out=part.size - len(data))
 
-def _listed_output(agent: Agent, process_id: ProcessId, stream: Stream, tail: int | None) -> Output:
-    process = agent.listing(tail=tail).find(process_id)
-    if process is None:
-        raise _forgotten(agent, process_id)
-    text, size = (
-        (process.stdout, process.stdout_bytes) if stream == "stdout" else (process.stderr, process.stderr_bytes)
-    )
-    if text is None:
-        raise NotSupported(
-            f"this agent does not report the {stream} of its processes",
-            agent=agent.label,
-            hint="Let the code write to a file that you can read from there.",
+    def part(self, process_id: ProcessId, stream: Stream, start: int, stop: int | None) -> OutputPart:
+        """Bytes `start` to `stop` of a stream; a negative `start` counts from the end."""
+        if self._captured is not None:
+            try:
+                return self._captured(process_id, stream, start, stop)
+            except (UnknownProcess, NotSupported):
+                pass  # it was launched by somebody else, without files
+        try:
+            return self._agent.output(process_id, stream, start=start, stop=stop)
+        except NotSupported:
+            whole = self._listed(process_id, stream, None).text.encode()
+        except AgentRefused as error:
+            raise self._forgotten(process_id) if error.status == 404 else error from None
+        first = max(0, len(whole) + start) if start < 0 else start
+        return OutputPart(data=whole[first:stop], start=first, size=len(whole))
+
+    def to_keep(self, process_id: ProcessId, stream: Stream, limit: int) -> KeptOutput:
+        """A stream of a process that has ended, or `limit` bytes of both its ends; 2 or more."""
+        part = self.part(process_id, stream, 0, limit)
+        if part.size <= limit:
+            return KeptOutput(head=part.data, tail=b"", size=part.size)
+        half = limit // 2
+        tail = self.part(process_id, stream, half - limit, None)
+        return KeptOutput(head=part.data[:half], tail=tail.data, size=part.size)
+
+    def follow(self, process_id: ProcessId, streams: tuple[Stream, ...]) -> Iterator[tuple[Stream, str]]:
+        """The pieces of text that arrive in the streams, until the process has ended and all is read."""
+        followed = [_Followed(self, process_id, stream) for stream in streams]
+        ended = False
+        while not ended:
+            process = self._agent.listing(tail=0).find(process_id)
+            ended = process is None or process.ended  # asked before reading: what was written until then is read below
+            for each in followed:
+                while text := each.read():
+                    yield each.stream, text
+            if not ended:
+                time.sleep(FOLLOW_INTERVAL)
+
+    def _listed(self, process_id: ProcessId, stream: Stream, tail: int | None) -> Output:
+        process = self._agent.listing(tail=tail).find(process_id)
+        if process is None:
+            raise self._forgotten(process_id)
+        text, size = (
+            (process.stdout, process.stdout_bytes) if stream == "stdout" else (process.stderr, process.stderr_bytes)
         )
-    whole = text.encode()
-    kept = whole if tail is None else whole[len(whole) - min(tail, len(whole)) :]
-    return Output(text=kept.decode("utf-8", "replace"), left_out=max(len(whole), size or 0) - len(kept))
+        if text is None:
+            raise NotSupported(
+                f"this agent does not report the {stream} of its processes",
+                agent=self._agent.label,
+                hint="What is launched from here keeps it in files, unless with --capture agent.",
+            )
+        whole = text.encode()
+        kept = whole if tail is None else whole[len(whole) - min(tail, len(whole)) :]
+        return Output(text=kept.decode("utf-8", "replace"), left_out=max(len(whole), size or 0) - len(kept))
+
+    def _forgotten(self, process_id: ProcessId) -> UnknownProcess:
+        return UnknownProcess(
+            f"{self._agent.label}: there is no output of {process_id} (any more)",
+            hint="An agent forgets old processes; %hopx_ps shows those that it has.",
+        )
 
 
-def follow_output(agent: Agent, process_id: ProcessId, streams: tuple[Stream, ...]) -> Iterator[tuple[Stream, str]]:
-    """The pieces of text that arrive in the streams, until the process has ended and all is read."""
-    readers = [_Reader(agent, process_id, stream) for stream in streams]
-    ended = False
-    while not ended:
-        process = agent.listing(tail=0).find(process_id)
-        ended = process is None or process.ended  # asked before reading: what was written until then is read below
-        for reader in readers:
-            while text := reader.read():
-                yield reader.stream, text
-        if not ended:
-            time.sleep(FOLLOW_INTERVAL)
-
-
-class _Reader:
+class _Followed:
     """Reads what is new in one stream."""
 
-    def __init__(self, agent: Agent, process_id: ProcessId, stream: Stream) -> None:
+    def __init__(self, reader: OutputReader, process_id: ProcessId, stream: Stream) -> None:
         self.stream = stream
-        self._agent = agent
+        self._reader = reader
         self._process_id = process_id
         self._position: int | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def read(self) -> str:
         start = -FOLLOW_FROM if self._position is None else self._position
-        try:
-            part = self._agent.output(
-                self._process_id, self.stream, start=start, stop=start + FOLLOW_FROM if start >= 0 else None
-            )
-        except NotSupported:
-            return self._read_listed()
-        except AgentRefused as error:
-            raise _forgotten(self._agent, self._process_id) if error.status == 404 else error from None
+        stop = start + FOLLOW_FROM if start >= 0 else None
+        part = self._reader.part(self._process_id, self.stream, start, stop)
         self._position = part.start + len(part.data)
         return self._decoder.decode(part.data)
-
-    def _read_listed(self) -> str:
-        text = _listed_output(self._agent, self._process_id, self.stream, None).text
-        position, self._position = self._position or 0, len(text)
-        return text[position:]
-
-
-def _forgotten(agent: Agent, process_id: ProcessId) -> UnknownProcess:
-    return UnknownProcess(
-        f"{agent.label}: there is no output of {process_id} (any more)",
-        hint="An agent forgets old processes; %hopx_ps shows those that it has.",
-    )

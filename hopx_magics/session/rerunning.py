@@ -24,8 +24,8 @@ def launch_again(
     """
     if kept.code is None:
         raise LaunchError(
-            f"the code of {kept.run_id} is not known: it was not launched from this machine",
-            hint="Only what was launched from here can be launched again.",
+            f"the code of {kept.run_id} is not known: the history has not launched it, but found it in a listing",
+            hint="Only what was launched with this history can be launched again.",
         )
     values = {**(known_env or {}), **(env or {})}
     missing = [name for name in kept.env_names if name not in values]

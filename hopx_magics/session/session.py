@@ -4,76 +4,59 @@ import atexit
 import contextlib
 import os
 import queue
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Unpack
-from urllib.parse import urlsplit
 
 import msgspec
 
 from ..archive import Place
-from ..client.agent import Agent, OutputPart
-from ..client.local import LocalAgent
-from ..client.transport import Endpoint, Locate, Transport, checked_url
-from ..durations import format_duration
+from ..client.agent import OutputPart
+from ..client.callbacks import launch_with_callback
+from ..client.commands import run_command
+from ..client.files import Files
 from ..errors import (
-    AgentUnreachable,
     HistoryError,
     HopxError,
     LaunchError,
     UnknownConnection,
     UnknownProcess,
     WaitInterrupted,
-    WaitTimeout,
 )
-from ..models import KeptOutput, KeptRun, Killed, KillResult, Launch, Listing, Output, Process, ProcessId, RunId, Stream
+from ..models import (
+    CommandResult,
+    KeptOutput,
+    KeptRun,
+    Killed,
+    Launch,
+    Listing,
+    Output,
+    Process,
+    ProcessId,
+    RunId,
+    Stream,
+)
 from ..output import printable
 from ..settings import Settings, read_settings
-from ..watcher import Listener, Update, Watcher
-from .bookkeeping import Bookkeeping
-from .finding import find_process, nearest
+from ..watcher import Update
+from .connecting import LOCAL, Connection, Connections
+from .dispatching import Dispatcher, Told
+from .finding import find_process
+from .gathering import ASKED_AT_ONCE, Listed, gather
+from .killing import ask_for_ends, killed, listing_without
 from .launching import LaunchOptions, checked_launch
-from .reading import follow_output, output_to_keep, read_output, read_part
+from .reading import OutputReader
 from .rerunning import launch_again
-from .waiting import Waiting
-
-LOCAL = "local"
-"""The name of the connection to this machine's own agent, which needs no configuration."""
-
-KILL_SEEN_WITHIN = 10.0
-"""Seconds within which a listing should show that a killed process is dead: more than an agent's grace time."""
+from .waiting import Waiting, going, putting, some, wait_for
 
 ENVIRONMENTS_KEPT = 1000
-
-KILLS_AT_ONCE = 8
-"""An agent may answer only when the process is dead, and each may use up its grace time."""
-
 
 KEEP_AT_EXIT = 3.0
 """Seconds that the end of this program waits, at most, until the outputs of what has ended are in the history."""
 
 
-class Connection:
-    """The notebook's named link to one agent. `url` is None for the local agent, which may move."""
-
-    def __init__(self, place: Place, url: str | None, agent: Agent) -> None:
-        self.place = place
-        self.url = url
-        self.agent = agent
-        self.watcher = Watcher(agent)
-
-    @property
-    def name(self) -> str:
-        """What the notebook calls it."""
-        return self.place.connection
-
-    def __repr__(self) -> str:
-        return f"<Connection {self.name}: {self.url or 'this machine'}>"
-
-
-class Session:
+class Session(Connections):
     """All connections of one Python process, and what can be done with them.
 
     Wherever a method takes `on`, that is the name of a connection; None means the current one, which is `local` until
@@ -81,106 +64,21 @@ class Session:
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self.settings = settings or read_settings()
-        self.connections: dict[str, Connection] = {}
-        self.current = LOCAL
+        super().__init__(settings or read_settings())
         self.unwaited: dict[ProcessId, str] = {}
         """The processes that were launched here and neither waited for nor killed since, with their connections."""
+        self.remarks: list[str] = []
+        """What the user should be told of the connections."""
         self._environments: dict[RunId, dict[str, str]] = {}
         """The environments of what was launched here, which the history must not keep; the newest of them."""
-        self.books = Bookkeeping(self.settings, self.output_to_keep)
-        self._lock = threading.RLock()
         atexit.register(self.books.drain, KEEP_AT_EXIT)
-
-    def renew_after_fork(self) -> None:
-        """Gives a forked child sockets, locks and threads of its own, since those of its parent are of no use to it."""
-        self._lock = threading.RLock()
-        self.books.renew_after_fork()
-        for connection in self.connections.values():
-            connection.agent.transport.renew_after_fork()
-            connection.watcher = Watcher(connection.agent)
 
     def close(self) -> None:
         """Drops all connections. Processes and agents go on."""
         self.books.drain(KEEP_AT_EXIT)
         atexit.unregister(self.books.drain)
-        with self._lock:
-            for connection in self.connections.values():
-                connection.watcher.close()
-                connection.agent.close()
-            self.connections.clear()
-            self.current = LOCAL
+        super().close()
         self.books.close()
-
-    # ------------------------------------------------------------ connections
-
-    def connect(self, target: str = LOCAL, *, name: str | None = None, token: str | None = None) -> Connection:
-        """Makes `target` the current connection: `local`, the name of a connection, or the URL of an agent.
-
-        The agent is asked for its listing at once, so that a wrong address or token shows here. The token of a URL is
-        `token`, or else that of the environment's HOPX_AGENT_TOKEN.
-
-        Raises ValueError, UnknownConnection, InsecureConnection for http to another machine, AgentError.
-        """
-        if "://" in target:
-            connection = self._connect_url(checked_url(target), name, token or os.environ.get("HOPX_AGENT_TOKEN"))
-        else:
-            if name is not None and name != target:
-                raise ValueError(f"{target!r} has its name: only a new URL is given one")
-            connection = self.connection(target)
-            connection.agent.listing(tail=0)
-        with self._lock:
-            self.connections[connection.name] = connection
-            self.current = connection.name
-        return connection
-
-    def connection(self, name: str | None = None) -> Connection:
-        """The connection of that name, by default the current one. Raises UnknownConnection."""
-        with self._lock:
-            name = name or self.current
-            if name == LOCAL and LOCAL not in self.connections:
-                self.connections[LOCAL] = self._new_connection(
-                    Place(LOCAL, str(self.settings.agent_folder)), None, LocalAgent(self.settings)
-                )
-            if name not in self.connections:
-                raise UnknownConnection(
-                    f"no connection is named {name!r}{nearest(name, [LOCAL, *self.connections])}",
-                    hint="%hopx_connect shows the connections; a new one is added by its URL.",
-                )
-            return self.connections[name]
-
-    def _connect_url(self, url: str, name: str | None, token: str | None) -> Connection:
-        """A connection to `url` that works; the one there is, with the new token, if there is one of that name."""
-        if token is not None and not (token.isascii() and token.isprintable() and token == token.strip()):
-            raise ValueError("the token has characters that no token has: a line end, a space?")
-        name = name or urlsplit(url).netloc
-        known = self.connections.get(name)
-        if name == LOCAL or (known is not None and known.url != url):
-            raise ValueError(f"the name {name!r} is taken by another connection")
-        endpoint = Endpoint(url, token)
-        connection = self._new_connection(Place(name, url), url, lambda http: endpoint)
-        try:
-            connection.agent.listing(tail=0)
-        except HopxError:
-            connection.agent.close()
-            raise
-        if known is None:
-            return connection
-        connection.agent.close()
-        known.agent.transport.move(lambda http: endpoint)  # runs and watchers go on with it
-        return known
-
-    def _new_connection(self, place: Place, url: str | None, locate: Locate) -> Connection:
-        transport = Transport(
-            place.connection,
-            locate,
-            timeout=self.settings.reply_time,
-            retry_time=self.settings.retry_time,
-            max_reply=self.settings.max_reply,
-        )
-        agent = Agent(transport, launches_once=place.connection == LOCAL)
-        agent.on_change = self.books.recorder(place)
-        return Connection(place, url, agent)
 
     # ------------------------------------------------------------ launch and list
 
@@ -203,7 +101,7 @@ class Session:
         """
         connection = self.connection(on)
         if connection.name == LOCAL:
-            launches = [msgspec.structs.replace(launch, workdir=_local_folder(launch.workdir)) for launch in launches]
+            launches = list(map(_at_home, launches))
         self.books.begin(launches, connection.place)
         processes: list[Process] = []
         try:
@@ -213,6 +111,40 @@ class Session:
             self._note_not_launched(launches[len(processes) :], error)
             raise
         return processes
+
+    def dispatch(
+        self,
+        launches: Sequence[Launch],
+        connections: Sequence[Connection],
+        *,
+        per: int | None,
+        limit: int | None,
+        tell: Told,
+    ) -> Dispatcher:
+        """Hands launches out to several agents from now on: see `Dispatcher`, which is still to be started."""
+        self.books.begin_waiting(launches)
+        return Dispatcher(self, connections, launches, per=per, limit=limit, tell=tell)
+
+    def launch_assigned(self, connection: Connection, launch: Launch) -> Process:
+        """Launches on this connection what is in the history already. Raises as `launch` does."""
+        self.books.assigned(launch.run_id, connection.place)
+        return self._launch(connection, _at_home(launch) if connection.name == LOCAL else launch)
+
+    def launch_on_each(
+        self, launches: Sequence[Launch], connections: Sequence[Connection]
+    ) -> list[Process | HopxError]:
+        """Launches one on each of the connections, side by side. What failed has its error in place of a process."""
+        self.books.begin_waiting(launches)
+
+        def launch(one: Launch, connection: Connection) -> Process | HopxError:
+            try:
+                return self.launch_assigned(connection, one)
+            except HopxError as error:
+                self._note_not_launched([one], error)
+                return error
+
+        with ThreadPoolExecutor(min(len(launches), ASKED_AT_ONCE)) as pool:
+            return list(pool.map(launch, launches, connections))
 
     def rerun(
         self,
@@ -248,18 +180,24 @@ class Session:
 
     def catch_up(self) -> None:
         """Asks the agents that can be asked how the runs go on that had not ended when they were last seen."""
+        self.books.abandon_waiting()
         with contextlib.suppress(HistoryError):
-            going = self.books.history.going()
-            if str(self.settings.agent_folder) in going:
+            unended = self.books.history.going()
+            if str(self.settings.agent_folder) in unended:
                 self.connection(LOCAL)
-            for connection in list(self.connections.values()):
-                if connection.place.agent in going:
-                    with contextlib.suppress(HopxError):  # what can't be asked is as it was last seen
-                        connection.agent.listing(tail=0)
+            asked = [connection for connection in self.connections.values() if connection.place.agent in unended]
+            gather(asked, tail=0)  # who does not answer in time leaves its runs as they were last seen
 
     def _launch(self, connection: Connection, launch: Launch) -> Process:
-        launched = connection.agent.launch(launch)
+        if (note := connection.note(until=launch.timeout)) and launch.timeout is not None:
+            self.remarks.append(note)
+        sent = connection.prepared(launch)
+        if launch.callback is None:
+            launched = connection.agent.launch(sent)
+        else:
+            launched = launch_with_callback(connection.agent, sent, launch.callback)
         self.books.launched(launch.run_id, launched)
+        connection.watcher.look()
         self.unwaited[launched.process_id] = connection.name
         self._remember_environment(launch)
         return Process(
@@ -291,11 +229,30 @@ class Session:
         """The listing of an agent as it is now; `tail` cuts each stream to its last bytes."""
         return self.connection(on).agent.listing(tail=tail)
 
+    def listings(self, connections: Sequence[Connection], *, tail: int | None = None) -> list[Listed]:
+        """The listings of several agents, asked side by side; of those that don't answer in time the last one known."""
+        return gather(connections, tail=tail)
+
     def find(self, references: Iterable[str], *, on: str | None = None) -> list[Process]:
         """The processes that `references` mean, in their order and without output. Raises UnknownProcess."""
         wanted = list(references)
         listing = self.listing(tail=0, on=on) if wanted else None
         return [find_process(listing, reference) for reference in wanted] if listing else []
+
+    def run_command(
+        self, command: str, *, timeout: float = 30.0, workdir: str | None = None, on: str | None = None
+    ) -> CommandResult:
+        """Runs a line of bash on an agent, and waits for it. On the local agent it runs in the present folder.
+
+        Raises ValueError for a time limit that no agent grants, NotSupported, AgentError.
+        """
+        connection = self.connection(on)
+        folder = _local_folder(workdir) if connection.name == LOCAL else workdir
+        return run_command(connection.agent.transport, command, timeout=timeout, workdir=folder)
+
+    def files(self, on: str | None = None) -> Files:
+        """The files of an agent."""
+        return Files(self.connection(on).agent.transport)
 
     # ------------------------------------------------------------ wait
 
@@ -306,33 +263,46 @@ class Session:
         any_one: bool = False,
         timeout: float | None = None,
         progress: Callable[[list[Process]], None] | None = None,
+        see: Callable[[str, Process], None] | None = None,
     ) -> list[Process]:
         """Waits until all of some processes, or any one of them, have ended; returns them as last listed.
 
         `process_ids` are given for each connection. `progress` is called with the processes, in this thread, whenever
-        an agent says something new and at least every second. An agent that doesn't answer is asked for two minutes.
+        an agent says something new and at least every second, and `see` at the end with each connection's name and
+        process. An agent that doesn't answer is asked for two minutes.
 
         Raises WaitTimeout after `timeout` seconds, WaitInterrupted after Ctrl-C, UnknownProcess when an agent has
         forgotten one of them, AgentError.
         """
-        waitings = {name: Waiting(ids) for name, ids in process_ids.items()}
+        waitings = {name: Waiting(ids, partial(self._recall, name)) for name, ids in process_ids.items()}
         updates: queue.SimpleQueue[tuple[Waiting, Update]] = queue.SimpleQueue()
         with contextlib.ExitStack() as listening:
             for name, waiting in waitings.items():
-                listening.callback(self.connection(name).watcher.listen(_putting(updates, waiting)))
+                listening.callback(self.connection(name).watcher.listen(putting(updates, waiting)))
             try:
-                _wait(list(waitings.values()), updates, any_one, timeout, progress or (lambda processes: None))
+                wait_for(list(waitings.values()), updates, any_one, timeout, progress or (lambda processes: None))
             except KeyboardInterrupt:
                 raise WaitInterrupted(
-                    f"Stopped waiting. Still going on: {_some(_going(waitings.values()))}\n"
+                    f"Stopped waiting. Still going on: {some(going(waitings.values()))}\n"
                     "%hopx_wait waits again, %hopx_kill ends them."
                 ) from None
             except UnknownProcess:
-                self._note_waited(_going(waitings.values()))  # or the next wait would look for it in vain, too
+                self._note_waited(going(waitings.values()))  # or the next wait would look for it in vain, too
                 raise
+        if see:
+            for name, waiting in waitings.items():
+                for process in waiting.processes:
+                    see(name, process)
         processes = [process for waiting in waitings.values() for process in waiting.processes]
         self._note_waited(process.process_id for process in processes if process.ended)
         return processes
+
+    def _recall(self, name: str, process_id: ProcessId) -> Process | None:
+        """A process as the history has it."""
+        with contextlib.suppress(HistoryError):
+            kept = self.books.history.of_process(self.connection(name).place, process_id)
+            return kept.process if kept else None
+        return None
 
     def _note_waited(self, process_ids: Iterable[ProcessId]) -> None:
         for process_id in process_ids:
@@ -348,16 +318,16 @@ class Session:
         agent = self.connection(on).agent
         before = agent.listing(tail=0)
         ids = list(dict.fromkeys(process_ids))
-        going = [id_ for id_ in ids if (process := before.find(id_)) and not process.ended]
+        alive = [id_ for id_ in ids if (process := before.find(id_)) and not process.ended]
         try:
-            asked = _ask_for_ends(agent, going)
-            after = _listing_without(agent, asked)
+            asked = ask_for_ends(agent, alive)
+            after = listing_without(agent, asked)
         except KeyboardInterrupt:
             raise WaitInterrupted(
-                f"Stopped waiting. Asked to end: {_some(going)}\n%hopx_ps shows whether they have."
+                f"Stopped waiting. Asked to end: {some(alive)}\n%hopx_ps shows whether they have."
             ) from None
         self._note_waited(ids)
-        return [_killed(process_id, before, after, process_id in asked) for process_id in ids]
+        return [killed(process_id, before, after, process_id in asked) for process_id in ids]
 
     # ------------------------------------------------------------ output
 
@@ -368,7 +338,7 @@ class Session:
 
         Raises UnknownProcess, and NotSupported when the agent doesn't report output.
         """
-        return read_output(self.connection(on).agent, process_id, stream, tail)
+        return self._reader(on).read(process_id, stream, tail)
 
     def output_part(
         self, process_id: ProcessId, stream: Stream, *, start: int, stop: int | None = None, on: str | None = None
@@ -378,11 +348,15 @@ class Session:
 
         Raises UnknownProcess, NotSupported when the agent doesn't report output, AgentError.
         """
-        return read_part(self.connection(on).agent, process_id, stream, start, stop)
+        return self._reader(on).part(process_id, stream, start, stop)
 
     def output_to_keep(self, place: Place, process_id: ProcessId, stream: Stream) -> KeptOutput:
         """As much of a stream as the history keeps: all of it, or its beginning and its end."""
-        return output_to_keep(self.connection(place.connection).agent, process_id, stream, self.settings.history_stream)
+        return self._reader(place.connection).to_keep(process_id, stream, self.settings.history_stream)
+
+    def _reader(self, on: str | None) -> OutputReader:
+        connection = self.connection(on)
+        return OutputReader(connection.agent, connection.captured_part if connection.captures else None)
 
     def follow(
         self, process_id: ProcessId, streams: Iterable[Stream] = ("stdout",), *, on: str | None = None
@@ -391,7 +365,11 @@ class Session:
 
         Begins with the last megabyte of each. Raises UnknownProcess, NotSupported, AgentError.
         """
-        return follow_output(self.connection(on).agent, process_id, tuple(streams))
+        return self._reader(on).follow(process_id, tuple(streams))
+
+
+def _at_home(launch: Launch) -> Launch:
+    return msgspec.structs.replace(launch, workdir=_local_folder(launch.workdir))
 
 
 def _local_folder(workdir: str | None) -> str:
@@ -403,87 +381,3 @@ def _local_folder(workdir: str | None) -> str:
             "the folder in which this notebook works is gone",
             hint="Go to another one with %cd, or use --cwd.",
         ) from None
-
-
-def _wait(
-    waitings: Sequence[Waiting],
-    updates: "queue.SimpleQueue[tuple[Waiting, Update]]",
-    any_one: bool,
-    timeout: float | None,
-    progress: Callable[[list[Process]], None],
-) -> None:
-    deadline = None if timeout is None else time.monotonic() + timeout
-    total = len(_going(waitings))
-    while (going := _going(waitings)) and not (any_one and len(going) < total):
-        left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
-        if left <= 0:
-            raise WaitTimeout(
-                f"still going on after {format_duration(timeout or 0)}: {_some(going)}",
-                hint="%hopx_wait waits for them again, %hopx_kill ends them.",
-            )
-        with contextlib.suppress(queue.Empty):
-            waiting, update = updates.get(timeout=left)
-            waiting.take(update)
-        progress([process for waiting in waitings for process in waiting.processes])
-
-
-def _putting(updates: "queue.SimpleQueue[tuple[Waiting, Update]]", waiting: Waiting) -> Listener:
-    return lambda update: updates.put((waiting, update))
-
-
-def _going(waitings: Iterable[Waiting]) -> list[ProcessId]:
-    return [process_id for waiting in waitings for process_id in waiting.going]
-
-
-def _some(process_ids: list[ProcessId], limit: int = 5) -> str:
-    more = f" and {len(process_ids) - limit} more" if len(process_ids) > limit else ""
-    return ", ".join(process_ids[:limit]) + more
-
-
-def _ask_for_ends(agent: Agent, process_ids: list[ProcessId]) -> set[ProcessId]:
-    """Those of the processes whose end the agent accepted, or may have accepted before its answer was lost."""
-
-    def ask(process_id: ProcessId) -> bool:
-        try:
-            return agent.kill(process_id)
-        except AgentUnreachable as error:
-            if error.sent:
-                return True  # the listing will tell
-            raise
-
-    pool = ThreadPoolExecutor(KILLS_AT_ONCE)
-    try:
-        answers = list(pool.map(ask, process_ids))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C must not wait for those that take their grace time
-    return {process_id for process_id, accepted in zip(process_ids, answers, strict=True) if accepted}
-
-
-def _listing_without(agent: Agent, process_ids: set[ProcessId]) -> Listing:
-    """The first listing in which none of these processes is alive, or the last one before patience ends."""
-    deadline = time.monotonic() + KILL_SEEN_WITHIN
-    pause = 0.05
-    while True:
-        listing = agent.listing(tail=0)
-        alive = any(_is_alive(process) for process in listing.processes if process.process_id in process_ids)
-        if not alive or time.monotonic() > deadline:
-            return listing
-        time.sleep(pause)
-        pause = min(2 * pause, 1.0)
-
-
-def _is_alive(process: Process) -> bool:
-    return process.status in ("queued", "running")
-
-
-def _killed(process_id: ProcessId, before: Listing, after: Listing, asked: bool) -> Killed:
-    old, new = before.find(process_id), after.find(process_id)
-    if new is None:
-        return Killed(process_id=process_id, name=old.name if old else None, result="unknown id", status="unknown")
-    if _is_alive(new):
-        result: KillResult = "still running"
-    elif asked and new.status in ("killed", "unknown"):
-        result = "killed"
-    else:
-        result = "already finished"
-    return Killed(process_id=process_id, name=new.name, result=result, status=new.status)

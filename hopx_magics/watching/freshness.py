@@ -1,6 +1,7 @@
 """How fresh the rows of one connection are, and why."""
 
 import time
+from datetime import datetime
 from typing import Any
 
 from ..durations import format_duration
@@ -36,8 +37,8 @@ class Freshness:
             self._since = time.time() - (time.monotonic() - (update.failing_since or time.monotonic()))
         return (self._state, str(self._error)) != before or self._state == "polling"
 
-    def message(self) -> dict[str, Any]:
-        """What a page is told."""
+    def message(self, ends: datetime | None) -> dict[str, Any]:
+        """What a page is told; `ends` is when the connection's sandbox does."""
         return {
             "name": self._connection,
             "state": self._state,
@@ -45,6 +46,7 @@ class Freshness:
             "since": self._since,
             "error": None if self._error is None else printable(str(self._error), 500),
             "interval": self._interval,
+            "ends": None if ends is None else ends.timestamp(),
         }
 
     def in_words(self) -> str | None:

@@ -101,6 +101,8 @@ class LiveTable(TableWidget):
         self._stops: list[Callable[[], None]] = []
         self._ended = threading.Event()
         self._known = threading.Event()
+        """Whether each connection has said something since it is followed."""
+        self._awaited = set(self._connections)
         self._listeners: list[Callable[[], None]] = []
         self._keepers: list[Callable[[], None]] = []
         self.stays = False
@@ -126,7 +128,10 @@ class LiveTable(TableWidget):
         self._catch_up()
         with self._lock:
             shown = facts.shown(self._rows, self._view or self._initial)
-            rows = [(self._rows.key(slot)[0], self._rows.process(slot)) for slot in shown]
+            places = {name: connection.place for name, connection in self._connections.items()}
+            rows = [
+                ((name := self._rows.key(slot)[0]), places[name].sandbox, self._rows.process(slot)) for slot in shown
+            ]
         return frames.rows_frame(rows)
 
     def close(self) -> None:
@@ -174,7 +179,12 @@ class LiveTable(TableWidget):
             rows = dict(self._rows)
             return text.State(
                 rows=[rows[slot] for slot in shown],
-                notes=[note for freshness in self._freshness.values() if (note := freshness.in_words())],
+                notes=[
+                    note
+                    for name, freshness in self._freshness.items()
+                    for note in (freshness.in_words(), self._connections[name].note())
+                    if note
+                ],
                 several=len(self._connections) > 1,
                 at=time.time(),
             )
@@ -217,7 +227,9 @@ class LiveTable(TableWidget):
                     self._tell_changes()
                 if told:
                     self._tell_freshness()
-            self._known.set()
+            self._awaited.discard(connection)
+            if not self._awaited:
+                self._known.set()
             self._viewers.grow()
             self._tell_listeners()
 
@@ -233,6 +245,7 @@ class LiveTable(TableWidget):
             following = bool(self._stops) or self.closed
             if not following:
                 self._known.clear()
+                self._awaited = set(self._connections)
                 self._heard(_MAKER)
         if not following:
             self._known.wait(FIRST_LISTING_WITHIN)
@@ -247,7 +260,10 @@ class LiveTable(TableWidget):
     def _tell_freshness(self) -> None:
         self.tell(
             "freshness",
-            connections=[freshness.message() for freshness in self._freshness.values()],
+            connections=[
+                freshness.message(expiry.at() if (expiry := self._connections[name].expiry) else None)
+                for name, freshness in self._freshness.items()
+            ],
             closed=self._ended.is_set(),
         )
 

@@ -210,13 +210,22 @@ def test_what_goes_on_is_as_old_as_its_agents_last_answer(history: History) -> N
     assert history.find("r1").seen_at == later
 
 
-def test_a_clock_that_goes_back_changes_no_order(history: History) -> None:
+def test_a_clock_that_goes_back_costs_no_run(history: History) -> None:
     begun(history, "r1")
     begun(history, "r2")
     with sqlite3.connect(history.file) as db:
         db.execute("UPDATE runs SET launched_at = 5 WHERE run_id = 'r2'")
     db.close()
-    assert list(statuses(history)) == ["r2", "r1"]
+    assert list(statuses(history)) == ["r1", "r2"]
+    assert history.find("r2").seen_at is not None
+
+
+def test_the_newest_is_what_was_launched_last_and_not_what_was_listed_last(history: History) -> None:
+    begun(history, "new", name="train")
+    history.record(HERE, [seen("old", "completed", name="train", started_at=10**15)], NOW)
+    assert list(history.columns(Wanted(), code=True)["code"]) == ["print(1)", None]
+    assert history.find("train").run_id == "new"
+    assert [run.process_id for run in map(history.find, ["old"])] == ["old"]
 
 
 # ---------------------------------------------------------------- finding and choosing
@@ -369,7 +378,24 @@ def test_what_is_chosen_goes_but_nothing_that_goes_on(history: History, file: Pa
     assert file.stat().st_size < before - 150_000, "the disk has its room back"
 
 
+def test_what_was_removed_does_not_come_back(history: History) -> None:
+    ended(history, "a", "b")
+    history.prune(history.prunable(Wanted(run_ids=(RunId("a"),))))
+    history.record(HERE, [seen("proc_a", "completed"), seen("proc_b", "completed")], NOW)
+    assert list(statuses(history)) == ["b"]
+
+
 # ---------------------------------------------------------------- the file
+
+
+def test_a_file_that_is_taken_away_is_noticed(history: History, file: Path) -> None:
+    begun(history, "a")
+    for path in file.parent.glob("history.sqlite*"):
+        path.unlink()
+    begun(history, "b")
+    assert list(statuses(history)) == ["b"]
+    assert file.exists()
+    assert "was taken away" in history.notes[0]
 
 
 def test_the_final_schema(history: History, file: Path) -> None:
@@ -380,8 +406,8 @@ def test_the_final_schema(history: History, file: Path) -> None:
         made = [name for (name,) in db.execute("SELECT name FROM migrations ORDER BY made_at, rowid")]
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     db.close()
-    assert tables == {"migrations", "codes", "runs", "agents", "outputs", "looks"}
-    assert made == ["codes", "runs", "agents", "outputs", "looks"]
+    assert tables == {"migrations", "codes", "runs", "agents", "outputs", "looks", "removed"}
+    assert made == ["codes", "runs", "agents", "outputs", "order", "removed", "looks"]
     assert columns == [
         *("number", "run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "tags", "params"),
         *("sweep_id", "rerun_of", "language", "code_hash", "workdir", "timeout", "env_names", "notebook", "cell"),

@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 
-from . import agent, history, launching, listing, loading, watching
+from . import agent, fleet, history, launching, listing, loading, watching
 
 PARTS = {
     "loading": loading,
@@ -12,6 +12,7 @@ PARTS = {
     "launching": launching,
     "agent": agent,
     "history": history,
+    "fleet": fleet,
     "watching": watching,
 }
 

@@ -51,6 +51,7 @@ def connect(session: Session, agent: OddAgent) -> None:
     """Connects without asking, so that the test's own request is the first one."""
     place = Place("odd", agent.url)
     session.connections["odd"] = session._new_connection(place, agent.url, lambda http: Endpoint(agent.url, TOKEN))
+    session.connections["odd"].capture = "agent"  # or it would be asked first whether it returns output
     session.current = "odd"
 
 

@@ -120,7 +120,8 @@ def test_the_pid_is_told_to_everyone(start_agent: StartAgent) -> None:
             etag, row = reply.headers["etag"], reply.json()["processes"][0]
 
 
-def test_the_forgotten_are_told(start_agent: StartAgent) -> None:
+def test_the_forgotten_are_told(start_agent: StartAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOPX_HOLD_SECONDS", "0")
     agent = start_agent("--keep-finished", "2")
     first = agent.launch("true")
     agent.ended(first)

@@ -95,7 +95,7 @@ def test_it_listens_on_loopback_only(agent: Agent) -> None:
 
 
 def test_unknown_routes_and_wrong_methods(agent: Agent) -> None:
-    for path in ("/", "/nothing", "/execute/processes/", "/execute/processes/x", "/execute/kill/a/b", "/execute/async"):
+    for path in ("/", "/nothing", "/execute/processes/", "/execute/processes/x", "/execute/kill/a/b"):
         assert refused(agent.http.get(path)) == (404, "NOT_FOUND")
     for method, path in (("PUT", "/execute"), ("GET", "/execute/background"), ("POST", "/execute/processes")):
         reply = agent.http.request(method, path)

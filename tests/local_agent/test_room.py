@@ -44,6 +44,21 @@ def test_output_is_cut_once_however_often_that_is_tried(tmp_path: Path) -> None:
     assert path.read_text() == "x" * 100 + "\n[output cut here: over the limit of 0.0001 MB]\n"
 
 
+@pytest.fixture
+def forgets_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOPX_HOLD_SECONDS", "0")
+
+
+def test_ends_that_nobody_has_heard_of_are_kept_until_they_are_listed(start_agent: StartAgent, tmp_path: Path) -> None:
+    agent = start_agent("--keep-finished", "2")
+    done = tmp_path / "done"
+    for number in range(6):
+        agent.launch(f"echo {number} >> {done}")
+    wait_until(lambda: done.exists() and len(done.read_text().split()) == 6, "all have run")
+    wait_until(lambda: [row["status"] for row in agent.listing()] == ["completed"] * 6, "all ends are listed")
+
+
+@pytest.mark.usefixtures("forgets_at_once")
 def test_the_newest_finished_processes_are_kept(start_agent: StartAgent, tmp_path: Path) -> None:
     agent = start_agent("--keep-finished", "3")
     os.mkfifo(tmp_path / "gate")
@@ -75,6 +90,7 @@ def test_so_many_bytes_of_output_are_kept(start_agent: StartAgent) -> None:
     assert [row["process_id"] for row in agent.listing(tail=0)] == [large]
 
 
+@pytest.mark.usefixtures("forgets_at_once")
 def test_a_key_of_a_forgotten_process_may_be_used_again(start_agent: StartAgent) -> None:
     agent = start_agent("--keep-finished", "1")
     headers = {"Idempotency-Key": "k"}

@@ -3,9 +3,12 @@ import { formatCounts, formatDuration } from "./format.js";
 
 /**
  * @typedef {{name: string, state: "live" | "polling" | "silent", updated: number | null, since: number | null,
- *   error: string | null, interval: number}} Connection
+ *   error: string | null, interval: number, ends?: number | null}} Connection
  * @typedef {{state: string, text: string, title: string}} Freshness
  */
+
+/** Seconds before its end from which on it is said that a sandbox ends. */
+const ENDS_SOON = 900;
 
 /**
  * The one sentence that matters most: nothing hides that numbers are dead or late.
@@ -20,7 +23,24 @@ import { formatCounts, formatDuration } from "./format.js";
  * @param {number} known.heard when the kernel last said anything, by its clock
  * @returns {Freshness}
  */
-export function freshnessOf({ ready, closed, kernel, connections, counts, anyOpen, now, heard }) {
+export function freshnessOf(known) {
+  const freshness = sentence(known);
+  const ending = known.closed || known.kernel === "gone" ? "" : expiryOf(known.connections, known.now);
+  return ending ? { ...freshness, text: `${freshness.text}, ${ending}` } : freshness;
+}
+
+/** @param {Connection[]} connections @param {number} now @returns {string} which sandbox ends soon */
+function expiryOf(connections, now) {
+  const ending = connections
+    .filter((connection) => connection.ends != null && connection.ends - now < ENDS_SOON)
+    .sort((a, b) => /** @type {number} */ (a.ends) - /** @type {number} */ (b.ends))[0];
+  if (!ending) return "";
+  const left = /** @type {number} */ (ending.ends) - now;
+  return left <= 0 ? `${ending.name} has expired` : `${ending.name} expires in ${formatDuration(whole(left))}`;
+}
+
+/** @param {Parameters<typeof freshnessOf>[0]} known @returns {Freshness} */
+function sentence({ ready, closed, kernel, connections, counts, anyOpen, now, heard }) {
   if (closed) return { state: "closed", text: "closed", title: "This table was closed; run the cell again to follow on." };
   if (kernel === "gone") {
     return { state: "gone", text: "kernel gone, run the cell again", title: "These are the last numbers it told." };

@@ -1,0 +1,12 @@
+"""Output of agents that don't return it: the launch writes it to files of the sandbox, from where it is read back.
+
+The files of a run are in one folder: `stdout`, `stderr`, `pid`, `exit_code` and the code. A launch is wrapped into bash
+code that writes them, which needs bash, coreutils, and the language of the code itself.
+"""
+
+from ...models import Capture
+from .deciding import CAPTURES, decide
+from .reading import CapturedOutput
+from .wrapping import ROOTS, run_folders, wrapped
+
+__all__ = ["CAPTURES", "ROOTS", "Capture", "CapturedOutput", "decide", "run_folders", "wrapped"]

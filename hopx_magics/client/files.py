@@ -1,0 +1,218 @@
+"""The files of an agent: bytes as they are, both ways, without ever holding a whole file in memory."""
+
+import os
+import posixpath
+import secrets
+import shutil
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from .. import protocol
+from ..errors import AgentRefused, BadReply, HopxError, NotSupported
+from ..models import FileInfo
+from .transport import Request, Stream, Transport
+
+Progress = Callable[[int, int | None], object]
+"""Called with the bytes that went over the wire so far and with all there are, None when the agent doesn't say."""
+
+_CHUNK = 256 * 1024
+_LONGEST_CATCH_ALL = 10_000
+
+_POLICY = "Agents serve files below /workspace and /tmp only; the local agent has no /tmp."
+
+
+class Files:
+    """The files of one agent, through its transport. Safe to use from several threads.
+
+    Paths are those of the agent: absolute, or relative to its work folder, `/workspace`. An empty path, and one that
+    can't be one, is a ValueError. All methods raise AgentError; an AgentRefused with status 403 speaks of the path.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    # ------------------------------------------------------------ whole files
+
+    def put(self, local: Path, remote: str, progress: Progress | None = None) -> str:
+        """Copies a file of this machine to the agent, and returns its path there.
+
+        Directories that are missing are made; a path with `/` at its end is that of one. The file is sent once. Raises
+        ValueError when `local` is no file.
+        """
+        if not local.is_file():
+            raise ValueError(f"{local} is no file: use the path of a file on this machine")
+        path = _checked(remote)
+        if path.endswith("/"):
+            path += local.name
+        self._make_room_for(path)
+        upload = _Upload(local, path, progress)
+        content = Stream(upload.content_type, upload.length, upload.begin)
+        with self._explained():
+            reply = self._transport.send(Request("POST", protocol.FILES_UPLOAD, {"path": path}, content=content))
+        endpoint = f"POST {protocol.FILES_UPLOAD}"
+        stored = protocol.decode_file_reply(reply.body, agent=self._transport.label, endpoint=endpoint)
+        if stored not in (None, upload.size):
+            raise BadReply(
+                f"it stored {stored:,} of the {upload.size:,} bytes of {path}",
+                agent=self._transport.label,
+                hint="Copy it again.",
+            )
+        return path
+
+    def _make_room_for(self, path: str) -> None:
+        parent = posixpath.dirname(path)
+        if parent in ("/", "/tmp"):
+            return
+        try:
+            self.mkdir(parent)
+        except AgentRefused as error:
+            if error.status != 409 and error.code != "FILE_ALREADY_EXISTS":
+                raise
+
+    def get(self, remote: str, local: Path, progress: Progress | None = None) -> Path:
+        """Copies a file of the agent to this machine, and returns where it is: in `local`, if that is a folder.
+
+        What is there already is replaced when all has arrived, and untouched otherwise. Tried again for a while when
+        the connection breaks. Raises ValueError for a folder that isn't there, and OSError for one without room.
+        """
+        path = _checked(remote)
+        target = Path(os.path.realpath(local / posixpath.basename(path) if local.is_dir() else local))
+        if target.is_dir():
+            raise ValueError(f"{target} is a folder: use the paths of files, here and on the agent")
+        if not target.parent.is_dir():
+            raise ValueError(f"the folder {target.parent} does not exist: make it first")
+        fresh = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
+        request = Request("GET", protocol.FILES_DOWNLOAD, {"path": path}, {"Accept-Encoding": "identity"})
+        download = _Download(fresh, self._transport, progress)
+        try:
+            with self._explained():
+                reply = self._transport.read(request, download)
+            self._check_download(reply.headers, fresh)
+            if target.exists():
+                shutil.copymode(target, fresh)
+            fresh.replace(target)
+        finally:
+            fresh.unlink(missing_ok=True)
+        return target
+
+    def _check_download(self, headers: Mapping[str, str], file: Path) -> None:
+        """Raises NotSupported for what an agent says that doesn't know downloads."""
+        is_file = "content-disposition" in headers or "json" not in headers.get("content-type", "")
+        if not is_file and file.stat().st_size < _LONGEST_CATCH_ALL:
+            endpoint = f"GET {protocol.FILES_DOWNLOAD}"
+            protocol.decode_file_reply(file.read_bytes(), agent=self._transport.label, endpoint=endpoint)
+
+    # ------------------------------------------------------------ looking and changing
+
+    def list(self, path: str = protocol.WORKSPACE) -> tuple[FileInfo, ...]:
+        """What is in a directory, in the agent's order."""
+        request = Request("GET", protocol.FILES_LIST, {"path": _checked(path)})
+        with self._explained():
+            return protocol.decode_files(self._transport.read(request).body, agent=self._transport.label)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file or directory."""
+        request = Request("GET", protocol.FILES_EXISTS, {"path": _checked(path)})
+        try:
+            with self._explained():
+                return protocol.decode_exists(self._transport.read(request).body, agent=self._transport.label)
+        except AgentRefused as error:
+            if error.status == 404 and error.code in protocol.FILE_UNKNOWN_CODES:
+                return False
+            raise
+
+    def mkdir(self, path: str) -> None:
+        """Makes a directory, and those above it that are missing."""
+        content = msgspec.json.encode({"path": _checked(path)})
+        self._change(Request("POST", protocol.FILES_MKDIR, content=content))
+
+    def remove(self, path: str) -> None:
+        """Deletes a file, or a directory with all that is in it."""
+        self._change(Request("DELETE", protocol.FILES_REMOVE, {"path": _checked(path)}))
+
+    def _change(self, request: Request) -> None:
+        with self._explained():
+            reply = self._transport.send(request)
+        endpoint = f"{request.method} {request.path}"
+        protocol.decode_file_reply(reply.body, agent=self._transport.label, endpoint=endpoint)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Says of a refusal what it means where it is about files."""
+        try:
+            yield
+        except AgentRefused as error:
+            if error.status == 405:
+                raise NotSupported("this agent does not serve files in this way", agent=error.agent) from None
+            if error.status == 403:
+                error.hint = _POLICY
+            if error.status == 404 and error.code in protocol.FILE_UNKNOWN_CODES:
+                error.hint = None
+            raise
+
+
+def _checked(path: str) -> str:
+    """The path as an absolute one. Raises ValueError."""
+    if not path or "\0" in path:
+        raise ValueError(f"{path!r} is no path: use one like {protocol.WORKSPACE}/data.csv")
+    return posixpath.join(protocol.WORKSPACE, path)
+
+
+class _Upload:
+    """A file as a multipart form, with the path that it gets."""
+
+    def __init__(self, file: Path, path: str, progress: Progress | None) -> None:
+        self.size = file.stat().st_size
+        boundary = secrets.token_hex(16)
+        name = posixpath.basename(path).translate({ord(char): f"%{ord(char):02X}" for char in '"\r\n'})
+        self._head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="path"\r\n\r\n{path}\r\n'
+            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        ).encode()
+        self._end = f"\r\n--{boundary}--\r\n".encode()
+        self._file = file
+        self._progress = progress or (lambda done, total: None)
+        self.content_type = f"multipart/form-data; boundary={boundary}"
+        self.length = len(self._head) + self.size + len(self._end)
+
+    def begin(self) -> Generator[bytes]:
+        """The form, piece by piece; no more of the file than it had at first. Raises HopxError when there is less."""
+        done = 0
+        self._progress(done, self.size)
+        yield self._head
+        with self._file.open("rb") as file:
+            while chunk := file.read(min(_CHUNK, self.size - done)):
+                yield chunk
+                done += len(chunk)
+                self._progress(done, self.size)
+        if done < self.size:
+            raise HopxError(f"{self._file} became shorter while it was sent", hint="Send it when nothing writes to it.")
+        yield self._end
+
+
+class _Download:
+    """Writes what arrives to a file, from its beginning each time that it is called."""
+
+    def __init__(self, file: Path, transport: Transport, progress: Progress | None) -> None:
+        self._file = file
+        self._transport = transport
+        self._progress = progress or (lambda done, total: None)
+
+    def __call__(self, headers: Mapping[str, str], chunks: Iterator[bytes]) -> None:
+        """Raises BadReply when it can't be told whether all has arrived."""
+        length = headers.get("content-length", "")
+        total = int(length) if length.isdecimal() else None
+        whole_is_certain = total is not None or "chunked" in headers.get("transfer-encoding", "")
+        if not whole_is_certain or "content-encoding" in headers:
+            raise BadReply("it does not send the file as it is, with its size", agent=self._transport.label)
+        done = 0
+        self._progress(done, total)
+        with self._file.open("wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+                done += len(chunk)
+                self._progress(done, total)

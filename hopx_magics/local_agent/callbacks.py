@@ -1,0 +1,177 @@
+"""Tells receivers how processes ended: each at least once, for a day, whatever happens to this program meanwhile.
+
+What to call is in one file per process, from before its launch until the callback has arrived or was given up. It may
+hold secrets, so it is not where the process and those who list it would look, and only the user can read it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h11
+import msgspec
+
+from ..callbacks import SIGNATURE_HEADER, TIMESTAMP_HEADER, signature
+from . import outputs
+from .endings import utc
+from .journal import Ended
+from .post import check_target, post_json
+from .store import TIMED_OUT, Folder
+
+TRY_TIME = 10.0
+"""Seconds that one try to deliver may take."""
+
+LONGEST_PAUSE = 600.0
+KEPT_UP = 24 * 3600.0
+"""Seconds after the end of its process in which a callback is tried."""
+
+AT_ONCE = 16
+OUTPUT_LIMIT = 1_000_000
+"""Bytes of each stream in a callback: its last ones."""
+
+log = logging.getLogger("hopx_magics.local_agent")
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """What to call: with which headers, and signed with which secret."""
+
+    url: str
+    headers: dict[str, str] = {}
+    secret: str | None = None
+
+    def __repr__(self) -> str:
+        return "Target()"
+
+
+def checked_target(url: str, headers: Mapping[str, str] | None, secret: str | None) -> Target:
+    """What to call. Raises ValueError that says what is wrong."""
+    ours = (SIGNATURE_HEADER, TIMESTAMP_HEADER)
+    if taken := [name for name in headers or {} if name.lower() in map(str.lower, ours)]:
+        raise ValueError(f"the header {taken[0]} can't be chosen")
+    check_target(url, headers or {})
+    return Target(url=url, headers=dict(headers or {}), secret=secret or None)
+
+
+class Callbacks:
+    """The callbacks that are still to be delivered, by the ids of their processes.
+
+    `pause` is the time in seconds between the first two tries; then it doubles.
+    """
+
+    def __init__(self, folder: Path, pause: float) -> None:
+        self._folder = folder
+        self._pause = pause
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._targets = self._read()
+        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._deliveries: set[asyncio.Task[None]] = set()
+
+    def _read(self) -> dict[str, Target]:
+        targets = {}
+        for path in self._folder.iterdir():
+            try:
+                targets[path.stem] = msgspec.json.decode(path.read_bytes(), type=Target)
+            except (OSError, msgspec.MsgspecError, UnicodeDecodeError):  # or an agent had no time to finish it
+                path.unlink(missing_ok=True)
+        return targets
+
+    @property
+    def process_ids(self) -> list[str]:
+        """The processes whose end is still to be told."""
+        return list(self._targets)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the end of a process is being told."""
+        return bool(self._deliveries)
+
+    def __contains__(self, process_id: str) -> bool:
+        return process_id in self._targets
+
+    def add(self, process_id: str, target: Target) -> None:
+        """Keeps in mind what to call when the process has ended. Raises OSError."""
+        try:
+            with open(self._path(process_id), "wb", opener=_private) as file:
+                file.write(msgspec.json.encode(target))
+        except OSError:
+            self.drop(process_id)
+            raise
+        self._targets[process_id] = target
+
+    def drop(self, process_id: str) -> None:
+        """Forgets a callback."""
+        self._targets.pop(process_id, None)
+        with contextlib.suppress(OSError):
+            self._path(process_id).unlink(missing_ok=True)
+
+    def deliver(self, ended: Ended, folder: Folder) -> None:
+        """Begins to tell the end of a process, if somebody is to be told. To be called in the event loop."""
+        target = self._targets.get(ended.process_id)
+        if target is not None:
+            task = asyncio.get_running_loop().create_task(self._deliver(target, ended, folder))
+            self._deliveries.add(task)
+            task.add_done_callback(self._deliveries.discard)
+
+    async def _deliver(self, target: Target, ended: Ended, folder: Folder) -> None:
+        pause = self._pause
+        while (failure := await self._try(target, ended, folder)) is not None:
+            chosen = pause * random.uniform(0.5, 1.0)  # or all that failed together would come again together
+            if time.time() + chosen > ended.ended / 1e9 + KEPT_UP:
+                log.warning("the callback of %s is given up: %s", ended.process_id, failure)
+                break
+            if pause == self._pause:
+                log.info("the callback of %s did not arrive: %s; it is tried again", ended.process_id, failure)
+            await asyncio.sleep(chosen)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        self.drop(ended.process_id)
+
+    async def _try(self, target: Target, ended: Ended, folder: Folder) -> str | None:
+        """Tells the end of a process once; why that did not arrive, or None when it did."""
+        async with self._turn:
+            body = await asyncio.to_thread(_body, ended, folder)
+            now = int(time.time())
+            headers = {**target.headers, TIMESTAMP_HEADER: str(now)}
+            if target.secret:
+                headers[SIGNATURE_HEADER] = signature(body, now, target.secret)
+            try:
+                async with asyncio.timeout(TRY_TIME):
+                    status = await post_json(target.url, headers, body)
+            except TimeoutError:
+                return f"no answer within {TRY_TIME:g} s"
+            except (OSError, ValueError, h11.ProtocolError) as error:
+                return f"{type(error).__name__}: {error}"
+            return None if 200 <= status < 300 else f"status {status}"
+
+    def _path(self, process_id: str) -> Path:
+        return self._folder / f"{process_id}.json"
+
+
+def _body(ended: Ended, folder: Folder) -> bytes:
+    facts = ended.facts()
+    reason = facts.message or None
+    status: str = facts.status if facts.status in ("completed", "killed") else "failed"
+    if reason and reason.startswith(TIMED_OUT):
+        status = "timeout"
+    content: dict[str, Any] = {
+        "execution_id": facts.execution_id,
+        "process_id": facts.process_id,
+        "status": status,
+        "success": status == "completed",
+        "stdout": outputs.read_end(folder.output("stdout"), OUTPUT_LIMIT).text,
+        "stderr": outputs.read_end(folder.output("stderr"), OUTPUT_LIMIT).text,
+        "exit_code": facts.exit_code,
+        "execution_time": facts.execution_time,
+        "timestamp": utc(ended.ended),
+        "error": reason,
+    }
+    return msgspec.json.encode(content)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

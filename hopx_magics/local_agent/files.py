@@ -1,0 +1,206 @@
+"""The endpoints for files. An agent of a machine that is no sandbox serves those of its own work folder only."""
+
+import asyncio
+import base64
+import binascii
+import errno
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import PurePosixPath
+from typing import BinaryIO
+from urllib.parse import quote
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+
+from .. import protocol
+from . import requests
+from .endings import utc
+from .gate import Refused, json_response, read_body
+from .multipart import Form
+from .requests import decode_body
+from .workspace import Workspace, explained
+
+LARGEST_TEXT = 32_000_000
+"""Bytes of a file that `/files/read` answers with, at most: it has to be held in memory as a whole."""
+
+_CHUNK = 256 * 1024
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Files:
+    """The endpoints for the files of a work folder."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    @property
+    def routes(self) -> list[tuple[str, str, Endpoint]]:
+        """Methods, path and endpoint of each."""
+        return [
+            ("GET", protocol.FILES_READ, self._read),
+            ("POST", protocol.FILES_WRITE, self._write),
+            ("POST", protocol.FILES_UPLOAD, self._upload),
+            ("GET", protocol.FILES_DOWNLOAD, self._download),
+            ("GET", protocol.FILES_LIST, self._list),
+            ("GET", protocol.FILES_EXISTS, self._exists),
+            ("POST", protocol.FILES_MKDIR, self._mkdir),
+            ("DELETE", protocol.FILES_REMOVE, self._remove),
+        ]
+
+    # ------------------------------------------------------------ looking
+
+    async def _list(self, request: Request) -> Response:
+        path = request.query_params.get("path") or protocol.WORKSPACE
+        rows = await asyncio.to_thread(self._workspace.list, path)
+        return json_response({"files": rows, "path": path, "count": len(rows)})
+
+    async def _exists(self, request: Request) -> Response:
+        path = _asked_path(request)
+        return json_response({"exists": await asyncio.to_thread(self._workspace.exists, path), "path": path})
+
+    async def _read(self, request: Request) -> Response:
+        path = _asked_path(request)
+        content = await asyncio.to_thread(self._content, path)
+        try:
+            text = content.decode()
+        except UnicodeDecodeError:
+            raise requests.invalid(f"{path[:200]} is no text: use {protocol.FILES_DOWNLOAD}") from None
+        return json_response({"content": text, "path": path, "size": len(content)})
+
+    def _content(self, path: str) -> bytes:
+        with self._workspace.open(path) as file:
+            content = file.read(LARGEST_TEXT + 1)
+        if len(content) > LARGEST_TEXT:
+            raise requests.invalid(f"{path[:200]} is larger than {LARGEST_TEXT:,} bytes: use {protocol.FILES_DOWNLOAD}")
+        return content
+
+    async def _download(self, request: Request) -> Response:
+        path = _asked_path(request)
+        file = await asyncio.to_thread(self._workspace.open, path)
+        size = os.fstat(file.fileno()).st_size
+        try:
+            part = requests.byte_range(request, size)
+        except Refused:
+            file.close()
+            raise
+        begin, end = part or (0, size)
+        headers = {
+            "accept-ranges": "bytes",
+            "content-length": str(end - begin),
+            "cache-control": "no-cache",
+            "content-disposition": f"attachment; filename*=UTF-8''{quote(PurePosixPath(path).name, safe='')}",
+        }
+        if part:
+            headers["content-range"] = f"bytes {begin}-{end - 1}/{size}"
+        chunks = _chunks(file, begin, end if request.method == "GET" else begin)
+        return StreamingResponse(chunks, 206 if part else 200, headers, "application/octet-stream")
+
+    # ------------------------------------------------------------ changing
+
+    async def _write(self, request: Request) -> Response:
+        wanted = decode_body(await read_body(request), protocol.WriteRequest)
+        content, mode = _decoded_content(wanted), _checked_mode(wanted.mode)
+        path = await asyncio.to_thread(self._put, _checked_path(wanted.path), content, mode, wanted.overwrite)
+        return _done(path, "File written successfully", len(content))
+
+    def _put(self, path: str, content: bytes, mode: int | None, overwrite: bool) -> str:
+        with explained(path), self._workspace.incoming() as file:
+            file.write(content)
+            return self._workspace.install(file, path, mode=mode, overwrite=overwrite, parents=True)
+
+    async def _upload(self, request: Request) -> Response:
+        announced = int(request.headers.get("content-length", "0"))
+        asked = request.query_params.get("path", "")
+        with explained(asked):
+            if announced > self._workspace.free:
+                raise OSError(errno.ENOSPC, "")
+            with self._workspace.incoming() as file:
+                form = await _received(request, file)
+                path = form.fields.get("path") or asked or _path_for(form.filename)
+                installed = await asyncio.to_thread(self._workspace.install, file, path)
+        return _done(installed, "File uploaded successfully", form.size)
+
+    async def _mkdir(self, request: Request) -> Response:
+        wanted = decode_body(await read_body(request), protocol.PathRequest)
+        path = await asyncio.to_thread(self._workspace.mkdir, _checked_path(wanted.path))
+        return _done(path, "Directory created successfully")
+
+    async def _remove(self, request: Request) -> Response:
+        path = await asyncio.to_thread(self._workspace.remove, _asked_path(request))
+        return _done(path, "Removed successfully")
+
+
+def _asked_path(request: Request) -> str:
+    return _checked_path(request.query_params.get("path", ""))
+
+
+def _checked_path(path: str) -> str:
+    if not path:
+        raise requests.missing_parameter("path")
+    return path
+
+
+def _path_for(filename: str | None) -> str:
+    """Where an upload goes that has no path, only the name of a file."""
+    return _checked_path(PurePosixPath((filename or "").replace("\\", "/")).name)
+
+
+def _decoded_content(wanted: protocol.WriteRequest) -> bytes:
+    if wanted.encoding in (None, "", "utf-8", "text"):
+        return wanted.content.encode()
+    if wanted.encoding != "base64":
+        raise requests.invalid(f"encoding must be utf-8 or base64, not {wanted.encoding[:80]!r}")
+    try:
+        return base64.b64decode(wanted.content, validate=True)
+    except binascii.Error as error:
+        raise requests.invalid(f"content is no base64: {error}") from None
+
+
+_MODE = re.compile("0?[0-7]{3}")
+
+
+def _checked_mode(mode: str | None) -> int | None:
+    if not mode:
+        return None
+    if not _MODE.fullmatch(mode):
+        raise requests.invalid(f"mode must be octal like 0644, not {mode[:80]!r}")
+    return int(mode, 8)
+
+
+async def _received(request: Request, file: BinaryIO) -> Form:
+    """The form in the body of a request, with its file written to `file`."""
+    form = Form(request.headers.get("content-type", ""), file)
+    try:
+        async for chunk in request.stream():
+            await asyncio.to_thread(form.feed, chunk)
+    except ClientDisconnect:
+        raise requests.invalid("the client went away before the end of the body") from None  # for no one to read
+    form.check_complete()
+    return form
+
+
+async def _chunks(file: BinaryIO, begin: int, end: int) -> AsyncIterator[bytes]:
+    """That part of a file, without what is written behind it meanwhile; less when the file is cut meanwhile."""
+    with file:
+        while begin < end:
+            chunk = await asyncio.to_thread(os.pread, file.fileno(), min(_CHUNK, end - begin), begin)
+            if not chunk:
+                return
+            begin += len(chunk)
+            yield chunk
+
+
+def _done(path: str, message: str, size: int | None = None) -> Response:
+    return json_response(
+        {
+            "path": path,
+            **({} if size is None else {"size": size}),
+            "message": message,
+            "success": True,
+            "timestamp": utc(time.time_ns()),
+        }
+    )
