@@ -86,6 +86,13 @@ def test_output_is_captured_in_every_language(cell: Cell, hopx_cloud: HopX, lang
     assert (run.status, run.exit_code, run.stdout, run.stderr) == ("failed", 3, "out\n", "err\n")
 
 
+def test_what_has_not_begun_to_write_has_written_nothing(cell: Cell, hopx_cloud: HopX) -> None:
+    cell(f"%hopx_connect {hopx_cloud.sandbox()} --as box")
+    run = cell("%%hopx_bg --lang bash\nsleep 0.3; echo done")
+    assert run.stdout == ""
+    assert run.wait().stdout == "done\n"
+
+
 def test_an_agent_that_returns_output_is_used_as_it_is(cell: Cell, hopx_cloud: HopX) -> None:
     cell(f"%hopx_connect {hopx_cloud.sandbox(agents.DOCUMENTATION)} --as box")
     cell("%%hopx_bg --capture agent -q\nprint('first')")

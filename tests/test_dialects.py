@@ -255,8 +255,18 @@ def test_an_agent_that_can_not_kill_says_so(start: Start, hopx: Any, unknown: An
     assert run.status == "running"
 
 
-@pytest.mark.parametrize("dialect", [agents.DOCUMENTATION, agents.ODD_DOCUMENTATION], ids=["plain", "odd"])
-def test_output_that_is_in_the_listing(start: Start, hopx: Any, dialect: Dialect) -> None:
+BARE: list[Dialect] = [
+    msgspec.structs.replace(agents.DOCUMENTATION, unknown=unknown, has_commands=False, has_files=False)
+    for unknown in ("404", "root")
+]
+
+
+@pytest.mark.parametrize(
+    "dialect",
+    [agents.DOCUMENTATION, agents.ODD_DOCUMENTATION, *BARE],
+    ids=["plain", "odd", "nothing else", "nothing else, and 200 to all"],
+)
+def test_output_that_is_in_the_listing(start: Start, hopx: Any, tmp_path: Path, dialect: Dialect) -> None:
     standin = start(dialect)
     hopx.connect(standin.url, name="there", token=standin.token)
     code = "import sys, time\nprint('first', flush=True)\nprint('beside', file=sys.stderr)\ntime.sleep(600)"
@@ -265,7 +275,7 @@ def test_output_that_is_in_the_listing(start: Start, hopx: Any, dialect: Dialect
     run = hopx.attach(process.process_id)
     wait_until(lambda: run.stderr == "beside\n", "its other stream is listed, too")
     assert run.stdout == "first\n"
-    assert not any(asked.path == "/commands/run" for asked in standin.asked)
+    assert not list(tmp_path.glob("machine*/**/.hopx")), "it is kept in no files"
 
 
 def test_commands_are_run_without_a_shell(start: Start, hopx: Any) -> None:

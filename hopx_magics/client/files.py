@@ -145,7 +145,7 @@ class Files:
         try:
             yield
         except AgentRefused as error:
-            if error.status == 405:
+            if error.status == 405 or (error.status == 404 and not error.code):  # a 404 of a file has a code
                 raise NotSupported("this agent does not serve files in this way", agent=error.agent) from None
             if error.status == 403:
                 error.hint = _POLICY

@@ -44,11 +44,23 @@ class OutputReader:
 
     def part(self, process_id: ProcessId, stream: Stream, start: int, stop: int | None) -> OutputPart:
         """Bytes `start` to `stop` of a stream; a negative `start` counts from the end."""
-        if self._captured is not None:
+        if self._captured is None:
+            return self._agents_part(process_id, stream, start, stop)
+        try:
+            return self._captured(process_id, stream, start, stop)
+        except UnknownProcess:  # it has not begun to write, or was launched by somebody else, without files
+            process = self._agent.listing(tail=0).find(process_id)
+            if process is not None and process.stdout is None and process.status in ("queued", "running"):
+                return OutputPart(b"", 0, 0)
+            return self._agents_part(process_id, stream, start, stop)
+        except NotSupported as error:
             try:
-                return self._captured(process_id, stream, start, stop)
-            except (UnknownProcess, NotSupported):
-                pass  # it was launched by somebody else, without files
+                return self._agents_part(process_id, stream, start, stop)
+            except NotSupported:
+                raise error from None
+
+    def _agents_part(self, process_id: ProcessId, stream: Stream, start: int, stop: int | None) -> OutputPart:
+        """What the agent itself has of a stream."""
         try:
             return self._agent.output(process_id, stream, start=start, stop=stop)
         except NotSupported:

@@ -421,15 +421,17 @@ def test_what_does_not_tell_whether_it_exists(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "exists"),
+    ("reply", "answer"),
     [
         (lambda asked: asked.reply({"exists": True}), True),
         (lambda asked: asked.reply({"exists": False, "path": "/x"}), False),
         (lambda asked: asked.reply({"error": "x", "code": "FILE_NOT_FOUND"}, 404), False),
-        (lambda asked: asked.reply({"error": "no such route"}, 404), None),
-        (lambda asked: asked.reply({"error": "x", "code": "FORBIDDEN"}, 403), None),
+        (lambda asked: asked.reply({"error": "no such route"}, 404), NotSupported),
+        (lambda asked: asked.reply({"error": "x", "code": "FORBIDDEN"}, 403), AgentRefused),
     ],
 )
-def test_exists_is_no_guess(odd_files: Callable[[Answer], Files], reply: Answer, exists: bool | None) -> None:
-    with pytest.raises(AgentRefused) if exists is None else contextlib.nullcontext():
-        assert odd_files(reply).exists("x") is exists
+def test_exists_is_no_guess(
+    odd_files: Callable[[Answer], Files], reply: Answer, answer: bool | type[HopxError]
+) -> None:
+    with contextlib.nullcontext() if isinstance(answer, bool) else pytest.raises(answer):
+        assert odd_files(reply).exists("x") is answer

@@ -45,7 +45,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """How an agent speaks.
 
     `fields` are those of its processes; with `documentation` that is output, too. `kill` is the only form of kill that
-    it knows. `unknown` is its answer to all else: the one of the real agent, or that of a strict server.
+    it knows. `has_commands` and `has_files` tell whether it runs commands and serves files. `unknown` is its answer to
+    all else: the one of the real agent, or that of a strict server.
 
     The rest are its oddities: `nothing`, its listing without processes; `listed_after`, the seconds until a process is
     listed; `digits`, those of the fractions in times, None for another number in each row, and `offset` their offset in
@@ -57,6 +58,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     kill: Literal["query", "body", "post", "none"] = "query"
     unknown: Literal["root", "404"] = "404"
     has_commands: bool = True
+    has_files: bool = True
     nothing: bytes = b'{"processes": [], "count": 0}'
     listed_after: float = 0.0
     digits: int | None = 0
@@ -209,9 +211,9 @@ class AgentStandIn:
                 return self._kill(asked, query)
             case ("POST", "/commands/run") if self.dialect.has_commands:
                 return self._run_command(asked.body)
-            case ("GET", "/files/download"):
+            case ("GET", "/files/download") if self.dialect.has_files:
                 return self._download(query.get("path", ""))
-            case ("GET", "/files/exists"):
+            case ("GET", "/files/exists") if self.dialect.has_files:
                 path = query.get("path", "")
                 return Answer({"exists": self._inside(path).exists(), "path": path})
             case _:
