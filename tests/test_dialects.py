@@ -59,6 +59,7 @@ SETTINGS: dict[str, Setting | None] = {
     "newest": Setting(agents.NEWEST),
     "catch_all": Setting(agents.CATCH_ALL),
     "no_commands": Setting(msgspec.structs.replace(agents.OPENAPI, has_commands=False)),
+    "terse": Setting(agents.TERSE),
     "odd_openapi": Setting(agents.ODD_OPENAPI),
     "odd_documentation": Setting(agents.ODD_DOCUMENTATION),
     "rate_limited": Setting(limit=RATE),

@@ -3,7 +3,7 @@
 import contextlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import msgspec
 
@@ -13,9 +13,6 @@ from ..run import DispatchedRun, PastRun, Run, Sweep
 from ..session import LaunchOptions, checked_copies, checked_launch, checked_sweep, not_launched_yet
 from .common import session, tell_notes
 from .past import kept_run
-
-if TYPE_CHECKING:
-    pass
 
 
 def launch(

@@ -43,6 +43,8 @@ class Agent:
         self._launches_once = launches_once
         self.on_change: Callable[[Change], None] = lambda change: None
         """Called with every listing that arrives, and in what it differs from an older one."""
+        self.complete: Callable[[Listing], Listing] = lambda listing: listing
+        """Called with every whole listing that arrives: adds what the agent itself doesn't tell. Raises nothing."""
         self.waits = False
         """Whether the agent held the last request for a change until there was one, or would have."""
         self._tells_changes = True
@@ -100,8 +102,10 @@ class Agent:
     def _listing(self, reply: Reply, tail: int | None) -> Listing:
         if reply.status in (206, 226, 304):
             raise BadReply(f"it answered with a part of its listing (status {reply.status})", agent=self.label)
-        return protocol.decode_listing(
-            reply.body, agent=self.label, received_at=datetime.now(UTC), etag=reply.headers.get("etag"), tail=tail
+        return self.complete(
+            protocol.decode_listing(
+                reply.body, agent=self.label, received_at=datetime.now(UTC), etag=reply.headers.get("etag"), tail=tail
+            )
         )
 
     # ------------------------------------------------------------ launch

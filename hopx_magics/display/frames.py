@@ -100,11 +100,6 @@ def rows_frame(rows: Sequence[tuple[str, str | None, Process]]) -> "pd.DataFrame
     )
 
 
-def empty_frame() -> "pd.DataFrame":
-    """A DataFrame of no processes, with all columns and dtypes."""
-    return rows_frame([])
-
-
 def killed_frame(killed: Mapping[str, Sequence[Killed]]) -> "pd.DataFrame":
     """One row a process that was to be killed: `process_id`, `name`, `result`, `status`, `connection`.
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from ..archive import Place
 from ..client.agent import Agent, OutputPart
-from ..client.capture import Capture, CapturedOutput, decide, wrapped
+from ..client.capture import Capture, CapturedOutput, ExitCodes, decide, wrapped
 from ..client.local import LocalAgent
 from ..client.transport import Endpoint, Locate, Transport, checked_url
 from ..client.vendor import VendorSandbox, is_vendor_sandbox
@@ -48,6 +48,8 @@ class Connection:
         """Whether launches may have kept their output in files."""
         self._captured = CapturedOutput(agent.transport)
         self._run_ids: dict[ProcessId, RunId] = {}
+        if place.connection != LOCAL:
+            agent.complete = ExitCodes(self._captured).complete
 
     @property
     def name(self) -> str:

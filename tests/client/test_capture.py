@@ -611,8 +611,6 @@ def test_parts_of_a_stream(
         first = min(max(0, 1024 + start) if start < 0 else start, 1024)
         assert (part.data, part.start, part.size) == (data[first:stop], first, 1024), (start, stop)
     assert captured.part(RUN, "stderr").data == b"no newline"
-    assert captured.exit_code(RUN) == 0
-    assert captured.pid(RUN) == sandbox.pid
 
 
 @BOTH_WAYS
@@ -626,12 +624,20 @@ def test_a_process_that_goes_on(
     sandbox.wait_for(b"begun\n")
     first = captured.part(RUN, "stdout")
     assert (first.data, first.size) == (b"begun\n", 6)
-    assert captured.exit_code(RUN) is None
-    assert is_running(captured.pid(RUN) or 0)
     go.touch()
     assert wait_until(lambda: captured.part(RUN, "stdout", first.size).data, "there is more") == b"more\n"
-    assert wait_until(lambda: captured.exit_code(RUN) is not None, "it has ended")
-    assert captured.exit_code(RUN) == 0
+
+
+def test_exit_codes_are_those_of_what_has_ended(sandbox: Sandbox, captured: CapturedOutput, commands: Commands) -> None:
+    runs = [RunId("no run's id"), RunId("fedcba9876543210"), RUN]
+    sandbox.begin("exec sleep 600", "bash")
+    wait_until(lambda: (sandbox.folder / "pid").exists(), "it runs")
+    assert captured.exit_codes(runs) == {}
+    os.kill(sandbox.pid, signal.SIGTERM)
+    assert wait_until(lambda: captured.exit_codes(runs), "it has ended") == {RUN: 143}
+    without_commands(commands)
+    with pytest.raises(NotSupported):
+        captured.exit_codes(runs)
 
 
 def test_much_is_read_in_pieces(sandbox: Sandbox, captured: CapturedOutput, commands: Commands) -> None:
@@ -664,9 +670,8 @@ def test_no_two_commands_are_the_same(sandbox: Sandbox, captured: CapturedOutput
 @BOTH_WAYS
 def test_a_run_without_files(captured: CapturedOutput, commands: Commands, way: Callable[[Commands], None]) -> None:
     way(commands)
-    for read in (captured.exit_code, captured.pid, lambda run_id: captured.part(run_id, "stderr")):
-        with pytest.raises(UnknownProcess, match=r"(?s)odd.*no files of the run '0123456789abcdef'"):
-            read(RUN)
+    with pytest.raises(UnknownProcess, match=r"(?s)odd.*no files of the run '0123456789abcdef'"):
+        captured.part(RUN, "stderr")
 
 
 @pytest.mark.parametrize(
@@ -675,6 +680,7 @@ def test_a_run_without_files(captured: CapturedOutput, commands: Commands, way: 
 def test_what_is_no_run_id_goes_into_no_command(captured: CapturedOutput, commands: Commands, run_id: RunId) -> None:
     with pytest.raises(UnknownProcess):
         captured.part(run_id, "stdout")
+    assert captured.exit_codes([run_id]) == {}
     assert commands.commands == []
     with pytest.raises(ValueError, match="no run id"):
         run_folders(run_id)

@@ -50,8 +50,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
 
     The rest are its oddities: `nothing`, its listing without processes; `listed_after`, the seconds until a process is
     listed; `digits`, those of the fractions in times, None for another number in each row, and `offset` their offset in
-    minutes; `zero_values`, whether what is not known yet is a zero; `words`, its own for `running`, `killed` and
-    `timeout`; `errors`, the form of error replies.
+    minutes; `zero_values`, whether what is not known yet is a zero; `omitted`, the fields that it leaves out; `words`,
+    its own for `running`, `killed` and `timeout`; `errors`, the form of error replies.
     """
 
     fields: Literal["documentation", "openapi"] = "openapi"
@@ -64,6 +64,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     digits: int | None = 0
     offset: int = 0
     zero_values: bool = False
+    omitted: frozenset[str] = frozenset()
     words: Mapping[str, str] = {}
     errors: Literal["flat", "nested", "code first", "text only", "no json"] = "flat"
 
@@ -73,6 +74,7 @@ OPENAPI = Dialect()
 NEWEST = Dialect(kill="post")
 CATCH_ALL = Dialect(kill="post", unknown="root")
 
+TERSE = Dialect(omitted=frozenset({"execution_id", "exit_code", "pid"}))
 ODD_OPENAPI = Dialect(
     nothing=b'{"processes": null, "count": 0}',
     listed_after=0.5,
@@ -270,6 +272,7 @@ class AgentStandIn:
         ]
         if not rows:
             return Answer(self.dialect.nothing)
+        rows = [{name: row[name] for name in row.keys() - self.dialect.omitted} for row in rows]
         stamp = {} if self.dialect.fields == "documentation" else {"timestamp": self._written(datetime.now(UTC), 0)}
         return Answer({"processes": rows, "count": len(rows), **stamp})
 

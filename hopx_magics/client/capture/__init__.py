@@ -5,8 +5,9 @@ code that writes them, which needs bash, coreutils, and the language of the code
 """
 
 from ...models import Capture
+from .completing import ExitCodes
 from .deciding import CAPTURES, decide
 from .reading import CapturedOutput
 from .wrapping import ROOTS, run_folders, wrapped
 
-__all__ = ["CAPTURES", "ROOTS", "Capture", "CapturedOutput", "decide", "run_folders", "wrapped"]
+__all__ = ["CAPTURES", "ROOTS", "Capture", "CapturedOutput", "ExitCodes", "decide", "run_folders", "wrapped"]

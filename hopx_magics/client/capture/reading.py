@@ -4,8 +4,7 @@ import base64
 import re
 import secrets
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -16,7 +15,7 @@ from ...protocol.replies import read_json, reject_catch_all
 from ..agent import OutputPart
 from ..files import Files
 from ..transport import Request, Transport
-from .wrapping import ROOTS, run_folders
+from .wrapping import ROOTS, is_run_id, run_folders
 
 PIECE = 1_000_000
 """Bytes read with one command: how much output of a command agents return is documented nowhere."""
@@ -27,14 +26,12 @@ SMALL = 10_000_000
 _TIME_LIMIT = 20
 _NO_SUCH_FOLDER = "hopx: no such run"
 
-_File = Literal["stdout", "stderr", "exit_code", "pid"]
-
 # The numbers may be negative: a start counts from the end then, and a stop means the end of the file.
 _READ = """\
 # {nonce}: agents may answer a command from a cache
 for folder in {folders}; do
   if [ -f "$folder/stdout" ]; then
-    file=$folder/{file} start={start} stop={stop}
+    file=$folder/{stream} start={start} stop={stop}
     size=$(stat -c %s "$file" 2>/dev/null || echo 0)
     [ "$start" -ge 0 ] || start=$((size + start))
     [ "$start" -ge 0 ] || start=0
@@ -51,15 +48,25 @@ done
 echo {no_such_folder}
 """
 
+_EXIT_CODES = """\
+# {nonce}: agents may answer a command from a cache
+for run_id in {run_ids}; do
+  for root in {roots}; do
+    if [ -s "$root/$run_id/exit_code" ]; then echo "$run_id $(cat "$root/$run_id/exit_code")"; fi
+  done
+done
+"""
+
+_EXIT_CODES_AT_ONCE = 1_000
+"""Runs asked for with one command, whose length has a limit."""
+
+_EXIT_CODE = re.compile(r"^([0-9a-f]{16}) (\d{1,3})$", re.MULTILINE)
+
 _FOUND = re.compile(r"hopx: (\d{1,18}) (\d{1,18}) (\d{1,18})\s")
 
 
 class CapturedOutput:
     """What the wrapped launches of one agent have written, through its transport. Safe to use from several threads.
-
-    All methods raise UnknownProcess when there is no folder of the run: it was not launched so, has not begun, or its
-    folder was deleted. They raise NotSupported when the agent neither runs commands nor serves files, or when a file
-    is too large for one that only serves files; and else AgentError.
 
     `roots` are the folders that have those of the runs.
     """
@@ -71,28 +78,36 @@ class CapturedOutput:
         self._runs_commands = True
 
     def part(self, run_id: RunId, stream: Stream, start: int = 0, stop: int | None = None) -> OutputPart:
-        """Bytes `start` to `stop` of a stream; a negative `start` counts from the end, like a slice."""
-        return self._read(run_id, stream, start, stop)
+        """Bytes `start` to `stop` of a stream; a negative `start` counts from the end, like a slice.
 
-    def exit_code(self, run_id: RunId) -> int | None:
-        """The exit code, 128+n after signal n; None as long as the process has not ended."""
-        return _number(self._read(run_id, "exit_code", 0, None).data)
-
-    def pid(self, run_id: RunId) -> int | None:
-        """The pid in the sandbox of the process that runs the code, which leads a process group; None before that."""
-        return _number(self._read(run_id, "pid", 0, None).data)
-
-    def _read(self, run_id: RunId, file: _File, start: int, stop: int | None) -> OutputPart:
+        Raises UnknownProcess when there is no folder of the run: it was not launched so, has not begun, or its folder
+        was deleted. Raises NotSupported when the agent neither runs commands nor serves files, or when the stream is
+        too large for one that only serves files; and else AgentError.
+        """
         try:
             folders = run_folders(run_id, self._roots)
         except ValueError:
             raise self._unknown(run_id) from None
         if self._runs_commands:
             try:
-                return self._read_by_commands(run_id, folders, file, start, stop)
+                return self._read_by_commands(run_id, folders, stream, start, stop)
             except NotSupported:
                 self._runs_commands = False
-        return self._read_by_download(run_id, folders, file, start, stop)
+        return self._read_by_download(run_id, folders, stream, start, stop)
+
+    def exit_codes(self, run_ids: Iterable[RunId]) -> dict[RunId, int]:
+        """The exit codes of those of these runs that have ended here, 128+n after signal n.
+
+        Raises NotSupported when the agent runs no commands, else AgentError.
+        """
+        known = [run_id for run_id in run_ids if is_run_id(run_id)]
+        codes: dict[RunId, int] = {}
+        roots = shlex.join(self._roots)
+        for first in range(0, len(known), _EXIT_CODES_AT_ONCE):
+            some = " ".join(known[first : first + _EXIT_CODES_AT_ONCE])
+            reply = self._said_by(_EXIT_CODES.format(nonce=secrets.token_hex(8), run_ids=some, roots=roots))
+            codes |= {RunId(run_id): int(code) for run_id, code in _EXIT_CODE.findall(reply)}
+        return codes
 
     def _unknown(self, run_id: RunId) -> UnknownProcess:
         return UnknownProcess(
@@ -103,25 +118,25 @@ class CapturedOutput:
     # ------------------------------------------------------------ by commands
 
     def _read_by_commands(
-        self, run_id: RunId, folders: Sequence[str], file: _File, start: int, stop: int | None
+        self, run_id: RunId, folders: Sequence[str], stream: Stream, start: int, stop: int | None
     ) -> OutputPart:
-        part = self._piece(run_id, folders, file, start, stop)
+        part = self._piece(run_id, folders, stream, start, stop)
         pieces, position = [part.data], part.start + len(part.data)
         end = part.size if stop is None else min(stop, part.size)  # what is written in the meantime comes next time
         while position < end:
-            piece = self._piece(run_id, folders, file, position, end)
+            piece = self._piece(run_id, folders, stream, position, end)
             if not piece.data:
                 break  # the file was cut
             pieces.append(piece.data)
             position += len(piece.data)
         return OutputPart(b"".join(pieces), part.start, part.size)
 
-    def _piece(self, run_id: RunId, folders: Sequence[str], file: _File, start: int, stop: int | None) -> OutputPart:
+    def _piece(self, run_id: RunId, folders: Sequence[str], stream: Stream, start: int, stop: int | None) -> OutputPart:
         reply = self._said_by(
             _READ.format(
                 nonce=secrets.token_hex(8),
                 folders=shlex.join(folders),
-                file=file,
+                stream=stream,
                 start=start,
                 stop=-1 if stop is None else max(0, stop),
                 most=PIECE,
@@ -134,7 +149,7 @@ class CapturedOutput:
         data = _decoded(reply[found.end() :]) if found else b""
         if found is None or len(data) != int(found[3]):
             raise BadReply(
-                f"its reply to a command that reads {file} is not all of what that prints",
+                f"its reply to a command that reads {stream} is not all of what that prints",
                 agent=self._transport.label,
             )
         return OutputPart(data, int(found[2]), int(found[1]))
@@ -160,11 +175,11 @@ class CapturedOutput:
     # ------------------------------------------------------------ by downloading
 
     def _read_by_download(
-        self, run_id: RunId, folders: Sequence[str], file: _File, start: int, stop: int | None
+        self, run_id: RunId, folders: Sequence[str], stream: Stream, start: int, stop: int | None
     ) -> OutputPart:
         for folder in folders:
             if self._files.exists(f"{folder}/stdout"):
-                whole = self._downloaded(f"{folder}/{file}")
+                whole = self._downloaded(f"{folder}/{stream}")
                 first = min(max(0, len(whole) + start) if start < 0 else start, len(whole))
                 return OutputPart(whole[first:stop], first, len(whole))
         raise self._unknown(run_id)
@@ -199,8 +214,3 @@ def _decoded(text: str) -> bytes:
         return base64.b64decode(text)
     except ValueError:
         return b""
-
-
-def _number(data: bytes) -> int | None:
-    text = data.strip()
-    return int(text) if text.isdigit() and len(text) < 19 else None

@@ -26,12 +26,17 @@ _PROGRAMS: dict[Language, tuple[str, str]] = {
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
 
 
+def is_run_id(text: str) -> bool:
+    """Whether it is a run id: one from a listing may be anything, and goes into paths and commands."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
 def run_folders(run_id: RunId, roots: Sequence[str] = ROOTS) -> tuple[str, ...]:
     """The folders of which one has the files of the run.
 
-    Raises ValueError for what is no run id: one from a listing may be anything, and goes into paths and commands.
+    Raises ValueError for what is no run id.
     """
-    if not _RUN_ID.fullmatch(run_id):
+    if not is_run_id(run_id):
         raise ValueError(f"{run_id!r} is no run id: use one of 16 digits 0-9 a-f")
     return tuple(f"{root}/{run_id}" for root in roots)
 

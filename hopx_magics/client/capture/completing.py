@@ -1,0 +1,44 @@
+"""Adds to listings what wrapped launches know of their ends, and the agent does not tell."""
+
+import msgspec
+
+from ...errors import AgentError, NotSupported
+from ...models import Listing, RunId
+from .reading import CapturedOutput
+
+
+class ExitCodes:
+    """The exit codes that the wrapped launches of one agent have written. Safe to use from several threads."""
+
+    def __init__(self, captured: CapturedOutput) -> None:
+        self._captured = captured
+        self._known: dict[RunId, int | None] = {}
+        self._can_be_read = True
+
+    def complete(self, listing: Listing) -> Listing:
+        """The listing with the exit codes that it lacks of what has ended, as far as they can be read."""
+        lacking = {
+            process.run_id
+            for process in listing.processes
+            if process.run_id is not None and process.ended and process.exit_code is None
+        }
+        if not lacking:
+            return listing
+        self._learn(lacking - self._known.keys())
+        processes = tuple(
+            msgspec.structs.replace(process, exit_code=self._known.get(process.run_id))
+            if process.run_id in lacking and process.exit_code is None
+            else process
+            for process in listing.processes
+        )
+        return msgspec.structs.replace(listing, processes=processes)
+
+    def _learn(self, run_ids: set[RunId]) -> None:
+        if not run_ids or not self._can_be_read:
+            return
+        try:
+            self._known |= dict.fromkeys(run_ids) | self._captured.exit_codes(run_ids)
+        except NotSupported:
+            self._can_be_read = False
+        except AgentError:
+            pass  # the next listing asks again
