@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from . import output
-from .display import render
+from .connection.watcher import Listener, Update
+from .display import in_words
 from .durations import format_duration
 from .errors import HopxError, UnknownProcess, WaitTimeout
 from .models import KeptOutput, KeptRun, KillResult, Output, Process, ProcessId, RunId, Status, Stream
 from .session import FORGOTTEN_AFTER, Dispatcher, Session, Waiting
-from .watcher import Listener, Update
 
 OLD_AFTER = 10.0
 """Seconds after which the state of a run that has not ended is shown with its age."""
@@ -167,7 +167,7 @@ class Run:
         return self
 
     def __repr__(self) -> str:
-        return f"<Run {render.run_in_words(self._process, self.connection)}{self._note()}>"
+        return f"<Run {in_words.run_in_words(self._process, self.connection)}{self._note()}>"
 
     def _note(self) -> str:
         """What there is to say of how certain the state is."""
@@ -175,7 +175,7 @@ class Run:
         return f", seen {format_duration(age)} ago" if not self._process.ended and age > OLD_AFTER else ""
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        line = render.run_line(self._process, self.connection, below=self._note().strip(", "))
+        line = in_words.run_line(self._process, self.connection, below=self._note().strip(", "))
         return {"text/plain": repr(self), "text/html": line}
 
 
@@ -390,4 +390,4 @@ class Sweep(list[Run]):
 
     def in_words(self) -> str:
         """How it was last seen, without asking: `7 of 10 completed, 1 failed`."""
-        return render.sweep_in_words([run.process.status for run in self])
+        return in_words.sweep_in_words([run.process.status for run in self])

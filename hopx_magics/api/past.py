@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive import Origin, Wanted
 from ..durations import parse_duration
 from ..errors import HopxError
+from ..history import Origin, Wanted
 from ..models import STREAMS, KeptOutput, KeptRun, Status, Stream
 from ..run import Run
 from ..session import checked_language
@@ -18,8 +18,8 @@ from .common import checked_statuses, session, tell_notes
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..display.differences import Differences
-    from ..display.kept import Shown
+    from ..display.diff_page import Differences
+    from ..display.run_page import Shown
 
 OUTPUTS_WITHIN = 2.0
 """Seconds that reading the history waits for the outputs of what has just ended."""
@@ -47,7 +47,7 @@ def history(
 
     Raises ValueError for an argument that can't be used, HistoryError.
     """
-    from ..display.runs_frame import runs_frame
+    from ..display.history_frame import runs_frame
 
     wanted = _wanted(name, tags, status, language, since, sweep, limit)
     session().catch_up()
@@ -76,7 +76,7 @@ def prune(
 
     Raises as `history` does.
     """
-    from ..display.runs_frame import pruned_frame
+    from ..display.history_frame import pruned_frame
 
     wanted = _wanted(name, tags, status, language, since, sweep, limit)
     books = session().books
@@ -91,7 +91,7 @@ def show(run: Run | str) -> "Shown":
 
     Raises UnknownRun, HistoryError.
     """
-    from ..display.kept import Shown
+    from ..display.run_page import Shown
 
     kept = kept_run(run)
     return Shown(kept, _outputs(kept))
@@ -102,7 +102,7 @@ def diff(one: Run | str, other: Run | str) -> "Differences":
 
     Raises UnknownRun, HistoryError.
     """
-    from ..display.differences import Differences
+    from ..display.diff_page import Differences
 
     a, b = kept_run(one), kept_run(other)
     return Differences(a, b, _outputs(a), _outputs(b))
@@ -159,7 +159,7 @@ def use_history(file: str | os.PathLike[str] | None) -> None:
 
 def news() -> str | None:
     """What there is to say to somebody who comes back to this notebook, in one line, or None."""
-    from ..display.render import news_in_words
+    from ..display.in_words import news_in_words
 
     session().catch_up()
     books = session().books

@@ -16,7 +16,7 @@ from .common import asked, by_connection, checked_statuses, session, tell_notes
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..watching import LiveTable
+    from ..live import LiveTable
 
 TAIL = 65_536
 """Bytes of each stream that a listing shows by default: all of an ordinary output, the end of a huge one."""
@@ -109,7 +109,7 @@ def watch(
 
     Raises ValueError for an argument that can't be used, UnknownConnection.
     """
-    from ..watching import LiveTable
+    from ..live import LiveTable
 
     wanted = [reference.process_id if isinstance(reference, Run) else reference for reference in references]
     if sort is not None and sort.lstrip("-") not in WATCH_SORTS:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from ..models import Status
 from ..output import PLAIN, Style, printable
 from ..output.style import Color, sgr
-from .lines import Line, Part, visible
-from .render import COLOURS, ICONS
+from .coloured import Line, Part, visible
+from .in_words import COLOURS, ICONS
 
 
 class Head(NamedTuple):

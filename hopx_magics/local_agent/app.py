@@ -27,7 +27,7 @@ from .changes import Changes
 from .endings import utc
 from .files import Files
 from .foreground import Foreground, Result, TookTooLong
-from .gate import Gate, Refused, answer_failure, answer_http_error, answer_refused, json_response, read_body
+from .http_checks import Gate, Refused, answer_failure, answer_http_error, answer_refused, json_response, read_body
 from .journal import Ended
 from .listing import STREAM_LIMIT, Listing
 from .programs import Program, UnusableRequest, code_program, command_program, installed_languages, working_directory

@@ -18,7 +18,7 @@ from starlette.responses import Response, StreamingResponse
 from .. import protocol
 from . import requests
 from .endings import utc
-from .gate import Refused, json_response, read_body
+from .http_checks import Refused, json_response, read_body
 from .multipart import Form
 from .requests import decode_body
 from .workspace import Workspace, explained

@@ -7,7 +7,7 @@ import msgspec
 from starlette.requests import Request
 
 from .. import protocol
-from .gate import Refused
+from .http_checks import Refused
 
 LONGEST_WAIT = 60.0
 """Seconds for which the reply to a listing is held back, at most."""

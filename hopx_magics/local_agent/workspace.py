@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from ..protocol import WORKSPACE
 from .endings import utc
-from .gate import Refused
+from .http_checks import Refused
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe without a writer would block for ever

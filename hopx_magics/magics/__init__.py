@@ -5,19 +5,19 @@ import sys
 from IPython.core.interactiveshell import InteractiveShell
 
 from .base import Arrival
-from .cloud import HopxCloud
 from .completion import IDENTIFIER, Completions
+from .connections import HopxCloud
 from .history import HopxHistory
-from .live import has_live_display, show_document, show_run, show_sweep
-from .magics import HopxMagics
+from .live_line import has_live_display, show_document, show_run, show_sweep
+from .live_table import show_table
+from .processes import HopxMagics
 from .silence import silence_magic
-from .tables import show_table
 
 __all__ = ["HopxCloud", "HopxHistory", "HopxMagics", "load", "unload"]
 
 
 _SHOWN = (
-    *("hopx_magics.run.Run", "hopx_magics.run.Sweep", "hopx_magics.watching.table.LiveTable"),
+    *("hopx_magics.run.Run", "hopx_magics.run.Sweep", "hopx_magics.live.table.LiveTable"),
     "hopx_magics.display.document.Document",
 )
 """What this package shows in ways of its own."""
@@ -37,7 +37,7 @@ def load(shell: InteractiveShell) -> None:
     shell.Completer.custom_matchers.append(Completions().matcher())
     if shell.display_formatter:
         displayed = shell.display_formatter.ipython_display_formatter
-        displayed.for_type_by_name("hopx_magics.watching.table", "LiveTable", show_table)
+        displayed.for_type_by_name("hopx_magics.live.table", "LiveTable", show_table)
         if has_live_display(shell):
             displayed.for_type_by_name("hopx_magics.run", "Run", show_run)
             displayed.for_type_by_name("hopx_magics.run", "Sweep", show_sweep)

@@ -12,7 +12,7 @@ from IPython.core.magic import Magics
 from .parsers import PARSERS
 
 if TYPE_CHECKING:
-    from ..archive import Origin
+    from ..history import Origin
     from ..run import Run
 
 
@@ -45,7 +45,7 @@ class Arrival:
 
     def _origin(self) -> "Origin":
         """The notebook, which Jupyter's server and VS Code tell in ways of their own, and the cell."""
-        from ..archive import Origin
+        from ..history import Origin
 
         notebook = self._shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
         kernel: Any = getattr(self._shell, "kernel", None)

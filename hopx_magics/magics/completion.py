@@ -108,8 +108,8 @@ def _connections() -> list[str]:
 def _runs() -> list[str]:
     """The names and ids of the newest runs in the history."""
     from ..api import session
-    from ..archive import Wanted
     from ..errors import HistoryError
+    from ..history import Wanted
 
     try:
         columns = session().books.history.columns(Wanted(limit=RUNS))

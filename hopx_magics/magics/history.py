@@ -10,8 +10,8 @@ from .base import HopxBase, usage_errors
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..display.differences import Differences
-    from ..display.kept import Shown
+    from ..display.diff_page import Differences
+    from ..display.run_page import Shown
     from ..run import Run
 
 

@@ -11,21 +11,21 @@ from .oneline import printable
 if TYPE_CHECKING:
     from .metrics import Metric, metrics_in
     from .progress import Progress, may_tell_progress, newest_progress, progress_in
+    from .screen import CUT, TAB, WIDTH_LIMIT, Line, Screen
     from .sequences import StreamFilter
     from .shown import as_plain, as_shown, last_line, last_lines
     from .style import PLAIN, Style
-    from .terminal import CUT, TAB, WIDTH_LIMIT, Line, Screen
 
 # Everybody needs `printable`, and few the others, whose patterns take 10 ms to compile.
 _HOMES = {
-    "CUT": "terminal",
+    "CUT": "screen",
     "PLAIN": "style",
-    "TAB": "terminal",
-    "WIDTH_LIMIT": "terminal",
-    "Line": "terminal",
+    "TAB": "screen",
+    "WIDTH_LIMIT": "screen",
+    "Line": "screen",
     "Metric": "metrics",
     "Progress": "progress",
-    "Screen": "terminal",
+    "Screen": "screen",
     "StreamFilter": "sequences",
     "Style": "style",
     "as_plain": "shown",

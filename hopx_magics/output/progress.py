@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .terminal import Screen
+from .screen import Screen
 
 
 class Progress(NamedTuple):

@@ -3,8 +3,8 @@
 import re
 
 from .oneline import printable
+from .screen import Screen
 from .sequences import CONTROL
-from .terminal import Screen
 
 TAIL = 2000
 """Characters at the end of a text in which its last line is looked for."""

@@ -3,14 +3,14 @@
 from ..client.callbacks import checked_callback
 from ..client.transport import checked_url
 from ..client.vendor import is_vendor_sandbox
+from ..connection.waiting import FORGOTTEN_AFTER, Waiting
+from ..launches import LaunchOptions, checked_copies, checked_language, checked_launch, checked_sweep
 from .connecting import LOCAL, Connection
-from .dispatching import Dispatcher, not_launched_yet
+from .dispatcher import Dispatcher, not_launched_yet
 from .finding import find_process, nearest
 from .gathering import Listed
-from .launching import LaunchOptions, checked_copies, checked_language, checked_launch, checked_sweep
 from .sandboxes import Owned
 from .session import Session
-from .waiting import FORGOTTEN_AFTER, Waiting
 
 __all__ = [
     "FORGOTTEN_AFTER",

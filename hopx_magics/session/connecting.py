@@ -7,18 +7,18 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..archive import Place
 from ..client.agent import Agent, OutputPart
 from ..client.capture import Capture, CapturedOutput, ExitCodes, decide, wrapped
 from ..client.local import LocalAgent
 from ..client.transport import Endpoint, Locate, Transport, checked_url
 from ..client.vendor import VendorSandbox, is_vendor_sandbox
+from ..connection.watcher import Watcher
 from ..errors import CredentialsError, HopxError, SandboxGone, UnknownConnection, UnknownProcess
+from ..history import Place
+from ..history.recorder import Bookkeeping
 from ..models import Change, KeptOutput, Launch, Listing, ProcessId, RunId, Sandbox, Stream
 from ..output import printable
 from ..settings import Settings
-from ..watcher import Watcher
-from .bookkeeping import Bookkeeping
 from .finding import nearest
 from .sandboxes import Cloud, Expiry, Owned, wait_for_agents
 

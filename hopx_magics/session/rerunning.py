@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import LaunchError
+from ..launches import checked_launch
 from ..models import KeptRun, Launch
 from ..output import printable
-from .launching import checked_launch
 
 
 def launch_again(

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from ..client.cloud import ControlPlane, SandboxEndpoint, wait_until_ready, why_unusable
-from ..client.credentials import find_api_key
+from ..client.api_key import find_api_key
+from ..client.control_plane import ControlPlane, SandboxEndpoint, wait_until_ready, why_unusable
 from ..client.transport import Transport
 from ..durations import format_duration
 from ..errors import CredentialsError, HopxError, SandboxError

@@ -11,19 +11,17 @@ from typing import Any, Unpack
 
 import msgspec
 
-from ..archive import Place
 from ..client.agent import OutputPart
 from ..client.callbacks import launch_with_callback
 from ..client.commands import run_command
 from ..client.files import Files
-from ..errors import (
-    HistoryError,
-    HopxError,
-    LaunchError,
-    UnknownConnection,
-    UnknownProcess,
-    WaitInterrupted,
-)
+from ..connection.killing import ask_for_ends, killed, listing_without
+from ..connection.output import OutputReader
+from ..connection.waiting import Waiting, going, putting, some, wait_for
+from ..connection.watcher import Update
+from ..errors import HistoryError, HopxError, LaunchError, UnknownConnection, UnknownProcess, WaitInterrupted
+from ..history import Place
+from ..launches import LaunchOptions, checked_launch
 from ..models import (
     CommandResult,
     KeptOutput,
@@ -39,16 +37,11 @@ from ..models import (
 )
 from ..output import printable
 from ..settings import Settings, read_settings
-from ..watcher import Update
 from .connecting import LOCAL, Connection, Connections
-from .dispatching import Dispatcher, Told
+from .dispatcher import Dispatcher, Told
 from .finding import find_process
 from .gathering import ASKED_AT_ONCE, Listed, gather
-from .killing import ask_for_ends, killed, listing_without
-from .launching import LaunchOptions, checked_launch
-from .reading import OutputReader
 from .rerunning import launch_again
-from .waiting import Waiting, going, putting, some, wait_for
 
 ENVIRONMENTS_KEPT = 1000
 

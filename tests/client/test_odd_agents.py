@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from hopx_magics.archive import Place
 from hopx_magics.client.transport import Endpoint
 from hopx_magics.errors import (
     AgentError,
@@ -22,6 +21,7 @@ from hopx_magics.errors import (
     NotSupported,
     Unauthorized,
 )
+from hopx_magics.history import Place
 from hopx_magics.models import ProcessId
 from hopx_magics.session import Session
 from hopx_magics.settings import read_settings

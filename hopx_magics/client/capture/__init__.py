@@ -5,8 +5,8 @@ code that writes them, which needs bash, coreutils, and the language of the code
 """
 
 from ...models import Capture
-from .completing import ExitCodes
 from .deciding import CAPTURES, decide
+from .exit_codes import ExitCodes
 from .reading import CapturedOutput
 from .wrapping import ROOTS, run_folders, wrapped
 

@@ -1,0 +1,1 @@
+"""Everything about one agent: what it lists, launches, ends and has written, and who follows it."""

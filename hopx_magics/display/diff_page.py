@@ -1,0 +1,271 @@
+"""In what two runs that the history keeps differ, to be shown."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from difflib import Match, SequenceMatcher
+from functools import partial
+from itertools import accumulate
+
+from ..durations import format_duration
+from ..models import STREAMS, KeptOutput, KeptRun, Stream
+from .coloured import Line, Part, cut, last_plain_lines, visible
+from .document import COLUMN_LIMIT, Block, Document, Note, Table, Text
+from .run_page import connection_in_words, head, limit_in_words, time_in_words, value_in_words
+
+CODE_LINES = 400
+"""Lines of the difference of two codes that are shown, the first ones."""
+
+OUTPUT_LINES = 60
+"""Lines of the difference of two outputs that are shown, the last ones."""
+
+COMPARED_LINES = 200
+"""Lines at the end of an output that are compared."""
+
+CONTEXT = 3
+"""Equal lines that are shown around what differs."""
+
+SAME_CHARACTERS = 10
+"""Equal characters that are shown before the difference of two long values."""
+
+STEPS = 3_000_000
+"""Comparisons of lines after which no more equal ones are looked for: less than a second."""
+
+_MISSING = "—"
+
+_COLUMNS = ("", "A", "B")
+_Row = tuple[str, str, str]
+
+
+class Differences(Document):
+    """In what run `b` differs from run `a`: what was launched, where, with what, how it went, and its output.
+
+    `now` is the moment to which states that may have changed are compared.
+    """
+
+    def __init__(
+        self,
+        a: KeptRun,
+        b: KeptRun,
+        outputs_a: Mapping[Stream, KeptOutput],
+        outputs_b: Mapping[Stream, KeptOutput],
+        *,
+        now: datetime | None = None,
+    ) -> None:
+        super().__init__(_blocks(a, b, outputs_a, outputs_b, now or datetime.now(UTC)))
+
+
+def _blocks(
+    a: KeptRun,
+    b: KeptRun,
+    outputs_a: Mapping[Stream, KeptOutput],
+    outputs_b: Mapping[Stream, KeptOutput],
+    now: datetime,
+) -> list[Block]:
+    texts = _Texts()
+    texts.compare("code", a.code, b.code, _code_difference)
+    for stream in STREAMS:
+        one, other = _written(outputs_a, stream), _written(outputs_b, stream)
+        texts.compare(stream, one, other, partial(_output_difference, stream))
+    facts, same_facts = _facts(a, b)
+    values = [
+        *_values("parameters", _params_in_words(a), _params_in_words(b)),
+        *_values("tags", a.tags, b.tags),
+    ]
+    rows = [*facts, *_times(a, b)]
+    return [
+        head(a, now, "A"),
+        head(b, now, "B"),
+        *([Table(_COLUMNS, rows)] if rows else []),
+        *values,
+        *texts.differing,
+        *_notes(bool(facts or values or texts.differing), [*texts.same, *same_facts], texts.unknown),
+    ]
+
+
+def _notes(do_differ: bool, same: list[str], unknown: list[str]) -> Iterator[Note]:
+    if not do_differ:
+        yield Note(f"{'as far as is known, ' if unknown else ''}the runs do not differ, but for their times")
+    elif same:
+        yield Note(f"the same: {', '.join(same)}")
+    if unknown:
+        yield Note(f"not known: {', '.join(unknown)}")
+
+
+# ---------------------------------------------------------------- facts, parameters, tags
+
+
+def _facts(a: KeptRun, b: KeptRun) -> tuple[list[_Row], list[str]]:
+    """The facts that differ, and the names of those that both runs have and that are the same."""
+    facts = [
+        ("name", a.name, b.name),
+        ("state", _state(a), _state(b)),
+        ("language", a.language, b.language),
+        ("folder", a.workdir, b.workdir),
+        ("time limit", limit_in_words(a), limit_in_words(b)),
+        ("connection", connection_in_words(a), connection_in_words(b)),
+        ("version", a.version, b.version),
+        ("environment", _others(a.env_names, b.env_names), _others(b.env_names, a.env_names)),
+    ]
+    rows = [_row(label, one, other) for label, one, other in facts if one != other]
+    return rows, [label for label, one, other in facts if one is not None and one == other]
+
+
+def _state(run: KeptRun) -> str:
+    """How it ended, or that it has not, without times."""
+    code = f", exit {run.exit_code}" if run.exit_code else ""
+    return f"{run.status}{code}" + (f" ({run.status_detail})" if run.status_detail else "")
+
+
+def _others(names: Sequence[str], without: Sequence[str]) -> str | None:
+    return ", ".join(name for name in names if name not in without) or None
+
+
+def _row(label: str, a: str | None, b: str | None) -> _Row:
+    one, other = (_MISSING if text is None else text for text in (a, b))
+    return label, _from_difference(one, other), _from_difference(other, one)
+
+
+def _from_difference(text: str, other: str) -> str:
+    """The text, without most of what is the same at its beginning where the difference could be out of sight."""
+    if max(len(text), len(other)) <= COLUMN_LIMIT:
+        return text
+    same = _common(text, other)
+    return f"…{text[same - SAME_CHARACTERS :]}" if same > 2 * SAME_CHARACTERS else text
+
+
+def _times(a: KeptRun, b: KeptRun) -> list[_Row]:
+    one, other = time_in_words(a), time_in_words(b)
+    if one is None and other is None:
+        return []
+    change = _change(a.execution_time, b.execution_time) if a.process.ended and b.process.ended else ""
+    return [("running time", one or _MISSING, (other or _MISSING) + change)]
+
+
+def _change(before: float | None, after: float | None) -> str:
+    """`: 6 s longer, 3.0 times as long`, or nothing where that is not known."""
+    if before is None or after is None:
+        return ""
+    if format_duration(before) == format_duration(after):
+        return ": the same"
+    change = f": {format_duration(abs(after - before))} {'longer' if after > before else 'shorter'}"
+    if not before:
+        return change
+    ratio = after / before
+    return f"{change}, {ratio:,.1f} times as long" if ratio > 1 else f"{change}, {ratio:.2g} times as long"
+
+
+def _params_in_words(run: KeptRun) -> dict[str, str]:
+    return {name: value_in_words(value) for name, value in run.params.items()}
+
+
+def _values(title: str, a: Mapping[str, str], b: Mapping[str, str]) -> list[Block]:
+    names = dict.fromkeys([*a, *b])
+    rows = [_row(name, a.get(name), b.get(name)) for name in names if a.get(name) != b.get(name)]
+    equal = len(names) - len(rows)
+    note = f"{equal} {'other is' if equal == 1 else 'others are'} the same" if equal else ""
+    return [Table(_COLUMNS, rows, title, note)] if rows else []
+
+
+# ---------------------------------------------------------------- texts
+
+
+class _Texts:
+    """The texts that differ, and the names of those that are the same, or of which that is not known."""
+
+    def __init__(self) -> None:
+        self.differing: list[Block] = []
+        self.same: list[str] = []
+        self.unknown: list[str] = []
+
+    def compare(self, name: str, a: str | None, b: str | None, difference: Callable[[str, str], Block]) -> None:
+        if a is None or b is None:
+            self.unknown.append(f"{name} of {'both' if a == b else 'A' if a is None else 'B'}")
+        elif a == b:
+            self.same.append(name)
+        else:
+            self.differing.append(difference(a, b))
+
+
+def _written(outputs: Mapping[Stream, KeptOutput], stream: Stream) -> str | None:
+    return outputs[stream].text if stream in outputs else None
+
+
+def _code_difference(a: str, b: str) -> Block:
+    if a.endswith("\n") and b.endswith("\n"):
+        a, b = a[:-1], b[:-1]
+    lines, all_found = _difference(a.split("\n"), b.split("\n"), numbered=True)
+    notes = [] if all_found else ["so long that not all that is the same was found"]
+    if len(lines) > CODE_LINES:
+        notes.append(f"{len(lines) - CODE_LINES:,} lines after these are not shown")
+    return Text("code", "; ".join(notes), lines[:CODE_LINES], is_code=True)
+
+
+def _output_difference(stream: Stream, a: str, b: str) -> Block:
+    ends = [last_plain_lines(text, COMPARED_LINES) for text in (a, b)]
+    lines, _ = _difference(*ends, numbered=False)
+    if not lines:
+        return Note(f"{stream} differs, but not in what is seen of its last {COMPARED_LINES} lines")
+    notes = [f"of the last {COMPARED_LINES} lines"] if max(a.count("\n"), b.count("\n")) > COMPARED_LINES else []
+    if len(lines) > OUTPUT_LINES:
+        notes.append(f"{len(lines) - OUTPUT_LINES:,} lines before these are not shown")
+    return Text(stream, "; ".join(notes), lines[-OUTPUT_LINES:])
+
+
+def _difference(a: Sequence[str], b: Sequence[str], *, numbered: bool) -> tuple[list[Line], bool]:
+    """The lines that differ, with some equal ones around them, and whether all was found that is equal.
+
+    Above them stands where they are, in numbers of lines if these are `numbered`, or else that lines are left out.
+    """
+    start = max(0, _common(a, b) - CONTEXT)
+    a, b = a[start:], b[start:]
+    end = max(0, _common(a[::-1], b[::-1]) - CONTEXT)
+    matcher = _Bounded(a[: len(a) - end], b[: len(b) - end])
+    lines: list[Line] = []
+    for group in matcher.get_grouped_opcodes(CONTEXT):
+        (_, a_first, _, b_first, _), (_, _, a_last, _, b_last) = group[0], group[-1]
+        place = f"@@ -{_span(start, a_first, a_last)} +{_span(start, b_first, b_last)} @@" if numbered else "⋯"
+        if numbered or start + a_first > 0:
+            lines.append([Part(place, "place")])
+        for kind, a_from, a_to, b_from, b_to in group:
+            if kind == "equal":
+                lines += [_line(" ", text, "") for text in a[a_from:a_to]]
+            else:
+                lines += [_line("-", text, "removed") for text in a[a_from:a_to]]
+                lines += [_line("+", text, "added") for text in b[b_from:b_to]]
+    return lines, not matcher.gave_up
+
+
+def _span(start: int, first: int, last: int) -> str:
+    return f"{start + first + 1},{last - first}"
+
+
+def _line(sign: str, text: str, look: str) -> Line:
+    return [Part(sign + visible(cut(text)), look)]
+
+
+def _common(a: Sequence[str], b: Sequence[str]) -> int:
+    """How many items at the beginning are the same."""
+    pairs = enumerate(zip(a, b, strict=False))
+    return next((index for index, (one, other) in pairs if one != other), min(len(a), len(b)))
+
+
+class _Bounded(SequenceMatcher[str]):
+    """Stops after `STEPS` to look for what is equal: what is left then counts as different.
+
+    Otherwise texts with many lines that come up again and again take hours.
+    """
+
+    def __init__(self, a: Sequence[str], b: Sequence[str]) -> None:
+        super().__init__(None, a, b)
+        self.gave_up = False
+        self._steps = 0
+        places: dict[str, list[int]] = self.b2j  # type: ignore[attr-defined]  # documented, but not in typeshed
+        self._costs = list(accumulate((1 + len(places.get(line, ())) for line in a), initial=0))
+
+    def find_longest_match(self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None) -> Match:
+        """The longest match in that part of both, or an empty one."""
+        self._steps += self._costs[len(self._costs) - 1 if ahi is None else ahi] - self._costs[alo]
+        if self._steps > STEPS:
+            self.gave_up = True
+            return Match(alo, blo, 0)
+        return super().find_longest_match(alo, ahi, blo, bhi)

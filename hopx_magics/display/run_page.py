@@ -1,0 +1,147 @@
+"""Everything about one run that the history keeps, to be shown."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from ..durations import format_duration
+from ..models import STREAMS, KeptOutput, KeptRun, Stream
+from ..output import printable
+from .coloured import code_lines, output_lines
+from .document import Block, Document, Facts, Head, Note, Text
+from .in_words import state_in_words
+
+LINES = 50
+"""Lines of an output that are shown, the last ones."""
+
+
+class Shown(Document):
+    """Everything about one run: what was launched, where, with what, how it ended, and the end of its output.
+
+    `outputs` are the streams that are kept; `now` is the moment to which a state that may have changed is compared.
+    """
+
+    def __init__(self, run: KeptRun, outputs: Mapping[Stream, KeptOutput], *, now: datetime | None = None) -> None:
+        super().__init__(_blocks(run, outputs, now or datetime.now(UTC)))
+
+
+def _blocks(run: KeptRun, outputs: Mapping[Stream, KeptOutput], now: datetime) -> Iterator[Block]:
+    yield head(run, now)
+    yield Facts(_facts(run))
+    if run.params:
+        yield Facts([(name, value_in_words(value)) for name, value in run.params.items()], "parameters")
+    if run.tags:
+        yield Facts(list(run.tags.items()), "tags")
+    yield _code(run)
+    yield from _outputs(run, outputs)
+
+
+def head(run: KeptRun, now: datetime, label: str = "") -> Head:
+    """The line about a run, with its state as it was last seen."""
+    place = f"{printable(run.process_id or run.run_id, 60)} on {printable(run.connection, 40)}"
+    return Head(run.status, state_as_seen(run, now), run.name, place, label)
+
+
+def state_as_seen(run: KeptRun, now: datetime) -> str:
+    """The state in words: `failed after 3 s, exit 1`, `running, as last seen 3 min ago`."""
+    if run.process.ended:
+        return state_in_words(run.process)
+    detail = f" ({printable(run.status_detail, 100)})" if run.status_detail else ""
+    if run.seen_at is None:
+        return f"{run.status}{detail}, as last seen"
+    age = max(0.0, (now - run.seen_at).total_seconds())
+    return f"{run.status}{detail}, as last seen {format_duration(age)} ago"
+
+
+def value_in_words(value: Any) -> str:
+    """The value of a parameter, so that `0.1` and the text `"0.1"` are not the same."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def connection_in_words(run: KeptRun) -> str:
+    """The connection and its sandbox."""
+    return f"{run.connection} (sandbox {run.sandbox})" if run.sandbox else run.connection
+
+
+def limit_in_words(run: KeptRun) -> str | None:
+    """The time limit, None where there is none."""
+    return None if run.timeout is None else format_duration(run.timeout)
+
+
+def time_in_words(run: KeptRun) -> str | None:
+    """The running time, None where it is not known."""
+    if run.execution_time is None:
+        return None
+    return format_duration(run.execution_time) + ("" if run.process.ended else " when last seen")
+
+
+def _facts(run: KeptRun) -> list[tuple[str, str]]:
+    """What is known of a run in one line each."""
+    told: list[tuple[str, object]] = [
+        ("run id", run.run_id),
+        ("process id", run.process_id),
+        ("execution id", run.execution_id),
+        ("pid", run.pid),
+        ("connection", connection_in_words(run)),
+        ("launched", _moment(run.launched_at)),
+        ("queued for", _queued_for(run)),
+        ("started", _moment(run.started_at)),
+        ("ended", _moment(run.completed_at)),
+        ("last seen", None if run.process.ended else _moment(run.seen_at)),
+        ("running time", time_in_words(run)),
+        ("exit code", run.exit_code),
+        ("language", run.language),
+        ("folder", run.workdir),
+        ("time limit", limit_in_words(run)),
+        ("environment", ", ".join(run.env_names)),
+        ("notebook", run.notebook),
+        ("cell", run.cell),
+        ("version", f"hopx_magics {run.version}" if run.version else None),
+        ("sweep", run.sweep_id),
+        ("rerun of", run.rerun_of),
+    ]
+    return [(label, str(value)) for label, value in told if value not in (None, "")]
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _queued_for(run: KeptRun) -> str | None:
+    if run.launched_at is None or run.started_at is None:
+        return None
+    seconds = (run.started_at - run.launched_at).total_seconds()
+    return format_duration(seconds) if seconds >= 0 else None  # two machines' clocks may differ
+
+
+def _code(run: KeptRun) -> Block:
+    if run.code is None:
+        reason = "" if run.launched_here else ": it was not launched from this machine"
+        return Note(f"its code is not known{reason}")
+    lines, hidden = code_lines(run.code, run.language)
+    language = f"{printable(run.language, 40)}, " if run.language else ""
+    rest = f": the first {len(lines):,}; %hopx_history --code has them all" if hidden else ""
+    return Text("code", f"{language}{_count(len(lines) + hidden)}{rest}", lines, is_code=True)
+
+
+def _outputs(run: KeptRun, outputs: Mapping[Stream, KeptOutput]) -> list[Block]:
+    kept = {stream: outputs[stream] for stream in STREAMS if stream in outputs}
+    if not kept:
+        goes_on = run.status in ("queued", "running")
+        return [Note("its output is kept when it has ended" if goes_on else "its output is not kept")]
+    if not any(output.size for output in kept.values()):
+        return [Note("it wrote no output")]
+    return [_output(stream, output) for stream, output in kept.items() if output.size]
+
+
+def _output(stream: Stream, output: KeptOutput) -> Text:
+    lines, hidden = output_lines(output.text, LINES)
+    if not hidden:
+        return Text(stream, "", lines)
+    rest = f", and {output.left_out:,} bytes that are not kept" if output.left_out else f": .{stream} has them"
+    return Text(stream, f"{_count(hidden)} before these{rest}", lines)
+
+
+def _count(lines: int) -> str:
+    return f"{lines:,} {'line' if lines == 1 else 'lines'}"

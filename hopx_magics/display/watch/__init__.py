@@ -1,1 +1,0 @@
-"""The live table: state in, intents out. Knows no session, client or magic."""

@@ -1,0 +1,160 @@
+"""What a page of the live table asks of the kernel: one tagged struct an intent, in one union.
+
+`request` is a number that the page chose, with which the kernel answers; `page` is the page's own random name.
+A `slot` stands for one process of the table.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from ..models import Stream
+
+_Text = Annotated[str, msgspec.Meta(max_length=1000)]
+_Offset = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_Slots = Annotated[list[int], msgspec.Meta(max_length=100_000)]
+_Streams = Annotated[list[Stream], msgspec.Meta(max_length=2)]
+_Direction = Literal["before", "after"]
+
+
+class _Intent(msgspec.Struct, kw_only=True, tag_field="do", tag=str.lower):
+    page: _Text = ""
+    request: int = 0
+
+
+class Hello(_Intent):
+    """A page is there and wants the whole state."""
+
+
+class Bye(_Intent):
+    """A page is going."""
+
+
+class Ping(_Intent):
+    """A page is still there."""
+
+
+class View(_Intent):
+    """How the page shows the table (sorting, filters, ...), to be given back to the next page."""
+
+    view: dict[str, Any]
+
+
+class Keep(_Intent):
+    """Nobody is using the table at this moment, so what the notebook keeps of it can be renewed."""
+
+
+class Selected(_Intent):
+    """The rows that are selected."""
+
+    slots: _Slots
+
+
+class Kill(_Intent):
+    """Kill a process."""
+
+    slot: int
+
+
+class Rerun(_Intent):
+    """Launch the code of a process again."""
+
+    slot: int
+
+
+class Details(_Intent):
+    """Tell all that is known of a process."""
+
+    slot: int
+
+
+class Open(_Intent):
+    """Show the output of a process from now on."""
+
+    slot: int
+    streams: _Streams = []
+    pinned: bool = False
+
+
+class Show(_Intent):
+    """Only these streams of an open process can be seen from now on."""
+
+    slot: int
+    streams: _Streams
+
+
+class Close(_Intent):
+    """The output of a process is no longer shown."""
+
+    slot: int
+
+
+class Follow(_Intent):
+    """Show the end of a stream, and what comes."""
+
+    slot: int
+    stream: Stream
+
+
+class Hold(_Intent):
+    """Leave what is shown of a stream as it is, and only tell how large it gets."""
+
+    slot: int
+    stream: Stream
+
+
+class Page(_Intent):
+    """More of a stream, before or after the byte at `offset`."""
+
+    slot: int
+    stream: Stream
+    direction: _Direction
+    offset: _Offset
+
+
+class Find(_Intent):
+    """The nearest place of a text before or after a byte, by default from the end backwards."""
+
+    slot: int
+    stream: Stream
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+    start: _Offset | None = msgspec.field(default=None, name="from")
+    direction: _Direction = "before"
+
+
+class Chunk(_Intent):
+    """A part of a stream from the byte at `offset`, for a download."""
+
+    slot: int
+    stream: Stream
+    offset: _Offset
+
+
+Intent = (
+    Hello
+    | Bye
+    | Ping
+    | View
+    | Keep
+    | Selected
+    | Kill
+    | Rerun
+    | Details
+    | Open
+    | Show
+    | Close
+    | Follow
+    | Hold
+    | Page
+    | Find
+    | Chunk
+)
+
+PaneIntent = Open | Show | Close | Follow | Hold | Page | Find
+"""The intents about output that is shown, which are carried out in their order."""
+
+
+def read_intent(content: object) -> Intent:
+    """The intent in a message of a page. Raises ValueError for what is none."""
+    intent: Intent = msgspec.convert(content, type=Intent)
+    return intent

@@ -1,0 +1,260 @@
+"""The rows of a live table: from the processes of listings to what changed, field by field."""
+
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..models import ENDED, Listing, Process, ProcessId, Status
+from ..output import Progress, last_line, newest_progress, printable, progress_in
+
+CLOCK_JITTER = 0.5
+"""Seconds by which the computed beginning of a running process may move without being a change."""
+
+ALMOST_DONE = 0.99
+"""What the bar of a process that did not complete shows at most."""
+
+Key = tuple[str, ProcessId]
+"""A process of several agents: the connection's name and the process's id."""
+
+Choose = Callable[[Process], bool]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """What a page knows of one process. Times are in seconds since 1970, spans in seconds.
+
+    `started` is by the agent's clock; `began` is by the kernel's clock, from which a page counts how long a process
+    has been running. `progress` is from 0 to 1, `left` the estimated rest, `last` the last line of output.
+    """
+
+    id: str
+    connection: str
+    name: str | None
+    status: Status
+    detail: str | None
+    language: str | None
+    started: float | None
+    began: float | None
+    elapsed: float | None
+    exit_code: int | None
+    progress: float | None
+    left: float | None
+    last: str
+
+
+FIELDS = Row.__struct_fields__
+
+
+class Changes(NamedTuple):
+    """What a page has to be told: the changed fields of slots, and the slots that are gone."""
+
+    rows: list[tuple[int, dict[str, Any]]]
+    gone: list[int]
+
+
+class _Pace:
+    """How fast one process comes on, as its output tells."""
+
+    def __init__(self) -> None:
+        self._sizes: tuple[int | None, int | None] = (None, None)
+        self.grown: str | None = None
+        """The stream that has grown last, as far as that is known."""
+        self._begun: tuple[float, float] | None = None  # of (moment, fraction)
+
+    def see(self, process: Process) -> str | None:
+        """Takes note of how large the streams are, and tells which has grown last."""
+        sizes = (process.stdout_bytes, process.stderr_bytes)
+        if None not in self._sizes and sizes != self._sizes:
+            self.grown = "stdout" if sizes[0] != self._sizes[0] else "stderr"
+        self._sizes = sizes
+        return self.grown
+
+    def left(self, progress: Progress, now: float, elapsed: float | None) -> float | None:
+        """Seconds left: what the bar says, else from the rate since it was first seen, else from the whole time."""
+        if progress.left is not None:
+            return progress.left
+        if self._begun is None or progress.fraction < self._begun[1]:
+            self._begun = now, progress.fraction
+        seconds, gained = now - self._begun[0], progress.fraction - self._begun[1]
+        if gained <= 0 or seconds < 1:
+            seconds, gained = elapsed or 0.0, progress.fraction
+        return seconds / gained * (1 - progress.fraction) if gained > 0 and seconds > 0 else None
+
+
+class Rows:
+    """The rows of one table. A slot is a small number that stands for one process as long as the table lives.
+
+    `choose` tells which processes are wanted; with a `limit` only the newest of them are shown.
+    """
+
+    def __init__(self, choose: Choose, limit: int | None = None) -> None:
+        self._choose = choose
+        self._limit = limit
+        self._slots: dict[Key, int] = {}
+        self._keys: list[Key] = []
+        self._processes: dict[int, Process] = {}
+        self._rows: dict[int, Row] = {}
+        self._paces: dict[int, _Pace] = {}
+        self._changed: dict[int, dict[str, Any]] = {}
+        self._gone: dict[int, None] = {}
+        self._hidden: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[tuple[int, Row]]:
+        return iter(self._rows.items())
+
+    def key(self, slot: int) -> Key:
+        """The process that a slot stands for. Raises LookupError."""
+        if slot not in self._rows:
+            raise LookupError(f"there is no row {slot}")
+        return self._keys[slot]
+
+    def process(self, slot: int) -> Process:
+        """The process of a slot as last listed. Raises LookupError."""
+        return self._processes[slot]
+
+    @property
+    def processes(self) -> Mapping[int, Process]:
+        """The processes that are shown, as last listed, by their slots."""
+        return self._processes
+
+    def update(
+        self,
+        connection: str,
+        listing: Listing,
+        changed: Iterable[Process] | None = None,
+        gone: Iterable[ProcessId] = (),
+    ) -> None:
+        """Takes note of a connection's listing, of which only `changed` and `gone` differ from the one before.
+
+        None for `changed` means that everything may differ.
+        """
+        now = listing.received_at.timestamp()
+        if changed is None:
+            changed = listing.processes
+            listed = {process.process_id for process in listing.processes}
+            gone = [id_ for place, id_ in self._keys_shown() if place == connection and id_ not in listed]
+        for process in changed:
+            self._take(connection, process, now)
+        for process_id in gone:
+            self._remove(self._slots.get((connection, process_id)))
+        if self._limit is not None:
+            self._keep_newest(self._limit)
+
+    def take_changes(self) -> Changes:
+        """What has changed since the last call."""
+        changes = Changes(list(self._changed.items()), list(self._gone))
+        self._changed, self._gone = {}, {}
+        return changes
+
+    def packed(self) -> bytes:
+        """All rows, a list for each field, as deflated JSON; what has changed until now need not be told any more."""
+        self.take_changes()
+        columns: dict[str, list[Any]] = {"slot": list(self._rows)}
+        rows = self._rows.values()
+        columns |= {field: [getattr(row, field) for row in rows] for field in FIELDS}
+        return zlib.compress(msgspec.json.encode(columns), 1)
+
+    # ------------------------------------------------------------ one process
+
+    def _keys_shown(self) -> list[Key]:
+        return [self._keys[slot] for slot in self._rows]
+
+    def _take(self, connection: str, process: Process, now: float) -> None:
+        key = connection, process.process_id
+        slot = self._slots.get(key)
+        if not self._choose(process):
+            self._remove(slot)
+            return
+        if slot is None:
+            slot = self._slots[key] = len(self._keys)
+            self._keys.append(key)
+        if slot in self._hidden:
+            return
+        old = self._rows.get(slot)
+        row = self._row(slot, connection, process, now, old)
+        self._processes[slot] = process
+        if row == old:
+            return
+        self._rows[slot] = row
+        self._gone.pop(slot, None)
+        self._changed.setdefault(slot, {}).update(_differences(old, row))
+
+    def _remove(self, slot: int | None) -> None:
+        if slot is None or self._rows.pop(slot, None) is None:
+            return
+        del self._processes[slot]
+        self._paces.pop(slot, None)
+        self._changed.pop(slot, None)
+        self._gone[slot] = None
+
+    def _keep_newest(self, limit: int) -> None:
+        newest_first = sorted(self._rows, key=lambda slot: self._rows[slot].started or time.time(), reverse=True)
+        for slot in newest_first[limit:]:
+            self._remove(slot)
+            self._hidden.add(slot)  # only older ones can come after it, and it never gets newer
+
+    def _row(self, slot: int, connection: str, process: Process, now: float, old: Row | None) -> Row:
+        # While a process runs, the end of its output may tell nothing of its progress for a moment.
+        known = (old.progress, old.left) if old is not None and process.status == "running" else (None, None)
+        progress, left = self._progress(slot, process, now) or known
+        ended = process.status in ENDED
+        return Row(
+            id=process.process_id,
+            connection=connection,
+            name=printable(process.name) if process.name else None,
+            status=process.status,
+            detail=printable(process.status_detail) if process.status_detail else None,
+            language=process.language,
+            started=round(process.started_at.timestamp(), 3) if process.started_at else None,
+            began=_began(process, now, old.began if old else None),
+            elapsed=round(process.execution_time, 2) if ended and process.execution_time is not None else None,
+            exit_code=process.exit_code,
+            progress=progress,
+            left=left,
+            last=_last_line(process, self._paces[slot].grown if slot in self._paces else None),
+        )
+
+    def _progress(self, slot: int, process: Process, now: float) -> tuple[float, float | None] | None:
+        """How far the process is by its output, and the seconds left."""
+        if process.status in ENDED:
+            self._paces.pop(slot, None)
+            progress = newest_progress(process.stdout, process.stderr)
+            if progress is None:
+                return None
+            most = ALMOST_DONE if process.status in ("failed", "killed") else 1.0
+            return min(round(progress.fraction, 3), most), None
+        pace = self._paces.setdefault(slot, _Pace())
+        grown = pace.see(process)
+        progress = progress_in(getattr(process, grown) or "") if grown else None
+        progress = progress or newest_progress(process.stdout, process.stderr)
+        if progress is None:
+            return None
+        left = pace.left(progress, now, process.execution_time) if process.status == "running" else None
+        return round(progress.fraction, 3), None if left is None else round(left)
+
+
+def _last_line(process: Process, grown: str | None) -> str:
+    stderr_first = grown == "stderr" or (grown is None and process.status == "failed")
+    texts = (process.stderr, process.stdout) if stderr_first else (process.stdout, process.stderr)
+    return next((line for text in texts if text and (line := last_line(text))), "")
+
+
+def _began(process: Process, now: float, known: float | None) -> float | None:
+    """When a running process began, by the kernel's clock."""
+    if process.status != "running":
+        return None
+    if process.execution_time is not None:
+        began = round(now - process.execution_time, 2)
+        return known if known is not None and abs(began - known) < CLOCK_JITTER else began
+    return round(process.started_at.timestamp(), 2) if process.started_at else None
+
+
+def _differences(old: Row | None, new: Row) -> dict[str, Any]:
+    if old is None:
+        return {field: getattr(new, field) for field in FIELDS}
+    return {field: value for field in FIELDS if (value := getattr(new, field)) != getattr(old, field)}

@@ -1,0 +1,48 @@
+"""The front end's source as the one module that a widget can have, joined from the files in `page`.
+
+The files are plain ES modules: each import stands on a line of its own, and what a module exports is declared on the
+line that exports it. So to join them is to put them in order and to drop these words. Comments, which stand on lines
+of their own, and indentation are left out: the source is a part of the widget's state, which some notebooks keep.
+"""
+
+import functools
+import re
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async function|function|class|const|let) )", re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/[ \t]*|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
+_INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
+
+STYLES = ("watch.css", "viewers.css")
+
+
+@functools.cache
+def script() -> str:
+    """`main.js` with all that it imports, as one module."""
+    return "\n".join(_in_order(_page(), "main.js", {}).values())
+
+
+@functools.cache
+def styles() -> str:
+    """The style sheet."""
+    return "\n".join(_bare((_page() / name).read_text()) for name in STYLES)
+
+
+def _page() -> Traversable:
+    return files(__package__ or "").joinpath("page")
+
+
+def _in_order(folder: Traversable, name: str, done: dict[str, str]) -> dict[str, str]:
+    """The sources of a module and of those it imports, these first."""
+    text = (folder / name).read_text()
+    for imported in _IMPORT.findall(text):
+        if imported not in done:
+            _in_order(folder, imported, done)
+    done[name] = _EXPORT.sub("", _IMPORT.sub("", _bare(text)))
+    return done
+
+
+def _bare(text: str) -> str:
+    return _INDENTATION.sub("", _COMMENT.sub("", text))

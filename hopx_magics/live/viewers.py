@@ -1,0 +1,180 @@
+"""The output of opened processes: their panes, kept up to date by one thread, in the order of what happens."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..errors import HopxError
+from ..models import Process, Stream
+from .intents import Close, Find, Follow, Hold, Open, Page, PaneIntent, Show
+from .panes import Pane, Read
+
+_log = logging.getLogger(__name__)
+
+Answer = Callable[[PaneIntent, dict[str, Any]], None]
+
+
+class Opened(msgspec.Struct):
+    """A process whose output a page shows: by which streams, and with which panes."""
+
+    streams: list[Stream]
+    pinned: bool
+    panes: dict[Stream, Pane]
+
+
+class Viewers:
+    """All panes of one table, those of each page on their own.
+
+    The methods return at once; the work is done by a thread that lives until `close`. `process_of` gives the process
+    of a slot as last listed, `reader_of` reads one of its streams, `tell` sends a message to the pages, and `answer`
+    says that an intent was carried out.
+    """
+
+    def __init__(
+        self,
+        process_of: Callable[[int], Process],
+        reader_of: Callable[[int, Stream], Read],
+        tell: Callable[..., None],
+        answer: Answer,
+    ) -> None:
+        self._process_of = process_of
+        self._reader_of = reader_of
+        self._tell = tell
+        self._answer = answer
+        self._pages: dict[str, dict[int, Opened]] = {}
+        self._last: list[dict[str, Any]] = []
+        self._work: queue.SimpleQueue[PaneIntent | None] = queue.SimpleQueue()
+        self._growing = threading.Event()  # set while a look at all panes is due and queued
+        self._thread: threading.Thread | None = None
+
+    @property
+    def last_opened(self) -> list[dict[str, Any]]:
+        """What the page that opened or closed something last shows, for a new page to open: slot, streams, pinned."""
+        return self._last
+
+    def carry_out(self, intent: PaneIntent) -> None:
+        """Does what a page asks for, after all that came before."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="hopx-viewers", daemon=True)
+            self._thread.start()
+        self._work.put(intent)
+
+    def grow(self) -> None:
+        """There may be new output: shows it. Called again before that has begun, it is done once."""
+        if self._pages and not self._growing.is_set():
+            self._growing.set()
+            self._work.put(_GROW)
+
+    def forget(self, page: str) -> None:
+        """The page is gone, and its panes with it."""
+        self._pages.pop(page, None)
+
+    def close(self) -> None:
+        """Forgets all panes and ends the thread."""
+        self._pages.clear()
+        if self._thread is not None:
+            self._work.put(None)
+
+    # ------------------------------------------------------------ on the thread
+
+    def _run(self) -> None:
+        while (intent := self._work.get()) is not None:
+            if intent is _GROW:
+                self._growing.clear()
+                self._grow_all()
+            else:
+                self._serve(intent)
+
+    def _serve(self, intent: PaneIntent) -> None:
+        error, results = None, {}
+        try:
+            results = self._do(intent) or {}
+        except HopxError as failure:
+            error = str(failure)
+            self._note(intent, error)
+        except LookupError:
+            error = "this process is no longer listed"
+        except Exception as failure:  # whatever it was, the next intent must find the thread alive
+            _log.exception("a pane failed")
+            error = f"{type(failure).__name__}: {failure}"
+        self._answer(intent, {"error": error, **results})
+
+    def _do(self, intent: PaneIntent) -> dict[str, Any] | None:
+        match intent:
+            case Open():
+                self._show(intent, intent.streams, pinned=intent.pinned)
+            case Show():
+                self._show(intent, intent.streams)
+            case Close():
+                self._pages.get(intent.page, {}).pop(intent.slot, None)
+                self._note_opened(intent.page)
+            case Follow():
+                self._pane(intent, intent.stream).follow(ended=self._process_of(intent.slot).ended)
+            case Hold():
+                self._pane(intent, intent.stream).hold()
+            case Page():
+                self._pane(intent, intent.stream).page(intent.direction, intent.offset)
+            case Find():
+                return self._pane(intent, intent.stream).find(intent.text, intent.start, intent.direction)
+        return None
+
+    def _show(self, intent: Open | Show, streams: list[Stream], *, pinned: bool | None = None) -> None:
+        process = self._process_of(intent.slot)
+        opened = self._pages.setdefault(intent.page, {}).setdefault(intent.slot, Opened(streams, False, {}))
+        opened.streams = streams
+        opened.pinned = opened.pinned if pinned is None else pinned
+        opened.panes = {stream: pane for stream, pane in opened.panes.items() if stream in streams}
+        self._note_opened(intent.page)
+        for stream in streams:
+            pane = self._pane(intent, stream)
+            if pane.following:
+                pane.follow(ended=process.ended)
+
+    def _note_opened(self, page: str) -> None:
+        self._last = [
+            {"slot": slot, "streams": opened.streams, "pinned": opened.pinned}
+            for slot, opened in self._pages.get(page, {}).items()
+        ]
+
+    def _pane(self, intent: PaneIntent, stream: Stream) -> Pane:
+        opened = self._pages[intent.page][intent.slot]
+        if stream not in opened.panes:
+            place = {"to": intent.page, "slot": intent.slot, "stream": stream}
+
+            def tell(**fields: Any) -> None:
+                self._tell("output", **place, note=None, **fields)
+
+            opened.panes[stream] = Pane(self._reader_of(intent.slot, stream), tell)
+        return opened.panes[stream]
+
+    def _grow_all(self) -> None:
+        for opened_by_slot in list(self._pages.values()):
+            for slot, opened in list(opened_by_slot.items()):
+                for stream, pane in list(opened.panes.items()):
+                    self._grow(slot, stream, pane)
+
+    def _grow(self, slot: int, stream: Stream, pane: Pane) -> None:
+        try:
+            process = self._process_of(slot)
+            pane.grow(process.stdout_bytes if stream == "stdout" else process.stderr_bytes, ended=process.ended)
+        except (HopxError, LookupError) as error:  # shown already by the table, which follows the agent
+            _log.debug("no new output of %s: %s", slot, error)
+        except Exception:  # whatever it was, the next pane must find the thread alive
+            _log.exception("a pane failed")
+
+    def _note(self, intent: PaneIntent, error: str) -> None:
+        """Says in the pane itself why there is nothing to see."""
+        if not isinstance(intent, Open | Show | Follow):
+            return
+        nothing = {"lines": [], "first": 0, "begin": 0, "end": 0, "size": 0, "match": None}
+        for stream in [intent.stream] if isinstance(intent, Follow) else intent.streams:
+            fields = {"to": intent.page, "slot": intent.slot, "stream": stream, "note": error}
+            self._tell("output", mode="reset", following=True, ended=False, **fields, **nothing)
+
+
+_GROW = Close(slot=-1)
+"""Stands in the queue for a look at all panes."""

@@ -1,0 +1,352 @@
+"""The magics of connections: HopX sandboxes, commands, and files."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import line_magic, magics_class, no_var_expand
+
+from .arguments import expanded, once
+from .base import HopxBase, usage_errors
+from .live_line import StateLine, TransferLine
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    import pandas as pd
+
+    from ..models import CommandResult
+    from ..session import Connection
+
+
+@magics_class
+class HopxCloud(HopxBase):
+    """Connections, and what can be done with them besides launching."""
+
+    @no_var_expand
+    @line_magic
+    def hopx_connect(self, line: str) -> "Connection | list[Connection] | pd.DataFrame":
+        """Show, add or choose the connection: the agent that all magics speak to.
+
+        ::
+
+            %hopx_connect [local | NAME | URL | SANDBOX_ID | VAR] [--as NAME] [--token-env VAR] [--resume]
+            %hopx_connect --new [TEMPLATE] [-n 4] [--timeout 4h] [--env K=V ...] [--region R] [--as NAME]
+
+        Without arguments: a DataFrame of all connections. `local` is the agent of this machine, which is started when
+        it is needed and is the connection until another one is chosen.
+
+        A sandbox of HopX is found by its id, or is held by a variable as an object of the vendor's SDK. Its account is
+        that of the API key in HOPX_API_KEY, or of the vendor's command line program. A URL is that of any agent. Its
+        token is never written on the line, where the notebook would keep it: it is read from the environment variable
+        VAR, else from HOPX_AGENT_TOKEN, else asked for.
+
+        Options
+        -------
+        --as NAME        what to call the connection, if not after its host or id
+        --token-env VAR  the environment variable that holds the token of a URL
+        --resume         resume the sandbox if it is paused; without this it stays so
+        --new TEMPLATE   create a sandbox of a template (code-interpreter), and wait until it is ready
+        -n N             create so many
+        --timeout T      let HopX delete them after this time: 90m, 4h
+        --env K=V        an environment variable of the new sandboxes; can be given several times
+        --region R       where to create them
+
+        Examples
+        --------
+        ::
+
+            %hopx_connect
+            %hopx_connect 1763385739w4r6dokq --as gpu
+            %hopx_connect --new -n 2 --timeout 4h --as work
+            %hopx_connect https://7777-abc.eu2.vms.hopx.dev --as gpu --token-env GPU_TOKEN
+            %hopx_connect local
+        """
+        args = self._parsed("%hopx_connect", line)
+        name = getattr(args, "as")
+        with usage_errors("%hopx_connect"):
+            from .. import api
+            from ..session import checked_url, is_vendor_sandbox
+
+            if args.new is not None:
+                return self._created(args, name)
+            for option in ("n", "timeout", "region"):
+                if getattr(args, option) is not None:
+                    raise ValueError(f"{'-' if option == 'n' else '--'}{option} is for --new")
+            if args.target is None:
+                return api.connections()
+            value = self.shell.user_ns.get(args.target)
+            if is_vendor_sandbox(value):
+                return api.connect(value, name=name)
+            token = _token(checked_url(args.target), args.token_env) if "://" in args.target else None
+            return api.connect(args.target, name=name, token=token, resume=args.resume)
+
+    def _created(self, args: Any, name: str | None) -> "Connection | list[Connection]":
+        from .. import api
+
+        if args.target is not None:
+            raise ValueError(f"{args.target} is there already, and --new creates another one: use one of them")
+        line = StateLine(self.shell)
+        try:
+            made = api.create(
+                args.new,
+                1 if args.n is None else args.n,
+                name=name,
+                timeout=args.timeout,
+                region=args.region,
+                env=once("--env", args.env),
+                say=line,
+            )
+        finally:
+            line.close()
+        return made[0] if len(made) == 1 else made
+
+    @no_var_expand
+    @line_magic
+    def hopx_disconnect(self, line: str) -> "Connection":
+        """Forget a connection. What runs there goes on.
+
+        ::
+
+            %hopx_disconnect NAME [--delete]
+
+        Options
+        -------
+        --delete       delete the sandbox, with all that is in it and runs in it
+
+        Examples
+        --------
+        ::
+
+            %hopx_disconnect gpu
+            %hopx_disconnect work-2 --delete
+        """
+        args = self._parsed("%hopx_disconnect", line)
+        with usage_errors("%hopx_disconnect"):
+            from .. import api
+
+            return api.disconnect(args.name, delete=args.delete)
+
+    @no_var_expand
+    @line_magic
+    def hopx_sandboxes(self, line: str) -> "pd.DataFrame":
+        """Show all HopX sandboxes of the account as a pandas DataFrame.
+
+        ::
+
+            %hopx_sandboxes
+
+        With status, template, region, resources, when each expires, and as what it is connected here.
+
+        Examples
+        --------
+        ::
+
+            %hopx_sandboxes
+            boxes = %hopx_sandboxes
+            boxes[boxes["status"] == "running"]
+        """
+        self._parsed("%hopx_sandboxes", line)
+        with usage_errors("%hopx_sandboxes"):
+            from .. import api
+
+            return api.sandboxes()
+
+    @no_var_expand
+    @line_magic
+    def hopx_extend(self, line: str) -> "datetime | None":
+        """Let a sandbox go on for longer: HopX deletes it when its time is over.
+
+        ::
+
+            %hopx_extend NAME TIME
+
+        TIME counts from now. Returns when the sandbox ends then.
+
+        Examples
+        --------
+        ::
+
+            %hopx_extend gpu 2h
+        """
+        args = self._parsed("%hopx_extend", line)
+        with usage_errors("%hopx_extend"):
+            from .. import api
+
+            return api.extend(args.name, args.time)
+
+    @no_var_expand
+    @line_magic
+    def hopx_sh(self, line: str) -> "CommandResult":
+        """Run one line of bash on the agent, in the foreground.
+
+        ::
+
+            %hopx_sh [--on CONNECTION] [--timeout T] [--no-raise] COMMAND
+
+        What follows the options is the command, with its quotes, pipes and `$`; only `{expression}` stands for what is
+        in the notebook, if every `{...}` of the command does. Returns its output and exit code, and raises RunFailed
+        when that is not 0.
+
+        Options
+        -------
+        --on NAME      on this connection, if not the current one
+        --timeout T    end it after this time: 30s (default), 5m at most
+        --no-raise     return the result also when it failed
+
+        Examples
+        --------
+        ::
+
+            %hopx_sh ls -l | head
+            %hopx_sh --on gpu nvidia-smi
+            %hopx_sh pip install {package}
+        """
+        options, command = _split_command(line)
+        args = self._parsed("%hopx_sh", options)
+        with usage_errors("%hopx_sh"):
+            if not command:
+                raise ValueError("there is no command")
+            from .. import api
+            from ..errors import RunFailed
+
+            result = api.run_command(
+                _with_values(command, self.shell.user_ns),
+                timeout=30.0 if args.timeout is None else args.timeout,
+                on=args.on,
+            )
+        if result.exit_code and not args.no_raise:
+            raise RunFailed(result.in_words())
+        return result
+
+    @no_var_expand
+    @line_magic
+    def hopx_put(self, line: str) -> list[str]:
+        """Copy files of this machine to the agent.
+
+        ::
+
+            %hopx_put LOCAL ... REMOTE [--on CONNECTION]
+
+        REMOTE is a folder if it ends in `/` or if there are several files; folders that are missing are made. Relative
+        paths are below the agent's work folder, `/workspace`. Returns the paths there.
+
+        Options
+        -------
+        --on NAME      to this connection, if not the current one
+
+        Examples
+        --------
+        ::
+
+            %hopx_put data.csv data/
+            %hopx_put a.csv b.csv /workspace/data --on gpu
+        """
+        args = self._parsed("%hopx_put", line)
+        with usage_errors("%hopx_put"):
+            from .. import api
+
+            *local, remote = args.path
+            if not local:
+                raise ValueError("say what to copy and to where: %hopx_put LOCAL ... REMOTE")
+            with TransferLine(self.shell, "to") as progress:
+                return api.put(local, remote, on=args.on, progress=progress)
+
+    @no_var_expand
+    @line_magic
+    def hopx_get(self, line: str) -> "Path":
+        """Copy a file of the agent to this machine: whole, or not at all.
+
+        ::
+
+            %hopx_get REMOTE [LOCAL] [--on CONNECTION]
+
+        LOCAL may be a folder; by default it is this one. Returns where the file is.
+
+        Options
+        -------
+        --on NAME      from this connection, if not the current one
+
+        Examples
+        --------
+        ::
+
+            %hopx_get model.pkl
+            %hopx_get /workspace/out/model.pkl models/ --on gpu
+        """
+        args = self._parsed("%hopx_get", line)
+        with usage_errors("%hopx_get"):
+            from .. import api
+
+            with TransferLine(self.shell, "from") as progress:
+                return api.get(args.remote, args.local or ".", on=args.on, progress=progress)
+
+    @no_var_expand
+    @line_magic
+    def hopx_ls(self, line: str) -> "pd.DataFrame":
+        """List the files of a folder of the agent as a pandas DataFrame.
+
+        ::
+
+            %hopx_ls [PATH] [--on CONNECTION]
+
+        Options
+        -------
+        --on NAME      of this connection, if not the current one
+
+        Examples
+        --------
+        ::
+
+            %hopx_ls
+            %hopx_ls data --on gpu
+        """
+        args = self._parsed("%hopx_ls", line)
+        with usage_errors("%hopx_ls"):
+            from .. import api
+
+            return api.ls(args.path, on=args.on)
+
+
+def _split_command(line: str) -> tuple[str, str]:
+    """The options ahead of a command, and the command as it is."""
+    options: list[str] = []
+    rest = line.strip()
+    while rest.startswith("--"):
+        word, _, rest = rest.partition(" ")
+        options.append(word)
+        rest = rest.lstrip()
+        if word in ("--on", "--timeout"):
+            value, _, rest = rest.partition(" ")
+            options.append(value)
+            rest = rest.lstrip()
+        elif word not in ("--no-raise",) and not word.startswith(("--on=", "--timeout=")):
+            raise UsageError(
+                f"%hopx_sh: there is no option {word}; options come ahead of the command (help: %hopx_sh?)"
+            )
+    return " ".join(options), rest
+
+
+_DOLLAR = "\ue001"
+"""Stands for a `$`, which is bash's own here. It is no character of any language."""
+
+
+def _with_values(command: str, namespace: Mapping[str, Any]) -> str:
+    """The command with each `{expression}` replaced by its value; as it is when one of them has none, as in awk."""
+    return expanded(command.replace("$", _DOLLAR), namespace).replace(_DOLLAR, "$")
+
+
+def _token(url: str, variable: str | None) -> str | None:
+    import os
+    from getpass import getpass
+
+    token = os.environ.get(variable or "HOPX_AGENT_TOKEN")
+    if token:
+        return token
+    if variable:
+        raise ValueError(f"the environment variable {variable} is not set")
+    try:
+        return getpass(f"Token of {url} (empty for none): ") or None
+    except (EOFError, RuntimeError, NotImplementedError):  # a kernel without a front end that could ask
+        raise ValueError("nobody can be asked for the token: set HOPX_AGENT_TOKEN, or use --token-env VAR") from None

@@ -1,0 +1,426 @@
+"""The magics: each parses its line, calls the Python API, and returns what that returns."""
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import cell_magic, line_magic, magics_class, no_var_expand
+from traitlets import Enum, TraitError, Unicode, validate
+
+from .arguments import once
+from .base import HopxBase, names_of, usage_errors
+from .live_line import ProgressLine, end_of_stderr
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..live import LiveTable
+    from ..models import Callback
+    from ..run import Run, Sweep
+
+LOG_BYTES = 1_000_000
+"""Bytes of a stream's end from which %hopx_logs shows lines: more would be no help to a reader and a load to a page."""
+
+
+class Logs(str):
+    """The text of a log, shown as it is and not as a Python string."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+
+@magics_class
+class HopxMagics(HopxBase):
+    """Cells as background processes. Settings: `%config HopxMagics`."""
+
+    timeout = Unicode("none", help="Time limit of %%hopx_bg without --timeout, such as 2h; none means no limit.").tag(
+        config=True
+    )
+    output = Enum(
+        ["none", "tail", "full"], "tail", help="How much output %hopx_ps shows without --output: none, tail or full."
+    ).tag(config=True)
+
+    @validate("timeout")
+    def _checked_timeout(self, proposal: Any) -> str:
+        from ..durations import parse_limit
+
+        try:
+            parse_limit(proposal["value"])
+        except ValueError as error:
+            raise TraitError(f"HopxMagics.timeout: {error}") from None
+        return str(proposal["value"])
+
+    @no_var_expand
+    @cell_magic
+    def hopx_bg(self, line: str, cell: str) -> "Run | Sweep | None":
+        """Launch the cell as a background process and go on at once.
+
+        ::
+
+            %%hopx_bg [--name N] [--lang L] [--timeout 90s|2h|none] [--env K=V ...] [--cwd DIR] [--tag K=V ...]
+                      [--param K=V ...] [--sweep K=V,V ... [--limit N] [--per N]] [--on CONNECTION ...]
+                      [--callback URL [--callback-header K=V ...] [--callback-secret-env VAR]]
+                      [--capture auto|files|agent] [-o VAR] [-q]
+
+        The cell runs as a program of its own: it has none of the notebook's variables, no magics and no top-level
+        await, and it goes on when the kernel, the notebook or the browser tab is gone. Below the cell one line shows
+        its state until it has ended. On this machine it runs with the kernel's Python and in the notebook's folder.
+
+        Options
+        -------
+        --name N       a name to find it by
+        --lang L       python (default), bash, javascript or go
+        --timeout T    kill it after this time: 90s, 15m, 2h, 1h30m; none: no limit (default)
+        --env K=V      an environment variable; can be given several times
+        --cwd DIR      the folder to run in
+        --tag K=V      a tag, by which %hopx_history finds it; can be given several times
+        --param K=V    a parameter: a number, a text, or JSON, which becomes the variable K of the cell
+        --sweep K=V,V  one run for each value of a parameter: lr=0.1,0.01 or seed=1:5; several: for every combination
+        --limit N      with --sweep: run no more than N of them at once
+        --per N        with --sweep on several connections: run no more than N of them at once on each
+        --on NAME      the connection to launch on, if not the current one; several (a,b or all): on each of them, or
+                       with --sweep spread over them
+        --callback URL let the agent post to this URL when it has ended
+        --callback-header K=V      a header of that; can be given several times
+        --callback-secret-env VAR  sign it with the secret in this environment variable: see hopx.verify_callback
+        --capture C    who keeps the output where the agent does not return it: files of the sandbox, the agent, or
+                       auto (default): whichever works
+        -o VAR         put the Run, or the list of them, into this variable
+        -q, --quiet    show nothing below the cell
+
+        In the values, `{expression}` and `$name` stand for variables of the notebook; the cell is sent as it is.
+        Returns the Run: `run.status`, `run.stdout`, `run.wait()`, `run.kill()`, `await run`; for a sweep, the list of
+        its Runs.
+
+        Parameters stand ahead of the cell, as `lr = 0.1` in Python, `lr='0.1'` in bash, and `const lr = 0.1` in
+        javascript. Where a Python cell assigns the same variable, the parameter comes right behind that; where it has a
+        line `# parameters`, behind the assignments that follow it.
+
+        Examples
+        --------
+        ::
+
+            %%hopx_bg --name train --timeout 2h -o run
+            for epoch in range(10):
+                print("epoch", epoch)
+
+            %%hopx_bg --lang bash --env DAY={day} --name backup
+            tar czf backup-$DAY.tar.gz data
+
+            %%hopx_bg --name train --sweep lr=0.1,0.01 --sweep seed=1:5 --limit 4 --tag exp=first -o runs
+            print("training with", lr, seed)
+        """
+        args = self._parsed("%%hopx_bg", line)
+        with usage_errors("%%hopx_bg"):
+            from .. import api
+
+            options: Any = {
+                "language": args.lang,
+                "name": args.name,
+                "timeout": args.timeout or self.timeout,
+                "env": dict(args.env),
+                "workdir": args.cwd,
+                "params": once("--param", args.param),
+                "tags": once("--tag", args.tag),
+                "callback": _callback(args),
+                "capture": args.capture,
+            }
+            for option in ("limit", "per"):
+                if getattr(args, option) is not None and not args.sweep:
+                    raise ValueError(f"--{option} is for --sweep")
+            on = names_of(args.on)
+            run: Run | Sweep
+            if args.sweep:
+                run = api.sweep(cell, once("--sweep", args.sweep), limit=args.limit, per=args.per, on=on, **options)
+            elif on is None or (len(on) == 1 and on != ["all"]):
+                run = api.launch(cell, on=on[0] if on else None, **options)
+            else:
+                run = api.launch_on_each(cell, on=on, **options)
+        if args.o:
+            self.shell.user_ns[args.o] = run
+        return None if args.quiet else run
+
+    @no_var_expand
+    @line_magic
+    def hopx_ps(self, line: str) -> "pd.DataFrame | LiveTable":
+        """List processes as a pandas DataFrame, newest first.
+
+        ::
+
+            %hopx_ps [ID or NAME ...] [--status S] [--lang L] [--name GLOB] [--since 2h] [--sort COL] [--limit N]
+                     [--output none|tail|full] [--by COL] [--on CONNECTION ...] [--watch]
+
+        Without options: all processes of the current connection. An ID may be shortened as long as it is clear.
+
+        Options
+        -------
+        --status S     only these: queued, running, completed, failed, killed, unknown; several: running,failed
+        --lang L       only this language
+        --name GLOB    only names like this: train-*
+        --since T      only what started within this time: 30m, 2h, 7d
+        --sort COL     sort by a column; -COL downwards
+        --limit N      only the first N rows
+        --output O     none; tail: the last 64 kB of stdout and stderr (default); full: all of it
+        --by COL       one row for each value of a column: count, time as sum, mean and max in seconds, last start
+        --on NAME      of this connection, if not the current one; several: --on a,b or --on all
+        --watch        a live table of them instead: the same as %hopx_watch
+
+        Examples
+        --------
+        ::
+
+            df = %hopx_ps
+            df.groupby("status", observed=True).size()
+
+            %hopx_ps --status running
+            %hopx_ps --name train-* --since 2h --sort -execution_time
+            %hopx_ps --by status
+            whole = %hopx_ps train --output full
+        """
+        args = self._parsed("%hopx_ps", line)
+        with usage_errors("%hopx_ps"):
+            from .. import api
+
+            if args.watch and args.output:
+                raise ValueError("--output is for the DataFrame: a live table shows the output of what is opened in it")
+            on = names_of(args.on)
+            if args.watch:
+                return api.watch(*self._references(args.reference), **self._filters(args), on=on)
+            output = args.output or self.output
+            return api.ps(*self._references(args.reference), **self._filters(args), output=output, on=on)
+
+    @no_var_expand
+    @line_magic
+    def hopx_watch(self, line: str) -> "LiveTable":
+        """Show a live table of processes, with viewers of their output.
+
+        ::
+
+            %hopx_watch [ID or NAME ...] [--status S] [--lang L] [--name GLOB] [--since 2h] [--sort COL] [--limit N]
+                        [--by status|name|connection] [--interval 1s] [--notify] [--on CONNECTION ...]
+
+        The table follows the processes while other cells run, too. A click selects a row, a double click or Enter
+        opens its output below; the header sorts, the chips above filter. Keys: arrows, Enter opens, Escape closes, `/`
+        searches, `k` kills (and asks first). In a terminal it is text, refreshed in place until Ctrl-C.
+
+        Returns the table, which is an ipywidget: `w.selected` are the selected runs, `w.frame()` is a DataFrame of the
+        shown rows, `w.close()` ends it.
+
+        Options
+        -------
+        --status S     only these: queued, running, completed, failed, killed, unknown; several: running,failed
+        --lang L       only this language
+        --name GLOB    only names like this: train-*
+        --since T      only what started within this time: 30m, 2h, 7d
+        --sort COL     begin sorted by a column; -COL downwards
+        --limit N      only the N newest
+        --by COL       begin grouped by status, name or connection
+        --interval T   ask an agent that can't tell of changes this often: 1s (default), 5s
+        --notify       let the browser tell when a process that ran for over 10 s has ended
+        --on NAME      of this connection, if not the current one; several: --on a,b or --on all
+
+        Examples
+        --------
+        ::
+
+            %hopx_watch
+            %hopx_watch --name train-* --by status
+            w = %hopx_watch --since 1d --notify
+            w.frame().groupby("status", observed=True).size()
+        """
+        args = self._parsed("%hopx_watch", line)
+        with usage_errors("%hopx_watch"):
+            from .. import api
+
+            return api.watch(
+                *self._references(args.reference),
+                **self._filters(args),
+                interval=args.interval,
+                notify=args.notify,
+                on=names_of(args.on),
+            )
+
+    @no_var_expand
+    @line_magic
+    def hopx_logs(self, line: str) -> Logs | None:
+        """Show the output of a process as a terminal would show it.
+
+        ::
+
+            %hopx_logs ID [--stderr | --both] [--tail N] [-f] [--on CONNECTION]
+
+        ID is an id, the clear beginning of one, a name (the newest process of it), or a variable that holds a Run.
+        Progress bars appear as they stand at the end, colours stay. Returns the text.
+
+        Options
+        -------
+        --stderr       the standard error instead of the standard output
+        --both         the standard output, then the standard error
+        --tail N       only the last N lines
+        -f, --follow   show what comes until the process ends; Ctrl-C (interrupt) ends only the following
+        --on NAME      of this connection, if not the current one
+
+        Examples
+        --------
+        ::
+
+            %hopx_logs train --tail 20
+            %hopx_logs train -f
+            text = %hopx_logs train --both
+        """
+        args = self._parsed("%hopx_logs", line)
+        with usage_errors("%hopx_logs"):
+            run = self._run(args.reference, args.on)
+            streams = ("stdout", "stderr") if args.both else ("stderr",) if args.stderr else ("stdout",)
+            if args.follow:
+                self._follow(run, streams, args.tail)
+                return None
+            return Logs("\n".join(text for stream in streams if (text := self._log(run, stream, args.tail))))
+
+    @no_var_expand
+    @line_magic
+    def hopx_wait(self, line: str) -> "pd.DataFrame":
+        """Wait until processes have ended.
+
+        ::
+
+            %hopx_wait [ID ...] [--any | --all] [--timeout T] [--no-raise] [--on CONNECTION ...]
+
+        Without an ID: for what this notebook has launched and not yet waited for, and if that is nothing, for all that
+        is queued or running. Returns the DataFrame, and raises RunFailed, with the end of its stderr, when one of them
+        failed or was killed. Ctrl-C (interrupt) ends the waiting, never a process.
+
+        Options
+        -------
+        --any          until the first of them has ended
+        --all          until all of them have ended (default)
+        --timeout T    wait no longer than this: 90s, 15m, 2h
+        --no-raise     return the DataFrame also when one failed
+        --on NAME      on this connection; several: --on a,b or --on all. Without it an ID is looked for on the current
+                       connection first, and then on all others
+
+        Examples
+        --------
+        ::
+
+            %hopx_wait train
+            %hopx_wait --timeout 10m
+            done = %hopx_wait a b c --any --no-raise
+        """
+        args = self._parsed("%hopx_wait", line)
+        progress = ProgressLine(self.shell)
+        on = names_of(args.on)
+        with usage_errors("%hopx_wait"):
+            from .. import api
+
+            try:
+                runs = api.wait(
+                    *self._runs(args.reference, on),
+                    any_one=args.any,
+                    timeout=args.timeout,
+                    progress=progress,
+                    on=on,
+                )
+            finally:
+                progress.close()
+            if not args.no_raise:
+                _raise_failed(runs)
+            return api.frame_of(runs)
+
+    @no_var_expand
+    @line_magic
+    def hopx_kill(self, line: str) -> "pd.DataFrame":
+        """Kill processes, with all their children, and check that they are dead.
+
+        ::
+
+            %hopx_kill ID ... | --status running | --all [--on CONNECTION ...]
+
+        They are asked to end, and forced to after some seconds; on Linux that includes children that left for a session
+        of their own. Returns a DataFrame with the result for each: killed,
+        already finished, still running, or unknown id.
+
+        Options
+        -------
+        --status S     all of this status: queued or running, or both as queued,running
+        --all          all that are queued or running
+        --on NAME      on this connection; several: --on a,b or --on all. Without it an ID is looked for on the current
+                       connection first, and then on all others
+
+        Examples
+        --------
+        ::
+
+            %hopx_kill train
+            %hopx_kill proc_k3 proc_x9
+            %hopx_kill --status queued
+        """
+        args = self._parsed("%hopx_kill", line)
+        statuses = ["queued", "running"] if args.all else [word for words in args.status for word in words]
+        with usage_errors("%hopx_kill"):
+            if not args.reference and not statuses:
+                raise ValueError("say what to kill: an id, a name, --status running, or --all")
+            from .. import api
+
+            on = names_of(args.on)
+            return api.kill(*self._runs(args.reference, on), status=statuses, on=on)
+
+    # ------------------------------------------------------------ helpers
+
+    def _filters(self, args: Any) -> dict[str, Any]:
+        return {
+            "status": [word for words in args.status for word in words],
+            "language": args.lang,
+            "name": args.name,
+            "since": args.since,
+            "sort": args.sort,
+            "limit": args.limit,
+            "by": args.by,
+        }
+
+    def _log(self, run: "Run", stream: Any, lines: int | None) -> str:
+        from ..output import as_shown, last_lines
+
+        output = run.end_of(stream, LOG_BYTES)
+        if lines is not None:
+            return last_lines(output.text, lines)
+        left_out = f"[{output.left_out:,} bytes before this are left out: run.{stream} has them]\n"
+        return (left_out if output.left_out else "") + as_shown(output.text).rstrip("\n")
+
+    def _follow(self, run: "Run", streams: Any, lines: int | None) -> None:
+        """Prints what comes; in the cell's own thread, so that it lands in the cell's own output."""
+        from ..output import StreamFilter, last_lines
+
+        filters: dict[Any, StreamFilter] = {}
+        try:
+            for stream, text in run.follow(streams):
+                if stream not in filters and lines is not None:  # what was there before is cut to its last lines
+                    text = last_lines(text, lines) + ("\n" if lines and text.endswith("\n") else "")
+                print(filters.setdefault(stream, StreamFilter()).feed(text), end="", flush=True)  # noqa: T201
+        except KeyboardInterrupt:
+            print(f"\n[stopped following; {run.process_id} goes on]")  # noqa: T201
+
+
+def _callback(args: Any) -> "Callback | None":
+    import os
+
+    from ..session import checked_callback
+
+    if args.callback is None:
+        if args.callback_header or args.callback_secret_env:
+            raise ValueError("--callback-header and --callback-secret-env are for --callback")
+        return None
+    variable = args.callback_secret_env
+    if variable and not os.environ.get(variable):
+        raise ValueError(f"the environment variable {variable} is not set")
+    secret = os.environ[variable] if variable else None
+    return checked_callback(args.callback, once("--callback-header", args.callback_header), secret)
+
+
+def _raise_failed(runs: "list[Run]") -> None:
+    from ..display import in_words
+    from ..errors import RunFailed
+
+    failed = [run for run in runs if run.process.status in ("failed", "killed")]
+    if failed:
+        first = failed[0]
+        others = f"\nAlso failed or killed: {', '.join(run.process_id for run in failed[1:])}" if failed[1:] else ""
+        raise RunFailed(in_words.failure_in_words(first.process, end_of_stderr(first)) + others)

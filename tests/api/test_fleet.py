@@ -1,0 +1,279 @@
+"""Several agents at once: one table of all, launches on each, sweeps spread over them, and one of them dying."""
+
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hopx_magics import api
+from hopx_magics.errors import AgentRefused, AgentWarning, UnknownConnection, UnknownProcess
+from hopx_magics.session import Session
+from hopx_magics.settings import Settings
+from tests.conftest import Answer, Asked, OddAgent, agent_pid, is_running, stop_agent, wait_until
+
+FOREVER = "import time; time.sleep(1000)"
+
+
+@pytest.fixture
+def hopx(monkeypatch: pytest.MonkeyPatch, hopx: Any) -> Any:
+    """The package with a client that soon gives up."""
+    monkeypatch.setenv("HOPX_RETRY_SECONDS", "0.5")
+    api.session.cache_clear()
+    return hopx
+
+
+@pytest.fixture
+def fleet(
+    hopx: Any, state: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., list[Settings]]]:
+    """Connects to real agents of these names, each with a state folder of its own."""
+    sessions: list[Session] = []
+
+    def start(*names: str) -> list[Settings]:
+        for name in names:
+            with monkeypatch.context() as patched:
+                patched.setenv("HOPX_STATE_DIR", str(tmp_path / name))
+                sessions.append(Session())
+                sessions[-1].listing()
+            endpoint = sessions[-1].connection().agent.transport._endpoint
+            assert endpoint is not None
+            hopx.connect(endpoint.url, name=name, token=endpoint.token)
+        return [session.settings for session in sessions]
+
+    yield start
+    for session in sessions:
+        pid = agent_pid(session.settings)
+        if pid is not None and is_running(pid):
+            session.kill([process.process_id for process in session.listing(tail=0).processes if not process.ended])
+        session.close()
+        stop_agent(session.settings)
+
+
+def test_one_table_of_all(hopx: Any, fleet: Callable[..., Any]) -> None:
+    fleet("a", "b")
+    hopx.launch("print('on a')", name="one", on="a").wait()
+    hopx.launch("print('on b')", name="two", on="b").wait()
+    frame = hopx.ps(on="all")
+    assert dict(zip(frame["name"], frame["connection"], strict=True)) == {"one": "a", "two": "b"}
+    assert list(hopx.ps(on="a,b", by="connection").index) == ["a", "b"]
+    assert list(hopx.ps("one", on=["a", "b"])["stdout"]) == ["on a\n"]
+    assert list(hopx.ps(on="a")["name"]) == ["one"]
+    assert frame["sandbox"].isna().all()
+    with pytest.raises(UnknownConnection, match="'c'"):
+        hopx.ps(on="a,c")
+    with pytest.raises(UnknownProcess, match="no process 'three'"):
+        hopx.ps("three", on="all")
+
+
+def test_names_and_ids_work_across_connections(hopx: Any, fleet: Callable[..., Any]) -> None:
+    fleet("a", "b")
+    hopx.launch(FOREVER, name="same", on="a")
+    other = hopx.launch(FOREVER, name="same", on="b")
+    hopx.launch("print('there')", name="there", on="a")
+    hopx.connect("b")
+    assert list(hopx.kill("same")["connection"]) == ["b"], "the current one comes first"
+    assert hopx.wait("there")[0].connection == "a"
+    assert hopx.wait(other)[0].status == "killed"
+    hopx.connect("local")
+    with pytest.raises(UnknownProcess, match=r"'same' is on several connections: a, b\nSay which one with --on"):
+        hopx.kill("same")
+    killed = hopx.kill("same", on="all")
+    assert sorted(killed["connection"]) == ["a", "b"]
+    assert sorted(killed["result"]) == ["already finished", "killed"]
+    assert len(hopx.kill(status="running", on="all")) == 0
+
+
+def test_an_agent_that_does_not_answer_is_a_warning_beside_the_others(hopx: Any, fleet: Callable[..., Any]) -> None:
+    _, b = fleet("a", "b")
+    hopx.launch("pass", name="one", on="a").wait()
+    hopx.launch("pass", name="two", on="b").wait()
+    assert len(hopx.ps(on="all")) == 2
+    stop_agent(b, signal.SIGKILL)
+    with pytest.warns(AgentWarning, match=r"agent 'b' at (?s:.*)The processes of b are as of \d{4}-") as told:
+        frame = hopx.ps(on="all")
+    assert len(told) == 1
+    assert sorted(frame["name"]) == ["one", "two"], "the last known state of it"
+
+
+def test_a_hanging_agent_adds_no_more_than_its_time(
+    hopx: Any, fleet: Callable[..., Any], odd_agent: Callable[[Answer], OddAgent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hopx_magics.session import gathering
+
+    fleet("a")
+    hopx.launch("pass", name="one", on="a").wait()
+    hung = odd_agent(lambda asked: asked.reply({"processes": []}) if len(hung.asked) == 1 else hung.hang(asked))
+    hopx.connect(hung.url, name="hung")
+    monkeypatch.setattr(gathering, "PATIENCE", 0.5)
+    monkeypatch.setattr(gathering.gather, "__kwdefaults__", {"patience": 0.5})
+    begun = time.monotonic()
+    with pytest.warns(AgentWarning, match="did not answer in time"):
+        assert list(hopx.ps(on="all")["name"]) == ["one"]
+    assert time.monotonic() - begun < 10
+    hung.released.set()
+
+
+def test_launching_on_each(hopx: Any, fleet: Callable[..., Any]) -> None:
+    fleet("a", "b")
+    runs = api.launch_on_each("import os; print(os.getcwd())", on="all", name="each")
+    assert [run.connection for run in runs] == ["a", "b"]
+    assert [run.exit_code for run in runs.wait()] == [0, 0]
+    frame = hopx.history(sweep=runs.sweep_id)
+    assert sorted(frame["connection"]) == ["a", "b"]
+    assert (frame["status"] == "completed").all()
+
+
+def test_launching_on_each_where_one_is_gone(hopx: Any, fleet: Callable[..., Any]) -> None:
+    _, b = fleet("a", "b")
+    stop_agent(b, signal.SIGKILL)
+    with pytest.warns(AgentWarning, match="agent 'b'"):
+        runs = api.launch_on_each("pass", on=["a", "b"])
+    assert runs[0].wait().exit_code == 0
+    assert (runs[1].process.status, runs[1].process_id) == ("failed", "")
+    assert runs.in_words() == "1 of 2 completed, 1 failed"
+    assert sorted(hopx.history()["status"]) == ["completed", "failed"]
+    with pytest.raises(Exception, match="agent 'b'"):
+        api.launch_on_each("pass", on="b")
+
+
+def most_at_once(log: Path) -> dict[str, int]:
+    """How many ran at once at most, by what they themselves have written, of each place and of all."""
+    running: dict[str, int] = {}
+    most: dict[str, int] = {}
+    for line in log.read_text().splitlines():
+        sign, place = line.split()
+        for key in (place, "all"):
+            running[key] = running.get(key, 0) + (1 if sign == "+" else -1)
+            most[key] = max(most.get(key, 0), running[key])
+    assert not any(running.values())
+    return most
+
+
+def test_a_sweep_is_spread(hopx: Any, fleet: Callable[..., Any], tmp_path: Path) -> None:
+    fleet("a", "b", "c")
+    log = tmp_path / "log"
+    code = f'echo "+ $X" >> {log}; sleep 0.05; echo "- $X" >> {log}'
+    runs = hopx.sweep(code, {"n": list(range(20))}, per=2, on="all", language="bash", env={"X": "x"})
+    assert len(runs) == 20
+    hopx.wait(runs)
+    assert runs.in_words() == "20 of 20 completed"
+    counts = {name: sum(run.connection == name for run in runs) for name in "abc"}
+    assert all(count >= 4 for count in counts.values()), counts
+    assert most_at_once(log)["all"] <= 6
+    frame = hopx.history(sweep=runs.sweep_id)
+    assert (frame["status"] == "completed").all()
+    assert frame["connection"].value_counts().to_dict() == counts
+    assert sorted(frame["param.n"]) == list(range(20))
+
+
+def test_a_limit_holds_over_all(hopx: Any, fleet: Callable[..., Any], tmp_path: Path) -> None:
+    fleet("a", "b")
+    log = tmp_path / "log"
+    code = f'echo "+ x" >> {log}; sleep 0.03; echo "- x" >> {log}'
+    hopx.wait(hopx.sweep(code, {"n": list(range(12))}, limit=3, on="a,b", language="bash"))
+    assert most_at_once(log)["all"] == 3
+
+
+def test_what_was_not_launched_moves_away_from_an_agent_that_died(
+    hopx: Any, fleet: Callable[..., Any], tmp_path: Path
+) -> None:
+    _, b = fleet("a", "b")
+    go, log = tmp_path / "go", tmp_path / "log"
+    code = f"echo $n >> {log}; while [ ! -e {go} ]; do sleep 0.02; done"
+    runs = hopx.sweep(code, {"n": list(range(8))}, per=1, on="all", language="bash")
+    wait_until(lambda: log.exists() and len(log.read_text().split()) == 2, "one runs on each")
+    stop_agent(b, signal.SIGKILL)
+    go.touch()
+    wait_until(lambda: len(log.read_text().split()) == 8, "all others ran on the other one")
+    on_b = [run for run in runs if run.connection == "b"]
+    assert len(on_b) == 1, "what was running stays attributed"
+    assert sorted(int(word) for word in log.read_text().split()) == list(range(8)), "nothing was launched twice"
+    others = [run for run in runs if run.connection == "a"]
+    wait_until(lambda: all(run.process.status == "completed" for run in others), "they have ended")
+    assert on_b[0].result_status == "running", "nobody has seen its end"
+
+
+def test_a_refusal_is_no_reason_to_try_it_elsewhere(
+    hopx: Any, fleet: Callable[..., Any], odd_agent: Callable[[Answer], OddAgent]
+) -> None:
+    def answer(asked: Asked) -> None:
+        if asked.method == "POST":
+            asked.reply({"error": "no such language", "code": "INVALID_REQUEST"}, 400)
+        else:
+            asked.reply({"processes": []})
+
+    one, two = odd_agent(answer), odd_agent(answer)
+    hopx.connect(one.url, name="one")
+    hopx.connect(two.url, name="two")
+    runs = hopx.sweep("pass", {"n": [1, 2, 3]}, on="one,two")
+    assert [run.status for run in runs.wait()] == ["failed"] * 3
+    assert sum(asked.method == "POST" for agent in (one, two) for asked in agent.asked) == 3
+    assert hopx.history()["status_detail"].str.contains("no such language").all()
+    with pytest.raises(AgentRefused):
+        hopx.launch("pass", on="one")
+
+
+def test_waiting_ones_can_be_taken_back(hopx: Any, fleet: Callable[..., Any]) -> None:
+    fleet("a", "b")
+    runs = hopx.sweep(FOREVER, {"n": [1, 2, 3, 4]}, per=1, on="a,b")
+    wait_until(lambda: sum(bool(run.process_id) for run in runs) == 2, "one runs on each")
+    waiting = [run for run in runs if not run.process_id]
+    assert [run.status for run in waiting] == ["queued", "queued"]
+    assert [run.stdout for run in waiting] == ["", ""]
+    with pytest.raises(Exception, match="still waits to be launched"):
+        waiting[0].wait(0.05)
+    killed = hopx.kill(runs)
+    assert list(killed["result"]) == ["killed"] * 4
+    assert sorted(run.status for run in runs) == ["killed"] * 4
+    assert (hopx.history()["status"] == "killed").all()
+
+
+def test_a_sweep_limit_that_an_agent_cant_keep_is_kept_here(hopx: Any, odd_agent: Callable[[Answer], OddAgent]) -> None:
+    rows: list[dict[str, Any]] = []
+
+    def answer(asked: Asked) -> None:
+        if asked.method == "POST":
+            rows.append({"process_id": f"p{len(rows)}", "status": "running"})
+            asked.reply(rows[-1])
+        elif asked.path == "/info":
+            asked.reply({"agent": "x", "features": []})
+        else:
+            asked.reply({"processes": rows})
+
+    agent = odd_agent(answer)
+    hopx.connect(agent.url, name="plain")
+    runs = hopx.sweep("pass", {"n": [1, 2, 3]}, limit=1, on="plain")
+    for count in (1, 2, 3):
+        wait_until(lambda count=count: len(rows) == count, f"{count} were launched")
+        assert sum(row["status"] == "running" for row in rows) == 1
+        rows[-1]["status"] = "completed"
+    assert runs.wait().in_words() == "3 of 3 completed"
+
+
+def test_a_notebook_that_ends_leaves_word_of_what_it_did_not_launch(hopx: Any, state: Settings) -> None:
+    from hopx_magics.launches import checked_launch, checked_sweep
+    from hopx_magics.session.dispatcher import Dispatcher
+
+    session = Session(state)
+    launches = checked_sweep(checked_launch("pass", name="late"), {"n": [1, 2]})
+    session.books._nowhere = session.books._nowhere._replace(
+        agent=f"{session.books._nowhere.agent.split(': ')[0]}: 1999999"
+    )
+    dispatcher = session.dispatch(launches, [session.connection()], per=1, limit=None, tell=lambda *args: None)
+    assert isinstance(dispatcher, Dispatcher)
+    session.close()
+    frame = hopx.history()
+    assert list(frame["status"]) == ["unknown", "unknown"]
+    assert frame["status_detail"].str.startswith("never launched").all()
+    assert hopx.rerun("late", on="local").wait().exit_code == 0
+
+
+def test_no_warning_when_all_answer(hopx: Any, fleet: Callable[..., Any]) -> None:
+    fleet("a", "b")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(hopx.ps(on="all")) == 0

@@ -1,0 +1,421 @@
+"""Following an agent: who is told what and when, with the local agent and with agents that know less."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hopx_magics.client.agent import Agent
+from hopx_magics.client.transport import Endpoint, Transport
+from hopx_magics.connection import watcher as watching
+from hopx_magics.connection.watcher import Update, Watcher
+from hopx_magics.models import Process
+from hopx_magics.session import Session
+from hopx_magics.settings import Settings
+from tests.conftest import Answer, Asked, OddAgent, stop_agent, wait_until
+
+Start = Callable[[Answer], OddAgent]
+
+
+class Heard:
+    """A listener that keeps what it is told, and a table made only of what is said to have changed."""
+
+    def __init__(self) -> None:
+        self.updates: list[Update] = []
+        self.times: list[float] = []
+        self.table: dict[str, Process] = {}
+        self.stop: Callable[[], None] = lambda: None
+
+    def __call__(self, update: Update) -> None:
+        assert update.listing is not None or update.changed in (None, ())
+        for process_id in update.gone:
+            del self.table[process_id]
+        if update.changed is None:
+            self.table.clear()
+        if update.listing is not None:
+            changed = update.listing.processes if update.changed is None else update.changed
+            self.table.update((process.process_id, process) for process in changed)
+            assert [_static(process) for process in self.table.values()] == [
+                _static(process) for process in update.listing.processes
+            ]
+        self.updates.append(update)
+        self.times.append(time.monotonic())
+
+    def stdout(self, process_id: str) -> str:
+        process = self.table.get(process_id)
+        return process.stdout or "" if process else ""
+
+
+def _static(process: Process) -> Process:
+    return msgspec.structs.replace(process, execution_time=None, stdout_bytes=None, stderr_bytes=None)
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[..., Heard]]:
+    """Begins to listen, until the test is over."""
+    all_heard: list[Heard] = []
+
+    def begin(watcher: Watcher, **wanted: Any) -> Heard:
+        heard = Heard()
+        all_heard.append(heard)
+        heard.stop = watcher.listen(heard, **wanted)
+        return heard
+
+    yield begin
+    for heard in all_heard:
+        heard.stop()
+
+
+Listen = Callable[..., Heard]
+
+
+@pytest.fixture
+def watcher_of() -> Iterator[Callable[[OddAgent], Watcher]]:
+    """Makes watchers of agents that answer oddly."""
+    agents: list[Agent] = []
+
+    def make(agent: OddAgent) -> Watcher:
+        endpoint = Endpoint(agent.url)
+        agents.append(Agent(Transport("odd", lambda http: endpoint, timeout=5, retry_time=0, max_reply=1_000_000)))
+        return Watcher(agents[-1])
+
+    yield make
+    for agent in agents:
+        agent.close()
+
+
+WatcherOf = Callable[[OddAgent], Watcher]
+
+
+@pytest.fixture
+def threads() -> Callable[[], int]:
+    """Counts the watchers' threads without those of other tests, which may still wait for their last answer."""
+    others = set(threading.enumerate())
+    return lambda: sum(thread.name == "hopx-watcher" for thread in set(threading.enumerate()) - others)
+
+
+def bash(session: Session, code: str) -> str:
+    return session.launch(code, language="bash").process_id
+
+
+# ------------------------------------------------------------ the local agent
+
+
+def test_changes_are_told_at_once_and_alone(session: Session, listen: Listen) -> None:
+    for _ in range(3):
+        bash(session, "true")
+    watcher = session.connection().watcher
+    heard = listen(watcher)
+    wait_until(lambda: len(heard.table) == 3 and all(each.ended for each in heard.table.values()), "all have ended")
+    assert heard.updates[0].changed is None
+    count = len(heard.updates)
+    begun = time.monotonic()
+    process_id = bash(session, "sleep 0.5")
+    wait_until(lambda: process_id in heard.table, "it is there")
+    assert time.monotonic() - begun < 0.2
+    wait_until(lambda: heard.table[process_id].ended, "it has ended")
+    ended = heard.table[process_id]
+    assert ended.started_at
+    assert ended.completed_at
+    assert heard.times[-1] - begun < 0.9
+    for update in heard.updates[count:]:
+        assert update.changed is not None
+        assert {process.process_id for process in update.changed} <= {process_id}
+    assert watcher.latest is heard.updates[-1]
+
+
+def test_output_comes_soon_for_who_joins_with_a_tail(session: Session, listen: Listen, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    process_id = bash(session, f"echo one; read x < {gate}; echo two; sleep 1000")
+    watcher = session.connection().watcher
+    idle = listen(watcher)
+    wait_until(lambda: process_id in idle.table and idle.table[process_id].pid, "it runs")
+    time.sleep(0.3)  # a request that waits for a change is under way now
+    begun = time.monotonic()
+    heard = listen(watcher, tail=100)
+    assert heard.updates[0].changed is None
+    assert process_id in heard.table
+    wait_until(lambda: heard.stdout(process_id) == "one\n", "its output is there")
+    assert time.monotonic() - begun < 0.5
+    gate.write_text("\n")
+    begun = time.monotonic()
+    wait_until(lambda: heard.stdout(process_id) == "one\ntwo\n", "the new output is there")
+    assert time.monotonic() - begun < 0.5
+    assert all(len(update.changed or ()) <= 1 for update in heard.updates)
+    assert {update.changed is None for update in idle.updates[1:]} == {False}
+
+
+def test_the_tail_shrinks_again(
+    session: Session, listen: Listen, monkeypatch: pytest.MonkeyPatch, threads: Callable[[], int]
+) -> None:
+    monkeypatch.setattr(watching, "HOLD", 0.5)
+    process_id = bash(session, "while :; do echo x; sleep 0.01; done")
+    watcher = session.connection().watcher
+    idle = listen(watcher)
+    heard = listen(watcher, tail=10)
+    wait_until(lambda: idle.stdout(process_id), "there is output for everyone")
+    heard.stop()
+    wait_until(lambda: not idle.stdout(process_id) and idle.updates[-1].listing.tail == 0, "there is none any more")
+    assert threads() == 1
+
+
+def test_joining_and_leaving_starts_few_threads(session: Session, listen: Listen, threads: Callable[[], int]) -> None:
+    process_id = bash(session, "while :; do echo x; sleep 0.01; done")
+    watcher = session.connection().watcher
+    idle = listen(watcher)
+    wait_until(lambda: process_id in idle.table, "it is listed")
+    for _ in range(6):
+        heard = listen(watcher, tail=100)
+        wait_until(lambda heard=heard: heard.stdout(process_id), "there is output")
+        heard.stop()
+        time.sleep(0.3)  # enough for an answer after which less would be asked for
+    assert threads() <= 2
+
+
+def test_a_process_that_prints_all_the_time(session: Session, listen: Listen) -> None:
+    printing = bash(session, "while :; do echo x; done")
+    heard = listen(session.connection().watcher, tail=100)
+    wait_until(lambda: heard.stdout(printing), "it prints")
+    count = len(heard.updates)
+    time.sleep(2)
+    assert 5 < len(heard.updates) - count < 21
+    before = time.monotonic()
+    process_id = bash(session, "true")
+    wait_until(lambda: process_id in heard.table and heard.table[process_id].ended, "it has ended")
+    assert time.monotonic() - before < 0.5
+    session.kill([printing])
+
+
+def test_an_agent_that_was_replaced(session: Session, state: Settings, listen: Listen) -> None:
+    first = bash(session, "true")
+    heard = listen(session.connection().watcher)
+    wait_until(lambda: first in heard.table and heard.table[first].ended, "it has ended")
+    stop_agent(state)
+    second = bash(session, "true")
+    wait_until(lambda: second in heard.table and heard.table[second].ended, "the new agent is followed")
+    assert list(heard.table) == [first, second]
+    assert all(first not in {process.process_id for process in update.changed or ()} for update in heard.updates[-2:])
+
+
+# ------------------------------------------------------------ listening
+
+
+def test_one_thread_as_long_as_somebody_listens(session: Session, listen: Listen, threads: Callable[[], int]) -> None:
+    watcher = session.connection().watcher
+    first, second = listen(watcher), listen(watcher, tail=0)
+    wait_until(lambda: first.updates and second.updates, "both are told")
+    assert threads() == 1
+    first.stop()
+    first.stop()
+    process_id = bash(session, "true")
+    wait_until(lambda: process_id in second.table and second.table[process_id].ended, "the other one is told")
+    assert process_id not in first.table
+    watcher.close()
+    bash(session, "true")  # ends the request under way
+    wait_until(lambda: threads() == 0, "the thread has ended")
+    again = listen(watcher)
+    wait_until(lambda: again.updates, "it begins anew")
+    assert again.updates[0].changed is None
+    assert len(again.table) == 2
+
+
+def test_the_same_listener_may_listen_twice(session: Session) -> None:
+    watcher = session.connection().watcher
+    heard = Heard()
+    stops = [watcher.listen(heard, tail=tail) for tail in (0, 10)]
+    stops[0]()
+    wait_until(lambda: heard.updates and heard.updates[-1].listing.tail == 10, "the second one is told")
+    stops[1]()
+
+
+def test_a_listener_that_ends_itself(session: Session, threads: Callable[[], int]) -> None:
+    watcher = session.connection().watcher
+    told: list[Update] = []
+
+    def once(update: Update) -> None:
+        told.append(update)
+        stop()
+
+    stop = watcher.listen(once)
+    wait_until(lambda: told, "it is told")
+    wait_until(lambda: threads() == 0, "the thread has ended")
+    assert len(told) == 1
+
+
+def test_a_listener_that_fails_costs_the_others_nothing(session: Session, listen: Listen) -> None:
+    told: list[Update] = []
+
+    def broken(update: Update) -> None:
+        told.append(update)
+        raise ValueError("broken")
+
+    watcher = session.connection().watcher
+    watcher.listen(broken)
+    heard = listen(watcher)
+    process_id = bash(session, "true")
+    wait_until(lambda: process_id in heard.table and heard.table[process_id].ended, "the other one is told")
+    assert len(told) == 1
+
+
+def test_nobody_waits_for_a_listener_that_is_busy(session: Session, listen: Listen) -> None:
+    """Whoever begins or ends may hold the very lock that the listener wants."""
+    watcher = session.connection().watcher
+    lock, wants_lock = threading.Lock(), threading.Event()
+
+    def locking(update: Update) -> None:
+        wants_lock.set()
+        with lock:
+            pass
+
+    lock.acquire()
+    stop = watcher.listen(locking)
+    assert wants_lock.wait(30)
+    begun = time.monotonic()
+    other = listen(watcher, tail=5)
+    stop()
+    assert len(other.updates) == 1
+    assert time.monotonic() - begun < 1
+    lock.release()
+    process_id = bash(session, "true")
+    wait_until(lambda: process_id in other.table and other.table[process_id].ended, "the other one is told")
+
+
+# ------------------------------------------------------------ agents that know less
+
+
+def listing_of(*statuses: str) -> dict[str, Any]:
+    rows = [{"process_id": f"p{number}", "status": status} for number, status in enumerate(statuses)]
+    return {"processes": rows, "count": len(rows)}
+
+
+def test_polling_at_the_interval_that_somebody_wants(odd_agent: Start, watcher_of: WatcherOf, listen: Listen) -> None:
+    agent = odd_agent(lambda asked: asked.reply(listing_of("running", "completed")))
+    watcher = watcher_of(agent)
+    slow = listen(watcher, interval=30)
+    wait_until(lambda: slow.updates, "there is a first one")
+    heard = listen(watcher, interval=0.1)
+    assert heard.updates[0].changed is None
+    wait_until(lambda: len(heard.updates) > 6, "it is asked often")
+    gaps = [later - earlier for earlier, later in zip(heard.times[2:], heard.times[3:], strict=False)]
+    assert 0.09 < min(gaps) < 0.2
+    assert heard.updates[-1].changed == ()
+    heard.stop()
+    time.sleep(0.3)
+    asked = len(agent.asked)
+    time.sleep(0.5)
+    assert len(agent.asked) == asked
+
+
+def test_an_idle_agent_is_asked_seldom(
+    odd_agent: Start, watcher_of: WatcherOf, listen: Listen, threads: Callable[[], int]
+) -> None:
+    agent = odd_agent(lambda asked: asked.reply(listing_of("completed"), ETag='"1"'))
+    heard = listen(watcher_of(agent), interval=0.05)
+    wait_until(lambda: len(heard.updates) == 2, "it was asked whether it can wait")
+    time.sleep(0.5)
+    assert len(agent.asked) == 2
+    heard.stop()
+    wait_until(lambda: threads() == 0, "the thread has ended", 2)
+
+
+def test_an_agent_that_only_says_that_it_waits(odd_agent: Start, watcher_of: WatcherOf, listen: Listen) -> None:
+    agent = odd_agent(lambda asked: asked.reply(listing_of("running"), ETag='"1"', Preference_Applied="wait=10"))
+    listen(watcher_of(agent))
+    time.sleep(1.5)
+    assert 3 <= len(agent.asked) < 12
+
+
+@pytest.mark.parametrize(("tail", "least", "most"), [(9, 5, 12), (0, 14, 10_000)])
+def test_an_agent_with_something_new_at_every_moment(
+    odd_agent: Start, watcher_of: WatcherOf, listen: Listen, tail: int, least: int, most: int
+) -> None:
+    """More output can wait a little, the end of a process can not."""
+
+    def answer(asked: Asked) -> None:
+        count = len(agent.asked)
+        row = {"process_id": "p", "status": "running", "stdout_bytes": count}
+        asked.reply({"processes": [row]}, ETag=f'"{count}"', Preference_Applied="wait=10")
+
+    agent = odd_agent(answer)
+    heard = listen(watcher_of(agent), tail=tail)
+    time.sleep(1)
+    heard.stop()
+    assert least < len(heard.updates) <= most
+
+
+def test_a_larger_tail_while_a_slow_agent_is_asked(
+    odd_agent: Start, watcher_of: WatcherOf, listen: Listen, threads: Callable[[], int]
+) -> None:
+    """The answer that came too late is seen by nobody, though it is a later one."""
+
+    def answer(asked: Asked) -> None:
+        if asked.query == "tail=0" and "If-None-Match" in asked.headers:
+            released.wait(10)
+            asked.reply(listing_of("killed"), ETag='"late"', Preference_Applied="wait=10")
+        elif "If-None-Match" in asked.headers:
+            agent.hang(asked)
+        else:
+            asked.reply(listing_of("running"), ETag=f'"{asked.query}"', Preference_Applied="wait=10")
+
+    released = threading.Event()
+    agent = odd_agent(answer)
+    watcher = watcher_of(agent)
+    idle = listen(watcher)
+    wait_until(lambda: len(agent.asked) == 2, "it is asked for changes")
+    begun = time.monotonic()
+    heard = listen(watcher, tail=50)
+    wait_until(lambda: heard.updates[-1].listing.tail == 50, "the tail has come")
+    assert time.monotonic() - begun < 0.5
+    released.set()
+    wait_until(lambda: threads() == 1, "the old thread has ended")
+    assert [process.status for process in idle.table.values()] == ["running"]
+    assert watcher.latest.listing is not None
+    assert watcher.latest.listing.tail == 50
+
+
+def test_errors_are_told_and_the_rows_stay(
+    odd_agent: Start, watcher_of: WatcherOf, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "INTERVAL", 0.05)
+    agent = odd_agent(
+        lambda asked: (
+            asked.reply({"error": "no"}, 500)
+            if 2 <= len(agent.asked) <= 3
+            else asked.reply(listing_of("running", "running" if len(agent.asked) < 2 else "completed"))
+        )
+    )
+    heard = listen(watcher_of(agent))
+    wait_until(lambda: len(heard.updates) >= 4, "it answers again")
+    first, failed, still, again = heard.updates[:4]
+    assert first.error is None
+    assert failed.listing is still.listing is first.listing
+    assert failed.error is not None
+    assert (failed.changed, failed.gone, failed.failing_since) == ((), (), still.failing_since)
+    assert (again.error, again.failing_since) == (None, None)
+    assert [process.process_id for process in again.changed or ()] == ["p1"]
+
+
+def test_a_wrong_difference_costs_one_error_and_no_row(
+    odd_agent: Start, watcher_of: WatcherOf, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "INTERVAL", 0.05)
+
+    def answer(asked: Asked) -> None:
+        if "A-IM" in asked.headers:
+            wrong = {"processes": [], "gone": ["p0"], "count": 2}
+            asked.reply(wrong, 226, IM="hopx-rows", Delta_Base='"1"', ETag='"2"')
+        else:
+            status = "completed" if len(agent.asked) > 2 else "running"
+            asked.reply(listing_of("running", status), ETag='"1"')
+
+    agent = odd_agent(answer)
+    heard = listen(watcher_of(agent))
+    wait_until(lambda: len(heard.updates) >= 4, "it goes on")
+    assert [update.error is None for update in heard.updates[:4]] == [True, False, True, True]
+    assert [process.status for process in heard.table.values()] == ["running", "completed"]

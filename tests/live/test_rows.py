@@ -1,0 +1,127 @@
+"""The rows of a live table: what a page is told, field by field."""
+
+import json
+import zlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hopx_magics.live import facts
+from hopx_magics.live.rows import FIELDS, Rows
+from hopx_magics.models import Listing, Process, ProcessId
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def process(number: int, **fields: Any) -> Process:
+    started = NOW - timedelta(seconds=100 - number)
+    given = {"status": "running", "started_at": started, "execution_time": 100.0 - number, **fields}
+    return Process(process_id=ProcessId(f"proc_{number}"), **given)
+
+
+def listing(*processes: Process, later: float = 0.0) -> Listing:
+    return Listing(processes=processes, agent="agent", received_at=NOW + timedelta(seconds=later))
+
+
+def unpacked(rows: Rows) -> dict[int, dict[str, Any]]:
+    columns = json.loads(zlib.decompress(rows.packed()))
+    return {slot: {field: columns[field][place] for field in FIELDS} for place, slot in enumerate(columns.pop("slot"))}
+
+
+def test_a_page_that_is_told_the_changes_knows_what_a_new_page_is_told() -> None:
+    rows = Rows(lambda process: True)
+    rows.update("a", listing(process(1), process(2)))
+    page = unpacked(rows)
+    assert rows.take_changes() == ([], [])
+    ended = process(2, status="failed", exit_code=1, execution_time=7.5, stderr="Traceback\nValueError: no\n")
+    rows.update("a", listing(process(1, execution_time=104), ended, process(3), later=5))
+    changes = rows.take_changes()
+    assert dict(changes.rows)[1] == {
+        "status": "failed", "began": None, "elapsed": 7.5, "exit_code": 1, "last": "ValueError: no",
+    }  # fmt: skip
+    assert 0 not in dict(changes.rows), "that time goes by is no change"
+    for slot, changed in changes.rows:
+        page.setdefault(slot, {}).update(changed)
+    assert page == unpacked(rows)
+
+
+def test_what_is_gone_is_told_and_comes_back_whole() -> None:
+    rows = Rows(lambda process: process.status == "running")
+    rows.update("a", listing(process(1), process(2)))
+    rows.update("b", listing(process(1)))
+    rows.packed()
+    rows.update("a", listing(process(1, status="completed"), process(2)), [process(1, status="completed")], ["proc_2"])
+    assert rows.take_changes() == ([], [0, 1])
+    rows.update("a", listing(process(1)))
+    ((slot, fields),) = rows.take_changes().rows
+    assert slot == 0
+    assert set(fields) == set(FIELDS)
+    assert [row.connection for _, row in rows] == ["b", "a"]
+
+
+def test_progress_is_of_the_stream_that_grew_last_and_never_whole_for_a_failure() -> None:
+    rows = Rows(lambda process: True)
+    texts = {"stdout": "step 3/10\n", "stderr": " 90%|#########", "stdout_bytes": 10, "stderr_bytes": 10}
+    rows.update("a", listing(process(1, **texts)))
+    texts |= {"stdout": "step 3/10\nstep 4/10\n", "stdout_bytes": 20}
+    rows.update("a", listing(process(1, **texts)))
+    ((_, row),) = rows
+    assert row.progress == 0.4
+    assert row.last == "step 4/10"
+    rows.update("a", listing(process(1, **texts | {"stdout": "", "stderr": "100%|##########", "status": "failed"})))
+    ((_, row),) = rows
+    assert row.progress == 0.99
+    assert row.left is None
+
+
+def test_progress_stays_while_a_running_process_tells_nothing_of_it() -> None:
+    rows = Rows(lambda process: True)
+    rows.update("a", listing(process(1, stdout="step 3/10\n", stdout_bytes=10)))
+    rows.update("a", listing(process(1, stdout="a long traceback\n", stdout_bytes=30)))
+    ((_, row),) = rows
+    assert (row.progress, row.last) == (0.3, "a long traceback")
+    rows.update("a", listing(process(1, stdout="over\n", stdout_bytes=40, status="failed")))
+    ((_, row),) = rows
+    assert row.progress is None
+
+
+def test_the_time_left_is_estimated_from_the_rate() -> None:
+    rows = Rows(lambda process: True)
+    for seconds, step in ((0, 1), (10, 2), (20, 3)):
+        running = process(0, execution_time=100.0 + seconds, stdout=f"step {step}/10", stdout_bytes=step)
+        rows.update("a", listing(running, later=seconds))
+    ((_, row),) = rows
+    assert row.left == 70
+
+
+def test_only_the_newest_within_a_limit() -> None:
+    rows = Rows(lambda process: True, limit=2)
+    rows.update("a", listing(process(1), process(2), process(3)))
+    assert sorted(row["id"] for row in unpacked(rows).values()) == ["proc_2", "proc_3"]
+    rows.update("a", listing(process(1), process(2), process(3), process(4)), [process(4)])
+    assert sorted(row["id"] for row in unpacked(rows).values()) == ["proc_3", "proc_4"]
+
+
+def test_names_and_details_are_one_printable_line() -> None:
+    rows = Rows(lambda process: True)
+    rows.update("a", listing(process(1, name="a\x1b[31m\nb\u202e", status_detail="x\ty")))
+    ((_, row),) = rows
+    assert row.name == "a [31m b"
+    assert row.detail == "x y"
+
+
+def test_shown_rows_are_filtered_and_sorted_as_in_the_page() -> None:
+    rows = Rows(lambda process: True)
+    rows.update(
+        "a",
+        listing(
+            process(1, name="b"),
+            process(2, name="a", status="completed", exit_code=0),
+            process(3, name=None, status="queued", started_at=None, execution_time=None),
+        ),
+    )
+    assert facts.shown(rows, {}) == [2, 1, 0]
+    assert facts.shown(rows, {"sort": "name"}) == [1, 0, 2]
+    assert facts.shown(rows, {"sort": "-name"}) == [0, 1, 2]
+    assert facts.shown(rows, {"sort": ["-language", "nonsense", 3, "exit_code", "name"]}) == [1, 0, 2]
+    assert facts.shown(rows, {"filters": ["running", "queued"]}) == [2, 0]
+    assert facts.shown(rows, {"search": "PROC_2"}) == [1]

@@ -1,0 +1,70 @@
+"""The front end's source: one module for the widget, and plain ES modules for everybody else."""
+
+import re
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import hopx_magics
+from hopx_magics.live.source import script, styles
+
+MODULES = sorted((Path(hopx_magics.__file__).parent / "live" / "page").glob("*.js"))
+DECLARED = re.compile(r"^(?:export )?(?:async )?(?:function\*?|class|const|let) (\w+)", re.MULTILINE)
+
+# What would turn text of other people into a page's own elements or code.
+SINKS = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "srcdoc", "setHTML")
+
+
+def parse(path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node to parse it with: apt-get install nodejs")
+    done = subprocess.run([node, "--check", str(path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_joined_module_parses(tmp_path: Path) -> None:
+    joined = tmp_path / "joined.mjs"
+    joined.write_text(script())
+    parse(joined)
+    assert not re.search(r"^import ", script(), re.MULTILINE)
+    assert re.findall(r"^export .*", script(), re.MULTILINE) == re.findall(r"^export default.*", script(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_each_module_parses_alone_and_is_used(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / f"{path.stem}.mjs"
+    copy.write_text(path.read_text())
+    parse(copy)
+    assert path.name == "main.js" or any(f'from "./{path.name}"' in other.read_text() for other in MODULES)
+
+
+def test_no_name_is_declared_twice() -> None:
+    names = Counter(name for path in MODULES for name in DECLARED.findall(path.read_text()))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_text_never_becomes_html(path: Path) -> None:
+    assert [sink for sink in SINKS if sink in path.read_text()] == []
+
+
+def test_the_style_sheet_stays_within_the_widget() -> None:
+    rules = re.sub(r"/\*.*?\*/", "", styles(), flags=re.DOTALL)
+    selectors = [line.strip() for line in re.findall(r"^[^@{}\n][^{}]*(?=\{)", rules, re.MULTILINE)]
+    assert len(selectors) > 50
+    assert [selector for selector in selectors if "hopx-" not in selector] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_no_text_runs_over_several_lines(path: Path) -> None:
+    """Its indentation would be lost with that of the code."""
+    code = re.sub(r"/\*.*?\*/|^\s*//.*|^const LINK = .*", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert [line for line in code.splitlines() if line.count("`") % 2] == []
+
+
+def test_the_source_is_small() -> None:
+    assert len(script()) + len(styles()) < 175_000, "a notebook that keeps the state of widgets keeps this, too"
