@@ -19,23 +19,29 @@ ALLOWED: dict[str, set[str]] = {
     "settings": set(),
     "output": set(),
     "protocol": {"errors", "models", "output", "params"},
-    "client": {"errors", "models", "output", "protocol", "settings"},
-    "launches": {"client", "durations", "errors", "models", "output", "params"},
-    "connection": {"client", "durations", "errors", "models"},
-    "history": {"__version__", "connection", "errors", "models", "output", "protocol", "settings"},
-    "session": {
-        *("client", "connection", "durations", "errors", "history", "launches", "models", "output", "settings"),
+    "client": {"durations", "errors", "models", "output", "protocol", "settings"},
+    "launches": {"durations", "errors", "models", "output", "params"},
+    "run_history": {"__version__", "errors", "models", "output", "protocol", "settings"},
+    "connection": {
+        *("client", "durations", "errors", "launches", "models", "protocol", "run_history", "settings"),
     },
+    "session": {"client", "connection", "errors", "models", "output", "run_history", "settings"},
     "display": {"durations", "errors", "models", "output"},
-    "run": {"connection", "display", "durations", "errors", "models", "output", "session"},
-    "live": {"client", "connection", "display", "durations", "errors", "models", "output", "run", "session"},
-    "api": {"display", "durations", "errors", "history", "live", "models", "run", "session"},
+    "sources": {"connection", "durations", "errors", "models", "run_history", "session"},
+    "run": {
+        *("connection", "display", "durations", "errors", "models", "output", "protocol", "run_history", "sources"),
+    },
+    "live": {"client", "connection", "display", "durations", "errors", "models", "output", "run", "sources"},
+    "api": {
+        *("connection", "display", "durations", "errors", "launches", "live", "models", "output", "run", "run_history"),
+        *("session", "sources"),
+    },
     "magics": {
-        *("api", "connection", "display", "durations", "errors", "history", "live", "models", "output", "params"),
-        *("run", "session"),
+        *("api", "client", "connection", "display", "durations", "errors", "models", "output", "params", "run"),
+        *("live", "run_history", "session"),
     },
     "local_agent": {"callbacks", "errors", "models", "protocol", "settings"},
-    "__init__": {"api", "callbacks", "errors", "magics", "models", "run"},
+    "__init__": {"magics"},
 }
 
 # Libraries that only one part of the package may import.
@@ -44,7 +50,7 @@ HOMES = {
     "anywidget": "live",
     "httpx": "client",
     "matplotlib": "display",
-    "sqlite3": "history",
+    "sqlite3": "run_history",
     "starlette": "local_agent",
     "uvicorn": "local_agent",
 }

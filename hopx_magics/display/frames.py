@@ -1,6 +1,6 @@
 """From listings to pandas: the DataFrame of processes, its filters, and its groups."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -90,7 +90,7 @@ def _progress(rows: Sequence[Process], outputs: list[str | None], errors: list[s
     return progress
 
 
-def rows_frame(rows: Sequence[tuple[str, str | None, Process]]) -> "pd.DataFrame":
+def rows_frame(rows: Sequence[tuple[str | None, str | None, Process]]) -> "pd.DataFrame":
     """One row a process, each with its connection and sandbox, in this order; else as `processes_frame`."""
     processes = tuple(process for *_, process in rows)
     frame = processes_frame(Listing(processes=processes, agent="", received_at=datetime.now(UTC)), "")
@@ -100,14 +100,10 @@ def rows_frame(rows: Sequence[tuple[str, str | None, Process]]) -> "pd.DataFrame
     )
 
 
-def killed_frame(killed: Mapping[str, Sequence[Killed]]) -> "pd.DataFrame":
-    """One row a process that was to be killed: `process_id`, `name`, `result`, `status`, `connection`.
-
-    `killed` has the answers of each connection.
-    """
+def killed_frame(rows: Sequence[tuple[str | None, Killed]]) -> "pd.DataFrame":
+    """One row a process that was to be killed: `process_id`, `name`, `result`, `status`, `connection`."""
     import pandas as pd
 
-    rows = [(connection, row) for connection, answers in killed.items() for row in answers]
     return pd.DataFrame(
         {
             "process_id": arrays.texts([row.process_id for _, row in rows]),
@@ -158,7 +154,8 @@ def _since(process: Process, earliest: datetime) -> bool:
 def is_meant(process: Process, reference: str) -> bool:
     """Whether `reference` is the process's name, its id, or the beginning of its id."""
     is_name = process.name is not None and process.name == printable(reference)
-    return is_name or (reference != "" and process.process_id.startswith(reference))
+    is_id = process.process_id is not None and process.process_id.startswith(reference)
+    return is_name or (reference != "" and is_id)
 
 
 def sorted_frame(frame: "pd.DataFrame", column: str | None) -> "pd.DataFrame":

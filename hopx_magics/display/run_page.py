@@ -39,7 +39,8 @@ def _blocks(run: KeptRun, outputs: Mapping[Stream, KeptOutput], now: datetime) -
 
 def head(run: KeptRun, now: datetime, label: str = "") -> Head:
     """The line about a run, with its state as it was last seen."""
-    place = f"{printable(run.process_id or run.run_id, 60)} on {printable(run.connection, 40)}"
+    where = f" on {printable(run.connection, 40)}" if run.connection else ""
+    place = f"{printable(run.process_id or run.run_id, 60)}{where}"
     return Head(run.status, state_as_seen(run, now), run.name, place, label)
 
 
@@ -59,8 +60,8 @@ def value_in_words(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def connection_in_words(run: KeptRun) -> str:
-    """The connection and its sandbox."""
+def connection_in_words(run: KeptRun) -> str | None:
+    """The connection and its sandbox; None while it waits to be sent to one of several."""
     return f"{run.connection} (sandbox {run.sandbox})" if run.sandbox else run.connection
 
 

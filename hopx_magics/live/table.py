@@ -1,6 +1,5 @@
 """The live table: follows its connections, tells its pages what changed, and does what they ask for."""
 
-import contextlib
 import threading
 import time
 import zlib
@@ -9,12 +8,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
+from ..connection.connection import Connection
 from ..connection.watcher import Update
 from ..display import frames
-from ..errors import HistoryError, HopxError, LaunchError
+from ..errors import HopxError, LaunchError
 from ..models import KeptRun, Stream
 from ..run import Run
-from ..session import Connection, Session
+from ..sources import AgentSource
 from . import facts, text
 from .freshness import Freshness
 from .intents import Bye, Chunk, Details, Hello, Intent, Keep, Kill, PaneIntent, Ping, Rerun, Selected, View
@@ -62,7 +62,6 @@ class LiveTable(TableWidget):
 
     def __init__(
         self,
-        session: Session,
         connections: Sequence[Connection],
         choose: Choose,
         *,
@@ -73,7 +72,6 @@ class LiveTable(TableWidget):
         notify: bool = False,
     ) -> None:
         super().__init__()
-        self._session = session
         self._connections = {connection.name: connection for connection in connections}
         self._rows = Rows(choose, limit)
         self._initial = {"sort": sort, "group": group}
@@ -117,7 +115,8 @@ class LiveTable(TableWidget):
             shown = facts.shown(self._rows, self._view or self._initial)
             places = {name: connection.place for name, connection in self._connections.items()}
             rows = [
-                ((name := self._rows.key(slot)[0]), places[name].sandbox, self._rows.process(slot)) for slot in shown
+                ((name := self._rows.connection(slot)), places[name].sandbox, self._rows.process(slot))
+                for slot in shown
             ]
         return frames.rows_frame(rows)
 
@@ -344,14 +343,14 @@ class LiveTable(TableWidget):
 
     def _kill(self, slot: int) -> dict[str, Any]:
         connection, process_id = self._rows.key(slot)
-        (killed,) = self._session.kill([process_id], on=connection)
+        (killed,) = self._connections[connection].kill([process_id])
         return {"result": killed.result}
 
     def _rerun(self, slot: int) -> dict[str, Any]:
         kept = self._kept(slot)
         if kept is None:
             raise LaunchError("its code is not in the history of this machine")
-        process, _ = self._session.rerun(kept, on=self._rows.key(slot)[0])
+        process = self._connections[self._rows.connection(slot)].launch_again(kept)
         return {"launched": process.process_id}
 
     def _details(self, slot: int) -> dict[str, Any]:
@@ -365,9 +364,7 @@ class LiveTable(TableWidget):
 
     def _kept(self, slot: int) -> KeptRun | None:
         connection, process_id = self._rows.key(slot)
-        with contextlib.suppress(HistoryError):
-            return self._session.books.history.of_process(self._connections[connection].place, process_id)
-        return None
+        return self._connections[connection].recall(process_id)
 
     def _send_chunk(self, intent: Chunk) -> None:
         try:
@@ -390,9 +387,10 @@ class LiveTable(TableWidget):
         connection, process_id = self._rows.key(slot)
 
         def read(start: int, stop: int | None = None) -> Any:
-            return self._session.output_part(process_id, stream, start=start, stop=stop, on=connection)
+            return self._connections[connection].outputs.part(process_id, stream, start, stop)
 
         return read
 
     def _run(self, slot: int) -> Run:
-        return Run(self._session, self._rows.process(slot), self._rows.key(slot)[0])
+        connection = self._connections[self._rows.connection(slot)]
+        return Run(self._rows.process(slot), AgentSource(connection))

@@ -43,9 +43,9 @@ def test_the_first_lines_of_the_readme(hopx: Any) -> None:
 
 def test_a_part_of_an_empty_stream_leaves_the_others_their_bytes(hopx: Any) -> None:
     run = hopx.launch("import sys; sys.stdout.buffer.write(bytes(range(256)))").wait()
-    empty = api.session().output_part(run.process_id, "stderr", start=0, stop=100)
+    empty = api.session().connection().outputs.part(run.process_id, "stderr", 0, 100)
     assert (empty.data, empty.size) == (b"", 0)
-    assert api.session().output_part(run.process_id, "stdout", start=0).data == bytes(range(256))
+    assert api.session().connection().outputs.part(run.process_id, "stdout", 0).data == bytes(range(256))
 
 
 def test_every_use_case_of_the_list_processes_page(hopx: Any) -> None:
@@ -157,12 +157,12 @@ def test_references(hopx: Any) -> None:
 
 
 def test_a_forgotten_process_is_unknown(hopx: Any) -> None:
-    api.session().listing()
+    api.session().connection().listing()
     stranger = hopx.attach(hopx.launch("pass").wait().process_id)
     process_id = ProcessId("proc_nobody")
-    assert api.session().kill([process_id])[0].result == "unknown id"
+    assert api.session().connection().kill([process_id])[0].result == "unknown id"
     with pytest.raises(UnknownProcess, match="no output of proc_nobody"):
-        api.session().output(process_id)
+        api.session().connection().outputs.read(process_id, "stdout")
     assert stranger.status == "completed"
 
 
@@ -172,7 +172,7 @@ def test_waiting_for_what_the_agent_has_forgotten(hopx: Any, monkeypatch: pytest
     monkeypatch.setenv("HOPX_MAX_RUNNING", "1")  # one after the other, so that the last one ends last
     runs = [hopx.launch("pass", name=f"n{number}") for number in range(3)]
     wait_until(lambda: len(hopx.ps()) == 1 and hopx.ps()["status"][0] == "completed", "only the last one is kept")
-    with sqlite3.connect(api.session().books.history.file) as db:
+    with sqlite3.connect(api.session().history.file) as db:
         db.execute("UPDATE runs SET status = 'running' WHERE name <> 'n2'")  # as if nobody had ever seen their ends
     db.close()
     with pytest.raises(UnknownProcess, match="how it ended is not known"):
@@ -364,7 +364,7 @@ def test_the_agents_token_is_in_no_environment_repr_or_error(hopx: Any, state: S
 def test_windows_has_no_local_agent_and_says_so(state: Settings) -> None:
     code = """
 import sys
-import hopx_magics as hopx, hopx_magics.api, hopx_magics.client.local
+import hopx_magics as hopx, hopx_magics.api.ps, hopx_magics.client.local
 sys.platform = "win32"
 try:
     hopx.ps()

@@ -6,7 +6,7 @@ import pandas as pd
 
 from hopx_magics.display.frames import COLUMNS, processes_frame
 from hopx_magics.models import STATUSES
-from hopx_magics.session import Session
+from hopx_magics.session.session import Session
 
 from .measure import Row, local_session, medians, ms
 

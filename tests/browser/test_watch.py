@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, expect
 
-from hopx_magics.session import Session
+from hopx_magics.session.session import Session
 from tests.browser.conftest import FindBarriers, OpenNotebook, Shots
 from tests.browser.notebook import NotebookPage
 from tests.conftest import Asked, OddAgent

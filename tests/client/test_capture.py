@@ -22,8 +22,8 @@ from hopx_magics.client.transport import Endpoint, Transport
 from hopx_magics.errors import AgentError, AgentRefused, BadReply, NotSupported, UnknownProcess
 from hopx_magics.models import Language, Launch, RunId
 from hopx_magics.protocol import launch_body
-from hopx_magics.session import Session
-from tests.conftest import DEADLINE, Answer, Asked, OddAgent, is_running, wait_until
+from hopx_magics.session.session import Session
+from tests.conftest import DEADLINE, Answer, Asked, OddAgent, is_running, launch, wait_until
 
 RUN = RunId("0123456789abcdef")
 CATCH_ALL = {"agent": "HopX VM Agent (Go)", "status": "running", "version": "3.2.8", "vm_id": "v", "message": "success"}
@@ -823,7 +823,7 @@ def test_who_keeps_the_output_is_found_out(transport_to: Connect, answer: Answer
 def test_the_local_agent_keeps_the_output(session: Session) -> None:
     agent = session.connection().agent
     assert decide(agent) == "agent"
-    session.launch("print(1)")
+    launch(session, "print(1)")
     assert decide(agent) == "agent"
 
 

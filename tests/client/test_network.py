@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from hopx_magics.errors import AgentUnreachable
-from hopx_magics.session import Session
+from hopx_magics.session.session import Session
 from hopx_magics.settings import read_settings
-from tests.conftest import Answer, OddAgent
+from tests.conftest import Answer, OddAgent, connect_to
 from tests.standins.network import DeadAddress, resolve_localhost
 
 LISTING = b'{"processes": [{"process_id": "bg_1", "status": "running"}], "count": 1}'
@@ -58,7 +58,7 @@ def ipv6_port() -> Iterator[int]:
 def listed(session: Session, port: int) -> tuple[list[str], float]:
     """The ids that an agent at localhost lists, and the seconds that it took to connect and ask."""
     begun = time.monotonic()
-    connection = session.connect(f"http://localhost:{port}", name="there")
+    connection = connect_to(session, f"http://localhost:{port}", name="there")
     return [process.process_id for process in connection.agent.listing().processes], time.monotonic() - begun
 
 
@@ -96,7 +96,7 @@ def test_many_dead_addresses_take_no_longer_than_one(session: Session, monkeypat
         resolve_localhost(monkeypatch, "::1", "127.0.0.1", "127.0.0.2")
         begun = time.monotonic()
         with pytest.raises(AgentUnreachable, match="no connection within the time limit") as caught:
-            session.connect(f"http://localhost:{dead.port}")
+            connect_to(session, f"http://localhost:{dead.port}")
     assert not caught.value.sent
     assert 0.9 < time.monotonic() - begun < 1.9
 
@@ -107,7 +107,7 @@ def test_a_name_that_nobody_knows(session: Session, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     with pytest.raises(AgentUnreachable, match="Name or service not known") as caught:
-        session.connect("https://7777-nowhere.vms.hopx.dev")
+        connect_to(session, "https://7777-nowhere.vms.hopx.dev")
     assert not caught.value.sent
 
 
@@ -121,8 +121,8 @@ def test_proxies_of_the_environment_are_for_other_machines_only(
     settings = read_settings({"HOPX_STATE_DIR": str(tmp_path), "HOPX_HISTORY": str(tmp_path / "history.sqlite")})
     session = Session(msgspec.structs.replace(settings, retry_time=0.0))
     try:
-        assert session.connect(agent.url).agent.listing().find("bg_1")
+        assert connect_to(session, agent.url).agent.listing().find("bg_1")
         with pytest.raises(AgentUnreachable, match="501"):
-            session.connect("https://7777-somewhere.vms.hopx.dev")
+            connect_to(session, "https://7777-somewhere.vms.hopx.dev")
     finally:
         session.close()

@@ -171,6 +171,6 @@ def test_choosing() -> None:
 
 def test_frame_of_kill_results() -> None:
     killed = Killed(process_id=ProcessId("p"), name=None, result="killed", status="killed")
-    frame = frames.killed_frame({"local": [killed], "gpu": []})
+    frame = frames.killed_frame([("local", killed)])
     assert frame.to_dict("records")[0]["result"] == "killed"
-    assert list(frame.columns) == list(frames.killed_frame({}).columns)
+    assert list(frame.columns) == list(frames.killed_frame([]).columns)

@@ -5,10 +5,12 @@ import threading
 from collections.abc import Callable, Mapping
 
 from ..errors import HopxError, NotSupported, UnknownProcess
-from ..models import STREAMS, KeptOutput, ProcessId, Stream
-from . import History, Place
+from ..models import STREAMS, KeptOutput, Place, ProcessId, Stream
+from . import reading, writing
+from .database import Database
 
-Fetch = Callable[[Place, ProcessId, Stream], KeptOutput]
+Fetch = Callable[[ProcessId, Stream], KeptOutput]
+"""Reads as much of a stream as the history keeps. Raises what an agent raises."""
 
 
 class OutputKeeper:
@@ -17,18 +19,17 @@ class OutputKeeper:
     What can't be fetched now is tried again when the next process of that agent ends, and by the next session.
     """
 
-    def __init__(self, history: History, fetch: Fetch) -> None:
+    def __init__(self, history: Database) -> None:
         self._history = history
-        self._fetch = fetch
-        self._places: dict[Place, None] = {}
+        self._places: dict[Place, Fetch] = {}
         self._lock = threading.Lock()
         self._idle = threading.Event()
         self._idle.set()
 
-    def keep(self, place: Place) -> None:
+    def keep(self, place: Place, fetch: Fetch) -> None:
         """Keeps, soon, the outputs of all that has ended there."""
         with self._lock:
-            self._places[place] = None
+            self._places[place] = fetch
             if self._idle.is_set():
                 self._idle.clear()
                 threading.Thread(target=self._run, name="hopx-history", daemon=True).start()
@@ -37,30 +38,22 @@ class OutputKeeper:
         """Waits until nothing is left to keep, or for so long; tells whether all is done."""
         return self._idle.wait(seconds)
 
-    def renew_after_fork(self) -> None:
-        """Leaves to the parent what is the parent's."""
-        self._lock = threading.Lock()
-        self._places.clear()
-        self._idle.set()
-
     def _run(self) -> None:
         while True:
             with self._lock:
                 if not self._places:
                     self._idle.set()
                     return
-                place = next(iter(self._places))
-                del self._places[place]
+                place, fetch = self._places.popitem()
             with contextlib.suppress(HopxError):
-                self._keep_all(place)
+                for due in self._history.read(reading.outputs_due, place):
+                    outputs = _outputs(due.process_id, fetch)
+                    self._history.write(writing.keep_output, due.number, outputs)
 
-    def _keep_all(self, place: Place) -> None:
-        for due in self._history.outputs_due(place):
-            self._history.keep_output(due.number, self._outputs(place, due.process_id))
 
-    def _outputs(self, place: Place, process_id: ProcessId) -> Mapping[Stream, KeptOutput]:
-        """Both streams, or none when the agent has them not (any more)."""
-        try:
-            return {stream: self._fetch(place, process_id, stream) for stream in STREAMS}
-        except (UnknownProcess, NotSupported):
-            return {}
+def _outputs(process_id: ProcessId, fetch: Fetch) -> Mapping[Stream, KeptOutput]:
+    """Both streams, or none when the agent has them not (any more)."""
+    try:
+        return {stream: fetch(process_id, stream) for stream in STREAMS}
+    except (UnknownProcess, NotSupported):
+        return {}

@@ -1,34 +1,27 @@
-"""Launching, and finding again what was launched."""
+"""Launching: one run, a sweep, one on each of several connections, or an earlier run once more."""
 
-import contextlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Unpack
 
 import msgspec
 
-from ..errors import AgentWarning, HopxError
-from ..models import Callback, Capture, KeptRun, Launch, Process
-from ..run import DispatchedRun, PastRun, Run, Sweep
-from ..session import LaunchOptions, checked_copies, checked_launch, checked_sweep, not_launched_yet
-from .common import session, tell_notes
-from .past import kept_run
+from ..connection.connection import Connection
+from ..errors import AgentWarning, HopxError, UnknownConnection
+from ..launches import LaunchOptions, checked_copies, checked_launch, checked_sweep
+from ..models import Launch, Process, RunId
+from ..output import printable
+from ..run import Run, Sweep
+from ..session.dispatcher import Dispatcher, not_launched_yet
+from ..session.gathering import ASKED_AT_ONCE
+from ..session.session import session
+from ..sources import AgentSource, WaitingSource
+from .find import kept_run, run_on
+from .notes import tell_notes
 
 
-def launch(
-    code: str,
-    *,
-    language: str = "python",
-    name: str | None = None,
-    timeout: str | float | None = None,
-    env: Mapping[str, str] | None = None,
-    workdir: str | None = None,
-    params: Mapping[str, Any] | None = None,
-    tags: Mapping[str, str] | None = None,
-    callback: Callback | None = None,
-    capture: Capture = "auto",
-    on: str | None = None,
-) -> Run:
+def launch(code: str, *, on: str | None = None, **options: Unpack[LaunchOptions]) -> Run:
     """Launches `code` as a background process and returns its `Run` at once.
 
     `timeout` is in seconds or a text like `2h`; None means no limit. On the local agent the process works in `workdir`,
@@ -41,21 +34,9 @@ def launch(
     AgentError.
     """
     connection = session().connection(on)
-    process = session().launch(
-        code,
-        language=language,
-        name=name,
-        timeout=timeout,
-        env=env,
-        workdir=workdir,
-        params=params,
-        tags=tags,
-        callback=callback,
-        capture=capture,
-        on=connection.name,
-    )
+    (process,) = connection.launch([checked_launch(code, **options)])
     tell_notes()
-    return Run(session(), process, connection.name)
+    return run_on(connection, process)
 
 
 def sweep(
@@ -82,14 +63,23 @@ def sweep(
     (first, *others) = connections
     unlimited = least is None or least >= len(launches)
     if not others and (unlimited or first.agent.keeps_limits()):
-        processes = session().launch_all(launches, on=first.name)
-        tell_notes()
-        return Sweep([Run(session(), process, first.name) for process in processes], sweep_id)
-    runs = Sweep([DispatchedRun(session(), not_launched_yet(launch)) for launch in launches], sweep_id)
-    dispatcher = session().dispatch(launches, connections, per=per, limit=limit, tell=runs.tell)
-    runs.dispatched_by(dispatcher)
-    dispatcher.start()
+        runs = Sweep([run_on(first, process) for process in first.launch(launches)], sweep_id)
+    else:
+        runs = _dispatched(launches, connections, sweep_id, per, limit)
     tell_notes()
+    return runs
+
+
+def _dispatched(
+    launches: list[Launch], connections: list[Connection], sweep_id: str, per: int | None, limit: int | None
+) -> Sweep:
+    def tell(run_id: RunId, process: Process, connection: Connection | None) -> None:
+        runs.handed_out(run_id, process, connection)
+
+    dispatcher = Dispatcher(session().recorder, connections, launches, per=per, limit=limit, tell=tell)
+    waiting = [Run(not_launched_yet(each), WaitingSource(dispatcher, each.run_id)) for each in launches]
+    runs = Sweep(waiting, sweep_id)
+    dispatcher.start()
     return runs
 
 
@@ -102,18 +92,28 @@ def launch_on_each(code: str, *, on: str | Iterable[str], **options: Unpack[Laun
     """
     connections = session().chosen(on)
     launches = checked_copies(checked_launch(code, **options), len(connections))
-    answers = session().launch_on_each(launches, connections)
+    session().recorder.begin(launches, None)
+    with ThreadPoolExecutor(min(len(launches), ASKED_AT_ONCE)) as pool:
+        answers = list(pool.map(_try_launch, launches, connections))
     failed = [answer for answer in answers if isinstance(answer, HopxError)]
     if len(failed) == len(answers):
         raise failed[0]
     for error in failed:
         warnings.warn(str(error), AgentWarning, stacklevel=2)
     runs = [
-        Run(session(), _failed(launch, answer) if isinstance(answer, HopxError) else answer, connection.name)
+        Run(_failed(launch, answer) if isinstance(answer, HopxError) else answer, AgentSource(connection))
         for launch, connection, answer in zip(launches, connections, answers, strict=True)
     ]
     tell_notes()
     return Sweep(runs, str(launches[0].sweep_id))
+
+
+def _try_launch(launch: Launch, connection: Connection) -> Process | HopxError:
+    try:
+        return connection.launch_assigned(launch)
+    except HopxError as error:
+        session().recorder.failed([launch], error)
+        return error
 
 
 def _failed(launch: Launch, error: HopxError) -> Process:
@@ -135,38 +135,13 @@ def rerun(
 
     Raises UnknownRun, LaunchError when something of the run is not known, and else as `launch` does.
     """
-    process, connection = session().rerun(kept_run(run), params=params, env=env, on=on)
+    kept = kept_run(run)
+    connection = session().connection_of(kept) if on is None else session().connection(on)
+    if connection is None:
+        raise UnknownConnection(
+            f"{kept.run_id} was launched on {printable(str(kept.connection), 60)!r}: there is no connection to it now",
+            hint="Connect to it with %hopx_connect, or launch it on this machine with --here.",
+        )
+    process = connection.launch_again(kept, params=params, env=env)
     tell_notes()
-    return Run(session(), process, connection)
-
-
-def attach(reference: str, *, on: str | None = None) -> Run:
-    """The `Run` of something that was launched at any time: by id, unique beginning of an id, or name (the newest).
-
-    What its agent still has gives a `Run` as `launch` returns it. What is gone, or on an agent that there is no
-    connection to, gives one that tells what the history knows, and can't be waited for or killed.
-
-    Raises UnknownProcess that names the nearest ones, AgentError.
-    """
-    connection = session().connection(on)
-    try:
-        (process,) = session().find([reference], on=connection.name)
-        return Run(session(), process, connection.name)
-    except HopxError as error:
-        try:
-            kept = session().books.history.find(reference)
-        except HopxError:
-            raise error from None
-        return _run_of(kept)
-
-
-def _run_of(kept: KeptRun) -> Run:
-    connection = session().connection_of(kept)
-    if connection is not None:
-        with contextlib.suppress(HopxError):
-            listing = connection.agent.listing(tail=0)
-            for process in listing.processes:
-                if process.process_id == kept.process_id or (process.run_id and process.run_id == kept.run_id):
-                    return Run(session(), process, connection.name)
-            kept = session().books.history.find(kept.run_id)  # that it is gone may have become known just now
-    return PastRun(session(), kept)
+    return run_on(connection, process)

@@ -1,24 +1,20 @@
-"""Connections, HopX sandboxes, and what can be done in them besides launching: commands and files."""
+"""Connections to agents, and HopX sandboxes."""
 
-import posixpath
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..connection.connection import Connection
+from ..connection.local import LOCAL
 from ..durations import parse_duration
-from ..models import CommandResult
-from ..session import Connection
-from .common import session
+from ..session.connecting import connection_to, create_sandboxes
+from ..session.session import session
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TEMPLATE = "code-interpreter"
 """The template of a new sandbox when none is named."""
-
-Progress = Callable[[str, int, int | None], object]
-"""Called with a file's name, the bytes that were copied so far, and all there are if that is known."""
 
 
 def connect(
@@ -34,7 +30,9 @@ def connect(
     Raises ValueError, UnknownConnection, InsecureConnection for http to another machine, AgentError, SandboxError,
     ControlPlaneError, CredentialsError.
     """
-    return session().connect(target, name=name, token=token, resume=resume)
+    connection = connection_to(session(), target, name=name, token=token, resume=resume)
+    session().add(connection)
+    return connection
 
 
 def create(
@@ -57,7 +55,9 @@ def create(
     if count < 1:
         raise ValueError(f"{count} sandboxes can't be created: use 1 or more")
     seconds = None if timeout is None else max(1, round(parse_duration(timeout)))
-    return session().create_sandboxes(template, count, name=name, timeout=seconds, region=region, env=env, say=say)
+    made = create_sandboxes(session(), template, count, name=name, timeout=seconds, region=region, env=env, say=say)
+    session().add(*made)
+    return made
 
 
 def disconnect(name: str, *, delete: bool = False) -> Connection:
@@ -65,7 +65,14 @@ def disconnect(name: str, *, delete: bool = False) -> Connection:
 
     Raises UnknownConnection, ValueError, ControlPlaneError, SandboxError.
     """
-    return session().disconnect(name, delete=delete)
+    connection = session().connection(name)
+    if connection.name == LOCAL:
+        raise ValueError("the local agent is always connected")
+    if delete:
+        sandbox_id = _sandbox_of(connection, "it can't be deleted")
+        session().control_plane.delete(sandbox_id)
+    session().drop(connection)
+    return connection
 
 
 def extend(name: str, timeout: str | float) -> datetime | None:
@@ -73,7 +80,20 @@ def extend(name: str, timeout: str | float) -> datetime | None:
 
     Raises UnknownConnection, ValueError, ControlPlaneError, SandboxError.
     """
-    return session().extend(name, max(1, round(parse_duration(timeout))))
+    seconds = max(1, round(parse_duration(timeout)))
+    connection = session().connection(name)
+    sandbox_id = _sandbox_of(connection, "it has no end that could be put off")
+    ends = session().control_plane.extend(sandbox_id, seconds)
+    if connection.expiry:
+        connection.expiry.know(ends)
+    return ends
+
+
+def _sandbox_of(connection: Connection, otherwise: str) -> str:
+    """The id of a connection's sandbox. Raises ValueError that says what that means for what is none."""
+    if connection.place.sandbox is None:
+        raise ValueError(f"{connection.name} is no sandbox: {otherwise}")
+    return connection.place.sandbox
 
 
 def sandboxes() -> "pd.DataFrame":
@@ -84,7 +104,9 @@ def sandboxes() -> "pd.DataFrame":
     """
     from ..display.connection_frames import sandboxes_frame
 
-    return sandboxes_frame([(owned.sandbox, owned.connection) for owned in session().sandboxes()])
+    connected = {each.place.sandbox: each.name for each in session().connections.values() if each.place.sandbox}
+    found = session().control_plane.sandboxes()
+    return sandboxes_frame([(sandbox, connected.get(sandbox.sandbox_id)) for sandbox in found])
 
 
 def connections() -> "pd.DataFrame":
@@ -97,51 +119,3 @@ def connections() -> "pd.DataFrame":
         for each in list(session().connections.values())
     ]
     return connections_frame(rows)
-
-
-def run_command(command: str, *, timeout: str | float = 30.0, on: str | None = None) -> CommandResult:
-    """Runs one line of bash on an agent, in the foreground, and returns its output and exit code.
-
-    Raises ValueError, NotSupported, AgentError.
-    """
-    return session().run_command(command, timeout=parse_duration(timeout), on=on)
-
-
-def put(
-    local: Iterable[str | Path], remote: str, *, on: str | None = None, progress: Progress | None = None
-) -> list[str]:
-    """Copies files of this machine to an agent, and returns their paths there.
-
-    `remote` is a folder if it ends in `/` or if there are several files. Raises ValueError, AgentError.
-    """
-    paths = [Path(path).expanduser() for path in local]
-    for path in paths:
-        if not path.is_file():
-            raise ValueError(f"{path} is no file: use the paths of files on this machine")
-    folder = remote if remote.endswith("/") or len(paths) == 1 else f"{remote}/"
-    files = session().files(on)
-    return [files.put(path, folder, _told(progress, path.name)) for path in paths]
-
-
-def get(remote: str, local: str | Path = ".", *, on: str | None = None, progress: Progress | None = None) -> Path:
-    """Copies a file of an agent to this machine: whole, or not at all. Returns where it is.
-
-    `local` may be a folder. Raises ValueError, AgentError, OSError when it can't be written here.
-    """
-    return session().files(on).get(remote, Path(local).expanduser(), _told(progress, posixpath.basename(remote)))
-
-
-def ls(path: str | None = None, *, on: str | None = None) -> "pd.DataFrame":
-    """The files of a folder of an agent, by default its work folder: `name`, `size`, `is_directory`, `permissions`,
-    `modified_at`, `path`.
-
-    Raises ValueError, AgentError.
-    """
-    from ..display.connection_frames import files_frame
-
-    files = session().files(on)
-    return files_frame(files.list(path) if path else files.list())
-
-
-def _told(progress: Progress | None, name: str) -> Callable[[int, int | None], object] | None:
-    return None if progress is None else lambda done, total: progress(name, done, total)

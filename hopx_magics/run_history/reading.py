@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import UnknownRun
-from ..models import STATUSES, KeptOutput, KeptRun, ProcessId, RunId, Stream
+from ..models import STATUSES, KeptOutput, KeptRun, Place, ProcessId, RunId, Status, Stream
 from ..output import printable
 from .migrations import MOMENT
-from .writing import GOING
+from .writing import ENDED, GOING, Waiter
 
-NEWEST_FIRST = f"ORDER BY {MOMENT.replace('seen_at', 'runs.seen_at')} DESC, runs.number DESC"
+NEWEST_FIRST = f"ORDER BY {MOMENT} DESC, runs.number DESC"
 
 Columns = dict[str, list[Any]]
 """For each column its values, all of the same length. Times are microseconds since 1970, `status` is the number of the
@@ -60,7 +60,7 @@ def where(wanted: Wanted) -> tuple[str, list[Any]]:
     if wanted.language is not None:
         conditions.append(("language = ?", [wanted.language]))
     if wanted.since is not None:
-        conditions.append(("coalesce(launched_at, started_at, runs.seen_at, 0) >= ?", [wanted.since]))
+        conditions.append((f"{MOMENT} >= ?", [wanted.since]))
     if wanted.sweep_id is not None:
         conditions.append(("sweep_id GLOB ?", [f"{wanted.sweep_id}*"]))
     if wanted.run_ids is not None:
@@ -78,7 +78,7 @@ def _marks(values: Iterable[object]) -> str:
 # ---------------------------------------------------------------- columns
 
 _TEXTS = (
-    *("run_id", "process_id", "execution_id", "name", "status_detail", "language", "connection", "sandbox"),
+    *("run_id", "process_id", "execution_id", "name", "status_detail", "language", "sandbox"),
     *("sweep_id", "rerun_of", "workdir", "env_names", "notebook", "cell", "version", "code_hash", "params", "tags"),
 )
 _INTEGERS = ("launched_at", "started_at", "completed_at", "exit_code", "timeout", "stdout_bytes", "stderr_bytes")
@@ -91,6 +91,7 @@ _TIME = f"iif(status = 'running', max(0, {_SEEN_AT} - started_at) / 1e6, executi
 _CODES_OF_STATUSES = " ".join(f"WHEN '{word}' THEN {code}" for code, word in enumerate(STATUSES))
 
 _COMPUTED: dict[str, tuple[str, Any]] = {
+    "connection": ("nullif(connection, '')", str | None),
     "status": (f"CASE status {_CODES_OF_STATUSES} END", int),
     "seen_at": (_SEEN_AT, int | None),
     "execution_time": (_TIME, float | None),
@@ -104,7 +105,7 @@ _READ: dict[str, tuple[str, Any]] = {
 }
 
 
-def columns(db: sqlite3.Connection, wanted: Wanted, *, code: bool, output: bool) -> Columns:
+def columns(db: sqlite3.Connection, wanted: Wanted, *, code: bool = False, output: bool = False) -> Columns:
     """The wanted runs, the newest first.
 
     SQLite makes each column one JSON array, which is decoded at once: no row ever becomes an object.
@@ -169,9 +170,9 @@ def _as_pattern(text: str) -> str:
     return "".join(f"[{char}]" if char in "*?[" else char for char in text)
 
 
-def of_process(db: sqlite3.Connection, agent: str, process_id: ProcessId) -> KeptRun | None:
+def of_process(db: sqlite3.Connection, place: Place, process_id: ProcessId) -> KeptRun | None:
     """The run that is an agent's process."""
-    found = _runs(db, "agent = ? AND process_id = ?", [agent, process_id])
+    found = _runs(db, "agent = ? AND process_id = ?", [place.agent, process_id])
     return found[0] if found else None
 
 
@@ -208,6 +209,7 @@ def _runs(db: sqlite3.Connection, condition: str, values: list[Any]) -> list[Kep
 def _kept_run(row: dict[str, Any]) -> KeptRun:
     row |= {name: json.loads(row[name]) for name in _JSON}
     row |= {name: moment(row[name]) for name in _MOMENTS}
+    row |= {name: row[name] or None for name in ("connection", "agent")}
     return KeptRun(**row | {"env_names": tuple(row["env_names"]), "launched_here": bool(row["launched_here"])})
 
 
@@ -232,7 +234,36 @@ def _described(runs: Iterable[KeptRun]) -> str:
     return ", ".join(f"{run.run_id} ({printable(run.name, 40)})" if run.name else run.run_id for run in runs)
 
 
-# ---------------------------------------------------------------- what has happened
+# ---------------------------------------------------------------- what goes on, and what has happened
+
+
+def going(db: sqlite3.Connection) -> set[str]:
+    """The agents with runs that had not ended when they were last seen."""
+    return {agent for (agent,) in db.execute(f"SELECT DISTINCT agent FROM runs WHERE {GOING}") if agent}
+
+
+def waiters(db: sqlite3.Connection) -> list[Waiter]:
+    """The programs that are still to launch something."""
+    return [Waiter(*row) for row in db.execute("SELECT DISTINCT host, pid FROM waiting")]
+
+
+def ended(db: sqlite3.Connection, place: Place) -> dict[ProcessId, Status]:
+    """The processes of an agent that were seen to end, and how."""
+    statement = f"SELECT process_id, status FROM runs WHERE agent = ? AND process_id IS NOT NULL AND {ENDED}"
+    return dict(db.execute(statement, (place.agent,)).fetchall())
+
+
+class Due(NamedTuple):
+    """A run that has ended, and whose output is still to be kept. `number` is that of its row."""
+
+    number: int
+    process_id: ProcessId
+
+
+def outputs_due(db: sqlite3.Connection, place: Place) -> list[Due]:
+    """The ended runs of an agent whose output is still to be kept."""
+    statement = f"SELECT number, process_id FROM runs WHERE agent = ? AND output_due AND {ENDED}"
+    return [Due(*row) for row in db.execute(statement, (place.agent,)) if row[1]]
 
 
 class Recent(NamedTuple):
@@ -245,7 +276,7 @@ class Recent(NamedTuple):
     unknown: int
 
 
-def recent(db: sqlite3.Connection, notebook: str | None, folder: str) -> Recent:
+def recent(db: sqlite3.Connection, notebook: str | None, folder: str | None) -> Recent:
     """What happened to the runs of a notebook, or where it is not known to those of a folder, since the last look."""
     looked = db.execute("SELECT looked_at FROM looks WHERE place = ?", (notebook or folder,)).fetchone()
     rows = db.execute(

@@ -11,12 +11,17 @@ from typing import Any
 import pytest
 
 from hopx_magics.errors import HistoryError, UnknownRun
-from hopx_magics.history import History, Limits, Origin, Place, Seen, Wanted
-from hopx_magics.history.migrations import MIGRATIONS
-from hopx_magics.models import STATUSES, KeptOutput, Launch, ProcessId, RunId, Status
+from hopx_magics.models import STATUSES, KeptOutput, Launch, Place, ProcessId, RunId, Status
+from hopx_magics.run_history import pruning, reading, writing
+from hopx_magics.run_history.database import Database
+from hopx_magics.run_history.migrations import MIGRATIONS
+from hopx_magics.run_history.origin import Origin
+from hopx_magics.run_history.pruning import Limits
+from hopx_magics.run_history.reading import Wanted
+from hopx_magics.run_history.recorder import prune
+from hopx_magics.run_history.writing import Seen
 
 HERE = Place("local", "agent of this machine")
-LIMITS = Limits(runs=1_000_000, output=5_000_000_000, stream=1_000_000)
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -27,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def history(file: Path) -> Any:
-    history = History(file, LIMITS, version="1.2.3")
+    history = Database(file)
     yield history
     history.close()
 
@@ -41,23 +46,28 @@ def seen(process_id: str, status: Status = "running", **facts: Any) -> Seen:
     return Seen(**{**unknown, "process_id": ProcessId(process_id), "status": status, **facts})
 
 
-def begun(history: History, *run_ids: str, place: Place = HERE, **facts: Any) -> None:
+def begun(history: Database, *run_ids: str, place: Place = HERE, **facts: Any) -> None:
     """Launches whose processes are called like the runs."""
-    history.begin([launch(run_id, **facts) for run_id in run_ids], place, Origin())
+    history.write(writing.begin, [launch(run_id, **facts) for run_id in run_ids], place, Origin())
     for run_id in run_ids:
-        history.launched(RunId(run_id), ProcessId(f"proc_{run_id}"), None, "running")
+        history.write(writing.launched, RunId(run_id), ProcessId(f"proc_{run_id}"), None, "running")
 
 
-def statuses(history: History) -> dict[str, str]:
-    columns = history.columns(Wanted())
+def forget_lost(history: Database, listed: list[ProcessId], at: datetime, listed_after: float) -> None:
+    history.write(writing.forget, history.read(writing.lost, HERE, listed, at, listed_after), at)
+
+
+def statuses(history: Database) -> dict[str, str]:
+    columns = history.read(reading.columns, Wanted())
     return {run_id: STATUSES[status] for run_id, status in zip(columns["run_id"], columns["status"], strict=True)}
 
 
 # ---------------------------------------------------------------- rows
 
 
-def test_a_launch_is_written_down_before_it_is_sent(history: History) -> None:
-    history.begin(
+def test_a_launch_is_written_down_before_it_is_sent(history: Database) -> None:
+    history.write(
+        writing.begin,
         [
             launch(
                 "r1",
@@ -74,8 +84,9 @@ def test_a_launch_is_written_down_before_it_is_sent(history: History) -> None:
         ],
         Place("gpu", "https://agent", "sandbox_1"),
         Origin("train.ipynb", "cell-3"),
+        "1.2.3",
     )
-    run = history.find("r1")
+    run = history.read(reading.find, "r1")
     assert (run.status, run.process_id, run.launched_here) == ("queued", None, True)
     assert (run.name, run.language, run.timeout, run.workdir, run.code) == ("train", "bash", 60, "/work", "print(1)")
     assert (run.params, run.tags, run.sweep_id, run.rerun_of) == ({"lr": 0.1}, {"exp": "first"}, "s1", "r0")
@@ -86,7 +97,7 @@ def test_a_launch_is_written_down_before_it_is_sent(history: History) -> None:
     assert abs(datetime.now(UTC) - run.launched_at) < timedelta(minutes=1)
 
 
-def test_values_of_the_environment_are_not_kept(history: History, file: Path) -> None:
+def test_values_of_the_environment_are_not_kept(history: Database, file: Path) -> None:
     begun(history, "r1", env={"TOKEN": "s3cret-value"})
     history.close()
     assert b"TOKEN" in file.read_bytes()
@@ -111,30 +122,31 @@ def test_values_of_the_environment_are_not_kept(history: History, file: Path) ->
         {"a": {"b": []}},
     ],
 )
-def test_a_parameter_comes_back_as_it_was(history: History, value: Any) -> None:
+def test_a_parameter_comes_back_as_it_was(history: Database, value: Any) -> None:
     begun(history, "r1", params={"x": value})
-    found = history.find("r1").params["x"]
+    found = history.read(reading.find, "r1").params["x"]
     assert found == value
     assert type(found) is type(value)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [float("-inf")]])
-def test_so_do_numbers_that_json_has_not(history: History, value: Any) -> None:
+def test_so_do_numbers_that_json_has_not(history: Database, value: Any) -> None:
     begun(history, "r1", params={"x": value})
-    assert repr(history.find("r1").params) == repr({"x": value})
+    assert repr(history.read(reading.find, "r1").params) == repr({"x": value})
 
 
-def test_a_run_goes_on_as_it_is_listed(history: History) -> None:
+def test_a_run_goes_on_as_it_is_listed(history: Database) -> None:
     begun(history, "r1")
-    history.record(HERE, [seen("proc_r1", started_at=10**15, pid=7)], NOW)
-    run = history.find("r1")
+    history.write(writing.record, HERE, [seen("proc_r1", started_at=10**15, pid=7)], NOW)
+    run = history.read(reading.find, "r1")
     assert (run.status, run.pid, run.seen_at) == ("running", 7, run.launched_at)
-    history.record(
+    history.write(
+        writing.record,
         HERE,
         [seen("proc_r1", "failed", started_at=10**15, completed_at=10**15 + 5, exit_code=3, execution_time=2.5)],
         NOW + timedelta(minutes=1),
     )
-    run = history.find("r1")
+    run = history.read(reading.find, "r1")
     assert (run.status, run.exit_code, run.execution_time, run.seen_at) == (
         "failed",
         3,
@@ -144,114 +156,114 @@ def test_a_run_goes_on_as_it_is_listed(history: History) -> None:
     assert run.process.ended
 
 
-def test_an_end_that_was_seen_is_final(history: History) -> None:
+def test_an_end_that_was_seen_is_final(history: Database) -> None:
     begun(history, "r1")
-    history.record(HERE, [seen("proc_r1", "completed", exit_code=0)], NOW)
-    history.record(HERE, [seen("proc_r1", "running")], NOW - timedelta(seconds=1))
+    history.write(writing.record, HERE, [seen("proc_r1", "completed", exit_code=0)], NOW)
+    history.write(writing.record, HERE, [seen("proc_r1", "running")], NOW - timedelta(seconds=1))
     assert statuses(history) == {"r1": "completed"}
 
 
-def test_what_was_launched_elsewhere_is_written_down_too(history: History) -> None:
-    history.record(HERE, [seen("p1", name="theirs", language="go")], NOW)
-    history.record(HERE, [seen("p1", "completed", exit_code=0)], NOW)
-    run = history.find("p1")
+def test_what_was_launched_elsewhere_is_written_down_too(history: Database) -> None:
+    history.write(writing.record, HERE, [seen("p1", name="theirs", language="go")], NOW)
+    history.write(writing.record, HERE, [seen("p1", "completed", exit_code=0)], NOW)
+    run = history.read(reading.find, "p1")
     assert (run.launched_here, run.name, run.status, run.code) == (False, "theirs", "completed", None)
     assert len(statuses(history)) == 1
 
 
-def test_the_same_process_id_of_two_agents_is_two_runs(history: History) -> None:
-    history.record(HERE, [seen("p1")], NOW)
-    history.record(Place("other", "another"), [seen("p1", "failed")], NOW)
+def test_the_same_process_id_of_two_agents_is_two_runs(history: Database) -> None:
+    history.write(writing.record, HERE, [seen("p1")], NOW)
+    history.write(writing.record, Place("other", "another"), [seen("p1", "failed")], NOW)
     assert sorted(statuses(history).values()) == ["failed", "running"]
 
 
-def test_a_lost_reply_is_made_good_by_the_mark(history: History) -> None:
-    history.begin([launch("r1", name="train")], HERE, Origin())
-    history.record(HERE, [seen("p7", run_id=RunId("r1"), name="train")], NOW)
-    run = history.find("r1")
+def test_a_lost_reply_is_made_good_by_the_mark(history: Database) -> None:
+    history.write(writing.begin, [launch("r1", name="train")], HERE, Origin())
+    history.write(writing.record, HERE, [seen("p7", run_id=RunId("r1"), name="train")], NOW)
+    run = history.read(reading.find, "r1")
     assert (run.process_id, run.status, run.launched_here) == ("p7", "running", True)
 
 
-def test_an_agent_that_drops_the_mark_lists_before_it_replies(history: History) -> None:
-    history.begin([launch("r1", name="train")], HERE, Origin())
-    history.record(HERE, [seen("p7", "completed", exit_code=0)], NOW)
-    history.launched(RunId("r1"), ProcessId("p7"), "exec_1", "running")
+def test_an_agent_that_drops_the_mark_lists_before_it_replies(history: Database) -> None:
+    history.write(writing.begin, [launch("r1", name="train")], HERE, Origin())
+    history.write(writing.record, HERE, [seen("p7", "completed", exit_code=0)], NOW)
+    history.write(writing.launched, RunId("r1"), ProcessId("p7"), "exec_1", "running")
     assert statuses(history) == {"r1": "completed"}
-    assert history.find("p7").exit_code == 0
+    assert history.read(reading.find, "p7").exit_code == 0
 
 
-def test_what_an_agent_forgot_is_unknown_and_not_ended(history: History) -> None:
+def test_what_an_agent_forgot_is_unknown_and_not_ended(history: Database) -> None:
     begun(history, "r1", "r2")
     later = datetime.now(UTC) + timedelta(seconds=30)
-    history.forget_lost(HERE, [ProcessId("proc_r2")], later, listed_after=60)
+    forget_lost(history, [ProcessId("proc_r2")], later, 60)
     assert statuses(history) == {"r2": "running", "r1": "running"}, "it may not be listed yet"
-    history.forget_lost(HERE, [ProcessId("proc_r2")], later, listed_after=10)
+    forget_lost(history, [ProcessId("proc_r2")], later, 10)
     assert statuses(history) == {"r2": "running", "r1": "unknown"}
-    assert history.find("r1").status_detail == "the agent no longer lists it"
-    history.record(HERE, [seen("proc_r1", "completed")], later)
+    assert history.read(reading.find, "r1").status_detail == "the agent no longer lists it"
+    history.write(writing.record, HERE, [seen("proc_r1", "completed")], later)
     assert statuses(history)["r1"] == "completed", "it was there after all"
 
 
-def test_a_launch_that_never_arrived_is_unknown_after_a_while(history: History) -> None:
-    history.begin([launch("r1")], HERE, Origin())
-    history.forget_lost(HERE, [], datetime.now(UTC) + timedelta(seconds=30), listed_after=10)
+def test_a_launch_that_never_arrived_is_unknown_after_a_while(history: Database) -> None:
+    history.write(writing.begin, [launch("r1")], HERE, Origin())
+    forget_lost(history, [], datetime.now(UTC) + timedelta(seconds=30), 10)
     assert statuses(history) == {"r1": "queued"}, "its reply may still come"
-    history.forget_lost(HERE, [], datetime.now(UTC) + timedelta(seconds=90), listed_after=10)
+    forget_lost(history, [], datetime.now(UTC) + timedelta(seconds=90), 10)
     assert statuses(history) == {"r1": "unknown"}
-    assert "did not reach the agent" in str(history.find("r1").status_detail)
+    assert "did not reach the agent" in str(history.read(reading.find, "r1").status_detail)
 
 
-def test_what_goes_on_is_as_old_as_its_agents_last_answer(history: History) -> None:
+def test_what_goes_on_is_as_old_as_its_agents_last_answer(history: Database) -> None:
     begun(history, "r1")
     later = datetime.now(UTC) + timedelta(hours=1)
-    history.answered(HERE, later)
-    assert history.find("r1").seen_at == later
-    history.answered(HERE, later - timedelta(hours=3))  # a clock that was put back
-    assert history.find("r1").seen_at == later
+    history.write(writing.answered, HERE, later)
+    assert history.read(reading.find, "r1").seen_at == later
+    history.write(writing.answered, HERE, later - timedelta(hours=3))  # a clock that was put back
+    assert history.read(reading.find, "r1").seen_at == later
 
 
-def test_a_clock_that_goes_back_costs_no_run(history: History) -> None:
+def test_a_clock_that_goes_back_costs_no_run(history: Database) -> None:
     begun(history, "r1")
     begun(history, "r2")
     with sqlite3.connect(history.file) as db:
         db.execute("UPDATE runs SET launched_at = 5 WHERE run_id = 'r2'")
     db.close()
     assert list(statuses(history)) == ["r1", "r2"]
-    assert history.find("r2").seen_at is not None
+    assert history.read(reading.find, "r2").seen_at is not None
 
 
-def test_the_newest_is_what_was_launched_last_and_not_what_was_listed_last(history: History) -> None:
+def test_the_newest_is_what_was_launched_last_and_not_what_was_listed_last(history: Database) -> None:
     begun(history, "new", name="train")
-    history.record(HERE, [seen("old", "completed", name="train", started_at=10**15)], NOW)
-    assert list(history.columns(Wanted(), code=True)["code"]) == ["print(1)", None]
-    assert history.find("train").run_id == "new"
+    history.write(writing.record, HERE, [seen("old", "completed", name="train", started_at=10**15)], NOW)
+    assert list(history.read(reading.columns, Wanted(), code=True)["code"]) == ["print(1)", None]
+    assert history.read(reading.find, "train").run_id == "new"
     assert [run.process_id for run in map(history.find, ["old"])] == ["old"]
 
 
 # ---------------------------------------------------------------- finding and choosing
 
 
-def test_a_run_is_found_by_ids_their_beginnings_and_its_name(history: History) -> None:
+def test_a_run_is_found_by_ids_their_beginnings_and_its_name(history: Database) -> None:
     begun(history, "aa11", name="train")
     begun(history, "aa22", name="train")
     begun(history, "bb33", name="*")
-    assert history.find("train").run_id == "aa22"
-    assert history.find("proc_aa11").run_id == "aa11"
-    assert history.find("bb").run_id == "bb33"
-    assert history.find("*").run_id == "bb33"
+    assert history.read(reading.find, "train").run_id == "aa22"
+    assert history.read(reading.find, "proc_aa11").run_id == "aa11"
+    assert history.read(reading.find, "bb").run_id == "bb33"
+    assert history.read(reading.find, "*").run_id == "bb33"
     with pytest.raises(UnknownRun, match=r"several runs .*'aa'(?s:.*)Which one\? aa22 \(train\), aa11 \(train\)"):
-        history.find("aa")
+        history.read(reading.find, "aa")
     with pytest.raises(UnknownRun, match=r"no run 'trian'(?s:.*)There is aa22 \(train\)"):
-        history.find("trian")
+        history.read(reading.find, "trian")
     with pytest.raises(UnknownRun):
-        history.find("")
+        history.read(reading.find, "")
 
 
-def test_an_empty_history(history: History) -> None:
-    columns = history.columns(Wanted(), code=True, output=True)
+def test_an_empty_history(history: Database) -> None:
+    columns = history.read(reading.columns, Wanted(), code=True, output=True)
     assert all(values == [] for values in columns.values())
     with pytest.raises(UnknownRun, match="The history is empty"):
-        history.find("x")
+        history.read(reading.find, "x")
 
 
 @pytest.mark.parametrize(
@@ -272,123 +284,130 @@ def test_an_empty_history(history: History) -> None:
         (Wanted(name="train-*", limit=1), "b"),
     ],
 )
-def test_choosing(history: History, wanted: Wanted, found: str) -> None:
+def test_choosing(history: Database, wanted: Wanted, found: str) -> None:
     begun(history, "a", name="train-a", tags={"exp": "1"}, sweep_id="s1")
     begun(history, "b", name="train-b", tags={"exp": "1", "by": "me; DROP"}, language="bash")
     begun(history, "c", name="other")
-    history.record(HERE, [seen("proc_c", "failed")], NOW)
-    assert set(history.columns(wanted)["run_id"]) == set(found.split())
+    history.write(writing.record, HERE, [seen("proc_c", "failed")], NOW)
+    assert set(history.read(reading.columns, wanted)["run_id"]) == set(found.split())
 
 
-def test_code_and_output_come_when_they_are_asked_for(history: History) -> None:
+def test_code_and_output_come_when_they_are_asked_for(history: Database) -> None:
     begun(history, "a", code="print('a')")
     begun(history, "b", code="print('b')")
-    history.record(HERE, [seen("proc_a", "completed")], NOW)
-    (due,) = history.outputs_due(HERE)
+    history.write(writing.record, HERE, [seen("proc_a", "completed")], NOW)
+    (due,) = history.read(reading.outputs_due, HERE)
     assert due.process_id == "proc_a"
-    history.keep_output(
+    history.write(
+        writing.keep_output,
         due.number,
         {
             "stdout": KeptOutput(head=b"first \xff", tail=b"last", size=1_000_010),
             "stderr": KeptOutput(head=b"", tail=b"", size=0),
         },
     )
-    assert history.outputs_due(HERE) == []
-    columns = history.columns(Wanted(), code=True, output=True)
+    assert history.read(reading.outputs_due, HERE) == []
+    columns = history.read(reading.columns, Wanted(), code=True, output=True)
     assert columns["code"] == ["print('b')", "print('a')"]
     assert columns["stderr"] == [None, ""]
     assert columns["stdout"][0] is None
     assert columns["stdout"][1].splitlines()[0] == "first �"
     assert "999,999 bytes are left out" in columns["stdout"][1]
     assert columns["stdout_bytes"] == [None, 1_000_010]
-    assert history.output(RunId("a"))["stdout"].tail == b"last"
+    assert history.read(reading.output, RunId("a"))["stdout"].tail == b"last"
 
 
-def test_a_hundred_thousand_runs(history: History) -> None:
-    history.begin([launch(f"r{n}", params={"n": n}) for n in range(100_000)], HERE, Origin())
-    columns = history.columns(Wanted())
+def test_a_hundred_thousand_runs(history: Database) -> None:
+    history.write(writing.begin, [launch(f"r{n}", params={"n": n}) for n in range(100_000)], HERE, Origin())
+    columns = history.read(reading.columns, Wanted())
     assert len(columns["run_id"]) == 100_000
     assert json.loads(columns["params"][0]) == {"n": 99_999}
-    assert history.columns(Wanted(limit=2))["run_id"] == ["r99999", "r99998"]
+    assert history.read(reading.columns, Wanted(limit=2))["run_id"] == ["r99999", "r99998"]
 
 
 # ---------------------------------------------------------------- the last look
 
 
-def test_what_happened_since_the_last_look(history: History) -> None:
-    notebook = Origin("a.ipynb")
-    history.begin([launch("r1"), launch("r2")], HERE, notebook)
-    history.begin([launch("r3")], HERE, Origin("b.ipynb"))
+def test_what_happened_since_the_last_look(history: Database) -> None:
+    history.write(writing.begin, [launch("r1"), launch("r2")], HERE, Origin("a.ipynb"))
+    history.write(writing.begin, [launch("r3")], HERE, Origin("b.ipynb"))
     for run_id in ("r1", "r2", "r3"):
-        history.launched(RunId(run_id), ProcessId(run_id), None, "running")
-    history.looked(notebook, "/")
+        history.write(writing.launched, RunId(run_id), ProcessId(run_id), None, "running")
+    history.write(writing.looked, "a.ipynb")
     now = datetime.now(UTC) + timedelta(seconds=1)
-    history.record(HERE, [seen("r1", "failed", completed_at=round(now.timestamp() * 1e6)), seen("r3", "failed")], now)
-    recent = history.recent(notebook, "/")
+    history.write(
+        writing.record,
+        HERE,
+        [seen("r1", "failed", completed_at=round(now.timestamp() * 1e6)), seen("r3", "failed")],
+        now,
+    )
+    recent = history.read(reading.recent, "a.ipynb", "/")
     assert (recent.going, recent.failed, recent.completed) == (1, 1, 0)
 
 
 # ---------------------------------------------------------------- limits
 
 
-def ended(history: History, *run_ids: str, size: int = 0) -> None:
+def ended(history: Database, *run_ids: str, size: int = 0) -> None:
     begun(history, *run_ids)
-    history.record(HERE, [seen(f"proc_{run_id}", "completed") for run_id in run_ids], NOW)
-    for due in history.outputs_due(HERE):
-        history.keep_output(due.number, {"stdout": KeptOutput(head=b"x" * size, tail=b"", size=size)})
+    history.write(writing.record, HERE, [seen(f"proc_{run_id}", "completed") for run_id in run_ids], NOW)
+    for due in history.read(reading.outputs_due, HERE):
+        history.write(writing.keep_output, due.number, {"stdout": KeptOutput(head=b"x" * size, tail=b"", size=size)})
 
 
 def test_what_is_beyond_the_limits_goes_the_oldest_first(file: Path) -> None:
-    history = History(file, Limits(runs=3, output=2_500, stream=1_000))
+    history = Database(file)
+    limits = Limits(runs=3, output=2_500, stream=1_000)
     begun(history, "going")
     ended(history, "a", "b", "c", "d", size=1000)
-    gone = history.prunable()
+    gone = history.read(pruning.over_limits, limits)
     assert [(run.run_id, run.whole, run.bytes) for run in gone] == [("a", True, 1000), ("b", True, 1000)]
-    assert history.prunable(slack=2.0) == []
+    assert history.read(pruning.over_limits, limits, 2.0) == []
     assert len(statuses(history)) == 5, "nothing went yet"
-    history.prune(gone)
+    prune(history, gone)
     assert sorted(statuses(history)) == ["c", "d", "going"]
-    assert history.output(RunId("c"))["stdout"].size == 1000
-    assert history.prunable() == []
+    assert history.read(reading.output, RunId("c"))["stdout"].size == 1000
+    assert history.read(pruning.over_limits, limits) == []
     history.close()
 
 
 def test_outputs_go_before_the_runs_do(file: Path) -> None:
-    history = History(file, Limits(runs=100, output=2_500, stream=1_000))
+    history = Database(file)
+    limits = Limits(runs=100, output=2_500, stream=1_000)
     ended(history, "a", "b", "c", "d", size=1000)
-    gone = history.prunable()
+    gone = history.read(pruning.over_limits, limits)
     assert [(run.run_id, run.whole) for run in gone] == [("a", False), ("b", False)]
-    history.prune(gone)
+    prune(history, gone)
     assert len(statuses(history)) == 4
-    assert history.output(RunId("a")) == {}
-    assert history.output(RunId("c"))["stdout"].head == b"x" * 1000
+    assert history.read(reading.output, RunId("a")) == {}
+    assert history.read(reading.output, RunId("c"))["stdout"].head == b"x" * 1000
     history.close()
 
 
-def test_what_is_chosen_goes_but_nothing_that_goes_on(history: History, file: Path) -> None:
+def test_what_is_chosen_goes_but_nothing_that_goes_on(history: Database, file: Path) -> None:
     ended(history, "a", "b", size=100_000)
     begun(history, "c")
     with sqlite3.connect(file) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
     before = file.stat().st_size
-    history.prune(history.prunable(Wanted()))
+    prune(history, history.read(pruning.chosen, Wanted()))
     assert list(statuses(history)) == ["c"]
     history.close()
     assert file.stat().st_size < before - 150_000, "the disk has its room back"
 
 
-def test_what_was_removed_does_not_come_back(history: History) -> None:
+def test_what_was_removed_does_not_come_back(history: Database) -> None:
     ended(history, "a", "b")
-    history.prune(history.prunable(Wanted(run_ids=(RunId("a"),))))
-    history.record(HERE, [seen("proc_a", "completed"), seen("proc_b", "completed")], NOW)
+    prune(history, history.read(pruning.chosen, Wanted(run_ids=(RunId("a"),))))
+    history.write(writing.record, HERE, [seen("proc_a", "completed"), seen("proc_b", "completed")], NOW)
     assert list(statuses(history)) == ["b"]
 
 
 # ---------------------------------------------------------------- the file
 
 
-def test_a_file_that_is_taken_away_is_noticed(history: History, file: Path) -> None:
+def test_a_file_that_is_taken_away_is_noticed(history: Database, file: Path) -> None:
     begun(history, "a")
     for path in file.parent.glob("history.sqlite*"):
         path.unlink()
@@ -398,8 +417,8 @@ def test_a_file_that_is_taken_away_is_noticed(history: History, file: Path) -> N
     assert "was taken away" in history.notes[0]
 
 
-def test_the_final_schema(history: History, file: Path) -> None:
-    history.columns(Wanted())
+def test_the_final_schema(history: Database, file: Path) -> None:
+    history.read(reading.columns, Wanted())
     with sqlite3.connect(file) as db:
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         columns = [name for _, name, *_ in db.execute("PRAGMA table_info(runs)")]
@@ -430,13 +449,13 @@ def test_a_file_of_an_older_version_opens(file: Path) -> None:
             "VALUES ('old', 'local', 'agent of this machine', 1, 'completed', 0)"
         )
     db.close()
-    history = History(file, LIMITS)
+    history = Database(file)
     begun(history, "new")
     assert statuses(history) == {"new": "running", "old": "completed"}
     history.close()
 
 
-def test_a_file_of_a_newer_version_is_left_alone(file: Path, history: History) -> None:
+def test_a_file_of_a_newer_version_is_left_alone(file: Path, history: Database) -> None:
     begun(history, "r1")
     history.close()
     with sqlite3.connect(file) as db:
@@ -444,12 +463,12 @@ def test_a_file_of_a_newer_version_is_left_alone(file: Path, history: History) -
     db.close()
     before = file.read_bytes()
     with pytest.raises(HistoryError, match=r"newer version(?s:.*)something new(?s:.*)HOPX_HISTORY"):
-        history.find("r1")
+        history.read(reading.find, "r1")
     assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize("garbage", [b"not a database at all" * 100, b"SQLite format 3\0" + os.urandom(5000)])
-def test_a_damaged_file_is_set_aside(file: Path, history: History, garbage: bytes) -> None:
+def test_a_damaged_file_is_set_aside(file: Path, history: Database, garbage: bytes) -> None:
     file.parent.mkdir()
     file.write_bytes(garbage)
     begun(history, "r1")
@@ -461,7 +480,7 @@ def test_a_damaged_file_is_set_aside(file: Path, history: History, garbage: byte
     assert str(aside) in note
 
 
-def test_damage_in_the_middle_of_its_life(file: Path, history: History) -> None:
+def test_damage_in_the_middle_of_its_life(file: Path, history: Database) -> None:
     for n in range(50):
         begun(history, f"r{n}", code=f"# {n}\n" * 500)
     history.close()
@@ -469,7 +488,7 @@ def test_damage_in_the_middle_of_its_life(file: Path, history: History) -> None:
     with file.open("r+b") as stream:
         stream.seek(8192)
         stream.write(b"\xa5" * (size - 8192))
-    assert history.columns(Wanted(), code=True)["run_id"] == []
+    assert history.read(reading.columns, Wanted(), code=True)["run_id"] == []
     begun(history, "new")
     assert list(statuses(history)) == ["new"]
     assert len(list(file.parent.glob("history.damaged-*.sqlite"))) == 1
@@ -477,17 +496,17 @@ def test_damage_in_the_middle_of_its_life(file: Path, history: History) -> None:
 
 def test_a_folder_that_cant_be_made_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    history = History(tmp_path / "file" / "history.sqlite", LIMITS)
+    history = Database(tmp_path / "file" / "history.sqlite")
     with pytest.raises(HistoryError, match=r"history\.sqlite can't be used: .*\n.*HOPX_HISTORY"):
-        history.columns(Wanted())
+        history.read(reading.columns, Wanted())
 
 
 def _write_many(file: Path, name: str, count: int, ready: Any) -> None:
-    history = History(file, LIMITS)
+    history = Database(file)
     ready.wait()
     for n in range(count):
         begun(history, f"{name}{n}")
-        history.record(HERE, [seen(f"proc_{name}{n}", "completed"), seen("common", "running")], NOW)
+        history.write(writing.record, HERE, [seen(f"proc_{name}{n}", "completed"), seen("common", "running")], NOW)
     history.close()
 
 
@@ -500,19 +519,18 @@ def test_two_programs_write_two_thousand_rows_each(file: Path) -> None:
     for writer in writers:
         writer.join()
     assert [writer.exitcode for writer in writers] == [0, 0]
-    history = History(file, LIMITS)
+    history = Database(file)
     found = statuses(history)
     assert len(found) == 4001
     assert sorted(found.values()).count("completed") == 4000
     history.close()
 
 
-def test_a_fork_goes_on_with_a_connection_of_its_own(history: History) -> None:
+def test_a_fork_goes_on_with_a_connection_of_its_own(history: Database) -> None:
     begun(history, "parent")
     child = os.fork()
     if child == 0:
         try:
-            history.renew_after_fork()
             begun(history, "child")
             os._exit(0)
         except BaseException:

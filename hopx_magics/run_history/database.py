@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from ..errors import HistoryError
 from .migrations import migrate
@@ -21,6 +21,7 @@ BUSY_TIMEOUT = 10.0
 """Seconds for which a writer waits for another one."""
 
 Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -29,23 +30,42 @@ _of_other_programs: list[sqlite3.Connection] = []
 
 
 class Database:
-    """One SQLite file. `notes` is what its user should be told."""
+    """One SQLite file. Safe to use from several threads, by several programs at once, and by forked children.
+
+    A damaged file is set aside and a fresh one begun, which `notes` tells: what its user should know.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.notes: list[str] = []
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
-        self._owner = 0
+        self._owner = os.getpid()
         self._identity: tuple[int, int] | None = None
 
-    def read(self, action: Callable[[sqlite3.Connection], Result]) -> Result:
+    def read(
+        self,
+        action: Callable[Concatenate[sqlite3.Connection, Arguments], Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Result:
         """What `action` makes of the file as it is at one moment. Raises HistoryError."""
-        return self._do(action, "BEGIN")
+        return self._do("BEGIN", lambda db: action(db, *args, **kwargs))
 
-    def write(self, action: Callable[[sqlite3.Connection], Result]) -> Result:
+    def write(
+        self,
+        action: Callable[Concatenate[sqlite3.Connection, Arguments], Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Result:
         """Does `action` in one transaction: all of it or nothing. Raises HistoryError."""
-        return self._do(action, "BEGIN IMMEDIATE")
+        return self._do("BEGIN IMMEDIATE", lambda db: action(db, *args, **kwargs))
+
+    def move(self, file: Path) -> None:
+        """Goes on with another file."""
+        with self._lock:
+            self.close()
+            self.file = file
 
     def give_back(self) -> None:
         """Makes the file smaller by what was removed from it. Raises HistoryError."""
@@ -53,33 +73,38 @@ class Database:
         def vacuum(db: sqlite3.Connection) -> None:
             db.executescript("PRAGMA incremental_vacuum")  # each of its steps frees one page, and execute makes one
 
-        self._do(vacuum, begin=None)
+        self._do(None, vacuum)
 
     def close(self) -> None:
         """Closes the file; it is opened again when it is needed."""
         with self._lock:
-            if self._db is not None and self._owner == os.getpid():
+            if self._db is not None:
                 self._db.close()
             self._db = None
 
-    def renew_after_fork(self) -> None:
-        """Gives a forked child a lock of its own."""
-        self._lock = threading.RLock()
-
-    def _do(self, action: Callable[[sqlite3.Connection], Result], begin: str | None) -> Result:
+    def _do(self, begin: str | None, action: Callable[[sqlite3.Connection], Result]) -> Result:
+        if self._owner != os.getpid():
+            self._begin_anew()
         with self._lock:
             try:
-                return self._attempt(action, begin)
+                return self._attempt(begin, action)
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise self._failed(error) from error
             try:
                 self._set_aside()
-                return self._attempt(action, begin)
+                return self._attempt(begin, action)
             except (OSError, sqlite3.DatabaseError) as error:
                 raise self._failed(error) from error
 
-    def _attempt(self, action: Callable[[sqlite3.Connection], Result], begin: str | None) -> Result:
+    def _begin_anew(self) -> None:
+        """In a forked child: lock and connection are those of the parent, one of whose threads may hold the lock."""
+        self._owner, self._lock = os.getpid(), threading.RLock()
+        if self._db is not None:
+            _of_other_programs.append(self._db)
+            self._db = None
+
+    def _attempt(self, begin: str | None, action: Callable[[sqlite3.Connection], Result]) -> Result:
         db = self._opened()
         if begin is None:
             return action(db)
@@ -94,15 +119,11 @@ class Database:
         return result
 
     def _opened(self) -> sqlite3.Connection:
-        if self._db is not None and self._owner != os.getpid():
-            _of_other_programs.append(self._db)
-            self._db = None
         if self._db is not None and not self._is_there():
             self.close()
             self.notes.append(f"the run history {self.file} was taken away while it was used: a fresh one has begun")
         if self._db is None:
             self._db = self._open()
-            self._owner = os.getpid()
         return self._db
 
     def _is_there(self) -> bool:

@@ -2,46 +2,44 @@
 
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from ..connection.waiting import FORGOTTEN_AFTER
 from ..errors import HistoryError
-from ..models import Change, Listing, Process, ProcessId, Status
-from . import History, Place, Seen, microseconds
+from ..models import Change, Listing, Place, Process, ProcessId, Status
+from ..protocol import FORGOTTEN_AFTER
+from . import reading, writing
+from .writing import Seen, microseconds
+
+if TYPE_CHECKING:
+    from .recorder import Recorder
 
 CHECK_EVERY = 5.0
 """Seconds after which it is written down again that an agent answers, and looked for what it no longer lists."""
 
 
-class Recorder:
-    """Writes down how the processes of one agent go on. Called with every change that any listing shows.
+class ListingRecorder:
+    """Writes down how the processes of one agent go on."""
 
-    `on_ends` is called when processes have ended, `on_error` when the history can't be used: that is no reason for a
-    listing to fail.
-    """
-
-    def __init__(
-        self, history: History, place: Place, on_ends: Callable[[Place], None], on_error: Callable[[HistoryError], None]
-    ) -> None:
-        self._history = history
+    def __init__(self, recorder: "Recorder", place: Place) -> None:
+        self._recorder = recorder
+        self._history = recorder.history
         self._place = place
-        self._on_ends = on_ends
-        self._on_error = on_error
         self._lock = threading.Lock()
         self._known: dict[ProcessId, Process] = {}
         self._ended: dict[ProcessId, Status] | None = None
         """What was seen to end before the first listing; None before that, and after a failure."""
         self._checked = float("-inf")
 
-    def take(self, change: Change) -> None:
-        """Writes down what is new."""
+    def take(self, change: Change) -> bool:
+        """Writes down what is new in a listing; whether something may have ended whose output is still to be kept."""
         with self._lock:
             try:
-                self._take(change)
+                return self._take(change)
             except HistoryError as error:
                 self._begin_anew()  # what was missed is new in the next listing, too
-                self._on_error(error)
+                self._recorder.note(error)
+                return False
 
     def begin_anew(self) -> None:
         """Takes nothing for known: the history is another one."""
@@ -52,31 +50,28 @@ class Recorder:
         self._ended = None
         self._known.clear()
 
-    def renew_after_fork(self) -> None:
-        """Gives a forked child a lock of its own."""
-        self._lock = threading.Lock()
-
-    def _take(self, change: Change) -> None:
+    def _take(self, change: Change) -> bool:
         listing, first = change.listing, self._ended is None
         if self._ended is None:
-            self._ended = self._history.ended(self._place)
-        looked_through = listing.processes if first or change.changed is None else change.changed
-        new = [process for process in looked_through if process.process_id and not self._knows(process)]
+            self._ended = self._history.read(reading.ended, self._place)
+        looked_through = listing.by_id.values() if first or change.changed is None else change.changed
+        new = {id_: process for process in looked_through if (id_ := process.process_id) and not self._knows(process)}
         if new:
-            self._history.record(self._place, list(map(_seen, new)), listing.received_at)
-            self._known.update((process.process_id, process) for process in new)
+            seen = [_seen(process_id, process) for process_id, process in new.items()]
+            self._history.write(writing.record, self._place, seen, listing.received_at)
+            self._known |= new
         gone = self._known.keys() - listing.by_id.keys() if change.changed is None else change.gone
         for process_id in gone:
             self._known.pop(process_id, None)
         if first or gone or time.monotonic() - self._checked > CHECK_EVERY:
             self._check(listing)
-        if first or any(process.ended for process in new):
-            self._on_ends(self._place)
+        return first or any(process.ended for process in new.values())
 
     def _knows(self, process: Process) -> bool:
-        known = self._known.get(process.process_id)
+        process_id = process.process_id
+        known = self._known.get(process_id) if process_id else None
         if known is None:
-            return self._ended is not None and self._ended.get(process.process_id) == process.status
+            return bool(self._ended and process_id and self._ended.get(process_id) == process.status)
         return known is process or (
             known.status == process.status
             and known.started_at == process.started_at
@@ -87,14 +82,14 @@ class Recorder:
 
     def _check(self, listing: Listing) -> None:
         self._checked, now = time.monotonic(), datetime.now(UTC)  # the listing may be an older one that still holds
-        listed = [process.process_id for process in listing.processes]
-        self._history.forget_lost(self._place, listed, now, listed_after=FORGOTTEN_AFTER)
-        self._history.answered(self._place, now)
+        if lost := self._history.read(writing.lost, self._place, listing.by_id.keys(), now, FORGOTTEN_AFTER):
+            self._history.write(writing.forget, lost, now)
+        self._history.write(writing.answered, self._place, now)
 
 
-def _seen(process: Process) -> Seen:
+def _seen(process_id: ProcessId, process: Process) -> Seen:
     return Seen(
-        process_id=process.process_id,
+        process_id=process_id,
         run_id=process.run_id,
         execution_id=process.execution_id,
         name=process.name,

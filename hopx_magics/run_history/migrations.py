@@ -8,7 +8,7 @@ import time
 
 from ..errors import HistoryError
 
-MOMENT = "coalesce(launched_at, started_at, seen_at, 0)"
+MOMENT = "coalesce(launched_at, started_at, runs.seen_at, 0)"
 """By what runs are ordered: when they were launched, or as near to that as is known."""
 
 MIGRATIONS: dict[str, tuple[str, ...]] = {
@@ -67,11 +67,19 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
             PRIMARY KEY (number, stream)
         )""",
     ),
-    "order": (f"CREATE INDEX runs_moment ON runs ({MOMENT})",),
+    "order": ("CREATE INDEX runs_moment ON runs (coalesce(launched_at, started_at, seen_at, 0))",),
     "removed": (
         "CREATE TABLE removed (agent TEXT NOT NULL, process_id TEXT NOT NULL, PRIMARY KEY (agent, process_id))",
     ),
     "looks": ("CREATE TABLE looks (place TEXT PRIMARY KEY, looked_at INTEGER NOT NULL)",),
+    "waiting": (
+        """CREATE TABLE waiting (
+            run_id TEXT PRIMARY KEY REFERENCES runs (run_id) ON DELETE CASCADE, host TEXT NOT NULL, pid INTEGER NOT NULL
+        )""",
+        "CREATE INDEX waiting_program ON waiting (host, pid)",
+        """UPDATE runs SET agent = '', status = 'unknown', status_detail = 'nobody knows whether it was launched'
+            WHERE connection = '' AND status IN ('queued', 'running')""",
+    ),
 }
 """The steps in their order: a name, and the statements. Times are microseconds since 1970, UTC."""
 

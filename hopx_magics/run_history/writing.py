@@ -4,11 +4,12 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from ..models import KeptOutput, Launch, ProcessId, RunId, Status, Stream
+from ..models import KeptOutput, Launch, Place, ProcessId, RunId, Status, Stream
+from .origin import Origin
 
 LAUNCH_TAKES = 60.0
 """Seconds from the row of a launch to the first listing that has it, at most."""
@@ -17,19 +18,15 @@ GOING = "status IN ('queued', 'running')"
 ENDED = "status IN ('completed', 'failed', 'killed')"
 
 
-class Place(NamedTuple):
-    """Which agent: the name of the connection to it, what tells it apart from others, and its HopX id if it has one."""
+class Waiter(NamedTuple):
+    """A program that is to launch something later, on an agent that is not yet known."""
 
-    connection: str
-    agent: str
-    sandbox: str | None = None
+    host: str
+    pid: int
 
 
-class Origin(NamedTuple):
-    """From where something was launched, as far as that is known."""
-
-    notebook: str | None = None
-    cell: str | None = None
+NOWHERE = Place("", "")
+"""Stands in the rows of what waits for an agent: the columns can't be empty."""
 
 
 class Seen(NamedTuple):
@@ -65,15 +62,19 @@ def now() -> int:
 
 
 def begin(
-    db: sqlite3.Connection, launches: Sequence[Launch], place: Place, origin: Origin, version: str | None
+    db: sqlite3.Connection,
+    launches: Sequence[Launch],
+    place: Place | Waiter,
+    origin: Origin,
+    version: str | None = None,
 ) -> None:
-    """Writes down what is about to be launched."""
+    """Writes down what is about to be launched, by `version` of this package, or what waits for that in a program."""
     codes = {launch.code: _hash(launch.code) for launch in launches}
     moment = now()
     rows = [
         {
             "run_id": launch.run_id,
-            **place._asdict(),
+            **(NOWHERE if isinstance(place, Waiter) else place)._asdict(),
             "name": launch.name,
             "tags": json.dumps(launch.tags),
             "params": json.dumps(launch.params),
@@ -96,23 +97,31 @@ def begin(
         VALUES ({", ".join(f":{column}" for column in rows[0])}, 1, 1, 'queued')""",
         rows,
     )
+    if isinstance(place, Waiter):
+        db.executemany("INSERT INTO waiting VALUES (?, ?, ?)", [(launch.run_id, *place) for launch in launches])
 
 
-def assign(db: sqlite3.Connection, run_id: RunId, place: Place) -> None:
-    """Writes down to which agent a launch is about to be sent."""
+def assign(db: sqlite3.Connection, run_id: RunId, place: Place | Waiter) -> None:
+    """Writes down to which agent a launch is about to be sent, or in which program it waits (again)."""
+    where = NOWHERE if isinstance(place, Waiter) else place
     db.execute(
         """UPDATE runs SET connection = :connection, agent = :agent, sandbox = :sandbox
         WHERE run_id = :run_id AND process_id IS NULL""",
-        {"run_id": run_id, **place._asdict()},
+        {"run_id": run_id, **where._asdict()},
     )
+    db.execute("DELETE FROM waiting WHERE run_id = ?", (run_id,))
+    if isinstance(place, Waiter):
+        db.execute("INSERT INTO waiting VALUES (?, ?, ?)", (run_id, *place))
 
 
-def abandon(db: sqlite3.Connection, agent: str, reason: str) -> None:
-    """Makes `unknown` what counts as going on at an agent."""
+def abandon(db: sqlite3.Connection, waiter: Waiter, reason: str) -> None:
+    """Makes `unknown` what waited in a program that has ended."""
     db.execute(
-        f"UPDATE runs SET status = 'unknown', status_detail = ?, seen_at = ? WHERE agent = ? AND {GOING}",
-        (reason, now(), agent),
+        f"""UPDATE runs SET status = 'unknown', status_detail = ?, seen_at = ?
+        WHERE run_id IN (SELECT run_id FROM waiting WHERE host = ? AND pid = ?) AND {GOING}""",
+        (reason, now(), *waiter),
     )
+    db.execute("DELETE FROM waiting WHERE host = ? AND pid = ?", waiter)
 
 
 def launched(
@@ -136,7 +145,7 @@ def launched(
         db.execute(f"UPDATE runs SET {places} WHERE run_id = ?", (*listed, run_id))
 
 
-def not_launched(db: sqlite3.Connection, run_ids: Iterable[RunId], status: Status, reason: str) -> None:
+def not_launched(db: sqlite3.Connection, run_ids: Collection[RunId], status: Status, reason: str) -> None:
     """Writes down that launches failed, or (`unknown`) that nobody knows whether they did."""
     moment = now()
     db.executemany(
@@ -144,13 +153,15 @@ def not_launched(db: sqlite3.Connection, run_ids: Iterable[RunId], status: Statu
         WHERE run_id = ? AND process_id IS NULL AND {GOING}""",
         [(status, reason, moment, run_id) for run_id in run_ids],
     )
+    db.executemany("DELETE FROM waiting WHERE run_id = ?", [(run_id,) for run_id in run_ids])
 
 
 # ---------------------------------------------------------------- listings
 
 
-def record(db: sqlite3.Connection, place: Place, seen: Sequence[Seen], moment: int) -> None:
+def record(db: sqlite3.Connection, place: Place, seen: Sequence[Seen], at: datetime) -> None:
     """Writes down how processes were listed, those that are new to the history, too, but not what was removed."""
+    moment = microseconds(at)
     removed = {id_ for (id_,) in db.execute("SELECT process_id FROM removed WHERE agent = ?", (place.agent,))}
     db.executemany(
         _RECORD,
@@ -165,14 +176,14 @@ def record(db: sqlite3.Connection, place: Place, seen: Sequence[Seen], moment: i
             if row.process_id not in removed
         ],
     )
-    answered(db, place, moment)
+    answered(db, place, at)
 
 
-def answered(db: sqlite3.Connection, place: Place, moment: int) -> None:
+def answered(db: sqlite3.Connection, place: Place, at: datetime) -> None:
     """Writes down that an agent has answered: what goes on there was going on then."""
     db.execute(
         "INSERT INTO agents VALUES (?, ?) ON CONFLICT DO UPDATE SET seen_at = max(seen_at, excluded.seen_at)",
-        (place.agent, moment),
+        (place.agent, microseconds(at)),
     )
 
 
@@ -184,29 +195,29 @@ class Lost(NamedTuple):
 
 
 def lost(
-    db: sqlite3.Connection, place: Place, listed: Iterable[ProcessId], moment: int, listed_after: float
+    db: sqlite3.Connection, place: Place, listed: Collection[ProcessId], at: datetime, listed_after: float
 ) -> list[Lost]:
     """The runs that count as going on, and that an agent's listing should have and has not.
 
     A process is listed `listed_after` seconds after its launch at the latest.
     """
-    ids = frozenset(listed)
+    moment = at.timestamp() * 1e6
     going = db.execute(
         f"SELECT run_id, process_id, coalesce(launched_at, 0) FROM runs WHERE agent = ? AND {GOING}", (place.agent,)
     )
     return [
         Lost(run_id, process_id)
         for run_id, process_id, launched_at in going
-        if process_id not in ids and moment - launched_at > 1e6 * (listed_after if process_id else LAUNCH_TAKES)
+        if process_id not in listed and moment - launched_at > 1e6 * (listed_after if process_id else LAUNCH_TAKES)
     ]
 
 
-def forget(db: sqlite3.Connection, runs: Iterable[Lost], moment: int) -> None:
+def forget(db: sqlite3.Connection, runs: Iterable[Lost], at: datetime) -> None:
     """Writes down that nobody knows (any more) how these runs ended."""
     forgotten, unheard = "the agent no longer lists it", "it was never listed: the launch did not reach the agent"
     db.executemany(
         f"UPDATE runs SET status = 'unknown', status_detail = ?, seen_at = ? WHERE run_id = ? AND {GOING}",
-        [(forgotten if run.process_id else unheard, moment, run.run_id) for run in runs],
+        [(forgotten if run.process_id else unheard, microseconds(at), run.run_id) for run in runs],
     )
 
 
