@@ -3,11 +3,12 @@
 | file | holds |
 |---|---|
 | launch.json | what was launched; written once |
-| env.json | the environment that was asked for; gone once the process has started, since it may hold secrets |
+| env.json | the environment, if one was asked for; gone once the process has started, since it may hold secrets |
 | cell.* | the code |
 | alive | nothing: it is locked (flock) by the shell that runs the process, for exactly as long as that lives |
-| start | the shell's pid, which is the process group, and the process's own pid; its mtime is the start time |
-| intent | why the process was asked to end, written before it was asked |
+| start | the shell's pid, which is the process group, and the process's own pid; its mtime is the start time. A third \
+word says that the process's program could not be run |
+| intent | why the process was asked to end, `killed` or `timed out`, written before it was asked |
 | exit | the exit code, 128 + N for a signal N, as shells have it; its mtime is the end time |
 | stdout, stderr | the output |
 
@@ -33,10 +34,9 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _ID_LENGTH = 10
 
 KILLED = "killed"
-"""The intent of those who kill a process. Any other intent is the reason why it failed."""
+"""The intent of those who kill a process. Any other one is that of its time limit."""
 
-TIMED_OUT = "timed out after"
-"""How the intent of a time limit begins."""
+TIMED_OUT = "timed out"
 
 
 class Launched(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
 
     `timeout` is in seconds from the start. `at_once` is False for a process that had to wait its turn. `key` is the
     launch's Idempotency-Key, and `digest` what tells whether a second launch with that key is the same. The process
-    starts when fewer than `sweep_limit` of its `sweep` are running.
+    starts when fewer than `sweep_limit` of its `sweep` are running. `has_env` tells that an environment was asked for.
     """
 
     process_id: ProcessId
@@ -60,6 +60,7 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     digest: str | None = None
     sweep: str | None = None
     sweep_limit: int | None = None
+    has_env: bool = True
     damaged: str | None = None
 
     @property
@@ -77,11 +78,15 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Start(NamedTuple):
-    """How a process began: its process group, its own pid, and when, in nanoseconds."""
+    """How a process began: its process group, its own pid, and when, in nanoseconds.
+
+    `failed` tells that its program could not be run.
+    """
 
     group: int
     pid: int
     time: int
+    failed: bool
 
 
 class Record(NamedTuple):
@@ -151,7 +156,7 @@ class Folder:
                 continue
         return max(times[1:], default=times[0])
 
-    def take_env(self) -> dict[str, str]:
+    def read_env(self) -> dict[str, str]:
         """The environment that was asked for. Raises OSError or ValueError when it can't be read."""
         content = (self.path / "env.json").read_bytes()
         try:
@@ -202,10 +207,10 @@ class Folder:
         """How the process began, or None when it did not get that far yet."""
         text, written = self._read("start")
         try:
-            group, pid = map(int, text.split())
+            group, pid = map(int, text.split()[:2])
         except ValueError:
             return None
-        return Start(group, pid, written) if group > 1 and pid > 1 else None
+        return Start(group, pid, written, failed=text.endswith("failed")) if group > 1 and pid > 1 else None
 
     def write_intent(self, intent: str) -> None:
         """Records why the process is about to be asked to end. Raises OSError."""
@@ -255,7 +260,7 @@ class Store:
         """The new folder of a process, all of it or nothing. Raises OSError, for one when the disk is full."""
         files = {
             "launch.json": msgspec.json.encode(launched),
-            "env.json": msgspec.json.encode(dict(env)),
+            **({"env.json": msgspec.json.encode(dict(env))} if launched.has_env else {}),
             "alive": b"",
             "stdout": b"",
             "stderr": b"",
