@@ -62,17 +62,17 @@ def conclude(launched: Launched, folder: Folder, output_limit: int, *, observed:
 
 
 def _with_output(row: Row, launched: Launched, folder: Folder, ended: int, *, timed_out: bool) -> Ended:
-    sizes = [outputs.size_of(folder.output(stream)) for stream in STREAMS]
-    whole = sum(sizes) <= WHOLE_OUTPUT
+    stdout, stderr = (outputs.read_end(folder.output(stream), WHOLE_OUTPUT) for stream in STREAMS)
+    whole = stdout.size + stderr.size <= WHOLE_OUTPUT
     if whole:
-        row.stdout, row.stderr = (outputs.read_end(folder.output(stream), WHOLE_OUTPUT).text for stream in STREAMS)
+        row.stdout, row.stderr = stdout.text, stderr.text
     return Ended(
         process_id=launched.process_id,
         status=row.status,
         sequence=launched.sequence,
         ended=ended,
-        stdout_bytes=sizes[0],
-        stderr_bytes=sizes[1],
+        stdout_bytes=stdout.size,
+        stderr_bytes=stderr.size,
         whole=whole,
         row=msgspec.Raw(msgspec.json.encode(row)),
         key=launched.key,

@@ -124,7 +124,7 @@ def _start(active: Active) -> None:
     env[MARK] = launched.process_id
     lock = folder.hold_lock()
     try:
-        with folder.output("stdout").open("ab") as stdout, folder.output("stderr").open("ab") as stderr:
+        with open(folder.output("stdout"), "ab") as stdout, open(folder.output("stderr"), "ab") as stderr:
             active.child = subprocess.Popen(
                 ["/bin/sh", SHIM, str(folder.path), *launched.command],
                 stdin=lock,

@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Iterable
-from pathlib import Path
 from typing import BinaryIO
 
 from starlette.exceptions import HTTPException
@@ -117,7 +116,7 @@ def _unknown(process_id: str) -> Refused:
     return Refused(404, "PROCESS_NOT_FOUND", f"there is no process {process_id[:80]}", {"process_id": process_id[:80]})
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: str) -> BinaryIO:
     """An output to read from; one that isn't there any more is an empty one."""
     try:
         return open(path, "rb", buffering=0)
