@@ -8,12 +8,12 @@ from typing import Any, TypedDict
 
 import msgspec
 
-from .client.capture import CAPTURES
 from .durations import parse_limit
 from .errors import CodeError
 from .models import LANGUAGE_ALIASES, LANGUAGES, Callback, Capture, Language, Launch, RunId
 from .output import printable
 from .params import checked_params, combinations
+from .words import CAPTURES
 
 
 class LaunchOptions(TypedDict, total=False):

@@ -12,27 +12,28 @@ PACKAGE = Path(__file__).parent.parent / "hopx_magics"
 # For each part of the package, the parts that it may import.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "models": set(),
+    "words": set(),
+    "models": {"words"},
     "callbacks": set(),
     "durations": set(),
     "params": {"models"},
     "settings": set(),
     "output": set(),
     "protocol": {"errors", "models", "output", "params"},
-    "client": {"errors", "models", "output", "protocol", "settings"},
-    "launches": {"client", "durations", "errors", "models", "output", "params"},
+    "client": {"errors", "models", "output", "protocol", "settings", "words"},
+    "launches": {"client", "durations", "errors", "models", "output", "params", "words"},
     "connection": {"client", "durations", "errors", "models"},
     "history": {"__version__", "connection", "errors", "models", "output", "protocol", "settings"},
     "session": {
         *("client", "connection", "durations", "errors", "history", "launches", "models", "output", "settings"),
     },
-    "display": {"durations", "errors", "models", "output"},
+    "display": {"durations", "errors", "models", "output", "words"},
     "run": {"connection", "display", "durations", "errors", "models", "output", "session"},
-    "live": {"client", "connection", "display", "durations", "errors", "models", "output", "run", "session"},
-    "api": {"display", "durations", "errors", "history", "live", "models", "run", "session"},
+    "live": {"client", "connection", "display", "durations", "errors", "models", "output", "run", "session", "words"},
+    "api": {"display", "durations", "errors", "history", "live", "models", "run", "session", "words"},
     "magics": {
         *("api", "connection", "display", "durations", "errors", "history", "live", "models", "output", "params"),
-        *("run", "session"),
+        *("run", "session", "words"),
     },
     "local_agent": {"callbacks", "errors", "models", "protocol", "settings"},
     "__init__": {"api", "callbacks", "errors", "magics", "models", "run"},
@@ -117,6 +118,12 @@ def test_the_extension_loads_nothing_heavy() -> None:
 
 def test_the_package_itself_imports_nothing() -> None:
     assert {name for name in imported_by("import hopx_magics") if name.startswith("hopx_magics")} == {"hopx_magics"}
+
+
+def test_the_words_cost_nothing() -> None:
+    new = imported_by("import hopx_magics.words") - imported_by("import hopx_magics")
+    assert {name for name in new if name.startswith("hopx_magics")} == {"hopx_magics.words"}
+    assert not new & {"msgspec", "pandas"}
 
 
 def test_the_local_agent_imports_no_client_and_no_pandas() -> None:

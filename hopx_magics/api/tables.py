@@ -11,6 +11,7 @@ from ..durations import parse_duration
 from ..models import Listing, Process
 from ..run import PastRun, Run
 from ..session import Listed, checked_language, find_process
+from ..words import OUTPUT_CHOICES
 from .common import asked, by_connection, checked_statuses, session, tell_notes
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ TAIL = 65_536
 """Bytes of each stream that a listing shows by default: all of an ordinary output, the end of a huge one."""
 
 _TAILS: dict[str, int | None] = {"none": 0, "tail": TAIL, "full": None}
-
-OUTPUTS = tuple(_TAILS)
 
 WATCH_GROUPS = ("status", "name", "connection")
 
@@ -69,8 +68,8 @@ def ps(
     """
     wanted = [reference.process_id if isinstance(reference, Run) else reference for reference in references]
     choose = _chooser(wanted, status, language, name, since, limit)
-    if output not in OUTPUTS:
-        raise ValueError(f"{output!r} is no choice of output: use {', '.join(OUTPUTS)}")
+    if output not in OUTPUT_CHOICES:
+        raise ValueError(f"{output!r} is no choice of output: use {', '.join(OUTPUT_CHOICES)}")
     listed = asked(session().chosen(on), tail=_TAILS[output])
     tell_notes()
     rows = [
