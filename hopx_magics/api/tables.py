@@ -72,17 +72,37 @@ def ps(
         raise ValueError(f"{output!r} is no choice of output: use {', '.join(OUTPUT_CHOICES)}")
     listed = asked(session().chosen(on), tail=_TAILS[output])
     tell_notes()
-    rows = [
-        (connection.name, connection.place.sandbox, process)
-        for connection, listing, _ in listed
-        for process in (listing.processes if listing else ())
-    ]
-    for reference in wanted:
-        if not any(frames.is_meant(process, reference) for *_, process in rows):
-            find_process(_whole(listed), reference)  # raises the error that names the nearest ones
-    frame = frames.rows_frame([row for row in rows if choose(row[2])])
-    frame = frames.sorted_frame(frame, sort) if by is None else frames.grouped_frame(frame, by, sort)
+    if wanted:
+        _check_that_all_are_listed(wanted, listed)
+    processes, places = _chosen(listed, choose)
+    if sort is None and by is None:
+        newest = frames.newest_first(processes)[:limit]
+        processes, places = [processes[number] for number in newest], [places[number] for number in newest]
+    frame = frames.processes_frame(processes, places)
+    if by is not None:
+        frame = frames.grouped_frame(frame, by, sort)
+    elif sort is not None:
+        frame = frames.sorted_frame(frame, sort)
     return frame if limit is None else frame.head(limit)
+
+
+def _check_that_all_are_listed(references: list[str], listed: list[Listed]) -> None:
+    """Raises UnknownProcess that names the processes which are nearest to a reference without any."""
+    processes = [process for each in listed if each.listing for process in each.listing.processes]
+    for reference in references:
+        if not any(frames.is_meant(process, reference) for process in processes):
+            find_process(_whole(listed), reference)
+
+
+def _chosen(listed: list[Listed], choose: Callable[[Process], bool]) -> tuple[list[Process], list[frames.Place]]:
+    """The processes that are wanted, and the place of each."""
+    processes: list[Process] = []
+    places: list[frames.Place] = []
+    for connection, listing, _ in listed:
+        chosen = [process for process in listing.processes if choose(process)] if listing else []
+        processes += chosen
+        places += [(connection.name, connection.place.sandbox)] * len(chosen)
+    return processes, places
 
 
 def watch(
@@ -144,16 +164,15 @@ def frame_of(runs: Iterable[Run]) -> "pd.DataFrame":
     wanted = by_connection(run for run in chosen if not isinstance(run, PastRun))
     listed = asked([session().connection(name) for name in wanted], tail=TAIL) if wanted else []
     found = {
-        (connection.name, process.process_id): (connection.place.sandbox, process)
+        (connection.name, process.process_id): (process, connection.place.sandbox)
         for connection, listing, _ in listed
         for process in (listing.processes if listing else ())
         if process.process_id in wanted[connection.name]
     }
-    rows = []
-    for run in chosen:
-        sandbox, process = found.get((run.connection, run.process_id), (None, run.process))
-        rows.append((run.connection, sandbox, process))
-    return frames.rows_frame(rows)
+    rows = [(run.connection, *found.get((run.connection, run.process_id), (run.process, None))) for run in chosen]
+    return frames.processes_frame(
+        [process for _, process, _ in rows], [(connection, sandbox) for connection, _, sandbox in rows]
+    )
 
 
 def _whole(listed: list[Listed]) -> Listing:

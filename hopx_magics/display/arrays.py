@@ -22,7 +22,15 @@ def texts(values: list[Any]) -> Any:
 
     if any(map(_is_dangerous, joined(values))):
         values = [value.translate(_SHOWABLE) if value else value for value in values]
-    return pd.array(values, dtype="str")
+    return pd.array(values, dtype=_text_type())
+
+
+@functools.cache
+def _text_type() -> "pd.StringDtype":
+    import numpy as np
+    import pandas as pd
+
+    return pd.StringDtype(na_value=np.nan)  # what "str" means, which pandas takes long to find out
 
 
 def _is_dangerous(text: str) -> bool:
@@ -61,9 +69,11 @@ def _status_type() -> "pd.CategoricalDtype[str]":
 
 def times(values: list[Any]) -> Any:
     """An array of aware moments as `datetime64[us, UTC]`."""
+    import numpy as np
     import pandas as pd
 
-    times = pd.to_datetime(values, utc=True, cache=False)
+    moments = np.fromiter(values, dtype=object, count=len(values))  # a list would take twice as long
+    times = pd.to_datetime(moments, utc=True, cache=False)
     return times if times.unit == "us" else times.as_unit("us")
 
 

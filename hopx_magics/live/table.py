@@ -115,11 +115,9 @@ class LiveTable(TableWidget):
         self._catch_up()
         with self._lock:
             shown = facts.shown(self._rows, self._view or self._initial)
-            places = {name: connection.place for name, connection in self._connections.items()}
-            rows = [
-                ((name := self._rows.key(slot)[0]), places[name].sandbox, self._rows.process(slot)) for slot in shown
-            ]
-        return frames.rows_frame(rows)
+            processes = [self._rows.process(slot) for slot in shown]
+            names = [self._rows.key(slot)[0] for slot in shown]
+        return frames.processes_frame(processes, [(name, self._connections[name].place.sandbox) for name in names])
 
     def close(self) -> None:
         """Ends the table: it follows no agent any more, and is no longer shown. Processes go on."""

@@ -37,7 +37,8 @@ def compare(session: Session, count: int, size: int, target: str) -> Iterator[Ro
     vendor = AgentHTTPClient(endpoint.url, jwt_token=endpoint.token)
 
     def ours(tail: int | None = None) -> pd.DataFrame:
-        return processes_frame(session.listing(tail=tail), "local")
+        processes = session.listing(tail=tail).processes
+        return processes_frame(processes, [("local", None)] * len(processes))
 
     def theirs() -> pd.DataFrame:
         return typed(vendor.get("/execute/processes", operation="list processes").json().get("processes", []))

@@ -1,18 +1,18 @@
 """The DataFrame: columns, dtypes, order, groups, and what hostile texts become."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pandas as pd
 import pytest
 
 from hopx_magics.display import frames
-from hopx_magics.models import STATUSES, Killed, Listing, Process, ProcessId
+from hopx_magics.models import STATUSES, Killed, Process, ProcessId
 
 NOW = datetime.now(UTC).replace(microsecond=123456)
 
 
 def frame_of(*processes: Process) -> pd.DataFrame:
-    return frames.processes_frame(Listing(processes=processes, agent="a", received_at=NOW), "local")
+    return frames.processes_frame(processes, [("local", None)] * len(processes))
 
 
 def process(process_id: str = "p", **fields: object) -> Process:
@@ -87,8 +87,6 @@ def test_progress_is_whole_only_of_what_may_have_got_there() -> None:
 
 
 def test_times_with_different_offsets_are_in_utc() -> None:
-    from datetime import timezone
-
     moment = datetime(2025, 1, 1, 10, tzinfo=timezone(timedelta(hours=2)))
     frame = frame_of(process(started_at=moment), process("q", started_at=NOW), process("r"))
     assert frame["started_at"][0] == pd.Timestamp("2025-01-01T08:00:00Z")
@@ -113,9 +111,29 @@ def test_html_is_escaped() -> None:
     assert "&lt;img" in page
 
 
+def test_each_process_is_where_it_is() -> None:
+    rows = [process("a"), process("b"), process("c")]
+    frame = frames.processes_frame(rows, [("gpu", "176"), ("local", None), ("evil\x1b", "177")])
+    assert list(frame["connection"]) == ["gpu", "local", "evil␛"]
+    assert list(frame["sandbox"].fillna("none")) == ["176", "none", "177"]
+    frame = frames.processes_frame(rows, [("gpu\x1b", "176")] * 3)
+    assert list(frame["connection"]) == ["gpu␛"] * 3
+    assert list(frame["sandbox"]) == ["176"] * 3
+
+
 def test_newest_first_and_waiting_ones_on_top() -> None:
-    rows = [process("old", started_at=NOW - timedelta(hours=1)), process("new", started_at=NOW), process("queued")]
-    assert list(frames.sorted_frame(frame_of(*rows), None)["process_id"]) == ["queued", "new", "old"]
+    rows = [
+        process("old", started_at=NOW - timedelta(hours=1)),
+        process("new", started_at=NOW),
+        process("queued"),
+        process("as new", started_at=NOW.astimezone(timezone(timedelta(hours=2)))),
+        process("never started", completed_at=NOW - timedelta(minutes=1)),
+        process("queued, too"),
+    ]
+    assert [rows[number].process_id for number in frames.newest_first(rows)] == [
+        *("queued", "queued, too", "new", "as new", "never started", "old"),
+    ]
+    assert frames.newest_first([]) == []
 
 
 def test_sorting_by_a_column() -> None:
