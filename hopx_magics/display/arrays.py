@@ -22,7 +22,14 @@ def texts(values: list[Any]) -> Any:
 
     if any(map(_is_dangerous, joined(values))):
         values = [value.translate(_SHOWABLE) if value else value for value in values]
-    return pd.array(values, dtype=_text_type())
+    return pd.array(_objects(values), dtype=_text_type())
+
+
+def _objects(values: list[Any]) -> Any:
+    """The values as they are; of a list pandas and numpy would first find out what it holds."""
+    import numpy as np
+
+    return np.fromiter(values, dtype=object, count=len(values))
 
 
 @functools.cache
@@ -69,11 +76,9 @@ def _status_type() -> "pd.CategoricalDtype[str]":
 
 def times(values: list[Any]) -> Any:
     """An array of aware moments as `datetime64[us, UTC]`."""
-    import numpy as np
     import pandas as pd
 
-    moments = np.fromiter(values, dtype=object, count=len(values))  # a list would take twice as long
-    times = pd.to_datetime(moments, utc=True, cache=False)
+    times = pd.to_datetime(_objects(values), utc=True, cache=False)
     return times if times.unit == "us" else times.as_unit("us")
 
 

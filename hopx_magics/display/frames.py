@@ -47,6 +47,8 @@ def processes_frame(processes: Sequence[Process], places: Sequence[Place]) -> "p
     import pandas as pd
 
     accessor.register()
+    count = len(processes)
+    moments = arrays.times([row.started_at for row in processes] + [row.completed_at for row in processes])
     outputs, errors = [row.stdout for row in processes], [row.stderr for row in processes]
     columns: dict[str, Any] = {
         "process_id": arrays.texts([row.process_id for row in processes]),
@@ -54,8 +56,8 @@ def processes_frame(processes: Sequence[Process], places: Sequence[Place]) -> "p
         "name": arrays.texts([row.name for row in processes]),
         "status": arrays.statuses([row.status for row in processes]),
         "language": arrays.texts([row.language for row in processes]),
-        "started_at": arrays.times([row.started_at for row in processes]),
-        "completed_at": arrays.times([row.completed_at for row in processes]),
+        "started_at": moments[:count],
+        "completed_at": moments[count:],
         "stdout": _outputs(outputs, [row.stdout_bytes for row in processes]),
         "stderr": _outputs(errors, [row.stderr_bytes for row in processes]),
         "exit_code": arrays.integers([row.exit_code for row in processes]),
@@ -64,7 +66,7 @@ def processes_frame(processes: Sequence[Process], places: Sequence[Place]) -> "p
         "pid": arrays.integers([row.pid for row in processes]),
         **_places(places),
     }
-    return pd.DataFrame(columns, copy=False)
+    return pd.DataFrame(columns, index=pd.RangeIndex(count), copy=False)
 
 
 def _places(places: Sequence[Place]) -> dict[str, Any]:
@@ -168,7 +170,7 @@ _AFTER_ALL = datetime.max.replace(tzinfo=UTC)
 
 def newest_first(processes: Sequence[Process]) -> list[int]:
     """The numbers of the processes from the newest to the oldest; what waits to start is on top."""
-    moments = [_since(process) or _AFTER_ALL for process in processes]
+    moments = [process.started_at or process.completed_at or _AFTER_ALL for process in processes]
     return sorted(range(len(processes)), key=moments.__getitem__, reverse=True)
 
 
