@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 
 from ..connection.waiting import FORGOTTEN_AFTER
@@ -32,6 +32,8 @@ class Recorder:
         self._known: dict[ProcessId, Process] = {}
         self._ended: dict[ProcessId, Status] | None = None
         """What was seen to end before the first listing; None before that, and after a failure."""
+        self._recorded: tuple[str, int | None] | None = None
+        """The ETag, and the tail, of the listing that was written down last."""
         self._checked = float("-inf")
 
     def take(self, change: Change) -> None:
@@ -49,7 +51,7 @@ class Recorder:
             self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._ended = None
+        self._ended = self._recorded = None
         self._known.clear()
 
     def renew_after_fork(self) -> None:
@@ -60,18 +62,27 @@ class Recorder:
         listing, first = change.listing, self._ended is None
         if self._ended is None:
             self._ended = self._history.ended(self._place)
-        looked_through = listing.processes if first or change.changed is None else change.changed
-        new = [process for process in looked_through if process.process_id and not self._knows(process)]
+        changed, gone = (listing.processes, ()) if first else self._differences(change)
+        new = [process for process in changed if process.process_id and not self._knows(process)]
         if new:
             self._history.record(self._place, list(map(_seen, new)), listing.received_at)
             self._known.update((process.process_id, process) for process in new)
-        gone = self._known.keys() - listing.by_id.keys() if change.changed is None else change.gone
         for process_id in gone:
             self._known.pop(process_id, None)
         if first or gone or time.monotonic() - self._checked > CHECK_EVERY:
             self._check(listing)
         if first or any(process.ended for process in new):
             self._on_ends(self._place)
+        self._recorded = None if listing.etag is None else (listing.etag, listing.tail)
+
+    def _differences(self, change: Change) -> tuple[Iterable[Process], Collection[ProcessId]]:
+        """What may be new since the listing that was written down last, and what is gone."""
+        listing = change.listing
+        if change.changed is not None:
+            return change.changed, change.gone
+        if (listing.etag, listing.tail) == self._recorded:
+            return (), ()
+        return listing.processes, self._known.keys() - listing.by_id.keys()
 
     def _knows(self, process: Process) -> bool:
         known = self._known.get(process.process_id)
