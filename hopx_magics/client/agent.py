@@ -258,8 +258,8 @@ class Agent:
 
 
 def _listing_request(tail: int | None, headers: Mapping[str, str] | None = None, patience: float = 0.0) -> Request:
-    params = None if tail is None else {"tail": str(tail)}
-    return Request("GET", protocol.PROCESSES, params, headers or {}, patience=patience)
+    path = protocol.PROCESSES if tail is None else f"{protocol.PROCESSES}?tail={tail}"
+    return Request("GET", path, headers=headers or {}, patience=patience)
 
 
 def _may_have_launched(error: AgentError) -> bool:

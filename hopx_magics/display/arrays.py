@@ -1,7 +1,7 @@
 """From lists to the columns of a DataFrame: texts, moments, numbers and statuses, with what is missing."""
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..models import STATUSES, Status
@@ -55,12 +55,14 @@ def joined(values: list[Any]) -> list[str]:
         return ["".join(value for value in values if value)]
 
 
-def statuses(values: Iterable[Status]) -> Any:
+def statuses(values: Sequence[Status]) -> Any:
     """An ordered categorical of all statuses."""
-    return statuses_from_codes([_CODES[value] for value in values])
+    import numpy as np
+
+    return statuses_from_codes(np.fromiter(map(_CODES.__getitem__, values), dtype="int8", count=len(values)))
 
 
-def statuses_from_codes(codes: Sequence[int]) -> Any:
+def statuses_from_codes(codes: Any) -> Any:
     """The same from numbers of the statuses in `STATUSES`."""
     import pandas as pd
 
