@@ -11,6 +11,7 @@ import msgspec
 
 from ..connection.watcher import Update
 from ..display import frames
+from ..display.facts import all_facts_of
 from ..errors import HistoryError, HopxError, LaunchError
 from ..models import KeptRun, Stream
 from ..run import Run
@@ -354,9 +355,9 @@ class LiveTable(TableWidget):
 
     def _details(self, slot: int) -> dict[str, Any]:
         connection, _ = self._rows.key(slot)
-        kept = self._kept(slot)
+        place, kept = self._connections[connection].place, self._kept(slot)
         return {
-            "fields": facts.fields(self._rows.process(slot), connection, kept),
+            "fields": all_facts_of(self._rows.process(slot), (connection, place.sandbox), kept),
             "code": kept.code if kept else None,
             "language": self._rows.process(slot).language,
         }

@@ -72,7 +72,7 @@ def test_facts_that_differ() -> None:
         "folder": ("/work", "/tmp"),
         "time limit": ("—", "1 min"),
         "connection": ("local", "gpu (sandbox 176)"),
-        "version": ("1.2", "1.3"),
+        "version": ("hopx_magics 1.2", "hopx_magics 1.3"),
         "environment": ("A", "C"),
         "running time": ("3 min", "3 min: the same"),
     }
