@@ -10,10 +10,10 @@ import msgspec
 
 from .durations import parse_limit
 from .errors import CodeError
-from .models import LANGUAGE_ALIASES, LANGUAGES, Callback, Capture, Language, Launch, RunId
+from .models import Callback, Launch, RunId
 from .output import printable
 from .params import checked_params, combinations
-from .words import CAPTURES
+from .words import CAPTURES, LANGUAGE_ALIASES, LANGUAGES, Capture, Language
 
 
 class LaunchOptions(TypedDict, total=False):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..display import frames
+from ..display.choosing import chooser, is_meant
 from ..durations import parse_duration
 from ..models import Listing, Process
 from ..run import PastRun, Run
@@ -90,7 +91,7 @@ def _check_that_all_are_listed(references: list[str], listed: list[Listed]) -> N
     """Raises UnknownProcess that names the processes which are nearest to a reference without any."""
     processes = [process for each in listed if each.listing for process in each.listing.processes]
     for reference in references:
-        if not any(frames.is_meant(process, reference) for process in processes):
+        if not any(is_meant(process, reference) for process in processes):
             find_process(_whole(listed), reference)
 
 
@@ -195,7 +196,7 @@ def _chooser(
     """Tells of a process whether these filters mean it. Raises ValueError for one that can't be used."""
     if limit is not None and limit < 0:
         raise ValueError(f"a limit of {limit} rows can't be: use 0 or more")
-    return frames.chooser(
+    return chooser(
         references=wanted,
         statuses=checked_statuses([status] if isinstance(status, str) else status),
         language=checked_language(language) if language else None,

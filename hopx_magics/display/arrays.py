@@ -4,7 +4,7 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..models import STATUSES, Status
+from ..words import STATUSES, Status
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,8 @@ from functools import partial
 from itertools import accumulate
 
 from ..durations import format_duration
-from ..models import STREAMS, KeptOutput, KeptRun, Stream
+from ..models import KeptOutput, KeptRun
+from ..words import STREAMS, Stream
 from .coloured import Line, Part, cut, last_plain_lines, visible
 from .document import COLUMN_LIMIT, Block, Document, Note, Table, Text
 from .facts import facts_of_run, value_in_words

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from ..durations import format_duration
-from ..models import STREAMS, KeptOutput, KeptRun, Stream
+from ..models import KeptOutput, KeptRun
 from ..output import printable
+from ..words import STREAMS, Stream
 from .coloured import code_lines, output_lines
 from .document import Block, Document, Facts, Head, Note, Text
 from .facts import facts_of_run, value_in_words

@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..models import STATUSES
 from ..output import printable
+from ..words import STATUSES
 from .rows import FIELDS, Row, Rows
 
 _ORDER = {status: number for number, status in enumerate(STATUSES)}

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from hopx_magics.display import accessor, frames
-from hopx_magics.models import STATUSES, Process, ProcessId
+from hopx_magics.models import Process, ProcessId
+from hopx_magics.words import STATUSES
 
 NOW = datetime.now(UTC)
 

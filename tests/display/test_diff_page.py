@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hopx_magics.display.diff_page import Differences
-from hopx_magics.models import KeptOutput, KeptRun, Stream
+from hopx_magics.models import KeptOutput, KeptRun
+from hopx_magics.words import Stream
 from tests.display.test_run_page import (
     HOSTILE,
     NOW,

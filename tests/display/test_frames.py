@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from hopx_magics.display import frames
-from hopx_magics.models import STATUSES, Killed, Process, ProcessId
+from hopx_magics.models import Killed, Process, ProcessId
+from hopx_magics.words import OFFERED_COLUMNS, STATUSES
 
 NOW = datetime.now(UTC).replace(microsecond=123456)
 
@@ -59,6 +60,10 @@ def test_columns_and_dtypes_are_always_the_same(rows: tuple[Process, ...]) -> No
     assert len(frame) == len(rows)
     assert {name: str(frame[name].dtype) for name in DTYPES} == DTYPES
     assert frame["status"].dtype == pd.CategoricalDtype(list(STATUSES), ordered=True)
+
+
+def test_what_tab_offers_are_columns() -> None:
+    assert set(OFFERED_COLUMNS) <= set(frames.COLUMNS)
 
 
 def test_values() -> None:
@@ -165,26 +170,6 @@ def test_groups() -> None:
     assert list(frames.grouped_frame(frame_of(), "status").columns) == list(grouped.columns)
     with pytest.raises(ValueError, match="no column"):
         frames.grouped_frame(frame_of(), "age")
-
-
-def test_choosing() -> None:
-    rows = [
-        process("proc_a1", name="train-1", status="running", language="python", started_at=NOW),
-        process("proc_a2", name="train-2", status="failed", language="bash", started_at=NOW - timedelta(hours=3)),
-        process("proc_b1", status="queued"),
-    ]
-
-    def chosen(**wanted: object) -> list[str]:
-        return [row.process_id for row in rows if frames.chooser(**wanted)(row)]  # type: ignore[arg-type]
-
-    assert chosen() == ["proc_a1", "proc_a2", "proc_b1"]
-    assert chosen(statuses=["running", "queued"]) == ["proc_a1", "proc_b1"]
-    assert chosen(language="bash") == ["proc_a2"]
-    assert chosen(name="train-*") == ["proc_a1", "proc_a2"]
-    assert chosen(since=3600.0) == ["proc_a1", "proc_b1"]
-    assert chosen(references=["proc_a"]) == ["proc_a1", "proc_a2"]
-    assert chosen(references=["train-2", "proc_b1"]) == ["proc_a2", "proc_b1"]
-    assert chosen(references=[""]) == []
 
 
 def test_frame_of_kill_results() -> None:

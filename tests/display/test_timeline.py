@@ -23,7 +23,7 @@ from matplotlib.dates import date2num
 from hopx_magics.display import accessor
 from hopx_magics.display.timeline import COLOURS
 from hopx_magics.errors import HopxError
-from hopx_magics.models import STATUSES
+from hopx_magics.words import STATUSES
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 Bar = tuple[float, float, float, str]

@@ -4,7 +4,7 @@ The files of a run are in one folder: `stdout`, `stderr`, `pid`, `exit_code` and
 code that writes them, which needs bash, coreutils, and the language of the code itself.
 """
 
-from ...models import Capture
+from ...words import Capture
 from .deciding import decide
 from .exit_codes import ExitCodes
 from .reading import CapturedOutput

@@ -10,8 +10,9 @@ import msgspec
 
 from ... import protocol
 from ...errors import AgentRefused, BadReply, NotSupported, UnknownProcess
-from ...models import RunId, Stream
+from ...models import RunId
 from ...protocol.replies import read_json, reject_catch_all
+from ...words import Stream
 from ..agent import OutputPart
 from ..files import Files
 from ..transport import Request, Transport
