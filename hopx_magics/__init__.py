@@ -34,7 +34,8 @@ _PUBLIC = {
     "connection.watcher": "Update",
     "display.run_page": "Shown",
     "display.diff_page": "Differences",
-    "models": "Callback CommandResult Listing Output Process STATUSES",
+    "words": "STATUSES",
+    "models": "Callback CommandResult Listing Output Process",
     "errors": (
         "HopxError AgentError AgentUnreachable AgentRefused Unauthorized BadReply NotSupported "
         "LocalAgentError ControlPlaneError SandboxError SandboxGone SandboxNotReady NotYours CredentialsError "

@@ -63,7 +63,6 @@ from .errors import WaitInterrupted as WaitInterrupted
 from .errors import WaitTimeout as WaitTimeout
 from .launches import LaunchOptions as LaunchOptions
 from .live.table import LiveTable as LiveTable
-from .models import STATUSES as STATUSES
 from .models import Callback as Callback
 from .models import CommandResult as CommandResult
 from .models import Listing as Listing
@@ -71,6 +70,7 @@ from .models import Output as Output
 from .models import Process as Process
 from .run import Run as Run
 from .run import Sweep as Sweep
+from .words import STATUSES as STATUSES
 
 __version__: str
 

@@ -12,9 +12,10 @@ import msgspec
 
 from .durations import parse_limit
 from .errors import CodeError, LaunchError
-from .models import CAPTURES, LANGUAGE_ALIASES, LANGUAGES, Callback, Capture, KeptRun, Language, Launch, RunId
+from .models import Callback, KeptRun, Launch, RunId
 from .output import printable
 from .params import checked_params, combinations
+from .words import CAPTURES, LANGUAGE_ALIASES, LANGUAGES, Capture, Language
 
 
 class LaunchOptions(TypedDict, total=False):

@@ -7,44 +7,28 @@ type that a reply in that dialect is decoded into; `hopx_magics.protocol` reads 
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Any, Literal, NamedTuple, NewType, get_args
+from typing import Annotated, Any, NamedTuple, NewType
 
 import msgspec
+
+from .words import ENDED as ENDED
+from .words import LANGUAGE_ALIASES as LANGUAGE_ALIASES
+from .words import LANGUAGES as LANGUAGES
+from .words import SANDBOX_STATUSES as SANDBOX_STATUSES
+from .words import STATUSES as STATUSES
+from .words import STREAMS as STREAMS
+from .words import Capture as Capture
+from .words import KillResult as KillResult
+from .words import Language as Language
+from .words import SandboxStatus as SandboxStatus
+from .words import Status as Status
+from .words import Stream as Stream
 
 ProcessId = NewType("ProcessId", str)
 """The agent's name for one background process. It is not the operating system's pid."""
 
 RunId = NewType("RunId", str)
 """Our own unique mark of one launch, by which it is found again when the agent's reply was lost."""
-
-Status = Literal["queued", "running", "completed", "failed", "killed", "unknown"]
-Stream = Literal["stdout", "stderr"]
-Language = Literal["python", "bash", "javascript", "go"]
-
-Capture = Literal["auto", "files", "agent"]
-
-STATUSES: tuple[Status, ...] = get_args(Status)
-"""All statuses, in the order in which a process passes through them and in which tables show them."""
-
-STREAMS: tuple[Stream, ...] = get_args(Stream)
-CAPTURES: tuple[Capture, ...] = get_args(Capture)
-LANGUAGES: tuple[Language, ...] = get_args(Language)
-
-LANGUAGE_ALIASES: dict[str, Language] = {
-    "py": "python",
-    "python3": "python",
-    "sh": "bash",
-    "shell": "bash",
-    "js": "javascript",
-    "node": "javascript",
-    "nodejs": "javascript",
-    "golang": "go",
-}
-"""Other names of the languages: those of the agent's OpenAPI 3.1.1, and `py` and `golang`."""
-
-ENDED: frozenset[Status] = frozenset({"completed", "failed", "killed"})
-"""The statuses that are final."""
-
 
 _Id = Annotated[ProcessId, msgspec.Meta(min_length=1)]
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -292,9 +276,6 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(part for part in (*parts, exited) if part)
 
 
-KillResult = Literal["killed", "already finished", "still running", "unknown id"]
-
-
 class Killed(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one process that was asked to be killed, as a later listing shows it."""
 
@@ -302,11 +283,6 @@ class Killed(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None
     result: KillResult
     status: Status
-
-
-SandboxStatus = Literal["running", "stopped", "paused", "creating", "unknown"]
-
-SANDBOX_STATUSES: tuple[SandboxStatus, ...] = get_args(SandboxStatus)
 
 
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,10 +15,11 @@ from .connection.watcher import Listener, Update
 from .display import in_words
 from .durations import format_duration
 from .errors import UnknownProcess, WaitTimeout
-from .models import KillResult, Output, Process, ProcessId, RunId, Status, Stream
+from .models import Output, Process, ProcessId, RunId
 from .protocol import FORGOTTEN_AFTER
 from .run_history import reading
 from .sources import AgentSource, Source
+from .words import KillResult, Status, Stream
 
 
 class Run:

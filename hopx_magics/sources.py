@@ -7,10 +7,11 @@ from typing import Protocol
 from .connection.connection import Connection
 from .durations import format_duration
 from .errors import UnknownProcess
-from .models import KeptOutput, KeptRun, Killed, KillResult, Output, Process, ProcessId, RunId, Stream
+from .models import KeptOutput, KeptRun, Killed, Output, Process, ProcessId, RunId
 from .run_history import reading
 from .run_history.database import Database
 from .session.dispatcher import Dispatcher
+from .words import KillResult, Stream
 
 OLD_AFTER = 10.0
 """Seconds after which the state of a run that has not ended is shown with its age."""

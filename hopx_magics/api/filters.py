@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypedDict
 
-from ..display import frames
+from ..display import choosing
 from ..durations import parse_duration
 from ..launches import checked_language
-from ..models import STATUSES, Process, Status
+from ..models import Process
 from ..run_history.reading import Wanted
+from ..words import STATUSES, Status
 
 
 class ProcessFilters(TypedDict, total=False):
@@ -33,7 +34,7 @@ def chooser(references: list[str], filters: ProcessFilters) -> Callable[[Process
     """Tells of a process whether these filters mean it. Raises ValueError for one that can't be used."""
     since, language = filters.get("since"), filters.get("language")
     _check_limit(filters.get("limit"), "rows")
-    return frames.chooser(
+    return choosing.chooser(
         references=references,
         statuses=checked_statuses(filters.get("status", ())),
         language=checked_language(language) if language else None,

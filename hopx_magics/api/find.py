@@ -5,13 +5,14 @@ from collections.abc import Iterable
 
 from ..connection.connection import Connection
 from ..errors import HopxError, UnknownProcess
-from ..models import KeptRun, Process, Status
+from ..models import KeptRun, Process
 from ..run import Run
 from ..run_history import reading
 from ..session.finding import find_process
 from ..session.gathering import Listed, gather, gather_answers
 from ..session.session import session
 from ..sources import AgentSource, HistorySource
+from ..words import Status
 from .notes import tell_of
 
 OUTPUTS_WITHIN = 2.0

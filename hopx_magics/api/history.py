@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from ..errors import HopxError
-from ..models import STREAMS, KeptOutput, KeptRun, Status, Stream
+from ..models import KeptOutput, KeptRun
 from ..run import Run
 from ..run_history import pruning, reading
 from ..run_history.origin import find_origin
 from ..run_history.recorder import prune as remove
 from ..session.session import session
+from ..words import STREAMS, Status, Stream
 from .filters import RunFilters, wanted_runs
 from .find import OUTPUTS_WITHIN, catch_up, kept_run
 from .notes import tell_notes

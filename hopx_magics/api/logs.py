@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from ..display import in_words
 from ..errors import HopxError, RunFailed
-from ..models import Stream
 from ..output import as_shown, last_lines
 from ..run import Run
+from ..words import Stream
 from .find import attach
 
 LOG_BYTES = 1_000_000

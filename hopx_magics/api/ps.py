@@ -1,16 +1,18 @@
 """Processes as a DataFrame."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Unpack
 
 import msgspec
 
 from ..display import frames
-from ..models import Listing, Process, ProcessId
+from ..display.choosing import is_meant
+from ..models import Listing, Process
 from ..run import Run, runs_by_connection
 from ..session.finding import find_process
 from ..session.gathering import Listed, gather
 from ..session.session import session
+from ..words import OUTPUT_CHOICES
 from .filters import ProcessFilters, chooser
 from .notes import tell_notes, tell_of
 
@@ -21,8 +23,6 @@ TAIL = 65_536
 """Bytes of each stream that a listing shows by default: all of an ordinary output, the end of a huge one."""
 
 _TAILS: dict[str, int | None] = {"none": 0, "tail": TAIL, "full": None}
-
-OUTPUTS = tuple(_TAILS)
 
 
 def ps(
@@ -46,21 +46,43 @@ def ps(
     """
     wanted = references_of(references)
     choose = chooser(wanted, filters)
-    if output not in OUTPUTS:
-        raise ValueError(f"{output!r} is no choice of output: use {', '.join(OUTPUTS)}")
+    if output not in OUTPUT_CHOICES:
+        raise ValueError(f"{output!r} is no choice of output: use {', '.join(OUTPUT_CHOICES)}")
     listed = gather(session().chosen(on), tail=_TAILS[output])
     tell_of(listed)
     tell_notes()
-    rows = [
-        (each.connection.name, each.connection.place.sandbox, process) for each in listed for process in each.processes
-    ]
-    for reference in wanted:
-        if not any(frames.is_meant(process, reference) for *_, process in rows):
-            find_process(_whole(listed), reference)  # raises the error that names the nearest ones
-    frame = frames.rows_frame([row for row in rows if choose(row[2])])
-    frame = frames.sorted_frame(frame, sort) if by is None else frames.grouped_frame(frame, by, sort)
+    if wanted:
+        _check_that_all_are_listed(wanted, listed)
+    processes, places = _chosen(listed, choose)
     limit = filters.get("limit")
+    if sort is None and by is None:
+        newest = frames.newest_first(processes)[:limit]
+        processes, places = [processes[number] for number in newest], [places[number] for number in newest]
+    frame = frames.processes_frame(processes, places)
+    if by is not None:
+        frame = frames.grouped_frame(frame, by, sort)
+    elif sort is not None:
+        frame = frames.sorted_frame(frame, sort)
     return frame if limit is None else frame.head(limit)
+
+
+def _check_that_all_are_listed(references: list[str], listed: list[Listed]) -> None:
+    """Raises UnknownProcess that names the processes which are nearest to a reference without any."""
+    processes = [process for each in listed for process in each.processes]
+    for reference in references:
+        if not any(is_meant(process, reference) for process in processes):
+            find_process(_whole(listed), reference)
+
+
+def _chosen(listed: list[Listed], choose: Callable[[Process], bool]) -> tuple[list[Process], list[frames.Place]]:
+    """The processes that are wanted, and the place of each."""
+    processes: list[Process] = []
+    places: list[frames.Place] = []
+    for each in listed:
+        chosen = [process for process in each.processes if choose(process)]
+        processes += chosen
+        places += [(each.connection.name, each.connection.place.sandbox)] * len(chosen)
+    return processes, places
 
 
 def references_of(references: Iterable[str | Run]) -> list[str]:
@@ -74,17 +96,14 @@ def frame_of(runs: Iterable[Run]) -> "pd.DataFrame":
     wanted = runs_by_connection(chosen)
     listed = gather(list(wanted), tail=TAIL) if wanted else []
     tell_of(listed)
-    found: dict[tuple[str | None, ProcessId | None], tuple[str | None, Process]] = {
-        (connection.name, process.process_id): (connection.place.sandbox, process)
-        for connection, listing, _ in listed
-        for process in (listing.processes if listing else ())
-        if process.process_id in wanted[connection]
+    found = {
+        (each.connection.name, process.process_id): (process, each.connection.place.sandbox)
+        for each in listed
+        for process in each.processes
     }
-    rows = []
-    for run in chosen:
-        sandbox, process = found.get((run.connection, run.process_id), (None, run.process))
-        rows.append((run.connection, sandbox, process))
-    return frames.rows_frame(rows)
+    shown = [found.get((str(run.connection), run.process_id), (run.process, None)) for run in chosen]
+    places = [(run.connection, sandbox) for run, (_, sandbox) in zip(chosen, shown, strict=True)]
+    return frames.processes_frame([process for process, _ in shown], places)
 
 
 def _whole(listed: list[Listed]) -> Listing:

@@ -9,7 +9,8 @@ import msgspec
 
 from .. import protocol
 from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, NotSupported
-from ..models import Change, Launch, Listing, ProcessId, Stream
+from ..models import Change, Launch, Listing, ProcessId
+from ..words import Stream
 from . import lost_replies
 from .transport import Reply, Request, Transport
 
@@ -209,8 +210,8 @@ class Agent:
 
 
 def _listing_request(tail: int | None, headers: Mapping[str, str] | None = None, patience: float = 0.0) -> Request:
-    params = None if tail is None else {"tail": str(tail)}
-    return Request("GET", protocol.PROCESSES, params, headers or {}, patience=patience)
+    path = protocol.PROCESSES if tail is None else f"{protocol.PROCESSES}?tail={tail}"
+    return Request("GET", path, headers=headers or {}, patience=patience)
 
 
 def _launch_request(launch: Launch) -> Request:

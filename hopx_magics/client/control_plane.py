@@ -18,9 +18,10 @@ from ..errors import (
     SandboxGone,
     Unauthorized,
 )
-from ..models import SANDBOX_STATUSES, AccessToken, Sandbox, SandboxStatus
+from ..models import AccessToken, Sandbox
 from ..output import printable
 from ..protocol import cloud as wire
+from ..words import SANDBOX_STATUSES, SandboxStatus
 from .api_key import ApiKey
 from .transport import Endpoint, Request, Transport, checked_url
 

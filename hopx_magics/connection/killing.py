@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ..client.agent import Agent
 from ..errors import AgentUnreachable, WaitInterrupted
-from ..models import Killed, KillResult, Listing, Process, ProcessId
+from ..models import Killed, Listing, Process, ProcessId
+from ..words import KillResult
 from .waiting import some
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..client.agent import OutputPart
 from ..errors import AgentRefused, NotSupported, UnknownProcess
-from ..models import KeptOutput, Output, Process, ProcessId, RunId, Stream
+from ..models import KeptOutput, Output, Process, ProcessId, RunId
+from ..words import Stream
 
 if TYPE_CHECKING:
     from .connection import Connection

@@ -4,8 +4,9 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..durations import format_duration
-from ..models import STATUSES, Process, Status
+from ..models import Process
 from ..output import as_plain, printable
+from ..words import STATUSES, Status
 
 ICONS: dict[Status, str] = {
     "queued": "◌",

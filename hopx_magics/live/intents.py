@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from ..models import Stream
+from ..words import Stream
 
 _Text = Annotated[str, msgspec.Meta(max_length=1000)]
 _Offset = Annotated[int, msgspec.Meta(ge=0, le=2**53)]

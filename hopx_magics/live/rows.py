@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..models import ENDED, Listing, Process, ProcessId, Status
+from ..models import Listing, Process, ProcessId
 from ..output import Progress, last_line, newest_progress, printable, progress_in
+from ..words import ENDED, Status
 
 CLOCK_JITTER = 0.5
 """Seconds by which the computed beginning of a running process may move without being a change."""

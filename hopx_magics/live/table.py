@@ -11,10 +11,12 @@ import msgspec
 from ..connection.connection import Connection
 from ..connection.watcher import Update
 from ..display import frames
+from ..display.facts import all_facts_of
 from ..errors import HopxError, LaunchError
-from ..models import KeptRun, Stream
+from ..models import KeptRun
 from ..run import Run
 from ..sources import AgentSource
+from ..words import Stream
 from . import facts, text
 from .freshness import Freshness
 from .intents import Bye, Chunk, Details, Hello, Intent, Keep, Kill, PaneIntent, Ping, Rerun, Selected, View
@@ -113,12 +115,9 @@ class LiveTable(TableWidget):
         self._catch_up()
         with self._lock:
             shown = facts.shown(self._rows, self._view or self._initial)
-            places = {name: connection.place for name, connection in self._connections.items()}
-            rows = [
-                ((name := self._rows.connection(slot)), places[name].sandbox, self._rows.process(slot))
-                for slot in shown
-            ]
-        return frames.rows_frame(rows)
+            processes = [self._rows.process(slot) for slot in shown]
+            names = [self._rows.connection(slot) for slot in shown]
+        return frames.processes_frame(processes, [(name, self._connections[name].place.sandbox) for name in names])
 
     def close(self) -> None:
         """Ends the table: it follows no agent any more, and is no longer shown. Processes go on."""
@@ -355,9 +354,9 @@ class LiveTable(TableWidget):
 
     def _details(self, slot: int) -> dict[str, Any]:
         connection, _ = self._rows.key(slot)
-        kept = self._kept(slot)
+        place, kept = self._connections[connection].place, self._kept(slot)
         return {
-            "fields": facts.fields(self._rows.process(slot), connection, kept),
+            "fields": all_facts_of(self._rows.process(slot), (connection, place.sandbox), kept),
             "code": kept.code if kept else None,
             "language": self._rows.process(slot).language,
         }

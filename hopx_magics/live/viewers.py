@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from ..errors import HopxError
-from ..models import Process, Stream
+from ..models import Process
+from ..words import Stream
 from .intents import Close, Find, Follow, Hold, Open, Page, PaneIntent, Show
 from .panes import Pane, Read
 

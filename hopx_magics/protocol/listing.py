@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from ..errors import BadReply
-from ..models import ENDED, Listing, Process, ProcessId, Status
+from ..models import Listing, Process, ProcessId
+from ..words import ENDED, Status
 from .fields import Body, first, read_integer, read_seconds, read_status, read_text, read_time
 from .replies import excerpt, read_json, reject_catch_all
 from .requests import PROCESSES

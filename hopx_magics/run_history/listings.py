@@ -2,12 +2,14 @@
 
 import threading
 import time
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..errors import HistoryError
-from ..models import Change, Listing, Place, Process, ProcessId, Status
+from ..models import Change, Listing, Place, Process, ProcessId
 from ..protocol import FORGOTTEN_AFTER
+from ..words import Status
 from . import reading, writing
 from .writing import Seen, microseconds
 
@@ -29,6 +31,8 @@ class ListingRecorder:
         self._known: dict[ProcessId, Process] = {}
         self._ended: dict[ProcessId, Status] | None = None
         """What was seen to end before the first listing; None before that, and after a failure."""
+        self._recorded: tuple[str, int | None] | None = None
+        """The ETag, and the tail, of the listing that was written down last."""
         self._checked = float("-inf")
 
     def take(self, change: Change) -> bool:
@@ -47,25 +51,34 @@ class ListingRecorder:
             self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._ended = None
+        self._ended = self._recorded = None
         self._known.clear()
 
     def _take(self, change: Change) -> bool:
         listing, first = change.listing, self._ended is None
         if self._ended is None:
             self._ended = self._history.read(reading.ended, self._place)
-        looked_through = listing.by_id.values() if first or change.changed is None else change.changed
-        new = {id_: process for process in looked_through if (id_ := process.process_id) and not self._knows(process)}
+        changed, gone = (listing.processes, ()) if first else self._differences(change)
+        new = {id_: process for process in changed if (id_ := process.process_id) and not self._knows(process)}
         if new:
             seen = [_seen(process_id, process) for process_id, process in new.items()]
             self._history.write(writing.record, self._place, seen, listing.received_at)
             self._known |= new
-        gone = self._known.keys() - listing.by_id.keys() if change.changed is None else change.gone
         for process_id in gone:
             self._known.pop(process_id, None)
         if first or gone or time.monotonic() - self._checked > CHECK_EVERY:
             self._check(listing)
+        self._recorded = None if listing.etag is None else (listing.etag, listing.tail)
         return first or any(process.ended for process in new.values())
+
+    def _differences(self, change: Change) -> tuple[Iterable[Process], Collection[ProcessId]]:
+        """What may be new since the listing that was written down last, and what is gone."""
+        listing = change.listing
+        if change.changed is not None:
+            return change.changed, change.gone
+        if (listing.etag, listing.tail) == self._recorded:
+            return (), ()
+        return listing.processes, self._known.keys() - listing.by_id.keys()
 
     def _knows(self, process: Process) -> bool:
         process_id = process.process_id

@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable, Mapping
 
 from ..errors import HopxError, NotSupported, UnknownProcess
-from ..models import STREAMS, KeptOutput, Place, ProcessId, Stream
+from ..models import KeptOutput, Place, ProcessId
+from ..words import STREAMS, Stream
 from . import reading, writing
 from .database import Database
 

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import UnknownRun
-from ..models import STATUSES, KeptOutput, KeptRun, Place, ProcessId, RunId, Status, Stream
+from ..models import KeptOutput, KeptRun, Place, ProcessId, RunId
 from ..output import printable
+from ..words import STATUSES, Status, Stream
 from .migrations import MOMENT
 from .writing import ENDED, GOING, Waiter
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from hopx_magics import __version__
 
 from ..errors import HistoryError, HopxError, LaunchError
-from ..models import Launch, Place, Pruned, RunId, Status
+from ..models import Launch, Place, Pruned, RunId
 from ..protocol import Launched
 from ..settings import Settings
+from ..words import Status
 from . import pruning, reading, writing
 from .database import Database
 from .listings import ListingRecorder

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from ..models import KeptOutput, Launch, Place, ProcessId, RunId, Status, Stream
+from ..models import KeptOutput, Launch, Place, ProcessId, RunId
+from ..words import Status, Stream
 from .origin import Origin
 
 LAUNCH_TAKES = 60.0

@@ -13,9 +13,10 @@ import msgspec
 from ..connection.connection import Connection
 from ..connection.watcher import Update
 from ..errors import AgentRefused, AgentUnreachable, HopxError, LaunchError
-from ..models import Launch, Process, RunId, Status
+from ..models import Launch, Process, RunId
 from ..run_history.database import Database
 from ..run_history.recorder import Recorder
+from ..words import Status
 
 DEAD_AFTER = 10.0
 """Seconds without an answer after which an agent is given nothing more, until it answers again."""

@@ -16,9 +16,9 @@ import pytest
 from hopx_magics import api
 from hopx_magics.display.history_frame import COLUMNS
 from hopx_magics.errors import HistoryWarning, LaunchError, UnknownConnection, UnknownProcess, UnknownRun
-from hopx_magics.models import STATUSES
 from hopx_magics.settings import Settings
 from hopx_magics.sources import HistorySource
+from hopx_magics.words import STATUSES
 from tests.conftest import Answer, Asked, OddAgent, is_running, stop_agent, wait_until
 
 

@@ -20,9 +20,10 @@ from hopx_magics.client.capture import ROOTS, CapturedOutput, decide, run_folder
 from hopx_magics.client.capture.reading import PIECE, SMALL
 from hopx_magics.client.transport import Endpoint, Transport
 from hopx_magics.errors import AgentError, AgentRefused, BadReply, NotSupported, UnknownProcess
-from hopx_magics.models import Language, Launch, RunId
+from hopx_magics.models import Launch, RunId
 from hopx_magics.protocol import launch_body
 from hopx_magics.session.session import Session
+from hopx_magics.words import Language
 from tests.conftest import DEADLINE, Answer, Asked, OddAgent, is_running, launch, wait_until
 
 RUN = RunId("0123456789abcdef")

@@ -11,7 +11,8 @@ import pytest
 from hopx_magics.display import coloured
 from hopx_magics.display.document import Document
 from hopx_magics.display.run_page import Shown
-from hopx_magics.models import KeptOutput, KeptRun, ProcessId, RunId, Stream
+from hopx_magics.models import KeptOutput, KeptRun, ProcessId, RunId
+from hopx_magics.words import Stream
 
 NOW = datetime(2025, 11, 24, 19, 30, tzinfo=UTC)
 

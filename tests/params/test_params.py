@@ -19,8 +19,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hopx_magics.models import Language
 from hopx_magics.params import checked_params, combinations, parse_assignment, parse_sweep, with_params
+from hopx_magics.words import Language
 
 INSERTED = "  # parameters of this run"
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hopx_magics.errors import HistoryError, UnknownRun
-from hopx_magics.models import STATUSES, KeptOutput, Launch, Place, ProcessId, RunId, Status
+from hopx_magics.models import KeptOutput, Launch, Place, ProcessId, RunId
 from hopx_magics.run_history import pruning, reading, writing
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.migrations import MIGRATIONS
@@ -20,6 +20,7 @@ from hopx_magics.run_history.pruning import Limits
 from hopx_magics.run_history.reading import Wanted
 from hopx_magics.run_history.recorder import prune
 from hopx_magics.run_history.writing import Seen
+from hopx_magics.words import STATUSES, Status
 
 HERE = Place("local", "agent of this machine")
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -237,7 +238,7 @@ def test_the_newest_is_what_was_launched_last_and_not_what_was_listed_last(histo
     history.write(writing.record, HERE, [seen("old", "completed", name="train", started_at=10**15)], NOW)
     assert list(history.read(reading.columns, Wanted(), code=True)["code"]) == ["print(1)", None]
     assert history.read(reading.find, "train").run_id == "new"
-    assert [run.process_id for run in map(history.find, ["old"])] == ["old"]
+    assert history.read(reading.find, "old").process_id == "old"
 
 
 # ---------------------------------------------------------------- finding and choosing
@@ -425,8 +426,8 @@ def test_the_final_schema(history: Database, file: Path) -> None:
         made = [name for (name,) in db.execute("SELECT name FROM migrations ORDER BY made_at, rowid")]
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     db.close()
-    assert tables == {"migrations", "codes", "runs", "agents", "outputs", "looks", "removed"}
-    assert made == ["codes", "runs", "agents", "outputs", "order", "removed", "looks"]
+    assert tables == {"migrations", "codes", "runs", "agents", "outputs", "looks", "removed", "waiting"}
+    assert made == ["codes", "runs", "agents", "outputs", "order", "removed", "looks", "waiting"]
     assert columns == [
         *("number", "run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "tags", "params"),
         *("sweep_id", "rerun_of", "language", "code_hash", "workdir", "timeout", "env_names", "notebook", "cell"),
