@@ -1,6 +1,6 @@
 /** One stream of a process: its lines, and what the place where the reader looks asks of the kernel. */
 
-import { LineWindow } from "./lines.js";
+import { LineWindow } from "./linewindow.js";
 import { PaneFrame } from "./paneframe.js";
 
 /**

@@ -17,12 +17,12 @@ const SELECTED_PAUSE = 50;
 
 export class WatchView {
   /**
-   * @param {import("./hub.js").Hub} hub
+   * @param {import("./page.js").Page} page
    * @param {HTMLElement} host the element that the notebook gives
    */
-  constructor(hub, host) {
-    this.hub = hub;
-    this.store = hub.store;
+  constructor(page, host) {
+    this.page = page;
+    this.store = page.store;
     this.order = new Order(this.store);
     this.selection = new Selection(() => this.selected());
     /** @type {Set<number> | null} slots that changed since the last frame; null: all */
@@ -32,11 +32,11 @@ export class WatchView {
     this.timers = { view: 0, selected: 0, tick: 0, first: 0 };
     this.frames = new FrameBatch(() => this.draw());
     this.viewers = new Viewers({
-      link: this.hub.link, store: this.store, onChange: () => this.viewersChanged(), onFocusTable: (slot) => this.focusTable(slot),
+      link: this.page.link, store: this.store, onChange: () => this.viewersChanged(), onFocusTable: (slot) => this.focusTable(slot),
     });
     this.table = new Table({
-      store: this.store, order: this.order, selection: this.selection, actions: this.hub.actions,
-      now: () => this.hub.shownNow(), isOpened: (slot) => this.viewers.isOpen(slot), onView: () => this.saveSoon(),
+      store: this.store, order: this.order, selection: this.selection, actions: this.page.actions,
+      now: () => this.page.shownNow(), isOpened: (slot) => this.viewers.isOpen(slot), onView: () => this.saveSoon(),
     });
     this.toolbar = new Toolbar(this.toolbarHooks());
     this.input = new GridInput(this.table, {
@@ -55,7 +55,7 @@ export class WatchView {
     this.timers.tick = window.setInterval(() => this.tick(), 1000);
     this.timers.first = window.setTimeout(() => this.root.classList.remove("hopx-quiet"), QUIET_FIRST);
     if (this.store.ready) {
-      this.restore(hub.view, hub.initial, hub.view?.viewers ?? []);
+      this.restore(page.view, page.initial, page.view?.viewers ?? []);
       this.changed = null;
     }
     this.request();
@@ -78,7 +78,7 @@ export class WatchView {
       onChip: (status) => this.filter(() => order.statuses.delete(status) || order.statuses.add(status)),
       onSearch: (text) => this.filter(() => (order.search = text)),
       onGroup: (grouping) => this.filter(() => (order.grouping = grouping)),
-      onBell: () => this.hub.bell.toggle().then(() => this.saveSoon()),
+      onBell: () => this.page.bell.toggle().then(() => this.saveSoon()),
       onLeave: () => this.focusTable(),
       choices: () => this.table.layout.choices(),
       onChoose: (key, wanted) => this.table.choose(key, wanted),
@@ -167,8 +167,8 @@ export class WatchView {
   /** @private */
   drawAround() {
     this.toolbar.setCounts(this.store.counts, this.order.statuses);
-    this.toolbar.setBell(this.hub.bell.face);
-    const freshness = this.hub.freshness();
+    this.toolbar.setBell(this.page.bell.face);
+    const freshness = this.page.freshness();
     this.toolbar.setFreshness(freshness);
     this.root.classList.toggle("hopx-dead", freshness.state === "gone" || freshness.state === "closed");
     this.drawEmpty();
@@ -188,7 +188,7 @@ export class WatchView {
   /** @private */
   tick() {
     if (document.hidden || this.frames.timer || !this.root.isConnected) return;
-    if (this.hub.alive) this.table.tick();
+    if (this.page.alive) this.table.tick();
     this.drawAround();
   }
 
@@ -253,7 +253,7 @@ export class WatchView {
   selected() {
     clearTimeout(this.timers.selected);
     this.timers.selected = window.setTimeout(() => {
-      this.hub.link.send("selected", { slots: [...this.selection.slots] });
+      this.page.link.send("selected", { slots: [...this.selection.slots] });
     }, SELECTED_PAUSE);
     this.saveSoon();
   }
@@ -262,7 +262,7 @@ export class WatchView {
   saveSoon() {
     if (!this.restored) return;
     clearTimeout(this.timers.view);
-    this.timers.view = window.setTimeout(() => this.hub.save(remember(this)), VIEW_PAUSE);
+    this.timers.view = window.setTimeout(() => this.page.save(remember(this)), VIEW_PAUSE);
   }
 
   // -- size --

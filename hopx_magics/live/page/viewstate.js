@@ -7,7 +7,7 @@ const GROUPS = ["status", "name", "connection"];
  * @param {import("./view.js").WatchView} view
  * @returns {Record<string, any>}
  */
-export function remember({ order, table, selection, viewers, hub }) {
+export function remember({ order, table, selection, viewers, page }) {
   return {
     sort: order.sorting.map(({ column, reverse }) => (reverse ? `-${column}` : column)),
     group: order.grouping,
@@ -20,7 +20,7 @@ export function remember({ order, table, selection, viewers, hub }) {
     viewers: viewers.openViewers(),
     row: Math.round(table.top),
     height: table.height,
-    bell: hub.bell.wanted,
+    bell: page.bell.wanted,
   };
 }
 
@@ -44,7 +44,7 @@ export function recall(view, remembered, initial) {
   table.height = Number.isFinite(known.height) ? known.height : null;
   selection.slots = new Set(list(known.selected).filter((slot) => view.store.rows.has(slot)));
   view.scrollAtFirst = Number(known.row) || 0;
-  if (known.bell) view.hub.bell.wanted = true;
+  if (known.bell) view.page.bell.wanted = true;
 }
 
 /** @param {any} value @returns {any[]} */

@@ -11,7 +11,7 @@ const HELLO_AGAIN = 10_000;
 const MISSED_AGAIN = 1000;
 const DETACHED_VIEWS = 4;
 
-export class Hub {
+export class Page {
   /** @param {any} model */
   constructor(model) {
     this.store = new Store();
