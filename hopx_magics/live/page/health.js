@@ -29,13 +29,13 @@ export class KernelHealth {
     this.stops = [];
     this.timers = { ping: 0, pong: 0, busy: 0 };
     this.kernel = kernelOf(model);
-    this.watchModel();
-    this.watchKernel();
+    this.#watchModel();
+    this.#watchKernel();
   }
 
   /** Pings from now on: a view is there. */
   start() {
-    if (!this.timers.ping) this.timers.ping = window.setInterval(() => this.ping(), PING_EVERY);
+    if (!this.timers.ping) this.timers.ping = window.setInterval(() => this.#ping(), PING_EVERY);
   }
 
   /** No view, no pings: the kernel may end its watchers. */
@@ -56,60 +56,56 @@ export class KernelHealth {
   heard(message) {
     this.silentSince = Date.now();
     if (this.final) {
-      if (message.kind === "reset") this.revive();
+      if (message.kind === "reset") this.#revive();
       return;
     }
     if (message.kind === "pong" && message.page === this.link.page) {
       this.pingedAt = 0;
       clearTimeout(this.timers.pong);
-      this.become("live");
+      this.#become("live");
     } else if (this.state === "gone") {
-      this.become("live");
+      this.#become("live");
       this.onReconnect();
     }
   }
 
-  /** @private */
-  revive() {
+  #revive() {
     this.final = false;
     this.pingedAt = 0;
-    this.become("live");
+    this.#become("live");
   }
 
-  /** @private */
-  ping() {
+  #ping() {
     if (this.final) return;
     // One question at a time: a kernel whose cell runs for hours must not find hundreds of them.
     if (!this.pingedAt) {
       this.pingedAt = Date.now();
       this.link.send("ping");
     }
-    this.expectPong();
+    this.#expectPong();
   }
 
-  /** @private */
-  expectPong() {
+  #expectPong() {
     clearTimeout(this.timers.pong);
     const due = Date.now() + PONG_WITHIN;
     this.timers.pong = window.setTimeout(() => {
       const late = Date.now() - due > TIMER_LATE;
-      if (late) this.expectPong();
-      else this.missPong();
+      if (late) this.#expectPong();
+      else this.#missPong();
     }, PONG_WITHIN);
   }
 
-  /** @private */
-  missPong() {
+  #missPong() {
     if (!this.pingedAt || this.final) return;
     const silence = Date.now() - Math.max(this.silentSince, 0);
     const status = this.kernel?.status;
-    if (status === "busy" || silence < PING_EVERY + PONG_WITHIN) this.become("busy");
-    else if (silence > GONE_AFTER) this.become("gone");
+    if (status === "busy" || silence < PING_EVERY + PONG_WITHIN) this.#become("busy");
+    else if (silence > GONE_AFTER) this.#become("gone");
     if (silence > GONE_AFTER) this.pingedAt = 0;
   }
 
-  /** @private @param {KernelState} state */
-  become(state) {
+  /** @param {KernelState} state */
+  #become(state) {
     if (this.state === state) return;
     this.state = state;
     this.onChange();
@@ -118,11 +114,10 @@ export class KernelHealth {
   /** The kernel can't come back under this table: only a new table's rows would. */
   end() {
     this.final = true;
-    this.become("gone");
+    this.#become("gone");
   }
 
-  /** @private */
-  watchModel() {
+  #watchModel() {
     const onLive = () => {
       if (this.model.comm_live !== true) this.end();
     };
@@ -134,39 +129,37 @@ export class KernelHealth {
     }
   }
 
-  /** @private */
-  watchKernel() {
+  #watchKernel() {
     const kernel = this.kernel;
     if (!kernel) return;
-    this.connect(kernel.statusChanged, () => this.statusChanged(kernel.status));
-    this.connect(kernel.disposed, () => this.end());
-    this.connect(kernel.connectionStatusChanged, (_, status) => this.connectionChanged(status));
+    this.#connect(kernel.statusChanged, () => this.#statusChanged(kernel.status));
+    this.#connect(kernel.disposed, () => this.end());
+    this.#connect(kernel.connectionStatusChanged, (_, status) => this.#connectionChanged(status));
   }
 
-  /** @private @param {any} signal @param {(sender: any, value: any) => void} listener */
-  connect(signal, listener) {
+  /** @param {any} signal @param {(sender: any, value: any) => void} listener */
+  #connect(signal, listener) {
     if (typeof signal?.connect !== "function") return;
     signal.connect(listener);
     this.stops.push(() => signal.disconnect(listener));
   }
 
-  /** @private @param {string} status */
-  statusChanged(status) {
+  /** @param {string} status */
+  #statusChanged(status) {
     clearTimeout(this.timers.busy);
     if (DEAD_STATUSES.has(status)) this.end();
     else if (status === "busy" && this.timers.ping) {
       // A ping makes the kernel busy for a moment, too: only what lasts is asked about.
-      this.timers.busy = window.setTimeout(() => this.suspectBusy(), BUSY_SUSPECTED);
+      this.timers.busy = window.setTimeout(() => this.#suspectBusy(), BUSY_SUSPECTED);
     }
   }
 
-  /** @private */
-  suspectBusy() {
-    if (this.kernel?.status === "busy") this.ping();
+  #suspectBusy() {
+    if (this.kernel?.status === "busy") this.#ping();
   }
 
-  /** @private @param {string} status */
-  connectionChanged(status) {
+  /** @param {string} status */
+  #connectionChanged(status) {
     if (status !== "connected") this.wasCut = true;
     else if (this.wasCut && !this.final) {
       this.wasCut = false;

@@ -24,9 +24,9 @@ export class Keeper {
     /** When the rows last changed since they were kept; 0: they have not. */
     this.changedAt = Date.now();
     this.stopStore = store.onChange(() => (this.changedAt = Date.now()));
-    this.hidden = () => document.hidden && this.changedAt && this.keep();
+    this.hidden = () => document.hidden && this.changedAt && this.#keep();
     document.addEventListener("visibilitychange", this.hidden);
-    this.timer = window.setInterval(() => this.look(), LOOK_EVERY);
+    this.timer = window.setInterval(() => this.#look(), LOOK_EVERY);
   }
 
   close() {
@@ -35,14 +35,12 @@ export class Keeper {
     clearInterval(this.timer);
   }
 
-  /** @private */
-  look() {
+  #look() {
     const atRest = this.changedAt && !this.store.anyOpen && Date.now() - this.changedAt >= REST_FOR;
-    if (atRest && this.store.rows.size && !this.isUsed()) this.keep();
+    if (atRest && this.store.rows.size && !this.isUsed()) this.#keep();
   }
 
-  /** @private */
-  keep() {
+  #keep() {
     if (!this.store.ready || !this.isAlive()) return;
     this.changedAt = 0;
     this.link.send("keep");

@@ -15,7 +15,7 @@ export class KillQuestion {
    * @returns {boolean} whether there is anything to ask
    */
   ask(slot, chosen) {
-    if (!this.killable([slot]).length) return false;
+    if (!this.#killable([slot]).length) return false;
     this.asked = { slot, slots: chosen.has(slot) ? [...chosen] : [slot] };
     return true;
   }
@@ -24,24 +24,24 @@ export class KillQuestion {
   take() {
     const { asked } = this;
     this.asked = null;
-    return asked && { slot: asked.slot, slots: this.killable(asked.slots) };
+    return asked && { slot: asked.slot, slots: this.#killable(asked.slots) };
   }
 
   /** Forgets a question that has become pointless. */
   drop() {
-    if (this.asked && !this.killable([this.asked.slot]).length) this.asked = null;
+    if (this.asked && !this.#killable([this.asked.slot]).length) this.asked = null;
   }
 
   /** @param {number} slot @returns {{text: string} | null} */
   textFor(slot) {
     if (this.asked?.slot !== slot) return null;
-    const killable = this.killable(this.asked.slots);
+    const killable = this.#killable(this.asked.slots);
     const row = this.store.rows.get(slot);
     return { text: killable.length > 1 || !row ? `Kill ${killable.length} processes?` : `Kill ${titleOf(row)}?` };
   }
 
-  /** @private @param {number[]} slots */
-  killable(slots) {
+  /** @param {number[]} slots */
+  #killable(slots) {
     return slots.filter((slot) => {
       const row = this.store.rows.get(slot);
       return row !== undefined && isKillable(row);

@@ -27,7 +27,7 @@ export class Link {
     this.listeners = new Set();
     /** @type {number[]} */
     this.offsets = [];
-    this.receiveCustom = (/** @type {any} */ content, /** @type {any} */ buffers) => this.receive(content, buffers);
+    this.receiveCustom = (/** @type {any} */ content, /** @type {any} */ buffers) => this.#receive(content, buffers);
     /** The number of the newest message; 0 before the first. */
     this.number = 0;
     /** Called when messages of the kernel did not arrive. */
@@ -44,12 +44,12 @@ export class Link {
    */
   send(doWhat, fields = {}) {
     this.request += 1;
-    this.post({ ...fields, do: doWhat, request: this.request, page: this.page });
+    this.#post({ ...fields, do: doWhat, request: this.request, page: this.page });
     return this.request;
   }
 
-  /** @private @param {any} intent */
-  post(intent) {
+  /** @param {any} intent */
+  #post(intent) {
     try {
       this.model.send(intent);
     } catch (error) {
@@ -67,7 +67,7 @@ export class Link {
     return new Promise((resolve, reject) => {
       const request = this.send(doWhat, fields);
       const slowTimer = window.setTimeout(() => onSlow?.(), SLOW_AFTER);
-      const again = () => this.post({ ...fields, do: doWhat, request, page: this.page });
+      const again = () => this.#post({ ...fields, do: doWhat, request, page: this.page });
       this.asked.set(request, { resolve, reject, onAccepted, slowTimer, again });
     });
   }
@@ -95,18 +95,18 @@ export class Link {
     this.listeners.clear();
   }
 
-  /** @private @param {any} content @param {any} buffers */
-  receive(content, buffers) {
+  /** @param {any} content @param {any} buffers */
+  #receive(content, buffers) {
     if (content === null || typeof content !== "object") return;
     this.heardAt = Date.now();
-    this.setClock(content.now);
-    this.count(content.number);
+    this.#setClock(content.now);
+    this.#count(content.number);
     const message = { ...content, buffers: buffers ?? [] };
-    if (!this.answer(message)) for (const listener of this.listeners) listener(message);
+    if (!this.#answer(message)) for (const listener of this.listeners) listener(message);
   }
 
-  /** @private @param {any} number the kernel numbers its messages */
-  count(number) {
+  /** @param {any} number the kernel numbers its messages */
+  #count(number) {
     if (!Number.isInteger(number)) return;
     const missed = this.number > 0 && number !== this.number + 1;
     this.number = number;
@@ -115,16 +115,16 @@ export class Link {
 
   /**
    * A message that was delayed makes the kernel's clock look late, never early: the best of the latest counts.
-   * @private @param {any} now
+   * @param {any} now
    */
-  setClock(now) {
+  #setClock(now) {
     if (!Number.isFinite(now)) return;
     this.offsets.push(now - Date.now() / 1000);
     if (this.offsets.length > CLOCK_SAMPLES) this.offsets.shift();
   }
 
-  /** @private @param {any} message @returns {boolean} whether it answered a request, of any page */
-  answer(message) {
+  /** @param {any} message @returns {boolean} whether it answered a request, of any page */
+  #answer(message) {
     if (!["accepted", "done", "chunk"].includes(message.kind)) return false;
     const asked = this.asked.get(message.request);
     if (!asked) return true;

@@ -40,7 +40,7 @@ export class Bell {
 
   /** @returns {{on: boolean, state: "off" | "on" | "click" | "blocked" | "unsupported", title: string}} */
   get face() {
-    const state = this.state();
+    const state = this.#state();
     const title = {
       off: "Tell me when a process ends that ran over 10 s",
       on: "You are told when a process ends that ran over 10 s; click to stop",
@@ -52,7 +52,7 @@ export class Bell {
   }
 
   async toggle() {
-    if (this.wanted && this.state() === "on") this.wanted = false;
+    if (this.wanted && this.#state() === "on") this.wanted = false;
     else await this.switchOn();
     this.onChange();
   }
@@ -72,15 +72,15 @@ export class Bell {
 
   /** @param {Ended[]} ended */
   tell(ended) {
-    if (this.state() !== "on") return;
+    if (this.#state() !== "on") return;
     const long = ended.filter(({ row }) => (row.elapsed ?? 0) >= LONG_RUN);
     if (!long.length) return;
     const sentences = sentencesOf(long);
-    sentences.forEach((sentence, index) => this.show(sentence, sentences.length === long.length ? long[index] : long[0]));
+    sentences.forEach((sentence, index) => this.#show(sentence, sentences.length === long.length ? long[index] : long[0]));
   }
 
-  /** @private @param {string} sentence @param {Ended} ended */
-  show(sentence, { slot, row }) {
+  /** @param {string} sentence @param {Ended} ended */
+  #show(sentence, { slot, row }) {
     try {
       // One tag a process: several tabs with this table tell it once.
       const notice = new Notification(sentence, { tag: `hopx ${row.connection} ${row.id}`, body: row.last || undefined });
@@ -95,8 +95,8 @@ export class Bell {
     }
   }
 
-  /** @private @returns {"off" | "on" | "click" | "blocked" | "unsupported"} */
-  state() {
+  /** @returns {"off" | "on" | "click" | "blocked" | "unsupported"} */
+  #state() {
     if (!supported() || this.broken) return "unsupported";
     if (Notification.permission === "denied") return "blocked";
     if (!this.wanted) return "off";

@@ -53,7 +53,7 @@ export class Order {
     /** @type {Item[]} */
     this.items = [];
     this.now = 0;
-    this.compare = (/** @type {Entry} */ a, /** @type {Entry} */ b) => this.compareEntries(a, b);
+    this.compare = (/** @type {Entry} */ a, /** @type {Entry} */ b) => this.#compareEntries(a, b);
   }
 
   get filtered() {
@@ -85,14 +85,14 @@ export class Order {
     this.entries.clear();
     this.groups.clear();
     for (const [slot, row] of this.store.rows) {
-      if (!this.matches(row)) continue;
-      const entry = this.entryOf(slot, row);
+      if (!this.#matches(row)) continue;
+      const entry = this.#entryOf(slot, row);
       this.entries.set(slot, entry);
-      this.groupOf(entry).entries.push(entry);
+      this.#groupOf(entry).entries.push(entry);
     }
     for (const group of this.groups.values()) group.entries.sort(this.compare);
     this.groupOrder = [...this.groups.values()];
-    this.arrange();
+    this.#arrange();
   }
 
   /**
@@ -108,12 +108,12 @@ export class Order {
     for (const slot of slots) {
       const before = this.entries.get(slot);
       const row = this.store.rows.get(slot);
-      const after = row && this.matches(row) ? this.entryOf(slot, row) : undefined;
+      const after = row && this.#matches(row) ? this.#entryOf(slot, row) : undefined;
       if (sameEntry(before, after)) continue;
       moved.add(slot);
-      this.replaceEntry(slot, before, after, changes);
+      this.#replaceEntry(slot, before, after, changes);
     }
-    if (moved.size) this.merge(changes);
+    if (moved.size) this.#merge(changes);
     return moved;
   }
 
@@ -136,14 +136,14 @@ export class Order {
       group.entries.sort(this.compare);
       changed = true;
     }
-    if (changed) this.arrange();
+    if (changed) this.#arrange();
     return changed;
   }
 
   /** @param {string} group */
   toggleFold(group) {
     if (!this.folded.delete(group)) this.folded.add(group);
-    this.arrange();
+    this.#arrange();
   }
 
   /** @param {number | string} key @returns {number} the line of a slot or group, -1 if it isn't shown */
@@ -151,22 +151,22 @@ export class Order {
     return this.items.findIndex((item) => itemKey(item) === key);
   }
 
-  /** @private @param {Row} row */
-  matches(row) {
+  /** @param {Row} row */
+  #matches(row) {
     if (this.statuses.size && !this.statuses.has(row.status)) return false;
     if (!this.search) return true;
     const wanted = this.search.toLowerCase();
     return [row.name ?? "", row.id, row.last].some((text) => text.toLowerCase().includes(wanted));
   }
 
-  /** @private @param {number} slot @param {Row} row @returns {Entry} */
-  entryOf(slot, row) {
+  /** @param {number} slot @param {Row} row @returns {Entry} */
+  #entryOf(slot, row) {
     const keys = this.sorting.map(({ column }) => SORT_KEYS[column](row, this.now));
     return { slot, keys, group: groupName(row, this.grouping) };
   }
 
-  /** @private @param {Entry} entry @returns {Group} */
-  groupOf(entry) {
+  /** @param {Entry} entry @returns {Group} */
+  #groupOf(entry) {
     let group = this.groups.get(entry.group);
     if (!group) {
       group = { group: entry.group, label: entry.group || `(no ${this.grouping})`, entries: [] };
@@ -176,11 +176,10 @@ export class Order {
   }
 
   /**
-   * @private
    * @param {number} slot @param {Entry | undefined} before @param {Entry | undefined} after
    * @param {Map<string, {removed: Set<Entry>, added: Entry[]}>} changes
    */
-  replaceEntry(slot, before, after, changes) {
+  #replaceEntry(slot, before, after, changes) {
     const changesOf = (/** @type {string} */ group) => {
       let change = changes.get(group);
       if (!change) changes.set(group, (change = { removed: new Set(), added: [] }));
@@ -192,31 +191,30 @@ export class Order {
     else this.entries.delete(slot);
   }
 
-  /** @private @param {Map<string, {removed: Set<Entry>, added: Entry[]}>} changes */
-  merge(changes) {
+  /** @param {Map<string, {removed: Set<Entry>, added: Entry[]}>} changes */
+  #merge(changes) {
     for (const [name, { removed, added }] of changes) {
-      const group = this.groups.get(name) ?? this.groupOf(added[0]);
+      const group = this.groups.get(name) ?? this.#groupOf(added[0]);
       if (!group.entries.length) this.groupOrder.push(group);
       const kept = removed.size ? group.entries.filter((entry) => !removed.has(entry)) : group.entries;
       group.entries = insertSorted(kept, added.sort(this.compare), this.compare);
-      if (!group.entries.length) this.dropGroup(group);
+      if (!group.entries.length) this.#dropGroup(group);
     }
-    this.arrange();
+    this.#arrange();
   }
 
-  /** @private @param {Group} group */
-  dropGroup(group) {
+  /** @param {Group} group */
+  #dropGroup(group) {
     this.groups.delete(group.group);
     this.groupOrder = this.groupOrder.filter((other) => other !== group);
   }
 
-  /** @private */
-  arrange() {
+  #arrange() {
     if (this.grouping === "none") {
       this.items = this.groupOrder[0]?.entries ?? [];
       return;
     }
-    this.groupOrder.sort((a, b) => this.compareGroups(a, b));
+    this.groupOrder.sort((a, b) => this.#compareGroups(a, b));
     this.items = [];
     for (const group of this.groupOrder) {
       this.items.push(group);
@@ -224,15 +222,15 @@ export class Order {
     }
   }
 
-  /** @private @param {Group} a @param {Group} b */
-  compareGroups(a, b) {
+  /** @param {Group} a @param {Group} b */
+  #compareGroups(a, b) {
     if (this.grouping === "status") return STATUSES.indexOf(a.group) - STATUSES.indexOf(b.group);
     if (!a.group || !b.group) return Number(!a.group) - Number(!b.group);
     return compareText(a.group, b.group);
   }
 
-  /** @private @param {Entry} a @param {Entry} b */
-  compareEntries(a, b) {
+  /** @param {Entry} a @param {Entry} b */
+  #compareEntries(a, b) {
     for (let level = 0; level < this.sorting.length; level += 1) {
       const order = compareKeys(a.keys[level], b.keys[level], this.sorting[level].reverse);
       if (order) return order;

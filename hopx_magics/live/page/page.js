@@ -30,22 +30,22 @@ export class Page {
     this.queue = Promise.resolve();
     this.unpacking = 0;
     this.missedTimer = 0;
-    const redraw = () => this.redraw();
+    const redraw = () => this.#redraw();
     this.actions = new RowActions({
-      link: this.link, store: this.store, onChange: redraw, say: (text) => this.say([text]), isAlive: () => this.alive,
+      link: this.link, store: this.store, onChange: redraw, say: (text) => this.#say([text]), isAlive: () => this.alive,
     });
-    this.bell = new Bell({ onChange: redraw, onShow: (slot) => this.firstView?.show(slot) });
-    this.health = new KernelHealth({ model, link: this.link, onChange: () => this.healthChanged(), onReconnect: () => this.hello() });
+    this.bell = new Bell({ onChange: redraw, onShow: (slot) => this.#firstView?.show(slot) });
+    this.health = new KernelHealth({ model, link: this.link, onChange: () => this.#healthChanged(), onReconnect: () => this.#hello() });
     this.keeper = new Keeper({
       link: this.link, store: this.store, isUsed: () => [...this.views].some((view) => view.isUsed), isAlive: () => this.alive,
     });
     this.link.onBroken = () => this.health.end();
-    this.link.onMissed = () => this.missed();
-    this.store.onEnd((ended) => this.ended(ended));
-    this.link.onMessage((message) => this.receive(message));
+    this.link.onMissed = () => this.#missed();
+    this.store.onEnd((ended) => this.#ended(ended));
+    this.link.onMessage((message) => this.#receive(message));
     this.leave = () => this.link.send("bye");
     window.addEventListener("pagehide", this.leave);
-    this.hello();
+    this.#hello();
   }
 
   close() {
@@ -98,24 +98,23 @@ export class Page {
     if (this.alive) this.link.send("view", { view });
   }
 
-  /** @private */
-  get firstView() {
+  get #firstView() {
     const views = [...this.views];
     return views.find((view) => view.root.isConnected) ?? views[0];
   }
 
-  /** @private Asks for all rows; not again and again while a busy kernel can't answer. */
-  hello() {
+  /** Asks for all rows; not again and again while a busy kernel can't answer. */
+  #hello() {
     if (Date.now() - this.helloAt < HELLO_AGAIN) return;
     this.helloAt = Date.now();
     this.link.send("hello");
   }
 
-  /** @private Messages got lost on the way, as they do while a cell prints very much: asks for everything anew. */
-  missed() {
+  /** Messages got lost on the way, as they do while a cell prints very much: asks for everything anew. */
+  #missed() {
     if (Date.now() - this.helloAt < MISSED_AGAIN) {
       clearTimeout(this.missedTimer);
-      this.missedTimer = window.setTimeout(() => this.missed(), MISSED_AGAIN);
+      this.missedTimer = window.setTimeout(() => this.#missed(), MISSED_AGAIN);
       return;
     }
     this.helloAt = Date.now();
@@ -123,82 +122,79 @@ export class Page {
     this.link.askAgain();
   }
 
-  /** @private @param {any} message */
-  receive(message) {
+  /** @param {any} message */
+  #receive(message) {
     this.health.heard(message);
     if (message.kind === "reset" && message.to && message.to !== this.link.page) return;
     // Unpacking takes a moment: what comes meanwhile belongs behind it.
-    if (message.kind !== "reset" && !this.unpacking) this.handle(message);
-    else this.queueUp(message);
+    if (message.kind !== "reset" && !this.unpacking) this.#handle(message);
+    else this.#queueUp(message);
   }
 
-  /** @private @param {any} message */
-  queueUp(message) {
+  /** @param {any} message */
+  #queueUp(message) {
     const isReset = message.kind === "reset";
     this.unpacking += 1;
     const rows = isReset ? inflateJson(message.buffers[0]) : Promise.resolve(null);
-    this.queue = this.queue.then(() => rows).then((columns) => this.handle(message, columns))
-      .catch((error) => this.say([`The rows could not be read: ${error.message}`]))
+    this.queue = this.queue.then(() => rows).then((columns) => this.#handle(message, columns))
+      .catch((error) => this.#say([`The rows could not be read: ${error.message}`]))
       .finally(() => (this.unpacking -= 1));
   }
 
-  /** @private @param {any} message @param {any} [columns] */
-  handle(message, columns) {
-    if (message.kind === "reset") this.reset(message, columns);
+  /** @param {any} message @param {any} [columns] */
+  #handle(message, columns) {
+    if (message.kind === "reset") this.#reset(message, columns);
     else if (message.kind === "changes") this.store.apply(message.rows ?? [], message.gone ?? []);
-    else if (message.kind === "freshness") this.setFreshness(message);
+    else if (message.kind === "freshness") this.#setFreshness(message);
     else if (message.kind === "output") for (const view of this.views) view.viewers.receive(message);
-    else if (!this.store.ready) this.hello();
+    else if (!this.store.ready) this.#hello();
   }
 
-  /** @private @param {any} message @param {any} columns */
-  reset(message, columns) {
+  /** @param {any} message @param {any} columns */
+  #reset(message, columns) {
     this.store.connections = message.connections ?? [];
     this.view = message.view ?? this.view;
     this.initial = message.initial ?? this.initial;
     this.store.reset(columns);
-    const first = this.firstView;
+    const first = this.#firstView;
     for (const view of this.views) view.restore(this.view, this.initial, view === first ? message.open ?? [] : []);
     if (message.notify && !this.rang) this.bell.switchOn();
     this.rang = true;
-    this.redraw();
+    this.#redraw();
   }
 
-  /** @private @param {any} message */
-  setFreshness(message) {
+  /** @param {any} message */
+  #setFreshness(message) {
     this.connections = message.connections ?? [];
-    if (message.closed && !this.closed) this.freeze();
+    if (message.closed && !this.closed) this.#freeze();
     this.closed = Boolean(message.closed);
-    this.redraw();
+    this.#redraw();
   }
 
-  /** @private */
-  healthChanged() {
+  #healthChanged() {
     if (this.health.state === "gone") {
-      this.freeze();
+      this.#freeze();
       this.actions.abandon();
     }
-    this.redraw();
+    this.#redraw();
   }
 
-  /** @private */
-  freeze() {
+  #freeze() {
     this.frozenAt = this.link.now() - (Date.now() - this.link.heardAt) / 1000;
   }
 
-  /** @private @param {import("./notify.js").Ended[]} ended */
-  ended(ended) {
-    this.say(sentencesOf(ended));
+  /** @param {import("./notify.js").Ended[]} ended */
+  #ended(ended) {
+    this.#say(sentencesOf(ended));
     this.bell.tell(ended);
   }
 
-  /** @private @param {string[]} sentences one voice is enough, however many views there are */
-  say(sentences) {
-    this.firstView?.announce(sentences);
+  /** @param {string[]} sentences one voice is enough, however many views there are */
+  #say(sentences) {
+    this.#firstView?.announce(sentences);
   }
 
-  /** @private */
-  redraw() {
+  #redraw() {
     for (const view of this.views) view.request();
   }
 }

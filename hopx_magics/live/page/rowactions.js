@@ -35,12 +35,12 @@ export class RowActions {
       this.fail(slot, NOBODY);
       return;
     }
-    const killing = () => this.note(slot, "killing…", "busy");
+    const killing = () => this.#note(slot, "killing…", "busy");
     killing();
     try {
-      const hooks = { onSlow: () => this.note(slot, BUSY, "busy"), onAccepted: killing };
+      const hooks = { onSlow: () => this.#note(slot, BUSY, "busy"), onAccepted: killing };
       const { result } = await this.link.ask("kill", { slot }, hooks);
-      if (TOLD.has(result)) this.note(slot, result, "info");
+      if (TOLD.has(result)) this.#note(slot, result, "info");
       else this.dismiss(slot, true);
     } catch (error) {
       this.fail(slot, /** @type {Error} */ (error).message);
@@ -53,10 +53,10 @@ export class RowActions {
       this.fail(slot, NOBODY);
       return;
     }
-    const launching = () => this.note(slot, "launching again…", "busy");
+    const launching = () => this.#note(slot, "launching again…", "busy");
     launching();
     try {
-      const hooks = { onSlow: () => this.note(slot, BUSY, "busy"), onAccepted: launching };
+      const hooks = { onSlow: () => this.#note(slot, BUSY, "busy"), onAccepted: launching };
       const { launched } = await this.link.ask("rerun", { slot }, hooks);
       this.tell(slot, `launched again as ${launched}`);
     } catch (error) {
@@ -74,7 +74,7 @@ export class RowActions {
     }
     this.copied = slot;
     clearTimeout(this.copiedTimer);
-    this.copiedTimer = window.setTimeout(() => this.forgetCopied(), COPIED_FOR);
+    this.copiedTimer = window.setTimeout(() => this.#forgetCopied(), COPIED_FOR);
     this.say(`Copied the id of ${titleOf(row)}`);
     this.onChange();
   }
@@ -82,14 +82,14 @@ export class RowActions {
   /** An error stays in its row until the next action there, or a click on it. @param {number} slot @param {string} text */
   fail(slot, text) {
     const row = this.store.rows.get(slot);
-    this.note(slot, text.split("\n")[0], "error", text);
+    this.#note(slot, text.split("\n")[0], "error", text);
     if (row) this.say(`${titleOf(row)}: ${text}`);
   }
 
   /** @param {number} slot @param {string} text */
   tell(slot, text) {
     const row = this.store.rows.get(slot);
-    this.note(slot, text, "info");
+    this.#note(slot, text, "info");
     if (row) this.say(`${titleOf(row)} ${text}`);
   }
 
@@ -104,7 +104,7 @@ export class RowActions {
   /** The kernel is gone: nothing will come of what it was asked. */
   abandon() {
     for (const [slot, note] of this.notes) {
-      if (note.kind === "busy") this.note(slot, NOBODY, "error");
+      if (note.kind === "busy") this.#note(slot, NOBODY, "error");
     }
   }
 
@@ -113,14 +113,13 @@ export class RowActions {
     for (const slot of this.notes.keys()) if (!this.store.rows.has(slot)) this.notes.delete(slot);
   }
 
-  /** @private @param {number} slot @param {string} text @param {Note["kind"]} kind @param {string} [title] */
-  note(slot, text, kind, title = text) {
+  /** @param {number} slot @param {string} text @param {Note["kind"]} kind @param {string} [title] */
+  #note(slot, text, kind, title = text) {
     this.notes.set(slot, { text, kind, title });
     this.onChange();
   }
 
-  /** @private */
-  forgetCopied() {
+  #forgetCopied() {
     this.copied = null;
     this.onChange();
   }

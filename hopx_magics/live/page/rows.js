@@ -72,11 +72,11 @@ export class RowLine extends TableLine {
     this.element.classList.toggle("hopx-opened", state.opened);
     const around = { now: state.now, reachable: state.active, copied: state.copied };
     for (const { key, parts } of this.cells) CELLS[key].paint(parts, row, around);
-    this.updateAside(state);
+    this.#updateAside(state);
   }
 
-  /** @private @param {LineState} state a question comes before a note: it waits for an answer */
-  updateAside({ asking, note }) {
+  /** @param {LineState} state a question comes before a note: it waits for an answer */
+  #updateAside({ asking, note }) {
     const wanted = asking ? `ask ${asking.text}` : note ? `note ${note.kind} ${note.title} ${note.text}` : "";
     if ((this.aside?.dataset.shows ?? "") === wanted) return;
     this.aside?.remove();
@@ -131,12 +131,12 @@ export class GroupLine extends TableLine {
     setText(this.label, group.label);
     setAttribute(this.label, "title", group.label);
     setText(this.size, String(group.entries.length));
-    this.updateCounts(counts);
+    this.#updateCounts(counts);
     setText(this.times, total ? `${formatDuration(total)} in all, longest ${formatDuration(longest)}` : "");
   }
 
-  /** @private @param {Record<string, number>} counts */
-  updateCounts(counts) {
+  /** @param {Record<string, number>} counts */
+  #updateCounts(counts) {
     const occurring = STATUSES.filter((status) => counts[status]);
     const shown = [...this.counts.children].map((/** @type {any} */ chip) => chip.dataset.status);
     if (occurring.join() !== shown.join()) {

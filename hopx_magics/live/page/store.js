@@ -76,11 +76,11 @@ export class Store {
     (columns.slot ?? []).forEach((slot, index) => {
       const row = /** @type {any} */ ({ ...EMPTY_ROW });
       for (const field of fields) row[field] = columns[field][index];
-      this.add(slot, row);
+      this.#add(slot, row);
     });
     this.ready = true;
-    this.tellEnds([...this.rows].filter(([slot, row]) => hasEnded(before.get(slot), row)));
-    this.tell(null);
+    this.#tellEnds([...this.rows].filter(([slot, row]) => hasEnded(before.get(slot), row)));
+    this.#tell(null);
   }
 
   /**
@@ -91,17 +91,17 @@ export class Store {
     const slots = new Set(gone);
     /** @type {[number, Row][]} */
     const ended = [];
-    for (const slot of gone) this.remove(slot);
+    for (const slot of gone) this.#remove(slot);
     for (const [slot, fields] of changes) {
       const before = this.rows.get(slot);
       const row = { ...(before ?? EMPTY_ROW), ...fields };
-      if (before) this.count(before.status, -1);
-      this.add(slot, row);
+      if (before) this.#count(before.status, -1);
+      this.#add(slot, row);
       slots.add(slot);
       if (hasEnded(before, row)) ended.push([slot, row]);
     }
-    this.tellEnds(ended);
-    if (slots.size) this.tell(slots);
+    this.#tellEnds(ended);
+    if (slots.size) this.#tell(slots);
   }
 
   /** Whether any process is waiting or running. */
@@ -127,33 +127,33 @@ export class Store {
     return () => this.endListeners.delete(listener);
   }
 
-  /** @private @param {number} slot @param {Row} row */
-  add(slot, row) {
+  /** @param {number} slot @param {Row} row */
+  #add(slot, row) {
     if (!STATUSES.includes(row.status)) row.status = "unknown";
     this.rows.set(slot, row);
-    this.count(row.status, 1);
+    this.#count(row.status, 1);
   }
 
-  /** @private @param {number} slot */
-  remove(slot) {
+  /** @param {number} slot */
+  #remove(slot) {
     const row = this.rows.get(slot);
     if (!row) return;
     this.rows.delete(slot);
-    this.count(row.status, -1);
+    this.#count(row.status, -1);
   }
 
-  /** @private @param {string} status @param {number} by */
-  count(status, by) {
+  /** @param {string} status @param {number} by */
+  #count(status, by) {
     this.counts[status] += by;
   }
 
-  /** @private @param {Set<number> | null} slots */
-  tell(slots) {
+  /** @param {Set<number> | null} slots */
+  #tell(slots) {
     for (const listener of this.listeners) listener(slots);
   }
 
-  /** @private @param {[number, Row][]} ended */
-  tellEnds(ended) {
+  /** @param {[number, Row][]} ended */
+  #tellEnds(ended) {
     if (!ended.length) return;
     for (const listener of this.endListeners) listener(ended.map(([slot, row]) => ({ slot, row })));
   }

@@ -27,9 +27,9 @@ export class Toolbar {
     this.search = el("input", {
       type: "search", class: "hopx-search", "aria-label": "Search processes", placeholder: "Search  /", spellcheck: "false",
       autocomplete: "off", oninput: () => hooks.onSearch(this.search.value.trim()),
-      onkeydown: (/** @type {KeyboardEvent} */ event) => this.onSearchKey(event),
+      onkeydown: (/** @type {KeyboardEvent} */ event) => this.#onSearchKey(event),
     });
-    this.group = this.buildGroup();
+    this.group = this.#buildGroup();
     this.freshness = el("span", { class: "hopx-fresh", "data-state": "connecting" });
     this.bell = el("button", { type: "button", class: "hopx-toolbar-button hopx-bell", "aria-pressed": "false", onclick: () => hooks.onBell() },
       drawing("bell"));
@@ -38,8 +38,7 @@ export class Toolbar {
       el("div", { class: "hopx-toolbar-end" }, this.freshness, this.bell, this.menu.element));
   }
 
-  /** @private */
-  buildGroup() {
+  #buildGroup() {
     const options = GROUPINGS.map((grouping) =>
       el("option", { value: grouping }, grouping === "none" ? "No groups" : `By ${grouping}`));
     const select = el("select", { class: "hopx-select", "aria-label": "Group by", title: "Group by" }, ...options);
@@ -51,8 +50,8 @@ export class Toolbar {
   setCounts(counts, filtered) {
     STATUSES.forEach((status) => {
       const wanted = counts[status] > 0 || filtered.has(status);
-      if (wanted) this.showChip(status, counts[status], filtered.has(status));
-      else this.hideChip(status);
+      if (wanted) this.#showChip(status, counts[status], filtered.has(status));
+      else this.#hideChip(status);
     });
   }
 
@@ -77,11 +76,11 @@ export class Toolbar {
     this.group.value = GROUPINGS.includes(grouping) ? grouping : "none";
   }
 
-  /** @private @param {string} status @param {number} count @param {boolean} pressed */
-  showChip(status, count, pressed) {
+  /** @param {string} status @param {number} count @param {boolean} pressed */
+  #showChip(status, count, pressed) {
     let chip = this.chips.get(status);
     if (!chip) {
-      chip = this.buildChip(status);
+      chip = this.#buildChip(status);
       this.chips.set(status, chip);
       const later = STATUSES.slice(STATUSES.indexOf(status) + 1).find((other) => this.chips.has(other));
       this.chipBox.insertBefore(chip, later ? this.chips.get(later) : null);
@@ -90,8 +89,8 @@ export class Toolbar {
     setText(chip.lastElementChild, formatCount(count));
   }
 
-  /** @private @param {string} status */
-  buildChip(status) {
+  /** @param {string} status */
+  #buildChip(status) {
     return el(
       "button",
       {
@@ -103,20 +102,20 @@ export class Toolbar {
     );
   }
 
-  /** @private @param {string} status a chip that somebody stands on stays until they leave it */
-  hideChip(status) {
+  /** @param {string} status a chip that somebody stands on stays until they leave it */
+  #hideChip(status) {
     const chip = this.chips.get(status);
     if (!chip) return;
     if (chip === document.activeElement) {
-      this.showChip(status, 0, false);
+      this.#showChip(status, 0, false);
       return;
     }
     chip.remove();
     this.chips.delete(status);
   }
 
-  /** @private @param {KeyboardEvent} event */
-  onSearchKey(event) {
+  /** @param {KeyboardEvent} event */
+  #onSearchKey(event) {
     if (event.key === "Escape" && this.search.value) {
       this.search.value = "";
       this.hooks.onSearch("");
