@@ -1,7 +1,6 @@
 /** What all views of one table in one page share: the wire, the rows, the kernel's health, actions and the bell. */
 import { freshnessOf } from "./freshness.js";
-import { KernelHealth } from "./health.js";
-import { Keeper } from "./keep.js";
+import { Keeper, KernelHealth } from "./health.js";
 import { Link, inflateJson } from "./link.js";
 import { Bell, sentencesOf } from "./notify.js";
 import { RowActions } from "./rowactions.js";

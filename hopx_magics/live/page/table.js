@@ -2,9 +2,9 @@
 import { isKillable } from "./cells.js";
 import { el, setAttribute } from "./dom.js";
 import { Header } from "./header.js";
-import { KillQuestion } from "./killquestion.js";
 import { Layout } from "./layout.js";
 import { isGroup, itemKey } from "./order.js";
+import { KillQuestion } from "./rowactions.js";
 import { GroupLine, ROW_HEIGHT } from "./rows.js";
 import { Viewport } from "./viewport.js";
 
@@ -338,4 +338,22 @@ export class Table {
     const row = this.store.rows.get(slot);
     if (row) line.update(slot, row, state);
   }
+}
+
+/**
+ * The edge below the table, by which it is made higher or lower.
+ * @param {Table} table
+ */
+export function heightHandle(table) {
+  const handle = el("div", { class: "hopx-handle", title: "Drag to resize, double-click for the default height" });
+  handle.addEventListener("dblclick", () => table.setOwnHeight(null));
+  handle.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
+    const above = table.element.offsetHeight - event.clientY;
+    const move = (/** @type {PointerEvent} */ moved) => table.setOwnHeight(above + moved.clientY);
+    event.preventDefault();
+    handle.setPointerCapture(event.pointerId);
+    handle.addEventListener("pointermove", move);
+    handle.addEventListener("lostpointercapture", () => handle.removeEventListener("pointermove", move), { once: true });
+  });
+  return handle;
 }

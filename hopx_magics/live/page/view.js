@@ -1,12 +1,11 @@
 /** One view of the table in the page: toolbar, grid and viewers, and what of it is remembered. */
 import { el, setAttribute, setText, FrameBatch } from "./dom.js";
-import { GridInput } from "./gridinput.js";
+import { GridInput, passSomeShortcuts } from "./gridinput.js";
 import { Order } from "./order.js";
 import { Selection } from "./selection.js";
-import { Table } from "./table.js";
+import { heightHandle, Table } from "./table.js";
 import { Toolbar } from "./toolbar.js";
 import { Viewers } from "./viewers.js";
-import { heightHandle, passSomeShortcuts } from "./surroundings.js";
 import { recall, remember } from "./viewstate.js";
 
 const WIDE = 1100;
