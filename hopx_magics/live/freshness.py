@@ -2,20 +2,21 @@
 
 import time
 from datetime import datetime
-from typing import Any
+from typing import Literal
 
 from ..connection.watcher import INTERVAL, Update
 from ..durations import format_duration
 from ..errors import HopxError
 from ..output import printable
+from .messages import ConnectionState
 
 
-class Freshness:
+class ConnectionFreshness:
     """What is known of a connection's answers. Moments are in seconds since 1970."""
 
     def __init__(self, connection: str) -> None:
         self._connection = connection
-        self._state = "connecting"
+        self._state: Literal["connecting", "live", "polling", "silent"] = "connecting"
         self._updated: float | None = None
         self._since: float | None = None
         self._error: HopxError | None = None
@@ -37,17 +38,17 @@ class Freshness:
             self._since = time.time() - (time.monotonic() - (update.failing_since or time.monotonic()))
         return (self._state, str(self._error)) != before or self._state == "polling"
 
-    def message(self, ends: datetime | None) -> dict[str, Any]:
+    def state(self, ends: datetime | None) -> ConnectionState:
         """What a page is told; `ends` is when the connection's sandbox does."""
-        return {
-            "name": self._connection,
-            "state": self._state,
-            "updated": self._updated,
-            "since": self._since,
-            "error": None if self._error is None else printable(str(self._error), 500),
-            "interval": self._interval,
-            "ends": None if ends is None else ends.timestamp(),
-        }
+        return ConnectionState(
+            name=self._connection,
+            state=self._state,
+            updated=self._updated,
+            since=self._since,
+            error=None if self._error is None else printable(str(self._error), 500),
+            interval=self._interval,
+            ends=None if ends is None else ends.timestamp(),
+        )
 
     def in_words(self) -> str | None:
         """What is wrong, or nothing."""

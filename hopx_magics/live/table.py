@@ -11,13 +11,29 @@ import msgspec
 
 from ..connection.watcher import Update
 from ..display import frames
-from ..errors import HistoryError, HopxError, LaunchError
+from ..errors import HistoryError, LaunchError
 from ..models import KeptRun, Stream
 from ..run import Run
 from ..session import Connection, Session
 from . import facts, text
-from .freshness import Freshness
+from .freshness import ConnectionFreshness
 from .intents import Bye, Chunk, Details, Hello, Intent, Keep, Kill, PaneIntent, Ping, Rerun, Selected, View
+from .messages import (
+    Accepted,
+    Answer,
+    Beat,
+    Changes,
+    ChunkAnswer,
+    DetailsAnswer,
+    Done,
+    Freshness,
+    Initial,
+    KillAnswer,
+    Pong,
+    RerunAnswer,
+    Reset,
+    reason,
+)
 from .panes import Read
 from .rows import Choose, Rows
 from .viewers import Viewers
@@ -72,19 +88,19 @@ class LiveTable(TableWidget):
         interval: float | None = None,
         notify: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(self._take_intent)
         self._session = session
         self._connections = {connection.name: connection for connection in connections}
         self._rows = Rows(choose, limit)
-        self._initial = {"sort": sort, "group": group}
+        self._initial = Initial(sort=sort, group=group)
         self._interval = interval
         self._notify = notify
         self._view: dict[str, Any] | None = None
         self._selected: list[int] = []
         self._pages = {_MAKER: time.monotonic()}  # when each was last heard of
         self._lock = threading.RLock()  # around the rows, and what is told of them
-        self._freshness = {name: Freshness(name) for name in self._connections}
-        self._viewers = Viewers(self._rows.process, self._reader, self.tell, self._answer)
+        self._freshness = {name: ConnectionFreshness(name) for name in self._connections}
+        self._viewers = Viewers(self._rows.process, self._reader, self.tell)
         self._stops: list[Callable[[], None]] = []
         self._ended = threading.Event()
         self._known = threading.Event()
@@ -114,7 +130,7 @@ class LiveTable(TableWidget):
         """
         self._catch_up()
         with self._lock:
-            shown = facts.shown(self._rows, self._view or self._initial)
+            shown = facts.shown(self._rows, self._view or {"sort": self._initial.sort})
             places = {name: connection.place for name, connection in self._connections.items()}
             rows = [
                 ((name := self._rows.key(slot)[0]), places[name].sandbox, self._rows.process(slot)) for slot in shown
@@ -162,7 +178,7 @@ class LiveTable(TableWidget):
     def state(self) -> text.State:
         """What there is to show, for those who show it as text."""
         with self._lock:
-            shown = facts.shown(self._rows, self._view or self._initial)
+            shown = facts.shown(self._rows, self._view or {"sort": self._initial.sort})
             rows = dict(self._rows)
             return text.State(
                 rows=[rows[slot] for slot in shown],
@@ -242,17 +258,14 @@ class LiveTable(TableWidget):
             return  # each page begins with the whole
         changes = self._rows.take_changes()
         if changes.rows or changes.gone:
-            self.tell("changes", rows=changes.rows, gone=changes.gone)
+            self.tell(Changes(rows=changes.rows, gone=changes.gone))
 
     def _tell_freshness(self) -> None:
-        self.tell(
-            "freshness",
-            connections=[
-                freshness.message(expiry.at() if (expiry := self._connections[name].expiry) else None)
-                for name, freshness in self._freshness.items()
-            ],
-            closed=self._ended.is_set(),
-        )
+        states = [
+            freshness.state(expiry.at() if (expiry := self._connections[name].expiry) else None)
+            for name, freshness in self._freshness.items()
+        ]
+        self.tell(Freshness(connections=states, closed=self._ended.is_set()))
 
     def _look_after(self) -> None:
         """Tells the pages that the kernel lives, and follows no agent for pages that are gone."""
@@ -262,7 +275,7 @@ class LiveTable(TableWidget):
                     if time.monotonic() - heard > PAGE_GONE_AFTER:
                         self._forget_page(page)
             if self._pages.keys() - {_MAKER} and self.silence > (BEAT if self.confirmed else CONFIRM):
-                self.tell("beat")
+                self.tell(Beat())
 
     def _forget_page(self, page: str) -> None:
         self._pages.pop(page, None)
@@ -272,14 +285,14 @@ class LiveTable(TableWidget):
 
     # ------------------------------------------------------------ what the pages ask for
 
-    def carry_out(self, intent: Intent) -> None:
+    def _take_intent(self, intent: Intent) -> None:
         """Does what a page asks for; what takes longer, on another thread."""
         if self._ended.is_set():
             return
         if intent.page and not isinstance(intent, Bye):
             self._heard(intent.page)
         if isinstance(intent, (*_PANE_INTENTS, Kill, Rerun, Details, Chunk)):
-            self.tell("accepted", request=intent.request)
+            self.tell(Accepted(request=intent.request))
         if isinstance(intent, _PANE_INTENTS):
             self._viewers.carry_out(intent)
             return
@@ -290,7 +303,7 @@ class LiveTable(TableWidget):
                 with self._lock:
                     self._forget_page(intent.page)
             case Ping():
-                self.tell("pong", page=intent.page)
+                self.tell(Pong(page=intent.page))
             case View():
                 if len(msgspec.json.encode(intent.view)) <= LONGEST_VIEW:
                     self._view = intent.view
@@ -310,9 +323,7 @@ class LiveTable(TableWidget):
     def _welcome(self, page: str) -> None:
         with self._lock:
             self._pages.pop(_MAKER, None)
-            self.tell(
-                "reset",
-                buffers=[self._rows.packed()],
+            reset = Reset(
                 to=page,
                 count=len(self._rows),
                 view=self._view,
@@ -321,47 +332,49 @@ class LiveTable(TableWidget):
                 open=self._viewers.last_opened,
                 connections=list(self._connections),
             )
+            self.tell(reset, [self._rows.packed()])
             self._tell_freshness()
 
     def _serve(self, intent: Kill | Rerun | Details | Chunk) -> None:
-        error, results = None, {}
+        error, answer, buffers = None, None, list[bytes]()
         try:
-            if isinstance(intent, Chunk):
-                self._send_chunk(intent)
-                return
-            results = {Kill: self._kill, Rerun: self._rerun, Details: self._details}[type(intent)](intent.slot)
-        except HopxError as failure:
-            error = str(failure)
-        except LookupError:
-            error = "this process is no longer listed"
+            answer, buffers = self._do(intent)
         except Exception as failure:  # the page waits for an answer, whatever has happened
-            error = f"{type(failure).__name__}: {failure}"
-        self._answer(intent, {"error": error, **results})
-
-    def _answer(self, intent: Intent, results: dict[str, Any]) -> None:
+            error = reason(failure)
         if intent.request:
-            self.tell("done", request=intent.request, **results)
+            self.tell(Done(request=intent.request, error=error, answer=answer), buffers)
 
-    def _kill(self, slot: int) -> dict[str, Any]:
+    def _do(self, intent: Kill | Rerun | Details | Chunk) -> tuple[Answer, list[bytes]]:
+        match intent:
+            case Kill():
+                return self._kill(intent.slot), []
+            case Rerun():
+                return self._rerun(intent.slot), []
+            case Details():
+                return self._details(intent.slot), []
+            case Chunk():
+                return self._chunk(intent)
+
+    def _kill(self, slot: int) -> KillAnswer:
         connection, process_id = self._rows.key(slot)
         (killed,) = self._session.kill([process_id], on=connection)
-        return {"result": killed.result}
+        return KillAnswer(result=killed.result)
 
-    def _rerun(self, slot: int) -> dict[str, Any]:
+    def _rerun(self, slot: int) -> RerunAnswer:
         kept = self._kept(slot)
         if kept is None:
             raise LaunchError("its code is not in the history of this machine")
         process, _ = self._session.rerun(kept, on=self._rows.key(slot)[0])
-        return {"launched": process.process_id}
+        return RerunAnswer(launched=process.process_id)
 
-    def _details(self, slot: int) -> dict[str, Any]:
+    def _details(self, slot: int) -> DetailsAnswer:
         connection, _ = self._rows.key(slot)
-        kept = self._kept(slot)
-        return {
-            "fields": facts.fields(self._rows.process(slot), connection, kept),
-            "code": kept.code if kept else None,
-            "language": self._rows.process(slot).language,
-        }
+        process, kept = self._rows.process(slot), self._kept(slot)
+        return DetailsAnswer(
+            fields=facts.fields(process, connection, kept),
+            code=kept.code if kept else None,
+            language=process.language,
+        )
 
     def _kept(self, slot: int) -> KeptRun | None:
         connection, process_id = self._rows.key(slot)
@@ -369,22 +382,10 @@ class LiveTable(TableWidget):
             return self._session.books.history.of_process(self._connections[connection].place, process_id)
         return None
 
-    def _send_chunk(self, intent: Chunk) -> None:
-        try:
-            part = self._reader(intent.slot, intent.stream)(intent.offset, intent.offset + CHUNK)
-        except (HopxError, LookupError) as error:
-            reason = str(error) if isinstance(error, HopxError) else "this process is no longer listed"
-            self.tell("chunk", request=intent.request, offset=intent.offset, size=0, last=True, error=reason)
-            return
-        self.tell(
-            "chunk",
-            buffers=[zlib.compress(part.data, 1)],
-            request=intent.request,
-            offset=part.start,
-            size=part.size,
-            last=part.start + len(part.data) >= part.size,
-            error=None,
-        )
+    def _chunk(self, intent: Chunk) -> tuple[ChunkAnswer, list[bytes]]:
+        part = self._reader(intent.slot, intent.stream)(intent.offset, intent.offset + CHUNK)
+        last = part.start + len(part.data) >= part.size
+        return ChunkAnswer(offset=part.start, size=part.size, last=last), [zlib.compress(part.data, 1)]
 
     def _reader(self, slot: int, stream: Stream) -> Read:
         connection, process_id = self._rows.key(slot)

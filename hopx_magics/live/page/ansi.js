@@ -1,7 +1,6 @@
 /** What a line of output looks like: runs with styles, and links, as DOM nodes made of text alone. */
 
-/** @typedef {[string, string]} Run a text and its style: tokens separated by blanks */
-/** @typedef {string | Run[]} Line */
+/** @import { Line } from "./messages.js" */
 /** @typedef {{classes: string, color: string, background: string}} Look */
 
 const SHOWN_CHARACTERS = 5000;

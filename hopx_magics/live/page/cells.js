@@ -3,8 +3,8 @@ import { drawing, el, setAttribute, setText } from "./dom.js";
 import { ICONS, formatClock, formatDuration, formatPercent, formatRelative, formatRoughly } from "./format.js";
 import { elapsedAt, isOpenStatus, titleOf } from "./store.js";
 
+/** @import { Row } from "./messages.js" */
 /**
- * @typedef {import("./store.js").Row} Row
  * @typedef {object} Surroundings what a cell's text depends on beside its row
  * @property {number} now the kernel's clock
  * @property {boolean} reachable whether the button of the row can be reached by Tab

@@ -72,7 +72,7 @@ export class ColumnMenu {
   #choose(key, wanted) {
     this.hooks.onChoose(key, wanted);
     this.#fill();
-    /** @type {any} */ (this.panel.querySelector(`input[data-column="${key}"]`))?.focus();
+    /** @type {HTMLElement | null} */ (this.panel.querySelector(`input[data-column="${key}"]`))?.focus();
   }
 
   #reset() {

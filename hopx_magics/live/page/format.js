@@ -1,6 +1,8 @@
 /** Numbers and times as people read them, and the words and signs of the statuses. Pure. */
 
-/** The statuses in the order in which they are shown everywhere. */
+/** @import { Status } from "./messages.js" */
+
+/** @type {Status[]} in the order in which they are shown everywhere */
 export const STATUSES = ["queued", "running", "completed", "failed", "killed", "unknown"];
 
 const COUNTS = new Intl.NumberFormat("en-US");
@@ -10,7 +12,7 @@ export function formatCount(count) {
   return COUNTS.format(count);
 }
 
-/** @type {Record<string, string>} */
+/** @type {Record<Status, string>} */
 export const ICONS = { queued: "◌", running: "▸", completed: "✓", failed: "✗", killed: "■", unknown: "?" };
 
 const UNITS = [
@@ -99,8 +101,9 @@ export function formatPercent(share) {
 
 /**
  * "3 completed, 1 failed", in the order of the statuses; those that don't occur are left out.
- * @param {Record<string, number>} counts
+ * @param {Partial<Record<Status, number>>} counts
  */
 export function formatCounts(counts) {
-  return STATUSES.filter((status) => counts[status]).map((status) => `${formatCount(counts[status])} ${status}`).join(", ");
+  const told = STATUSES.filter((status) => counts[status]);
+  return told.map((status) => `${formatCount(counts[status] ?? 0)} ${status}`).join(", ");
 }

@@ -211,7 +211,7 @@ export function passSomeShortcuts(root) {
   const lift = (/** @type {KeyboardEvent} */ event) => {
     const ours = event.key.length > 1 || "acfvxz ".includes(event.key.toLowerCase());
     if (!(event.ctrlKey || event.metaKey) || (ours && !event.shiftKey)) return;
-    if (!root.contains(/** @type {any} */ (event.target))) return;
+    if (!root.contains(/** @type {Node} */ (event.target))) return;
     for (const marked of [root, ...root.querySelectorAll(`[${name}]`)]) {
       marked.removeAttribute(name);
       setTimeout(() => marked.setAttribute(name, "true"));

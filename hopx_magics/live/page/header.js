@@ -21,9 +21,11 @@ export class Header {
     this.element = el("div", { class: "hopx-head", role: "rowgroup" }, this.row);
     /** @type {Placed[]} */
     this.placed = [];
+    /** @type {HTMLElement[]} */
+    this.cells = [];
     this.focused = 0;
     this.row.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#onKey(event));
-    this.row.addEventListener("focusin", (/** @type {any} */ event) => this.#takeFocus(event.target));
+    this.row.addEventListener("focusin", (/** @type {FocusEvent} */ event) => this.#takeFocus(event.target));
   }
 
   /** @param {Placed[]} placed */
@@ -32,13 +34,14 @@ export class Header {
     this.placed = placed;
     if (same) return;
     this.focused = Math.min(this.focused, placed.length - 1);
-    this.row.replaceChildren(...placed.map(({ column }, position) => this.#buildCell(column, position)));
+    this.cells = placed.map(({ column }, position) => this.#buildCell(column, position));
+    this.row.replaceChildren(...this.cells);
   }
 
   /** @param {{column: string, reverse: boolean}[]} sorting */
   setSorting(sorting) {
     const [first] = sorting;
-    for (const cell of this.row.children) {
+    for (const cell of this.cells) {
       const sorted = cell.dataset.column === first?.column;
       const direction = first?.reverse ? "descending" : "ascending";
       if (cell.dataset.column !== "actions") setAttribute(cell, "aria-sort", sorted ? direction : "none");
@@ -46,7 +49,7 @@ export class Header {
   }
 
   focus() {
-    this.row.children[this.focused]?.focus();
+    this.cells[this.focused]?.focus();
   }
 
   /** @param {import("./columns.js").Column} column @param {number} position */
@@ -101,12 +104,12 @@ export class Header {
     return this.placed.find(({ column }) => column.key === key)?.width ?? NARROWEST_COLUMN;
   }
 
-  /** @param {Element} target */
+  /** @param {EventTarget | null} target */
   #takeFocus(target) {
-    const position = [...this.row.children].indexOf(target);
+    const position = this.cells.indexOf(/** @type {HTMLElement} */ (target));
     if (position < 0) return;
     this.focused = position;
-    [...this.row.children].forEach((cell, index) => setAttribute(cell, "tabindex", index === position ? "0" : "-1"));
+    this.cells.forEach((cell, index) => setAttribute(cell, "tabindex", index === position ? "0" : "-1"));
   }
 
   /** @param {KeyboardEvent} event */
@@ -122,7 +125,7 @@ export class Header {
     if (pressed === "ArrowLeft" || pressed === "ArrowRight") {
       const step = pressed === "ArrowLeft" ? -1 : 1;
       if (shift) this.hooks.onWidth(key, Math.max(NARROWEST_COLUMN, this.#widthOf(key) + step * KEY_STEP));
-      else /** @type {any} */ (this.row.children[this.focused + step])?.focus();
+      else this.cells[this.focused + step]?.focus();
     } else if (pressed === "Enter" || pressed === " ") {
       if (key !== "actions") this.hooks.onSort(key);
     } else if (pressed === "ArrowDown") this.hooks.onLeave();

@@ -12,11 +12,12 @@ const LOOK_EVERY = 1000;
 const REST_FOR = 1000;
 const DEAD_STATUSES = new Set(["restarting", "autorestarting", "terminating", "dead"]);
 
+/** @import { Kernel, Listener, Model, Signal, Told } from "./link.js" */
 /** @typedef {"live" | "busy" | "gone"} KernelState */
 
 export class KernelHealth {
   /**
-   * @param {{model: any, link: import("./link.js").Link, onChange: () => void, onReconnect: () => void}} parts
+   * @param {{model: Model, link: import("./link.js").Link, onChange: () => void, onReconnect: () => void}} parts
    */
   constructor({ model, link, onChange, onReconnect }) {
     this.link = link;
@@ -55,7 +56,7 @@ export class KernelHealth {
     for (const stop of this.stops) stop();
   }
 
-  /** @param {any} message any message of the kernel */
+  /** @param {Told} message */
   heard(message) {
     this.silentSince = Date.now();
     if (this.final) {
@@ -83,7 +84,7 @@ export class KernelHealth {
     // One question at a time: a kernel whose cell runs for hours must not find hundreds of them.
     if (!this.pingedAt) {
       this.pingedAt = Date.now();
-      this.link.send("ping");
+      this.link.send({ do: "ping" });
     }
     this.#expectPong();
   }
@@ -140,7 +141,7 @@ export class KernelHealth {
     this.#connect(kernel.connectionStatusChanged, (_, status) => this.#connectionChanged(status));
   }
 
-  /** @param {any} signal @param {(sender: any, value: any) => void} listener */
+  /** @param {Signal | undefined} signal @param {Listener} listener */
   #connect(signal, listener) {
     if (typeof signal?.connect !== "function") return;
     signal.connect(listener);
@@ -212,11 +213,11 @@ export class Keeper {
   #keep() {
     if (!this.store.ready || !this.isAlive()) return;
     this.changedAt = 0;
-    this.link.send("keep");
+    this.link.send({ do: "keep" });
   }
 }
 
-/** @param {any} model @returns {any} the front end's kernel, null where it tells nothing */
+/** @param {Model} model @returns {Kernel | null} the front end's kernel, null where it tells nothing */
 function kernelOf(model) {
   try {
     return model.widget_manager?.kernel ?? null;

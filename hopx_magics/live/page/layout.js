@@ -10,7 +10,7 @@ const MEASURED_TEXTS = 40;
 const CELL_PADDING = 18;
 const WIDEST = 1200;
 
-/** @typedef {import("./store.js").Row} Row */
+/** @import { Row } from "./messages.js" */
 
 export class Layout {
   /** @param {HTMLElement} element whose font the table has */

@@ -6,7 +6,7 @@ function watchWidget() {
   /** @type {Page} */
   let page;
   return {
-    /** @param {{model: any}} parts */
+    /** @param {{model: import("./link.js").Model}} parts */
     initialize({ model }) {
       page = new Page(model);
       return () => page.close();

@@ -5,7 +5,7 @@ import { titleOf } from "./store.js";
 const LONG_RUN = 10;
 const MOST_AT_ONCE = 3;
 
-/** @typedef {{slot: number, row: import("./store.js").Row}} Ended */
+/** @typedef {{slot: number, row: import("./messages.js").Row}} Ended */
 
 /**
  * "train failed after 3 min, exit 1"; of many at once only how many.
@@ -20,7 +20,7 @@ export function sentencesOf(ended) {
   return [`${ended.length} processes ended: ${formatCounts(counts)}`];
 }
 
-/** @param {import("./store.js").Row} row */
+/** @param {import("./messages.js").Row} row */
 function sentenceOfEnd(row) {
   const after = row.elapsed === null ? "" : ` after ${formatDuration(row.elapsed)}`;
   const code = row.status === "failed" && row.exit_code !== null ? `, exit ${row.exit_code}` : "";

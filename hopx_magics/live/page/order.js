@@ -3,10 +3,10 @@
  */
 import { STATUSES } from "./format.js";
 import { SORT_KEYS, compareKeys, compareText, insertSorted, isSorted } from "./sorting.js";
-import { elapsedAt } from "./store.js";
+import { elapsedAt, noCounts } from "./store.js";
 
+/** @import { Row, Status } from "./messages.js" */
 /**
- * @typedef {import("./store.js").Row} Row
  * @typedef {{slot: number, keys: (string | number | null)[], group: string}} Entry a row that is shown
  * @typedef {{group: string, label: string, entries: Entry[]}} Group
  * @typedef {Entry | Group} Item one line of the table
@@ -38,7 +38,7 @@ export class Order {
     this.store = store;
     /** @type {Sorting[]} the first decides, the others where it doesn't */
     this.sorting = [{ column: "started", reverse: true }];
-    /** @type {Set<string>} */
+    /** @type {Set<Status>} */
     this.statuses = new Set();
     this.search = "";
     this.grouping = "none";
@@ -224,7 +224,7 @@ export class Order {
 
   /** @param {Group} a @param {Group} b */
   #compareGroups(a, b) {
-    if (this.grouping === "status") return STATUSES.indexOf(a.group) - STATUSES.indexOf(b.group);
+    if (this.grouping === "status") return statusNumber(a.group) - statusNumber(b.group);
     if (!a.group || !b.group) return Number(!a.group) - Number(!b.group);
     return compareText(a.group, b.group);
   }
@@ -237,6 +237,11 @@ export class Order {
     }
     return a.slot - b.slot;
   }
+}
+
+/** @param {string} status */
+function statusNumber(status) {
+  return STATUSES.indexOf(/** @type {Status} */ (status));
 }
 
 /** @param {Row} row @param {string} grouping */
@@ -257,7 +262,7 @@ function sameEntry(a, b) {
  * @param {Group} group @param {import("./store.js").Store} store @param {number} now
  */
 export function summarize(group, store, now) {
-  const counts = Object.fromEntries(STATUSES.map((status) => [status, 0]));
+  const counts = noCounts();
   let total = 0;
   let longest = 0;
   for (const { slot } of group.entries) {

@@ -1,30 +1,35 @@
 /** What all views of one table in one page share: the wire, the rows, the kernel's health, actions and the bell. */
 import { freshnessOf } from "./freshness.js";
 import { Keeper, KernelHealth } from "./health.js";
-import { Link, inflateJson } from "./link.js";
+import { Link, inflate } from "./link.js";
 import { Bell, sentencesOf } from "./notify.js";
 import { RowActions } from "./rowactions.js";
 import { Store } from "./store.js";
+
+/** @import { Model, Told } from "./link.js" */
+/** @import { ConnectionState, Freshness, Initial, Reset } from "./messages.js" */
+/** @import { Columns } from "./store.js" */
 
 const HELLO_AGAIN = 10_000;
 const MISSED_AGAIN = 1000;
 const DETACHED_VIEWS = 4;
 
 export class Page {
-  /** @param {any} model */
+  /** @param {Model} model */
   constructor(model) {
     this.store = new Store();
     this.link = new Link(model);
     /** @type {Set<import("./view.js").WatchView>} */
     this.views = new Set();
     this.closed = false;
-    /** @type {import("./freshness.js").Connection[]} */
+    /** @type {ConnectionState[]} */
     this.connections = [];
-    /** @type {any} */
+    /** @type {Record<string, unknown> | null} */
     this.view = null;
-    /** @type {any} */
+    /** @type {Initial | null} */
     this.initial = null;
     this.frozenAt = 0;
+    this.rang = false;
     this.helloAt = 0;
     this.queue = Promise.resolve();
     this.unpacking = 0;
@@ -42,7 +47,7 @@ export class Page {
     this.link.onMissed = () => this.#missed();
     this.store.onEnd((ended) => this.#ended(ended));
     this.link.onMessage((message) => this.#receive(message));
-    this.leave = () => this.link.send("bye");
+    this.leave = () => this.link.send({ do: "bye" });
     window.addEventListener("pagehide", this.leave);
     this.#hello();
   }
@@ -91,10 +96,10 @@ export class Page {
     this.leave();
   }
 
-  /** @param {any} view */
+  /** @param {Record<string, unknown>} view */
   save(view) {
     this.view = view;
-    if (this.alive) this.link.send("view", { view });
+    if (this.alive) this.link.send({ do: "view", view });
   }
 
   get #firstView() {
@@ -106,7 +111,7 @@ export class Page {
   #hello() {
     if (Date.now() - this.helloAt < HELLO_AGAIN) return;
     this.helloAt = Date.now();
-    this.link.send("hello");
+    this.link.send({ do: "hello" });
   }
 
   /** Messages got lost on the way, as they do while a cell prints very much: asks for everything anew. */
@@ -117,56 +122,54 @@ export class Page {
       return;
     }
     this.helloAt = Date.now();
-    this.link.send("hello");
+    this.link.send({ do: "hello" });
     this.link.askAgain();
   }
 
-  /** @param {any} message */
+  /** @param {Told} message */
   #receive(message) {
     this.health.heard(message);
-    if (message.kind === "reset" && message.to && message.to !== this.link.page) return;
     // Unpacking takes a moment: what comes meanwhile belongs behind it.
-    if (message.kind !== "reset" && !this.unpacking) this.#handle(message);
-    else this.#queueUp(message);
+    if (message.kind === "reset") {
+      if (message.to === this.link.page) this.#queueUp(unpack(message.buffers[0]), (columns) => this.#reset(message, columns));
+    } else if (this.unpacking) this.#queueUp(Promise.resolve(), () => this.#handle(message));
+    else this.#handle(message);
   }
 
-  /** @param {any} message */
-  #queueUp(message) {
-    const isReset = message.kind === "reset";
+  /** @template T @param {Promise<T>} ready @param {(value: T) => void} work */
+  #queueUp(ready, work) {
     this.unpacking += 1;
-    const rows = isReset ? inflateJson(message.buffers[0]) : Promise.resolve(null);
-    this.queue = this.queue.then(() => rows).then((columns) => this.#handle(message, columns))
+    this.queue = this.queue.then(() => ready).then(work)
       .catch((error) => this.#say([`The rows could not be read: ${error.message}`]))
       .finally(() => (this.unpacking -= 1));
   }
 
-  /** @param {any} message @param {any} [columns] */
-  #handle(message, columns) {
-    if (message.kind === "reset") this.#reset(message, columns);
-    else if (message.kind === "changes") this.store.apply(message.rows ?? [], message.gone ?? []);
+  /** @param {Exclude<Told, {kind: "reset"}>} message */
+  #handle(message) {
+    if (message.kind === "changes") this.store.apply(message.rows, message.gone);
     else if (message.kind === "freshness") this.#setFreshness(message);
     else if (message.kind === "output") for (const view of this.views) view.viewers.receive(message);
     else if (!this.store.ready) this.#hello();
   }
 
-  /** @param {any} message @param {any} columns */
+  /** @param {Reset} message @param {Columns} columns */
   #reset(message, columns) {
-    this.store.connections = message.connections ?? [];
+    this.store.connections = message.connections;
     this.view = message.view ?? this.view;
-    this.initial = message.initial ?? this.initial;
+    this.initial = message.initial;
     this.store.reset(columns);
     const first = this.#firstView;
-    for (const view of this.views) view.restore(this.view, this.initial, view === first ? message.open ?? [] : []);
+    for (const view of this.views) view.restore(this.view, this.initial, view === first ? message.open : []);
     if (message.notify && !this.rang) this.bell.switchOn();
     this.rang = true;
     this.#redraw();
   }
 
-  /** @param {any} message */
+  /** @param {Freshness} message */
   #setFreshness(message) {
-    this.connections = message.connections ?? [];
+    this.connections = message.connections;
     if (message.closed && !this.closed) this.#freeze();
-    this.closed = Boolean(message.closed);
+    this.closed = message.closed;
     this.#redraw();
   }
 
@@ -196,4 +199,9 @@ export class Page {
   #redraw() {
     for (const view of this.views) view.request();
   }
+}
+
+/** @param {DataView} packed @returns {Promise<Columns>} */
+async function unpack(packed) {
+  return JSON.parse(await (await inflate(packed)).text());
 }

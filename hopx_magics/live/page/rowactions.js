@@ -1,15 +1,17 @@
 /** What is done to single rows, and what is to be said about it in the row. Shared by all views of a page. */
+import { askShowing, textOf } from "./asker.js";
 import { isKillable } from "./cells.js";
 import { copyText } from "./dom.js";
 import { titleOf } from "./store.js";
 
 const COPIED_FOR = 1500;
-const BUSY = "kernel busy: will be done when the cell ends";
 const NOBODY = "not done: this table has no kernel any more";
 /** Results of a kill that the listing does not tell by itself. */
 const TOLD = new Set(["still running", "unknown id", "already finished"]);
 
-/** @typedef {import("./rows.js").Note} Note */
+/** @import { Answered } from "./link.js" */
+/** @import { Kill, Rerun } from "./messages.js" */
+/** @import { Note } from "./rows.js" */
 
 export class RowActions {
   /**
@@ -32,36 +34,36 @@ export class RowActions {
 
   /** @param {number} slot */
   async kill(slot) {
-    if (!this.isAlive()) {
-      this.fail(slot, NOBODY);
-      return;
-    }
-    const killing = () => this.#note(slot, "killing…", "busy");
-    killing();
-    try {
-      const hooks = { onSlow: () => this.#note(slot, BUSY, "busy"), onAccepted: killing };
-      const { result } = await this.link.ask("kill", { slot }, hooks);
-      if (TOLD.has(result)) this.#note(slot, result, "info");
-      else this.dismiss(slot, true);
-    } catch (error) {
-      this.fail(slot, /** @type {Error} */ (error).message);
-    }
+    const answer = await this.#ask({ do: "kill", slot }, "killing…");
+    if (answer && TOLD.has(answer.result)) this.#note(slot, answer.result, "info");
+    else if (answer) this.dismiss(slot, true);
   }
 
   /** @param {number} slot */
   async rerun(slot) {
+    const answer = await this.#ask({ do: "rerun", slot }, "launching again…");
+    if (answer) this.tell(slot, `launched again as ${answer.launched}`);
+  }
+
+  /**
+   * Asks, and says in the row how far it has come.
+   * @template {Kill | Rerun} I
+   * @param {I} intent @param {string} going
+   * @returns {Promise<Answered<I>["answer"] | null>} null after the row has said why nothing came of it
+   */
+  async #ask(intent, going) {
+    const { slot } = intent;
     if (!this.isAlive()) {
       this.fail(slot, NOBODY);
-      return;
+      return null;
     }
-    const launching = () => this.#note(slot, "launching again…", "busy");
-    launching();
+    const show = (/** @type {string} */ busy) => this.#note(slot, busy || going, "busy");
+    show("");
     try {
-      const hooks = { onSlow: () => this.#note(slot, BUSY, "busy"), onAccepted: launching };
-      const { launched } = await this.link.ask("rerun", { slot }, hooks);
-      this.tell(slot, `launched again as ${launched}`);
+      return (await askShowing(this.link, intent, show)).answer;
     } catch (error) {
-      this.fail(slot, /** @type {Error} */ (error).message);
+      this.fail(slot, textOf(error));
+      return null;
     }
   }
 

@@ -46,7 +46,7 @@ export class RowLine extends TableLine {
   /** @param {Column[]} columns */
   constructor(columns) {
     super("hopx-row");
-    /** @type {{key: string, parts: any}[]} */
+    /** @type {{key: string, parts: import("./cells.js").Parts}[]} */
     this.cells = columns.map((column, position) => {
       const parts = CELLS[column.key].build();
       parts.cell.classList.add("hopx-cell");
@@ -61,7 +61,7 @@ export class RowLine extends TableLine {
     this.aside = null;
   }
 
-  /** @param {number} slot @param {import("./store.js").Row} row @param {LineState} state */
+  /** @param {number} slot @param {import("./messages.js").Row} row @param {LineState} state */
   update(slot, row, state) {
     this.key = slot;
     this.place(state.index, state.active);
@@ -138,7 +138,7 @@ export class GroupLine extends TableLine {
   /** @param {Record<string, number>} counts */
   #updateCounts(counts) {
     const occurring = STATUSES.filter((status) => counts[status]);
-    const shown = [...this.counts.children].map((/** @type {any} */ chip) => chip.dataset.status);
+    const shown = [...this.counts.children].map((chip) => /** @type {HTMLElement} */ (chip).dataset.status);
     if (occurring.join() !== shown.join()) {
       this.counts.replaceChildren(...occurring.map((status) => el("span", { "data-status": status }, "")));
     }

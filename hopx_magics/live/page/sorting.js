@@ -2,12 +2,14 @@
 import { STATUSES } from "./format.js";
 import { elapsedAt } from "./store.js";
 
-/** @typedef {import("./store.js").Row} Row */
+/** @import { Row } from "./messages.js" */
+
+/** @typedef {string | number | null} Key */
 
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 const NOT_STARTED = Number.POSITIVE_INFINITY;
 
-/** @type {Record<string, (row: Row, now: number) => string | number | null>} */
+/** @type {Record<string, (row: Row, now: number) => Key>} */
 export const SORT_KEYS = {
   status: (row) => STATUSES.indexOf(row.status),
   name: (row) => row.name || null,
@@ -23,13 +25,13 @@ export const SORT_KEYS = {
 
 /**
  * What is unknown comes last, whichever way the rest is sorted.
- * @param {any} a @param {any} b @param {boolean} reverse
+ * @param {Key} a @param {Key} b @param {boolean} reverse
  */
 export function compareKeys(a, b, reverse) {
   if (a === b) return 0;
   if (a === null || a === undefined) return 1;
   if (b === null || b === undefined) return -1;
-  const order = typeof a === "string" ? collator.compare(a, b) : a - b;
+  const order = typeof a === "string" || typeof b === "string" ? compareText(String(a), String(b)) : a - b;
   return reverse ? -order : order;
 }
 

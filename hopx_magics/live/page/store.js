@@ -1,24 +1,11 @@
 /** The processes that a table knows, as the kernel told them. Pure: no page, no clock. */
 import { STATUSES } from "./format.js";
 
-/**
- * @typedef {object} Row
- * @property {string} id
- * @property {string} connection
- * @property {string | null} name
- * @property {string} status
- * @property {string | null} detail
- * @property {string | null} language
- * @property {number | null} started
- * @property {number | null} began
- * @property {number | null} elapsed
- * @property {number | null} exit_code
- * @property {number | null} progress
- * @property {number | null} left
- * @property {string} last
- */
+/** @import { Row, Status } from "./messages.js" */
+/** @typedef {{slot: number[]} & {[Field in keyof Row]: Row[Field][]}} Columns all rows, as one array per field */
 
 const OPEN_STATUSES = new Set(["queued", "running"]);
+/** @type {Row} */
 const EMPTY_ROW = {
   id: "", connection: "", name: null, status: "unknown", detail: null, language: null, started: null, began: null,
   elapsed: null, exit_code: null, progress: null, left: null, last: "",
@@ -56,7 +43,7 @@ export class Store {
     /** @type {string[]} */
     this.connections = [];
     this.ready = false;
-    /** @type {Record<string, number>} */
+    /** @type {Record<Status, number>} */
     this.counts = noCounts();
     /** @type {Set<(slots: Set<number> | null) => void>} */
     this.listeners = new Set();
@@ -65,17 +52,18 @@ export class Store {
   }
 
   /**
-   * All rows anew, as one array per field.
-   * @param {Record<string, any[]>} columns
+   * All rows anew.
+   * @param {Columns} columns
    */
   reset(columns) {
     const before = this.rows;
-    const fields = Object.keys(columns).filter((field) => field !== "slot");
+    const { slot: slots, ...fields } = columns;
+    const named = Object.entries(fields);
     this.rows = new Map();
     this.counts = noCounts();
-    (columns.slot ?? []).forEach((slot, index) => {
+    slots.forEach((slot, index) => {
       const row = /** @type {any} */ ({ ...EMPTY_ROW });
-      for (const field of fields) row[field] = columns[field][index];
+      for (const [field, values] of named) row[field] = values[index];
       this.#add(slot, row);
     });
     this.ready = true;
@@ -142,7 +130,7 @@ export class Store {
     this.#count(row.status, -1);
   }
 
-  /** @param {string} status @param {number} by */
+  /** @param {Status} status @param {number} by */
   #count(status, by) {
     this.counts[status] += by;
   }
@@ -159,9 +147,9 @@ export class Store {
   }
 }
 
-/** @returns {Record<string, number>} */
-function noCounts() {
-  return Object.fromEntries(STATUSES.map((status) => [status, 0]));
+/** @returns {Record<Status, number>} */
+export function noCounts() {
+  return { queued: 0, running: 0, completed: 0, failed: 0, killed: 0, unknown: 0 };
 }
 
 /** @param {Row | undefined} before @param {Row} after */

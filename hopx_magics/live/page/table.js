@@ -173,7 +173,7 @@ export class Table {
     }
     this.actions.dismiss(slot);
     this.render();
-    /** @type {any} */ (this.viewport.elementOf(slot)?.querySelector("[data-action=kill-yes]"))?.focus();
+    /** @type {HTMLElement | null | undefined} */ (this.viewport.elementOf(slot)?.querySelector("[data-action=kill-yes]"))?.focus();
   }
 
   /** @param {boolean} kill */
@@ -303,7 +303,7 @@ export class Table {
     if (this.viewport.setColumns(placed.map(({ column }) => column)) && hadFocus) this.moveTo(this.indexOfActive(), true);
   }
 
-  /** @param {Iterable<number>} slots @returns {import("./store.js").Row[]} */
+  /** @param {Iterable<number>} slots @returns {import("./messages.js").Row[]} */
   #rowsOf(slots) {
     return Array.from(slots).flatMap((slot) => this.store.rows.get(slot) ?? []);
   }

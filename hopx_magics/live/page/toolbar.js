@@ -3,11 +3,13 @@ import { ColumnMenu } from "./columnmenu.js";
 import { drawing, el, setAttribute, setText } from "./dom.js";
 import { formatCount, ICONS, STATUSES } from "./format.js";
 
+/** @import { Status } from "./messages.js" */
+
 const GROUPINGS = ["none", "status", "name", "connection"];
 
 /**
  * @typedef {object} ToolbarHooks
- * @property {(status: string) => void} onChip
+ * @property {(status: Status) => void} onChip
  * @property {(text: string) => void} onSearch
  * @property {(grouping: string) => void} onGroup
  * @property {() => void} onBell
@@ -21,7 +23,7 @@ export class Toolbar {
   /** @param {ToolbarHooks} hooks */
   constructor(hooks) {
     this.hooks = hooks;
-    /** @type {Map<string, any>} */
+    /** @type {Map<Status, HTMLButtonElement>} */
     this.chips = new Map();
     this.chipBox = el("div", { class: "hopx-chips", role: "group", "aria-label": "Filter by status" });
     this.search = el("input", {
@@ -46,7 +48,7 @@ export class Toolbar {
     return select;
   }
 
-  /** @param {Record<string, number>} counts @param {Set<string>} filtered */
+  /** @param {Record<Status, number>} counts @param {Set<Status>} filtered */
   setCounts(counts, filtered) {
     STATUSES.forEach((status) => {
       const wanted = counts[status] > 0 || filtered.has(status);
@@ -55,7 +57,7 @@ export class Toolbar {
     });
   }
 
-  /** @param {import("./freshness.js").Freshness} freshness */
+  /** @param {import("./freshness.js").Sentence} freshness */
   setFreshness({ state, text, title }) {
     setAttribute(this.freshness, "data-state", state);
     setText(this.freshness, text);
@@ -76,20 +78,20 @@ export class Toolbar {
     this.group.value = GROUPINGS.includes(grouping) ? grouping : "none";
   }
 
-  /** @param {string} status @param {number} count @param {boolean} pressed */
+  /** @param {Status} status @param {number} count @param {boolean} pressed */
   #showChip(status, count, pressed) {
     let chip = this.chips.get(status);
     if (!chip) {
       chip = this.#buildChip(status);
       this.chips.set(status, chip);
       const later = STATUSES.slice(STATUSES.indexOf(status) + 1).find((other) => this.chips.has(other));
-      this.chipBox.insertBefore(chip, later ? this.chips.get(later) : null);
+      this.chipBox.insertBefore(chip, (later && this.chips.get(later)) ?? null);
     }
     setAttribute(chip, "aria-pressed", String(pressed));
-    setText(chip.lastElementChild, formatCount(count));
+    setText(/** @type {Element} */ (chip.lastElementChild), formatCount(count));
   }
 
-  /** @param {string} status */
+  /** @param {Status} status */
   #buildChip(status) {
     return el(
       "button",
@@ -102,7 +104,7 @@ export class Toolbar {
     );
   }
 
-  /** @param {string} status a chip that somebody stands on stays until they leave it */
+  /** @param {Status} status a chip that somebody stands on stays until they leave it */
   #hideChip(status) {
     const chip = this.chips.get(status);
     if (!chip) return;

@@ -6,7 +6,9 @@ import { Selection } from "./selection.js";
 import { heightHandle, Table } from "./table.js";
 import { Toolbar } from "./toolbar.js";
 import { Viewers } from "./viewers.js";
-import { recall, remember } from "./viewstate.js";
+import { recall, remember, rememberedViewers } from "./viewstate.js";
+
+/** @import { Initial, OpenViewer } from "./messages.js" */
 
 const WIDE = 1100;
 const NARROW_ROOT = 480;
@@ -31,7 +33,8 @@ export class WatchView {
     this.timers = { view: 0, selected: 0, tick: 0, first: 0 };
     this.frames = new FrameBatch(() => this.#draw());
     this.viewers = new Viewers({
-      link: this.page.link, store: this.store, onChange: () => this.#viewersChanged(), onFocusTable: (slot) => this.#focusTable(slot),
+      link: this.page.link, store: this.store, now: () => this.page.shownNow(), onChange: () => this.#viewersChanged(),
+      onFocusTable: (slot) => this.#focusTable(slot),
     });
     this.table = new Table({
       store: this.store, order: this.order, selection: this.selection, actions: this.page.actions,
@@ -54,7 +57,7 @@ export class WatchView {
     this.timers.tick = window.setInterval(() => this.#tick(), 1000);
     this.timers.first = window.setTimeout(() => this.root.classList.remove("hopx-quiet"), QUIET_FIRST);
     if (this.store.ready) {
-      this.restore(page.view, page.initial, page.view?.viewers ?? []);
+      this.restore(page.view, page.initial, rememberedViewers(page.view));
       this.changed = null;
     }
     this.request();
@@ -106,7 +109,8 @@ export class WatchView {
 
   /**
    * Shows what was remembered, once: what a person did since then is newer.
-   * @param {any} view @param {any} initial @param {any[]} open viewers that the kernel holds open
+   * @param {Record<string, unknown> | null} view @param {Initial | null} initial
+   * @param {OpenViewer[]} open viewers that the kernel holds open
    */
   restore(view, initial, open) {
     if (this.restored) {
@@ -115,7 +119,7 @@ export class WatchView {
     }
     recall(this, view, initial);
     this.toolbar.setInputs(this.order.search, this.order.grouping);
-    this.viewers.restore(open.filter((/** @type {any} */ one) => this.store.rows.has(one.slot)));
+    this.viewers.restore(open.filter(({ slot }) => this.store.rows.has(slot)));
     this.restored = true;
   }
 
@@ -180,7 +184,9 @@ export class WatchView {
   }
 
   #tick() {
-    if (document.hidden || this.frames.timer || !this.root.isConnected) return;
+    if (document.hidden || !this.root.isConnected) return;
+    if (this.page.alive) this.viewers.tick();
+    if (this.frames.timer) return;
     if (this.page.alive) this.table.tick();
     this.#drawAround();
   }
@@ -243,7 +249,7 @@ export class WatchView {
   #selected() {
     clearTimeout(this.timers.selected);
     this.timers.selected = window.setTimeout(() => {
-      this.page.link.send("selected", { slots: [...this.selection.slots] });
+      this.page.link.send({ do: "selected", slots: [...this.selection.slots] });
     }, SELECTED_PAUSE);
     this.#saveSoon();
   }

@@ -5,7 +5,7 @@ const GROUPS = ["status", "name", "connection"];
 
 /**
  * @param {import("./view.js").WatchView} view
- * @returns {Record<string, any>}
+ * @returns {Record<string, unknown>}
  */
 export function remember({ order, table, selection, viewers, page }) {
   return {
@@ -26,8 +26,8 @@ export function remember({ order, table, selection, viewers, page }) {
 
 /**
  * @param {import("./view.js").WatchView} view
- * @param {any} remembered null before anything was told
- * @param {{sort?: string | null, group?: string | null} | null} initial
+ * @param {Record<string, unknown> | null} remembered null before anything was told
+ * @param {import("./messages.js").Initial | null} initial
  */
 export function recall(view, remembered, initial) {
   const { order, table, selection } = view;
@@ -35,19 +35,24 @@ export function recall(view, remembered, initial) {
   const sorting = list(known.sort).filter((sort) => typeof sort === "string").map(readSort);
   const sortable = sorting.filter(({ column }) => order.canSortBy(column));
   if (sortable.length) order.sorting = sortable;
-  order.grouping = GROUPS.includes(known.group) ? known.group : "none";
+  order.grouping = GROUPS.find((group) => group === known.group) ?? "none";
   order.folded = new Set(list(known.folded));
   order.statuses = new Set(list(known.filters));
   order.search = typeof known.search === "string" ? known.search : "";
   Object.assign(table.layout.chosen, known.columns);
   Object.assign(table.layout.widths, known.widths);
-  table.height = Number.isFinite(known.height) ? known.height : null;
+  table.height = typeof known.height === "number" ? known.height : null;
   selection.slots = new Set(list(known.selected).filter((slot) => view.store.rows.has(slot)));
   view.scrollAtFirst = Number(known.row) || 0;
   if (known.bell) view.page.bell.wanted = true;
 }
 
-/** @param {any} value @returns {any[]} */
+/** @param {Record<string, unknown> | null} remembered @returns {import("./messages.js").OpenViewer[]} */
+export function rememberedViewers(remembered) {
+  return list(remembered?.viewers);
+}
+
+/** @param {unknown} value @returns {any[]} */
 function list(value) {
   return Array.isArray(value) ? value : [];
 }
