@@ -11,7 +11,7 @@ import msgspec
 from . import output
 from .connection.watcher import Listener, Update
 from .display import in_words
-from .durations import format_duration
+from .durations import format_counting, format_duration
 from .errors import HopxError, UnknownProcess, WaitTimeout
 from .models import KeptOutput, KeptRun, KillResult, Output, Process, ProcessId, RunId, Status, Stream
 from .session import FORGOTTEN_AFTER, Dispatcher, Session, Waiting
@@ -172,7 +172,7 @@ class Run:
     def _note(self) -> str:
         """What there is to say of how certain the state is."""
         age = time.monotonic() - self._seen
-        return f", seen {format_duration(age)} ago" if not self._process.ended and age > OLD_AFTER else ""
+        return f", seen {format_counting(age)} ago" if not self._process.ended and age > OLD_AFTER else ""
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         line = in_words.run_line(self._process, self.connection, below=self._note().strip(", "))

@@ -13,14 +13,12 @@ from .common import checked_statuses, runs_of, session
 from .connecting import connect, connections, create, disconnect, extend, get, ls, put, run_command, sandboxes
 from .launching import attach, launch, launch_on_each, rerun, sweep
 from .past import diff, history, looked, news, prune, show, tell_origin, use_history
-from .tables import OUTPUTS, TAIL, WATCH_GROUPS, WATCH_SORTS, close_tables, frame_of, ps, watch
+from .tables import OUTPUTS, TAIL, close_tables, frame_of, ps, watch
 from .waiting import kill, wait
 
 __all__ = [
     "OUTPUTS",
     "TAIL",
-    "WATCH_GROUPS",
-    "WATCH_SORTS",
     "attach",
     "checked_statuses",
     "close_tables",

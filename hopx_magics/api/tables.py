@@ -8,6 +8,7 @@ import msgspec
 
 from ..display import frames
 from ..durations import parse_duration
+from ..live.columns import TABLE_GROUPS, TABLE_SORTS, own_sort
 from ..models import Listing, Process
 from ..run import PastRun, Run
 from ..session import Listed, checked_language, find_process
@@ -16,7 +17,7 @@ from .common import asked, by_connection, checked_statuses, session, tell_notes
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..live import LiveTable
+    from ..live.table import LiveTable
 
 TAIL = 65_536
 """Bytes of each stream that a listing shows by default: all of an ordinary output, the end of a huge one."""
@@ -24,20 +25,6 @@ TAIL = 65_536
 _TAILS: dict[str, int | None] = {"none": 0, "tail": TAIL, "full": None}
 
 OUTPUTS = tuple(_TAILS)
-
-WATCH_GROUPS = ("status", "name", "connection")
-
-WATCH_SORTS = (
-    *("status", "name", "progress", "elapsed", "started", "exit_code", "language", "id", "connection"),
-    *("started_at", "execution_time", "process_id"),
-)
-"""What a live table can be sorted by: its own columns, and the names that those have in a DataFrame."""
-
-_WATCH_COLUMNS = {
-    f"{sign}{theirs}": f"{sign}{ours}"
-    for theirs, ours in (("started_at", "started"), ("execution_time", "elapsed"), ("process_id", "id"))
-    for sign in ("", "-")
-}
 
 SHORTEST_INTERVAL = 0.2
 """Seconds between two questions to an agent, at least: its rate limit is 300 a minute."""
@@ -109,13 +96,13 @@ def watch(
 
     Raises ValueError for an argument that can't be used, UnknownConnection.
     """
-    from ..live import LiveTable
+    from ..live.table import LiveTable
 
     wanted = [reference.process_id if isinstance(reference, Run) else reference for reference in references]
-    if sort is not None and sort.lstrip("-") not in WATCH_SORTS:
-        raise ValueError(f"a live table has no column {sort.lstrip('-')!r}: use {', '.join(WATCH_SORTS)}")
-    if by is not None and by not in WATCH_GROUPS:
-        raise ValueError(f"a live table can't be grouped by {by!r}: use {', '.join(WATCH_GROUPS)}")
+    if sort is not None and sort.lstrip("-") not in TABLE_SORTS:
+        raise ValueError(f"a live table has no column {sort.lstrip('-')!r}: use {', '.join(TABLE_SORTS)}")
+    if by is not None and by not in TABLE_GROUPS:
+        raise ValueError(f"a live table can't be grouped by {by!r}: use {', '.join(TABLE_GROUPS)}")
     pause = None if interval is None else parse_duration(interval)
     if pause is not None and pause < SHORTEST_INTERVAL:
         raise ValueError(f"an interval of {pause:g} s is too short: use {SHORTEST_INTERVAL:g}s or more")
@@ -123,7 +110,7 @@ def watch(
         session(),
         session().chosen(on),
         _chooser(wanted, status, language, name, since, limit),
-        sort=_WATCH_COLUMNS.get(sort, sort) if sort else None,
+        sort=own_sort(sort) if sort else None,
         group=by,
         limit=limit,
         interval=pause,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ..durations import format_duration
+from ..durations import format_counting, format_duration
 from ..models import STREAMS, KeptOutput, KeptRun, Stream
 from ..output import printable
 from .coloured import code_lines, output_lines
@@ -51,7 +51,7 @@ def state_as_seen(run: KeptRun, now: datetime) -> str:
     if run.seen_at is None:
         return f"{run.status}{detail}, as last seen"
     age = max(0.0, (now - run.seen_at).total_seconds())
-    return f"{run.status}{detail}, as last seen {format_duration(age)} ago"
+    return f"{run.status}{detail}, as last seen {format_counting(age)} ago"
 
 
 def value_in_words(value: Any) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from ..connection.watcher import INTERVAL, Update
-from ..durations import format_duration
+from ..durations import format_counting
 from ..errors import HopxError
 from ..output import printable
 from .messages import ConnectionState
@@ -55,5 +55,5 @@ class ConnectionFreshness:
         if self._error is None:
             return None
         since = self._updated or self._since or time.time()
-        silence = format_duration(max(0.0, time.time() - since))
+        silence = format_counting(max(0.0, time.time() - since))
         return f"{self._connection}: no answer for {silence}, retrying ({printable(str(self._error), 200)})"

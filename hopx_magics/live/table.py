@@ -15,7 +15,7 @@ from ..errors import HistoryError, LaunchError
 from ..models import KeptRun, Stream
 from ..run import Run
 from ..session import Connection, Session
-from . import facts, text
+from . import facts, order, text
 from .freshness import ConnectionFreshness
 from .intents import Bye, Chunk, Details, Hello, Intent, Keep, Kill, PaneIntent, Ping, Rerun, Selected, View
 from .messages import (
@@ -130,7 +130,7 @@ class LiveTable(TableWidget):
         """
         self._catch_up()
         with self._lock:
-            shown = facts.shown(self._rows, self._view or {"sort": self._initial.sort})
+            shown = order.shown(self._rows, self._view or {"sort": self._initial.sort}, time.time())
             places = {name: connection.place for name, connection in self._connections.items()}
             rows = [
                 ((name := self._rows.key(slot)[0]), places[name].sandbox, self._rows.process(slot)) for slot in shown
@@ -178,7 +178,7 @@ class LiveTable(TableWidget):
     def state(self) -> text.State:
         """What there is to show, for those who show it as text."""
         with self._lock:
-            shown = facts.shown(self._rows, self._view or {"sort": self._initial.sort})
+            shown = order.shown(self._rows, self._view or {"sort": self._initial.sort}, time.time())
             rows = dict(self._rows)
             return text.State(
                 rows=[rows[slot] for slot in shown],

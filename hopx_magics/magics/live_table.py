@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .live_line import Display, has_live_display
 
 if TYPE_CHECKING:
-    from ..live import LiveTable
+    from ..live.table import LiveTable
 
 STATIC_INTERVAL = 2.0
 """Seconds between two states of a table that is shown as HTML."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ..live.columns import COLUMN_NAMES, TABLE_GROUPS
 from .arguments import MagicParser, assignment, checked, identifier, whole_number, words_of
 
 STATUS_WORDS = ("queued", "running", "completed", "failed", "killed", "unknown")
@@ -23,9 +24,6 @@ COLUMN_WORDS = (
     "connection",
     "sandbox",
 )
-
-WATCH_WORDS = ("status", "name", "progress", "elapsed", "started", "exit_code", "language", "id", "connection")
-WATCH_GROUP_WORDS = ("status", "name", "connection")
 
 
 def _option(parser: MagicParser, *names: str, completions: Iterable[str] = (), **how: Any) -> None:
@@ -98,7 +96,7 @@ def _ps() -> MagicParser:
 
 def _watch() -> MagicParser:
     parser = MagicParser("%hopx_watch")
-    _filters(parser, WATCH_WORDS, WATCH_GROUP_WORDS)
+    _filters(parser, COLUMN_NAMES, TABLE_GROUPS)
     _option(parser, "--interval", type=checked(_duration))
     _option(parser, "--notify", action="store_true")
     _connections(parser)

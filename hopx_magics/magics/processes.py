@@ -12,7 +12,7 @@ from .live_line import ProgressLine, end_of_stderr
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..live import LiveTable
+    from ..live.table import LiveTable
     from ..models import Callback
     from ..run import Run, Sweep
 

@@ -1,5 +1,7 @@
 /** What a line of output looks like: runs with styles, and links, as DOM nodes made of text alone. */
 
+import { formatCount } from "./format.js";
+
 /** @import { Line } from "./messages.js" */
 /** @typedef {{classes: string, color: string, background: string}} Look */
 
@@ -90,8 +92,8 @@ function moreButton(element, line, from, left) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "hopx-rest";
-  button.textContent = `… ${left.toLocaleString("en")} more characters`;
-  button.title = left > MORE_CHARACTERS ? `Show the next ${MORE_CHARACTERS.toLocaleString("en")}` : "Show them";
+  button.textContent = `… ${formatCount(left)} more characters`;
+  button.title = left > MORE_CHARACTERS ? `Show the next ${formatCount(MORE_CHARACTERS)}` : "Show them";
   button.addEventListener("click", () => {
     button.remove();
     appendPart(element, line, from, MORE_CHARACTERS);

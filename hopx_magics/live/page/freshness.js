@@ -1,5 +1,5 @@
 /** How fresh the table is, in words. Pure. */
-import { formatCounts, formatDuration } from "./format.js";
+import { formatCounting, formatCounts } from "./format.js";
 
 /** @import { ConnectionState, Status } from "./messages.js" */
 /** @typedef {{state: string, text: string, title: string}} Sentence */
@@ -33,7 +33,7 @@ function expiryOf(connections, now) {
     .sort((a, b) => /** @type {number} */ (a.ends) - /** @type {number} */ (b.ends))[0];
   if (!ending) return "";
   const left = /** @type {number} */ (ending.ends) - now;
-  return left <= 0 ? `${ending.name} has expired` : `${ending.name} expires in ${formatDuration(whole(left))}`;
+  return left <= 0 ? `${ending.name} has expired` : `${ending.name} expires in ${formatCounting(whole(left))}`;
 }
 
 /** @param {Parameters<typeof freshnessOf>[0]} known @returns {Sentence} */
@@ -77,16 +77,16 @@ function updatedOf(connection) {
 function sentenceOf(connection, now, heard) {
   if (connection.state === "silent") {
     const answered = connection.updated ?? connection.since ?? now;
-    return `no answer for ${formatDuration(whole(now - answered))}: retrying`;
+    return `no answer for ${formatCounting(whole(now - answered))}: retrying`;
   }
   if (connection.state === "live") return "live";
   if (connection.state === "connecting") return "connecting…";
-  return `updated ${formatDuration(whole(now - (connection.updated ?? heard)))} ago`;
+  return `updated ${formatCounting(whole(now - (connection.updated ?? heard)))} ago`;
 }
 
 /** @param {ConnectionState} connection @param {number} now @param {number} heard */
 function hoverOf(connection, now, heard) {
-  const rhythm = connection.state === "polling" ? `, asked every ${formatDuration(connection.interval)}` : "";
+  const rhythm = connection.state === "polling" ? `, asked every ${connection.interval} s` : "";
   const error = connection.error ? `\n${connection.error}` : "";
   return `${connection.name}: ${sentenceOf(connection, now, heard)}${rhythm}${error}`;
 }

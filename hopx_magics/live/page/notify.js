@@ -1,6 +1,7 @@
 /** Telling of processes that ended: in the page for those who hear it, and beyond the page by the browser. */
-import { formatCounts, formatDuration } from "./format.js";
-import { titleOf } from "./store.js";
+import { formatCounts } from "./format.js";
+import { noCounts, titleOf } from "./store.js";
+import { stateInWords } from "./words.js";
 
 const LONG_RUN = 10;
 const MOST_AT_ONCE = 3;
@@ -8,23 +9,17 @@ const MOST_AT_ONCE = 3;
 /** @typedef {{slot: number, row: import("./messages.js").Row}} Ended */
 
 /**
- * "train failed after 3 min, exit 1"; of many at once only how many.
+ * "train failed after 3 min 5 s, exit 1"; of many at once only how many.
  * @param {Ended[]} ended
  * @returns {string[]}
  */
 export function sentencesOf(ended) {
-  if (ended.length <= MOST_AT_ONCE) return ended.map(({ row }) => sentenceOfEnd(row));
-  /** @type {Record<string, number>} */
-  const counts = {};
-  for (const { row } of ended) counts[row.status] = (counts[row.status] ?? 0) + 1;
+  if (ended.length <= MOST_AT_ONCE) {
+    return ended.map(({ row }) => `${titleOf(row)} ${stateInWords(row, 0)}`);
+  }
+  const counts = noCounts();
+  for (const { row } of ended) counts[row.status] += 1;
   return [`${ended.length} processes ended: ${formatCounts(counts)}`];
-}
-
-/** @param {import("./messages.js").Row} row */
-function sentenceOfEnd(row) {
-  const after = row.elapsed === null ? "" : ` after ${formatDuration(row.elapsed)}`;
-  const code = row.status === "failed" && row.exit_code !== null ? `, exit ${row.exit_code}` : "";
-  return `${titleOf(row)} ${row.status === "killed" ? "was killed" : row.status}${after}${code}`;
 }
 
 /** The bell: whether the browser tells when a process ends that ran for a while. */

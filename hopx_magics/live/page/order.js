@@ -1,8 +1,9 @@
 /**
  * Which rows are shown, in which order and groups; kept right as rows change at the cost of what changed. Pure.
  */
+import { COLUMNS, GROUPS } from "./columns.js";
 import { STATUSES } from "./format.js";
-import { SORT_KEYS, compareKeys, compareText, insertSorted, isSorted } from "./sorting.js";
+import { compareKeys, compareText, insertSorted, isSorted, sortKey } from "./sorting.js";
 import { elapsedAt, noCounts } from "./store.js";
 
 /** @import { Row, Status } from "./messages.js" */
@@ -14,6 +15,9 @@ import { elapsedAt, noCounts } from "./store.js";
  */
 
 const SORT_LEVELS = 3;
+/** By default, and where all else is the same. @type {Sorting} */
+const NEWEST_FIRST = { column: "started", reverse: true };
+
 /**
  * Whether an item is a group's headline.
  * @param {Item} item
@@ -37,7 +41,9 @@ export class Order {
   constructor(store) {
     this.store = store;
     /** @type {Sorting[]} the first decides, the others where it doesn't */
-    this.sorting = [{ column: "started", reverse: true }];
+    this.sorting = [NEWEST_FIRST];
+    /** @type {{column: import("./columns.js").Column, reverse: boolean}[]} by which the entries are sorted now */
+    this.levels = [];
     /** @type {Set<Status>} */
     this.statuses = new Set();
     this.search = "";
@@ -60,9 +66,26 @@ export class Order {
     return this.statuses.size > 0 || this.search !== "";
   }
 
-  /** @param {string} column */
-  canSortBy(column) {
-    return column in SORT_KEYS;
+  /** What of it is worth remembering. */
+  remember() {
+    return {
+      sort: this.sorting.map(({ column, reverse }) => (reverse ? `-${column}` : column)),
+      group: this.grouping,
+      folded: [...this.folded],
+      filters: [...this.statuses],
+      search: this.search,
+    };
+  }
+
+  /** @param {Record<string, unknown>} known what was remembered, of which what can be used is taken over */
+  recall(known) {
+    const sorting = list(known.sort).filter((sort) => typeof sort === "string").map(readSort);
+    const sortable = sorting.filter(({ column }) => COLUMNS.some(({ key, kind }) => key === column && kind));
+    if (sortable.length) this.sorting = sortable;
+    this.grouping = GROUPS.find((group) => group === known.group) ?? "none";
+    this.folded = new Set(list(known.folded));
+    this.statuses = new Set(list(known.filters));
+    this.search = typeof known.search === "string" ? known.search : "";
   }
 
   /**
@@ -82,6 +105,8 @@ export class Order {
    */
   rebuild(now) {
     this.now = now;
+    this.levels = [...this.sorting, NEWEST_FIRST].flatMap(({ column, reverse }) =>
+      COLUMNS.filter(({ key }) => key === column).map((found) => ({ column: found, reverse })));
     this.entries.clear();
     this.groups.clear();
     for (const [slot, row] of this.store.rows) {
@@ -123,7 +148,7 @@ export class Order {
    * @returns {boolean} whether rows changed places
    */
   advance(now) {
-    const level = this.sorting.findIndex((sorting) => sorting.column === "elapsed");
+    const level = this.levels.findIndex(({ column }) => column.key === "elapsed");
     this.now = now;
     if (level < 0) return false;
     for (const entry of this.entries.values()) {
@@ -161,7 +186,7 @@ export class Order {
 
   /** @param {number} slot @param {Row} row @returns {Entry} */
   #entryOf(slot, row) {
-    const keys = this.sorting.map(({ column }) => SORT_KEYS[column](row, this.now));
+    const keys = this.levels.map(({ column }) => sortKey(column, row, this.now));
     return { slot, keys, group: groupName(row, this.grouping) };
   }
 
@@ -231,12 +256,22 @@ export class Order {
 
   /** @param {Entry} a @param {Entry} b */
   #compareEntries(a, b) {
-    for (let level = 0; level < this.sorting.length; level += 1) {
-      const order = compareKeys(a.keys[level], b.keys[level], this.sorting[level].reverse);
+    for (let level = 0; level < this.levels.length; level += 1) {
+      const order = compareKeys(a.keys[level], b.keys[level], this.levels[level].reverse);
       if (order) return order;
     }
     return a.slot - b.slot;
   }
+}
+
+/** @param {unknown} value @returns {any[]} */
+export function list(value) {
+  return Array.isArray(value) ? value : [];
+}
+
+/** @param {string} sort */
+function readSort(sort) {
+  return { column: sort.replace(/^-/, ""), reverse: sort.startsWith("-") };
 }
 
 /** @param {string} status */

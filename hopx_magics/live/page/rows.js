@@ -1,7 +1,7 @@
 /** One line of the table in the page: of a process, or the headline of a group. */
 import { CELLS } from "./cells.js";
 import { el, setAttribute, setText } from "./dom.js";
-import { ICONS, STATUSES, formatCounts, formatDuration } from "./format.js";
+import { ICONS, STATUSES, formatCounting, formatCounts, formatDuration } from "./format.js";
 import { summarize } from "./order.js";
 
 export const ROW_HEIGHT = 28;
@@ -132,10 +132,11 @@ export class GroupLine extends TableLine {
     setAttribute(this.label, "title", group.label);
     setText(this.size, String(group.entries.length));
     this.#updateCounts(counts);
-    setText(this.times, total ? `${formatDuration(total)} in all, longest ${formatDuration(longest)}` : "");
+    const spanOf = counts.running ? formatCounting : formatDuration;
+    setText(this.times, total ? `${spanOf(total)} in all, longest ${spanOf(longest)}` : "");
   }
 
-  /** @param {Record<string, number>} counts */
+  /** @param {Record<import("./messages.js").Status, number>} counts */
   #updateCounts(counts) {
     const occurring = STATUSES.filter((status) => counts[status]);
     const shown = [...this.counts.children].map((chip) => /** @type {HTMLElement} */ (chip).dataset.status);

@@ -2,26 +2,22 @@
 import { STATUSES } from "./format.js";
 import { elapsedAt } from "./store.js";
 
+/** @import { Column } from "./columns.js" */
 /** @import { Row } from "./messages.js" */
-
 /** @typedef {string | number | null} Key */
 
-const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
-const NOT_STARTED = Number.POSITIVE_INFINITY;
-
-/** @type {Record<string, (row: Row, now: number) => Key>} */
-export const SORT_KEYS = {
-  status: (row) => STATUSES.indexOf(row.status),
-  name: (row) => row.name || null,
-  progress: (row) => row.progress,
-  elapsed: (row, now) => elapsedAt(row, now),
-  started: (row) => row.started ?? (row.status === "queued" ? NOT_STARTED : null),
-  exit_code: (row) => row.exit_code,
-  language: (row) => row.language,
-  id: (row) => row.id,
-  connection: (row) => row.connection,
-  last: (row) => row.last || null,
-};
+/**
+ * What a row is sorted by in a column; null when it is unknown. What waits to be started is newer than all else.
+ * @param {Column} column @param {Row} row @param {number} now
+ * @returns {Key}
+ */
+export function sortKey({ key, kind }, row, now) {
+  if (kind === "status") return STATUSES.indexOf(row.status);
+  if (kind === "span") return elapsedAt(row, now);
+  if (kind === "moment") return row.started ?? (row.status === "queued" ? Infinity : null);
+  const value = row[/** @type {keyof Row} */ (key)];
+  return typeof value === "string" ? naturalKey(value) || null : value;
+}
 
 /**
  * What is unknown comes last, whichever way the rest is sorted.
@@ -29,18 +25,25 @@ export const SORT_KEYS = {
  */
 export function compareKeys(a, b, reverse) {
   if (a === b) return 0;
-  if (a === null || a === undefined) return 1;
-  if (b === null || b === undefined) return -1;
-  const order = typeof a === "string" || typeof b === "string" ? compareText(String(a), String(b)) : a - b;
-  return reverse ? -order : order;
+  if (a === null) return 1;
+  if (b === null) return -1;
+  return (a < b) === reverse ? 1 : -1;
 }
 
 /**
- * As people sort names: "run 9" before "run 10"; names that only differ in case are still two.
+ * As people sort names: "run 9" before "Run 10"; names that only differ in case are still two.
  * @param {string} a @param {string} b
  */
 export function compareText(a, b) {
-  return collator.compare(a, b) || Number(a > b) - Number(a < b);
+  return compareKeys(naturalKey(a), naturalKey(b), false) || compareKeys(a, b, false);
+}
+
+/**
+ * Texts by their code units, in lower case, but with numbers by their size.
+ * @param {string} text
+ */
+function naturalKey(text) {
+  return text.toLowerCase().replace(/[0-9]+/g, (digits) => digits.padStart(20, "0"));
 }
 
 /** @template T @param {T[]} list @param {(a: T, b: T) => number} compare */

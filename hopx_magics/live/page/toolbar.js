@@ -1,11 +1,12 @@
 /** The line above the table: chips, search, grouping, freshness, bell, columns. */
 import { ColumnMenu } from "./columnmenu.js";
+import { GROUPS } from "./columns.js";
 import { drawing, el, setAttribute, setText } from "./dom.js";
 import { formatCount, ICONS, STATUSES } from "./format.js";
 
 /** @import { Status } from "./messages.js" */
 
-const GROUPINGS = ["none", "status", "name", "connection"];
+const GROUPINGS = ["none", ...GROUPS];
 
 /**
  * @typedef {object} ToolbarHooks

@@ -1,8 +1,9 @@
 /** Parts of a viewer that know nothing of output: its buttons, its title and its strip of tabs. */
 
 import { drawing, el, setAttribute, setText } from "./dom.js";
-import { formatDuration, formatPercent, formatRoughly, ICONS } from "./format.js";
-import { elapsedAt, isOpenStatus, titleOf } from "./store.js";
+import { ICONS } from "./format.js";
+import { isOpenStatus, titleOf } from "./store.js";
+import { elapsedInWords, progressInWords } from "./words.js";
 
 /** @import { Row } from "./messages.js" */
 
@@ -56,7 +57,7 @@ export class ViewerTitle {
     setText(this.id, row.id);
     setAttribute(this.id, "title", row.id);
     const exit = row.exit_code === null ? "" : `exit ${row.exit_code}`;
-    setText(this.time, [formatDuration(elapsedAt(row, now)), exit].filter(Boolean).join(" · "));
+    setText(this.time, [elapsedInWords(row, now), exit].filter(Boolean).join(" · "));
     this.#showProgress(row);
   }
 
@@ -65,8 +66,7 @@ export class ViewerTitle {
     const known = row.progress !== null && row.status === "running";
     this.bar.hidden = !known;
     if (known) this.bar.value = row.progress ?? 0;
-    const left = known && row.left !== null ? `, ${formatRoughly(row.left)} left` : "";
-    setText(this.left, known ? `${formatPercent(row.progress)}${left}` : "");
+    setText(this.left, known ? progressInWords(row) : "");
   }
 }
 

@@ -1,7 +1,8 @@
 /** What a view remembers over reloads and tells the second tab: a small piece of JSON that only this file reads. */
 
+import { list } from "./order.js";
+
 const MOST_SELECTED = 500;
-const GROUPS = ["status", "name", "connection"];
 
 /**
  * @param {import("./view.js").WatchView} view
@@ -9,11 +10,7 @@ const GROUPS = ["status", "name", "connection"];
  */
 export function remember({ order, table, selection, viewers, page }) {
   return {
-    sort: order.sorting.map(({ column, reverse }) => (reverse ? `-${column}` : column)),
-    group: order.grouping,
-    folded: [...order.folded],
-    filters: [...order.statuses],
-    search: order.search,
+    ...order.remember(),
     columns: table.layout.chosen,
     widths: table.layout.widths,
     selected: [...selection.slots].slice(0, MOST_SELECTED),
@@ -32,13 +29,7 @@ export function remember({ order, table, selection, viewers, page }) {
 export function recall(view, remembered, initial) {
   const { order, table, selection } = view;
   const known = remembered ?? { sort: initial?.sort ? [initial.sort] : [], group: initial?.group };
-  const sorting = list(known.sort).filter((sort) => typeof sort === "string").map(readSort);
-  const sortable = sorting.filter(({ column }) => order.canSortBy(column));
-  if (sortable.length) order.sorting = sortable;
-  order.grouping = GROUPS.find((group) => group === known.group) ?? "none";
-  order.folded = new Set(list(known.folded));
-  order.statuses = new Set(list(known.filters));
-  order.search = typeof known.search === "string" ? known.search : "";
+  order.recall(known);
   Object.assign(table.layout.chosen, known.columns);
   Object.assign(table.layout.widths, known.widths);
   table.height = typeof known.height === "number" ? known.height : null;
@@ -50,14 +41,4 @@ export function recall(view, remembered, initial) {
 /** @param {Record<string, unknown> | null} remembered @returns {import("./messages.js").OpenViewer[]} */
 export function rememberedViewers(remembered) {
   return list(remembered?.viewers);
-}
-
-/** @param {unknown} value @returns {any[]} */
-function list(value) {
-  return Array.isArray(value) ? value : [];
-}
-
-/** @param {string} sort */
-function readSort(sort) {
-  return { column: sort.replace(/^-/, ""), reverse: sort.startsWith("-") };
 }
