@@ -30,7 +30,7 @@ class TableWidget(anywidget.AnyWidget):
 
     def __init__(self, carry_out: Callable[[Intent], None]) -> None:
         super().__init__()
-        self._carry_out = carry_out
+        self._hand_on = carry_out
         self._sending = threading.RLock()
         self._told_at = time.monotonic()
         self._told = 0
@@ -73,7 +73,7 @@ class TableWidget(anywidget.AnyWidget):
             if isinstance(request, int):
                 self.tell(Done(request=request, error=f"not understood: {error}"))
             return
-        self._carry_out(intent)
+        self._hand_on(intent)
 
 
 def let_clicks_through(comm: object) -> None:
