@@ -57,7 +57,7 @@ export class Viewport {
       this.paint(line, items[index], index);
       shown.push(line);
     }
-    for (const line of [...free.rows, ...free.groups]) line.element.remove();
+    for (const line of [...free.values()].flat()) line.element.remove();
     this.#paintKept(kept, items);
     this.#arrange(shown);
   }
@@ -69,7 +69,8 @@ export class Viewport {
 
   /** @param {Set<number | string>} wanted */
   #sortOut(wanted) {
-    const free = { rows: /** @type {RowLine[]} */ ([]), groups: /** @type {GroupLine[]} */ ([]) };
+    /** @type {Map<boolean, AnyLine[]>} by whether they are of groups */
+    const free = new Map([[false, []], [true, []]]);
     /** @type {AnyLine[]} */
     const kept = [];
     for (const [key, line] of this.lines) {
@@ -77,20 +78,18 @@ export class Viewport {
       if (isInUse(line.element)) kept.push(line);
       else {
         this.lines.delete(key);
-        if (line instanceof RowLine) free.rows.push(line);
-        else free.groups.push(line);
+        free.get(typeof key === "string")?.push(line);
       }
     }
     return { kept, free };
   }
 
-  /** @param {import("./order.js").Item} item @param {{rows: RowLine[], groups: GroupLine[]}} free */
+  /** @param {import("./order.js").Item} item @param {Map<boolean, AnyLine[]>} free */
   #lineFor(item, free) {
     const key = itemKey(item);
     let line = this.lines.get(key);
     if (line) return line;
-    if (isGroup(item)) line = free.groups.pop() ?? new GroupLine();
-    else line = free.rows.pop() ?? new RowLine(this.columns);
+    line = free.get(isGroup(item))?.pop() ?? (isGroup(item) ? new GroupLine() : new RowLine(this.columns));
     this.lines.set(key, line);
     return line;
   }
