@@ -25,7 +25,7 @@ CONFIRM = 3.0
 LONGEST_VIEW = 100_000
 """Bytes of what a page wants to be kept, at most."""
 
-MAKER = ""
+MAKER = "maker"
 """Stands among the pages for the one who made the table, or asked for its rows, and may show it soon."""
 
 

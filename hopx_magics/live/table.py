@@ -9,30 +9,10 @@ from ..connection.watcher import Update
 from ..display import frames
 from ..run import Run
 from ..session import Connection, Session
-from . import order, text
+from . import intents, order, text
 from .deeds import Deeds
 from .following import Following
 from .freshness import ConnectionFreshness
-from .intents import (
-    Bye,
-    Chunk,
-    Close,
-    Details,
-    Find,
-    Follow,
-    Hello,
-    Hold,
-    Intent,
-    Keep,
-    Kill,
-    Open,
-    Page,
-    Ping,
-    Rerun,
-    Selected,
-    Show,
-    View,
-)
 from .messages import Accepted, Changes, Freshness, Initial
 from .pages import MAKER, Pages
 from .rows import Choose, Rows
@@ -207,35 +187,43 @@ class LiveTable(TableWidget):
 
     # ------------------------------------------------------------ what the pages ask for
 
-    def _take_intent(self, intent: Intent) -> None:
+    def _take_intent(self, intent: intents.Intent) -> None:
         if self._ended.is_set():
             return
         match intent:
-            case Bye():
+            case intents.Bye():
                 self._pages.bye(intent.page)
             case _:
                 if intent.page:
                     self._pages.heard(intent.page)
                 self._carry_out(intent)
 
-    def _carry_out(self, intent: Intent) -> None:
+    def _carry_out(self, intent: intents.Intent) -> None:
         match intent:
-            case Hello():
+            case intents.Hello():
                 with self._lock:
                     self._pages.hello(intent.page)
                     self._tell_freshness()
-            case Ping():
+            case intents.Ping():
                 self._pages.pong(intent.page)
-            case View():
+            case intents.View():
                 self._pages.keep(intent.view)
-            case Keep():
+            case intents.Keep():
                 for keeper in self._keepers:
                     keeper()
-            case Selected():
+            case intents.Selected():
                 self._selected = intent.slots
-            case Kill() | Rerun() | Details() | Chunk():
+            case intents.Kill() | intents.Rerun() | intents.Details() | intents.Chunk():
                 self.tell(Accepted(request=intent.request))
                 self._deeds.carry_out(intent)
-            case Open() | Show() | Close() | Follow() | Hold() | Page() | Find():
+            case (
+                intents.Open()
+                | intents.Show()
+                | intents.Close()
+                | intents.Follow()
+                | intents.Hold()
+                | intents.Page()
+                | intents.Find()
+            ):
                 self.tell(Accepted(request=intent.request))
                 self._viewers.carry_out(intent)

@@ -1,18 +1,20 @@
 """What the page does as well: tests/page/cases.test.js holds it to the same cases."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hopx_magics.display.in_words import state_in_words
+import hopx_magics
+from hopx_magics.display.in_words import ICONS, state_in_words
 from hopx_magics.durations import format_counting, format_duration, format_roughly
 from hopx_magics.live.facts import counts_in_words
 from hopx_magics.live.order import shown
 from hopx_magics.live.rows import Row
 from hopx_magics.live.text import elapsed_in_words, progress_in_words
-from hopx_magics.models import Process, ProcessId
+from hopx_magics.models import STATUSES, Process, ProcessId
 
 NOW = 1_000_000.0
 NOTHING: dict[str, Any] = dict.fromkeys(Row.__struct_fields__) | {"id": "proc_1", "connection": "local", "last": ""}
@@ -54,6 +56,14 @@ def test_states_in_words(case: dict[str, Any]) -> None:
     )
     assert state_in_words(process) == case["state"]
     assert (elapsed_in_words(row, NOW), progress_in_words(row)) == (case["elapsed_in_words"], case["progress_in_words"])
+
+
+def test_the_signs_of_the_statuses() -> None:
+    page = (Path(hopx_magics.__file__).parent / "live" / "page" / "format.js").read_text()
+    (signs,) = re.findall(r"ICONS = \{(.*)\}", page)
+    assert re.findall(r'(\w+): "(.)"', signs) == list(ICONS.items())
+    (statuses,) = re.findall(r"STATUSES = \[(.*)\]", page)
+    assert re.findall(r"\w+", statuses) == list(STATUSES)
 
 
 @pytest.mark.parametrize("case", cases("order")["views"], ids=lambda case: json.dumps(case["view"]))
