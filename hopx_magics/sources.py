@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from .connection.connection import Connection
-from .durations import format_duration
+from .durations import format_counting
 from .errors import UnknownProcess
 from .models import KeptOutput, KeptRun, Killed, Output, Process, ProcessId, RunId
 from .run_history import reading
@@ -91,7 +91,7 @@ class AgentSource:
 
     def certainty(self, process: Process, age: float) -> str:
         """Its age, when it is old and may have changed."""
-        return f", seen {format_duration(age)} ago" if not process.ended and age > OLD_AFTER else ""
+        return f", seen {format_counting(age)} ago" if not process.ended and age > OLD_AFTER else ""
 
 
 class HistorySource:

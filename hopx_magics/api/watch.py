@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack
 
 from ..durations import parse_duration
+from ..live.columns import TABLE_GROUPS, TABLE_SORTS, own_sort
 from ..run import Run
 from ..session.session import session
 from .filters import ProcessFilters, chooser
@@ -12,20 +13,6 @@ from .ps import references_of
 
 if TYPE_CHECKING:
     from ..live.table import LiveTable
-
-WATCH_GROUPS = ("status", "name", "connection")
-
-WATCH_SORTS = (
-    *("status", "name", "progress", "elapsed", "started", "exit_code", "language", "id", "connection"),
-    *("started_at", "execution_time", "process_id"),
-)
-"""What a live table can be sorted by: its own columns, and the names that those have in a DataFrame."""
-
-_WATCH_COLUMNS = {
-    f"{sign}{theirs}": f"{sign}{ours}"
-    for theirs, ours in (("started_at", "started"), ("execution_time", "elapsed"), ("process_id", "id"))
-    for sign in ("", "-")
-}
 
 SHORTEST_INTERVAL = 0.2
 """Seconds between two questions to an agent, at least: its rate limit is 300 a minute."""
@@ -54,17 +41,17 @@ def watch(
     """
     from ..live.table import LiveTable
 
-    if sort is not None and sort.lstrip("-") not in WATCH_SORTS:
-        raise ValueError(f"a live table has no column {sort.lstrip('-')!r}: use {', '.join(WATCH_SORTS)}")
-    if by is not None and by not in WATCH_GROUPS:
-        raise ValueError(f"a live table can't be grouped by {by!r}: use {', '.join(WATCH_GROUPS)}")
+    if sort is not None and sort.lstrip("-") not in TABLE_SORTS:
+        raise ValueError(f"a live table has no column {sort.lstrip('-')!r}: use {', '.join(TABLE_SORTS)}")
+    if by is not None and by not in TABLE_GROUPS:
+        raise ValueError(f"a live table can't be grouped by {by!r}: use {', '.join(TABLE_GROUPS)}")
     pause = None if interval is None else parse_duration(interval)
     if pause is not None and pause < SHORTEST_INTERVAL:
         raise ValueError(f"an interval of {pause:g} s is too short: use {SHORTEST_INTERVAL:g}s or more")
     table = LiveTable(
         session().chosen(on),
         chooser(references_of(references), filters),
-        sort=_WATCH_COLUMNS.get(sort, sort) if sort else None,
+        sort=own_sort(sort) if sort else None,
         group=by,
         limit=filters.get("limit"),
         interval=pause,

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from ..durations import format_duration
+from ..durations import format_counting, format_duration
 from ..models import KeptRun, Process
 from ..output import printable
 from .frames import Place
@@ -96,7 +96,9 @@ def _queued_for(launched_at: datetime | None, started_at: datetime | None) -> st
 def _running_time(process: Process, is_past: bool) -> str | None:
     if process.execution_time is None:
         return None
-    return format_duration(process.execution_time) + (" when last seen" if is_past else "")
+    if process.ended:
+        return format_duration(process.execution_time)
+    return format_counting(process.execution_time) + (" when last seen" if is_past else "")
 
 
 def _size(size: int | None) -> str | None:

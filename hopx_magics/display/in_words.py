@@ -3,7 +3,7 @@
 import html
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..durations import format_duration
+from ..durations import format_counting, format_duration
 from ..models import Process
 from ..output import as_plain, printable
 from ..words import STATUSES, Status
@@ -30,7 +30,8 @@ COLOURS: dict[Status, str] = {
 
 def state_in_words(process: Process) -> str:
     """The state with its time and reason: `running for 12 s`, `failed after 3 s, exit 1`."""
-    span = None if process.execution_time is None else format_duration(process.execution_time)
+    in_words = format_counting if process.status == "running" else format_duration
+    span = None if process.execution_time is None else in_words(process.execution_time)
     words = {"running": "running for", "completed": "completed in", "failed": "failed after", "killed": "killed after"}
     state = f"{words[process.status]} {span}" if span and process.status in words else process.status
     if process.status == "failed" and process.exit_code is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from ..durations import format_duration
+from ..durations import format_counting
 from ..models import KeptOutput, KeptRun
 from ..output import printable
 from ..words import STREAMS, Stream
@@ -52,7 +52,7 @@ def state_as_seen(run: KeptRun, now: datetime) -> str:
     if run.seen_at is None:
         return f"{run.status}{detail}, as last seen"
     age = max(0.0, (now - run.seen_at).total_seconds())
-    return f"{run.status}{detail}, as last seen {format_duration(age)} ago"
+    return f"{run.status}{detail}, as last seen {format_counting(age)} ago"
 
 
 def _code(run: KeptRun) -> Block:

@@ -150,6 +150,9 @@ Intent = (
     | Chunk
 )
 
+Deed = Kill | Rerun | Details | Chunk
+"""The intents about a process for which its agent is asked, or the history."""
+
 PaneIntent = Open | Show | Close | Follow | Hold | Page | Find
 """The intents about output that is shown, which are carried out in their order."""
 

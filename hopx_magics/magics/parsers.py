@@ -3,14 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ..live.columns import COLUMN_NAMES, TABLE_GROUPS
 from ..words import CAPTURES, LANGUAGES, OFFERED_COLUMNS, OUTPUT_CHOICES, STATUSES
 from .arguments import MagicParser, assignment, checked, identifier, whole_number, words_of
 
 CONNECTIONS = ("(connections)",)
 """Stands for the names of the connections, which are known only when Tab is pressed."""
-
-WATCH_WORDS = ("status", "name", "progress", "elapsed", "started", "exit_code", "language", "id", "connection")
-WATCH_GROUP_WORDS = ("status", "name", "connection")
 
 
 def _option(parser: MagicParser, *names: str, completions: Iterable[str] = (), **how: Any) -> None:
@@ -83,7 +81,7 @@ def _ps() -> MagicParser:
 
 def _watch() -> MagicParser:
     parser = MagicParser("%hopx_watch")
-    _filters(parser, WATCH_WORDS, WATCH_GROUP_WORDS)
+    _filters(parser, COLUMN_NAMES, TABLE_GROUPS)
     _option(parser, "--interval", type=checked(_duration))
     _option(parser, "--notify", action="store_true")
     _connections(parser)

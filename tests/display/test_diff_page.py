@@ -104,7 +104,7 @@ def test_running_times(a: float | None, b: float | None, words: str) -> None:
 
 def test_the_time_of_what_goes_on_is_not_compared() -> None:
     shown = differences(kept_run(), kept_run(status="running", exit_code=None, execution_time=9.0))
-    assert rows_of(shown)["running time"] == ("3 min", "9.0 s when last seen")
+    assert rows_of(shown)["running time"] == ("3 min", "9 s when last seen")
     assert "running time" not in rows_of(differences(kept_run(execution_time=None), kept_run(execution_time=None)))
 
 

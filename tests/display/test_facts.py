@@ -18,7 +18,7 @@ def test_of_a_process_that_the_history_does_not_know() -> None:
         "process id": "p",
         "pid": "7",
         "connection": "gpu (sandbox 176)",
-        "running time": "9.0 s",
+        "running time": "9 s",
         "exit code": "0",
         "stdout": "12,345 bytes",
         "stderr": "0 bytes",
@@ -32,7 +32,7 @@ def test_what_runs_now_was_not_last_seen() -> None:
     run = kept_run(status="running", exit_code=None, execution_time=3.0, seen_at=NOW)
     now = dict(all_facts_of(process(started_at=run.started_at), ("local", None), run))
     then = dict(facts_of_run(run))
-    assert (now["running time"], then["running time"]) == ("9.0 s", "3.0 s when last seen")
+    assert (now["running time"], then["running time"]) == ("9 s", "3 s when last seen")
     assert now["queued for"] == then["queued for"] == "12 s"
     assert "last seen" in then
     assert "last seen" not in now

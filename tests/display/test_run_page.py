@@ -79,7 +79,7 @@ def without_colours(text: str) -> str:
         ),
         (
             {"status": "running", "seen_at": NOW + timedelta(minutes=1)},
-            "▸ running, as last seen 0.0 s ago  train  proc_1 on local",
+            "▸ running, as last seen 0 s ago  train  proc_1 on local",
         ),
         (
             {"status": "unknown", "status_detail": "the agent no longer lists it"},

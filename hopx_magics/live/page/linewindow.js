@@ -2,7 +2,7 @@
 
 import { lineElement, lineLength, lineText, sameLine, updateLine } from "./ansi.js";
 
-/** @typedef {import("./ansi.js").Line} Line */
+/** @import { Line } from "./messages.js" */
 /** @typedef {{count: number, begin: number, end: number}} Piece lines that came together, and their bytes */
 
 const MOST_LINES = 5000;
@@ -179,7 +179,7 @@ export class LineWindow {
   }
 }
 
-/** @param {HTMLCollection} elements one below the other @param {number} y @returns {any} */
+/** @param {HTMLCollection} elements one below the other @param {number} y @returns {HTMLElement | null} */
 function firstBelow(elements, y) {
   let [low, high] = [0, elements.length - 1];
   while (low < high) {
@@ -187,7 +187,7 @@ function firstBelow(elements, y) {
     if (elements[middle].getBoundingClientRect().bottom > y) high = middle;
     else low = middle + 1;
   }
-  return elements[low] ?? null;
+  return /** @type {HTMLElement | undefined} */ (elements[low]) ?? null;
 }
 
 /** @param {HTMLElement[]} nodes @returns {HTMLElement[]} */

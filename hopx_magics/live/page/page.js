@@ -1,51 +1,55 @@
 /** What all views of one table in one page share: the wire, the rows, the kernel's health, actions and the bell. */
 import { freshnessOf } from "./freshness.js";
-import { KernelHealth } from "./health.js";
-import { Keeper } from "./keep.js";
-import { Link, inflateJson } from "./link.js";
+import { Keeper, KernelHealth } from "./health.js";
+import { Link, inflate } from "./link.js";
 import { Bell, sentencesOf } from "./notify.js";
 import { RowActions } from "./rowactions.js";
 import { Store } from "./store.js";
+
+/** @import { Model, Told } from "./link.js" */
+/** @import { ConnectionState, Freshness, Initial, Reset } from "./messages.js" */
+/** @import { Columns } from "./store.js" */
 
 const HELLO_AGAIN = 10_000;
 const MISSED_AGAIN = 1000;
 const DETACHED_VIEWS = 4;
 
-export class Hub {
-  /** @param {any} model */
+export class Page {
+  /** @param {Model} model */
   constructor(model) {
     this.store = new Store();
     this.link = new Link(model);
     /** @type {Set<import("./view.js").WatchView>} */
     this.views = new Set();
     this.closed = false;
-    /** @type {import("./freshness.js").Connection[]} */
+    /** @type {ConnectionState[]} */
     this.connections = [];
-    /** @type {any} */
+    /** @type {Record<string, unknown> | null} */
     this.view = null;
-    /** @type {any} */
+    /** @type {Initial | null} */
     this.initial = null;
     this.frozenAt = 0;
+    this.rang = false;
     this.helloAt = 0;
     this.queue = Promise.resolve();
     this.unpacking = 0;
     this.missedTimer = 0;
-    const redraw = () => this.redraw();
+    const redraw = () => this.#redraw();
     this.actions = new RowActions({
-      link: this.link, store: this.store, onChange: redraw, say: (text) => this.say([text]), isAlive: () => this.alive,
+      link: this.link, store: this.store, onChange: redraw, say: (text) => this.#say([text]), isAlive: () => this.alive,
     });
-    this.bell = new Bell({ onChange: redraw, onShow: (slot) => this.firstView?.show(slot) });
-    this.health = new KernelHealth({ model, link: this.link, onChange: () => this.healthChanged(), onReconnect: () => this.hello() });
+    this.bell = new Bell({ onChange: redraw, onShow: (slot) => this.#firstView?.show(slot) });
+    this.health = new KernelHealth({ model, link: this.link, onChange: () => this.#healthChanged(), onReconnect: () => this.#hello() });
     this.keeper = new Keeper({
       link: this.link, store: this.store, isUsed: () => [...this.views].some((view) => view.isUsed), isAlive: () => this.alive,
     });
     this.link.onBroken = () => this.health.end();
-    this.link.onMissed = () => this.missed();
-    this.store.onEnd((ended) => this.ended(ended));
-    this.link.onMessage((message) => this.receive(message));
-    this.leave = () => this.link.send("bye");
+    this.link.onMissed = () => this.#missed();
+    this.store.onEnd((ended) => this.#ended(ended));
+    this.link.onMessage((message) => this.#receive(message));
+    this.leave = () => this.link.send({ do: "bye" });
     window.addEventListener("pagehide", this.leave);
-    this.hello();
+    this.#hello();
   }
 
   close() {
@@ -92,113 +96,112 @@ export class Hub {
     this.leave();
   }
 
-  /** @param {any} view */
+  /** @param {Record<string, unknown>} view */
   save(view) {
     this.view = view;
-    if (this.alive) this.link.send("view", { view });
+    if (this.alive) this.link.send({ do: "view", view });
   }
 
-  /** @private */
-  get firstView() {
+  get #firstView() {
     const views = [...this.views];
     return views.find((view) => view.root.isConnected) ?? views[0];
   }
 
-  /** @private Asks for all rows; not again and again while a busy kernel can't answer. */
-  hello() {
+  /** Asks for all rows; not again and again while a busy kernel can't answer. */
+  #hello() {
     if (Date.now() - this.helloAt < HELLO_AGAIN) return;
     this.helloAt = Date.now();
-    this.link.send("hello");
+    this.link.send({ do: "hello" });
   }
 
-  /** @private Messages got lost on the way, as they do while a cell prints very much: asks for everything anew. */
-  missed() {
+  /** Messages got lost on the way, as they do while a cell prints very much: asks for everything anew. */
+  #missed() {
     if (Date.now() - this.helloAt < MISSED_AGAIN) {
       clearTimeout(this.missedTimer);
-      this.missedTimer = window.setTimeout(() => this.missed(), MISSED_AGAIN);
+      this.missedTimer = window.setTimeout(() => this.#missed(), MISSED_AGAIN);
       return;
     }
     this.helloAt = Date.now();
-    this.link.send("hello");
+    this.link.send({ do: "hello" });
     this.link.askAgain();
   }
 
-  /** @private @param {any} message */
-  receive(message) {
+  /** @param {Told} message */
+  #receive(message) {
     this.health.heard(message);
-    if (message.kind === "reset" && message.to && message.to !== this.link.page) return;
     // Unpacking takes a moment: what comes meanwhile belongs behind it.
-    if (message.kind !== "reset" && !this.unpacking) this.handle(message);
-    else this.queueUp(message);
+    if (message.kind === "reset") {
+      if (message.to === this.link.page) this.#queueUp(unpack(message.buffers[0]), (columns) => this.#reset(message, columns));
+    } else if (this.unpacking) this.#queueUp(Promise.resolve(), () => this.#handle(message));
+    else this.#handle(message);
   }
 
-  /** @private @param {any} message */
-  queueUp(message) {
-    const isReset = message.kind === "reset";
+  /** @template T @param {Promise<T>} ready @param {(value: T) => void} work */
+  #queueUp(ready, work) {
     this.unpacking += 1;
-    const rows = isReset ? inflateJson(message.buffers[0]) : Promise.resolve(null);
-    this.queue = this.queue.then(() => rows).then((columns) => this.handle(message, columns))
-      .catch((error) => this.say([`The rows could not be read: ${error.message}`]))
+    this.queue = this.queue.then(() => ready).then(work)
+      .catch((error) => this.#say([`The rows could not be read: ${error.message}`]))
       .finally(() => (this.unpacking -= 1));
   }
 
-  /** @private @param {any} message @param {any} [columns] */
-  handle(message, columns) {
-    if (message.kind === "reset") this.reset(message, columns);
-    else if (message.kind === "changes") this.store.apply(message.rows ?? [], message.gone ?? []);
-    else if (message.kind === "freshness") this.setFreshness(message);
+  /** @param {Exclude<Told, {kind: "reset"}>} message */
+  #handle(message) {
+    if (message.kind === "changes") this.store.apply(message.rows, message.gone);
+    else if (message.kind === "freshness") this.#setFreshness(message);
     else if (message.kind === "output") for (const view of this.views) view.viewers.receive(message);
-    else if (!this.store.ready) this.hello();
+    else if (!this.store.ready) this.#hello();
   }
 
-  /** @private @param {any} message @param {any} columns */
-  reset(message, columns) {
-    this.store.connections = message.connections ?? [];
+  /** @param {Reset} message @param {Columns} columns */
+  #reset(message, columns) {
+    this.store.connections = message.connections;
     this.view = message.view ?? this.view;
-    this.initial = message.initial ?? this.initial;
+    this.initial = message.initial;
     this.store.reset(columns);
-    const first = this.firstView;
-    for (const view of this.views) view.restore(this.view, this.initial, view === first ? message.open ?? [] : []);
+    const first = this.#firstView;
+    for (const view of this.views) view.restore(this.view, this.initial, view === first ? message.open : []);
     if (message.notify && !this.rang) this.bell.switchOn();
     this.rang = true;
-    this.redraw();
+    this.#redraw();
   }
 
-  /** @private @param {any} message */
-  setFreshness(message) {
-    this.connections = message.connections ?? [];
-    if (message.closed && !this.closed) this.freeze();
-    this.closed = Boolean(message.closed);
-    this.redraw();
+  /** @param {Freshness} message */
+  #setFreshness(message) {
+    this.connections = message.connections;
+    if (message.closed && !this.closed) this.#freeze();
+    this.closed = message.closed;
+    this.#redraw();
   }
 
-  /** @private */
-  healthChanged() {
+  #healthChanged() {
     if (this.health.state === "gone") {
-      this.freeze();
+      this.#freeze();
       this.actions.abandon();
     }
-    this.redraw();
+    this.#redraw();
   }
 
-  /** @private */
-  freeze() {
+  #freeze() {
     this.frozenAt = this.link.now() - (Date.now() - this.link.heardAt) / 1000;
   }
 
-  /** @private @param {import("./notify.js").Ended[]} ended */
-  ended(ended) {
-    this.say(sentencesOf(ended));
+  /** @param {import("./notify.js").Ended[]} ended */
+  #ended(ended) {
+    this.#say(sentencesOf(ended));
     this.bell.tell(ended);
   }
 
-  /** @private @param {string[]} sentences one voice is enough, however many views there are */
-  say(sentences) {
-    this.firstView?.announce(sentences);
+  /** @param {string[]} sentences one voice is enough, however many views there are */
+  #say(sentences) {
+    this.#firstView?.announce(sentences);
   }
 
-  /** @private */
-  redraw() {
+  #redraw() {
     for (const view of this.views) view.request();
   }
+}
+
+/** @param {DataView} packed @returns {Promise<Columns>} */
+async function unpack(packed) {
+  return JSON.parse(await (await inflate(packed)).text());
 }
