@@ -13,7 +13,9 @@ from hopx_magics.client.transport import Endpoint, Transport
 from hopx_magics.errors import AgentRefused, NotSupported
 from hopx_magics.models import Launch, RunId
 from hopx_magics.settings import Settings
-from tests.conftest import Answer, Asked, OddAgent, wait_until
+from tests.conftest import OddAgent
+from tests.standins.server import Answer, Asked
+from tests.waiting import wait_until
 
 CATCH_ALL = {"agent": "HopX VM Agent (Go)", "status": "running", "version": "3.2.8", "message": "success"}
 LAUNCH = Launch(code="print(1)", run_id=RunId("0123456789abcdef"), name="told", timeout=60, env={"X": "y"})

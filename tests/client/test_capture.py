@@ -23,7 +23,9 @@ from hopx_magics.errors import AgentError, AgentRefused, BadReply, NotSupported,
 from hopx_magics.models import Language, Launch, RunId
 from hopx_magics.protocol import launch_body
 from hopx_magics.session import Session
-from tests.conftest import DEADLINE, Answer, Asked, OddAgent, is_running, wait_until
+from tests.conftest import OddAgent
+from tests.standins.server import Answer, Asked
+from tests.waiting import DEADLINE, is_running, wait_until
 
 RUN = RunId("0123456789abcdef")
 CATCH_ALL = {"agent": "HopX VM Agent (Go)", "status": "running", "version": "3.2.8", "vm_id": "v", "message": "success"}

@@ -25,7 +25,8 @@ from hopx_magics.history import Place
 from hopx_magics.models import ProcessId
 from hopx_magics.session import Session
 from hopx_magics.settings import read_settings
-from tests.conftest import Answer, Asked, OddAgent
+from tests.conftest import OddAgent
+from tests.standins.server import Answer, Asked
 
 TOKEN = "tok-SECRET-123"
 CATCH_ALL = {"agent": "HopX VM Agent (Go)", "status": "running", "version": "3.2.8", "message": "success"}

@@ -15,8 +15,7 @@ import psutil
 import pytest
 
 from hopx_magics import models, protocol
-
-from ..conftest import wait_until
+from tests.waiting import wait_until
 
 MARK = "HOPX_TEST_FOLDER"
 """A variable in the environment of everything that a test starts, by which it is found again."""

@@ -8,10 +8,9 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 import msgspec
@@ -23,8 +22,9 @@ from hopx_magics.local_agent import callbacks
 from hopx_magics.local_agent.callbacks import Callbacks, Target
 from hopx_magics.local_agent.endings import conclude
 from hopx_magics.local_agent.store import Store
+from tests.standins.server import Asked, Server
+from tests.waiting import DEADLINE, wait_until
 
-from ..conftest import DEADLINE, wait_until
 from .conftest import Agent, StartAgent
 from .test_recovery import launched
 from .test_requests import refused
@@ -34,81 +34,38 @@ SECRET = "sig-SECRET-1"
 SOON = {"HOPX_CALLBACK_RETRY_SECONDS": "0.05"}
 
 
-class Call(NamedTuple):
-    """A callback as it arrived."""
-
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def content(self) -> Any:
-        return msgspec.json.decode(self.body)
-
-
-class Receiver:
-    """Whom callbacks are for. It has its address from the beginning, and listens from `open` on.
+class Receiver(Server):
+    """Whom callbacks are for; listens from `open` on.
 
     It answers with the next of `statuses`, and then with 200, but not before `answers` is set.
     """
 
     def __init__(self, statuses: tuple[int, ...] = (), tls: ssl.SSLContext | None = None) -> None:
-        self.calls: list[Call] = []
-        self.statuses = list(statuses)
+        super().__init__(self._reply, tls=tls, is_open=False)
         self.answers = threading.Event()
         self.answers.set()
         self.at_once = self.most_at_once = 0
-        lock = threading.Lock()
-        receiver = self
+        self._statuses = list(statuses)
+        self._lock = threading.Lock()
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                with lock:
-                    receiver.calls.append(Call(self.path, self.headers, body))
-                    receiver.at_once += 1
-                    receiver.most_at_once = max(receiver.most_at_once, receiver.at_once)
-                    status = receiver.statuses.pop(0) if receiver.statuses else 200
-                receiver.answers.wait(DEADLINE)
-                with lock:
-                    receiver.at_once -= 1
-                self.send_response(status)
-                self.send_header("Location", f"{receiver.url}/elsewhere")
-                self.end_headers()
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            request_queue_size = 100
-
-            def handle_error(self, *args: object) -> None:  # an agent that was killed reads no answer
-                pass
-
-        self._server = Server(("127.0.0.1", 0), Handler, bind_and_activate=False)
-        if tls:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self._server.server_bind()
-        self._thread: threading.Thread | None = None
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
-
-    def open(self) -> "Receiver":
-        self._server.server_activate()
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-        return self
+    def _reply(self, asked: Asked) -> None:
+        with self._lock:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            status = self._statuses.pop(0) if self._statuses else 200
+        self.answers.wait(DEADLINE)
+        with self._lock:
+            self.at_once -= 1
+        asked.reply(status=status, Location=f"{self.url}/elsewhere", Connection="close")
 
     def close(self) -> None:
         self.answers.set()
-        if self._thread:
-            self._server.shutdown()
-            self._thread.join()
-        self._server.server_close()
+        super().close()
 
-    def called(self, times: int = 1) -> list[Call]:
+    def called(self, times: int = 1) -> list[Asked]:
         """The callbacks, as soon as there are so many."""
-        wait_until(lambda: len(self.calls) >= times, f"{times} callbacks have arrived")
-        return self.calls
+        wait_until(lambda: len(self.asked) >= times, f"{times} callbacks have arrived")
+        return self.asked
 
 
 StartReceiver = Callable[..., Receiver]
@@ -178,7 +135,7 @@ def test_a_callback(agent: Agent, receiver: Receiver) -> None:
     }
     (call,) = receiver.called()
     was_told(agent, row["process_id"])
-    assert call.path == "/hook?token=url-SECRET-2"
+    assert (call.path, call.query) == ("/hook", "token=url-SECRET-2")
     assert call.content == {
         "execution_id": row["execution_id"],
         "process_id": row["process_id"],
@@ -197,7 +154,7 @@ def test_a_callback(agent: Agent, receiver: Receiver) -> None:
     assert abs(time.time() - int(call.headers["X-HopX-Timestamp"])) < 60
     assert verify_callback(call.body, dict(call.headers.items()), SECRET)  # type: ignore[attr-defined]
     assert not verify_callback(call.body + b" ", dict(call.headers.items()), SECRET)  # type: ignore[attr-defined]
-    assert len(receiver.calls) == 1
+    assert len(receiver.asked) == 1
 
 
 def test_without_a_secret_there_is_no_signature(agent: Agent, receiver: Receiver) -> None:
@@ -269,7 +226,7 @@ def test_the_same_launch_again(agent: Agent, receiver: Receiver) -> None:
     was_told(agent, replies[0]["process_id"])
     agent.http.post("/execute/async", json=body, headers=headers)
     assert replies[0]["process_id"] not in pending(agent)
-    assert len(receiver.calls) == 1
+    assert len(receiver.asked) == 1
     other = agent.http.post("/execute/async", json={**body, "code": "2"}, headers=headers)
     assert refused(other) == (409, "CONFLICT")
 
@@ -336,7 +293,7 @@ def test_a_receiver_that_does_not_accept_it_at_once(start_agent: StartAgent, sta
     assert {call.path for call in calls} == {"/"}  # it goes nowhere else
     assert len({call.body for call in calls}) == 1
     was_told(agent, *pending(agent))
-    assert len(receiver.calls) == 6
+    assert len(receiver.asked) == 6
 
 
 def test_the_agent_is_killed_between_the_end_and_the_callback(
@@ -443,7 +400,7 @@ def test_https(start_agent: StartAgent, start_receiver: StartReceiver, certifica
     stranger = start_agent(folder=tmp_path / "stranger", env=SOON)
     failed_once(stranger, launch(stranger, receiver.url))
     assert "CERTIFICATE_VERIFY_FAILED" in stranger.log.read_text()
-    assert receiver.calls == []
+    assert receiver.asked == []
     stranger.end()
     friend = start_agent(env={**SOON, "SSL_CERT_FILE": f"{certificate}.crt"})
     process_id = launch(friend, receiver.url)
@@ -532,7 +489,7 @@ def test_it_is_given_up_after_a_day(tmp_path: Path, start_receiver: StartReceive
 
 def test_it_is_tried_once_even_after_a_day(tmp_path: Path, receiver: Receiver) -> None:
     asyncio.run(delivered(tmp_path, receiver.url, age=25 * 3600))
-    assert len(receiver.calls) == 1
+    assert len(receiver.asked) == 1
 
 
 def test_a_receiver_that_never_answers(

@@ -18,8 +18,8 @@ from hopx_magics.client.agent import Agent as Client
 from hopx_magics.client.transport import Endpoint, Transport
 from hopx_magics.local_agent import changes
 from hopx_magics.models import Change, Listing, Process
+from tests.waiting import wait_until
 
-from ..conftest import wait_until
 from .conftest import Agent, StartAgent
 from .test_listing import LISTING, get
 

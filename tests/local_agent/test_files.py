@@ -17,8 +17,8 @@ import pytest
 
 from hopx_magics.local_agent.http_checks import Refused
 from hopx_magics.local_agent.workspace import Workspace
+from tests.waiting import wait_until
 
-from ..conftest import wait_until
 from .conftest import Agent, StartAgent
 from .test_requests import refused
 from .test_room import fill, small_disk  # noqa: F401

@@ -8,7 +8,8 @@ import httpx
 import psutil
 import pytest
 
-from ..conftest import wait_until
+from tests.waiting import wait_until
+
 from .conftest import Agent, StartAgent
 
 TREE = """

@@ -12,8 +12,8 @@ import pytest
 
 from hopx_magics import models
 from hopx_magics.local_agent import outputs
+from tests.waiting import wait_until
 
-from ..conftest import wait_until
 from .conftest import Agent, StartAgent
 
 LISTING = "/execute/processes"

@@ -15,8 +15,8 @@ import pytest
 
 from hopx_magics.local_agent.store import Folder, Launched, Store, new_id
 from hopx_magics.models import ProcessId
+from tests.waiting import wait_until
 
-from ..conftest import wait_until
 from .conftest import StartAgent
 
 

@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from hopx_magics.local_agent.requests import preferred_wait
+from tests.waiting import wait_until
 
-from ..conftest import wait_until
 from .conftest import Agent, StartAgent
 
 ENVELOPE = {"error", "code", "request_id", "timestamp", "path"}

@@ -15,8 +15,8 @@ from hopx_magics.local_agent import outputs
 from hopx_magics.local_agent.endings import conclude
 from hopx_magics.local_agent.journal import Ended, Journal
 from hopx_magics.local_agent.store import Store
+from tests.waiting import wait_until
 
-from ..conftest import wait_until
 from .conftest import StartAgent
 from .test_recovery import launched
 

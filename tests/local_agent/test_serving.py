@@ -17,8 +17,8 @@ import pytest
 
 from hopx_magics import protocol
 from hopx_magics.local_agent.__main__ import _parse
+from tests.waiting import wait_until
 
-from ..conftest import wait_until
 from .conftest import Agent, StartAgent, clear, start_program
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hopx_magics.local_agent.active import Active
 from hopx_magics.local_agent.queue import Queue
 from hopx_magics.local_agent.store import Folder
+from tests.waiting import wait_until
 
-from ..conftest import wait_until
 from .conftest import Agent, StartAgent
 from .test_recovery import launched
 from .test_requests import refused
