@@ -1,5 +1,7 @@
 """Shared fixtures: a session with a local agent of its own, and agents that answer oddly."""
 
+import contextlib
+import ctypes
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -91,6 +93,18 @@ def hopx(state: Settings) -> Iterator[Any]:
     yield hopx_magics
     api.session().close()
     api.session.cache_clear()
+
+
+@pytest.fixture
+def _nobody_reaps() -> Iterator[None]:
+    """What has lost its parent stays a zombie, as it may where the agent is the first process of all."""
+    prctl, set_child_subreaper = ctypes.CDLL(None).prctl, 36
+    assert prctl(set_child_subreaper, 1, 0, 0, 0) == 0
+    yield
+    prctl(set_child_subreaper, 0, 0, 0, 0)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 # ---------------------------------------------------------------- IPython

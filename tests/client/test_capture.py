@@ -1,8 +1,6 @@
 """Wrapped launches are really run by bash, as an agent would do it, and read back through a stand-in agent."""
 
 import base64
-import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -397,18 +395,6 @@ def test_kill_before_the_code_has_begun(sandbox: Sandbox, file: str) -> None:
     process.communicate(timeout=DEADLINE)
     pid = (sandbox.folder / "pid").read_text().strip() if (sandbox.folder / "pid").exists() else ""
     wait_until(lambda: not pid or not is_running(int(pid)), "the code has ended")
-
-
-@pytest.fixture
-def _nobody_reaps() -> Iterator[None]:
-    """What has lost its parent stays a zombie, as it may where the agent is the first process of all."""
-    prctl, set_child_subreaper = ctypes.CDLL(None).prctl, 36
-    assert prctl(set_child_subreaper, 1, 0, 0, 0) == 0
-    yield
-    prctl(set_child_subreaper, 0, 0, 0, 0)
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
 
 
 @pytest.mark.usefixtures("_nobody_reaps")

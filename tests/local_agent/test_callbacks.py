@@ -25,10 +25,7 @@ from hopx_magics.local_agent.store import Store
 from tests.standins.server import Asked, Server
 from tests.waiting import DEADLINE, wait_until
 
-from .conftest import Agent, StartAgent
-from .test_recovery import launched
-from .test_requests import refused
-from .test_room import fill, small_disk  # noqa: F401
+from .conftest import Agent, StartAgent, fill, launched, refused, start_program
 
 SECRET = "sig-SECRET-1"
 SOON = {"HOPX_CALLBACK_RETRY_SECONDS": "0.05"}
@@ -361,12 +358,15 @@ def test_it_is_not_forgotten_before_it_was_told(start_agent: StartAgent, start_r
 
 
 def test_the_agent_stays_until_it_was_told(start_agent: StartAgent, start_receiver: StartReceiver) -> None:
-    agent = start_agent("--idle-seconds", "0.2", env={"HOPX_CALLBACK_RETRY_SECONDS": "0.1"})
-    receiver = start_receiver(500, 500, 500, 500, 500).open()  # 1.5 s at least
-    launch(agent, receiver.url)
+    first, receiver = start_agent(env=SOON), start_receiver(500, 500, 500, 500, 500)
+    failed_once(first, launch(first, receiver.url))
+    first.end()
+    receiver.open()
+    retries = {"HOPX_CALLBACK_RETRY_SECONDS": "0.1"}  # 1.5 s at least
+    program = start_program(first.folder, "--idle-seconds", "0.2", log=first.log, env=retries)
     receiver.called(6)
-    assert agent.program.wait(30) == 0
-    assert pending(agent) == []
+    assert program.wait(DEADLINE) == 0
+    assert pending(first) == []
 
 
 def test_many_at_once_and_never_too_many(start_agent: StartAgent, start_receiver: StartReceiver) -> None:
@@ -446,7 +446,7 @@ def test_what_belongs_to_no_process_is_cleared_away(start_agent: StartAgent) -> 
     assert pending(start_agent()) == []
 
 
-def test_a_full_disk(small_disk: Path, start_agent: StartAgent, start_receiver: StartReceiver) -> None:  # noqa: F811
+def test_a_full_disk(small_disk: Path, start_agent: StartAgent, start_receiver: StartReceiver) -> None:
     agent, receiver = start_agent(folder=small_disk / "agent", env=SOON), start_receiver()
     process_id = launch(agent, receiver.url, "echo kept")
     failed_once(agent, process_id)
@@ -497,9 +497,7 @@ def test_a_receiver_that_never_answers(
 ) -> None:
     monkeypatch.setattr(callbacks, "TRY_TIME", 0.3)
     receiver.answers.clear()
-    begun = time.monotonic()
     asyncio.run(delivered(tmp_path, receiver.url, age=25 * 3600))
-    assert 0.3 <= time.monotonic() - begun < 10
     assert "no answer within 0.3 s" in caplog.text
 
 

@@ -19,9 +19,7 @@ from hopx_magics.local_agent.http_checks import Refused
 from hopx_magics.local_agent.workspace import Workspace
 from tests.waiting import wait_until
 
-from .conftest import Agent, StartAgent
-from .test_requests import refused
-from .test_room import fill, small_disk  # noqa: F401
+from .conftest import Agent, StartAgent, fill, refused
 
 SECRET = "outside, and nobody's business"
 
@@ -480,7 +478,7 @@ def test_what_a_killed_agent_left_half_is_gone(start_agent: StartAgent) -> None:
     assert waiting(start_agent()) == []
 
 
-def test_a_full_disk(small_disk: Path, start_agent: StartAgent) -> None:  # noqa: F811
+def test_a_full_disk(small_disk: Path, start_agent: StartAgent) -> None:
     agent = start_agent(folder=small_disk / "agent")
     work = agent.folder / "workspace"
     post(agent, "write", path="kept", content="as before")
