@@ -1,4 +1,7 @@
-"""One command on an agent, in the foreground: always given to bash, since agents start programs without a shell."""
+"""Commands on an agent, in the foreground: always given to bash, since agents start programs without a shell."""
+
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -6,10 +9,17 @@ from .. import protocol
 from ..errors import AgentRefused, BadReply, NotSupported
 from ..models import CommandResult
 from ..protocol.replies import read_json, reject_catch_all
-from .transport import Request, Transport
+from .transport import Reply, Request, Transport
 
 LONGEST = 300.0
 """Seconds that a command may take at most: agents end it then."""
+
+READING_TAKES = 20.0
+"""Seconds that a command may take that only reads."""
+
+_ENDPOINT = f"POST {protocol.COMMANDS_RUN}"
+_NO_ROUTE = (None, "NOT_FOUND")
+"""The codes of a 404 that speaks of the route; any other one speaks of what the agent looked for."""
 
 
 def run_command(
@@ -21,27 +31,49 @@ def run_command(
     """
     if not 0 < timeout <= LONGEST:
         raise ValueError(f"a command in the foreground has up to {LONGEST:g} s: launch it with %%hopx_bg --lang bash")
-    endpoint = f"POST {protocol.COMMANDS_RUN}"
-    wanted = protocol.CommandRequest(
-        command="bash", args=["-c", command], timeout=timeout, workdir=workdir, working_dir=workdir
-    )
-    request = Request("POST", protocol.COMMANDS_RUN, content=msgspec.json.encode(wanted), patience=timeout)
-    try:
-        reply = transport.send(request)
-    except AgentRefused as error:
-        if error.status not in (405, 501) and not (error.status == 404 and error.code is None):
-            raise
-        raise NotSupported(f"this agent does not support {endpoint}", agent=transport.label) from None
-    content = read_json(reply.body, agent=transport.label)
-    if not isinstance(content, dict):
-        raise BadReply("its reply to a command is none", agent=transport.label)
-    reject_catch_all(content, "stdout", agent=transport.label, endpoint=endpoint)
+    content = _answer(transport, transport.send, _request(command, timeout, workdir, patience=timeout))
     code = content.get("exit_code")
     return CommandResult(
         stdout=_text(content.get("stdout")),
         stderr=_text(content.get("stderr")),
         exit_code=code if isinstance(code, int) else 0 if content.get("success") is True else 1,
     )
+
+
+def read_by_command(transport: Transport, script: str) -> str:
+    """What bash prints that runs a script which only reads. It is sent again for a while when no answer comes.
+
+    Raises NotSupported when the agent runs no commands, BadReply when it doesn't tell what they print, AgentError.
+    """
+    content = _answer(transport, transport.read, _request(script, READING_TAKES, None))
+    if not isinstance(content.get("stdout"), str):
+        raise BadReply("its reply to a command has no stdout", agent=transport.label)
+    return str(content["stdout"])
+
+
+def _request(command: str, timeout: float, workdir: str | None, patience: float = 0.0) -> Request:
+    body = protocol.CommandRequest(
+        command="bash", args=["-c", command], timeout=timeout, workdir=workdir, working_dir=workdir
+    )
+    return Request("POST", protocol.COMMANDS_RUN, content=msgspec.json.encode(body), patience=patience)
+
+
+def _answer(transport: Transport, send: Callable[[Request], Reply], request: Request) -> dict[str, Any]:
+    """The reply of an agent that runs commands.
+
+    Where one does not, that may be said by something in between and for a moment only: don't take it for good.
+    """
+    try:
+        reply = send(request)
+    except AgentRefused as error:
+        if error.status not in (405, 501) and not (error.status == 404 and error.code in _NO_ROUTE):
+            raise
+        raise NotSupported(f"this agent does not support {_ENDPOINT}", agent=transport.label) from None
+    content = read_json(reply.body, agent=transport.label)
+    if not isinstance(content, dict):
+        raise BadReply("its reply to a command is none", agent=transport.label)
+    reject_catch_all(content, "stdout", agent=transport.label, endpoint=_ENDPOINT)
+    return content
 
 
 def _text(value: object) -> str:

@@ -39,7 +39,8 @@ def conclude(launched: Launched, folder: Folder, output_limit: int, *, observed:
         outputs.cut(folder.output(stream), output_limit)
     evidence = folder.read_evidence()
     code = _exit_code(evidence)
-    status, message = _judge(launched, folder, evidence, code)
+    intent = _intent(evidence)
+    status, message = _judge(launched, folder, evidence, intent, code)
     start = evidence.start
     ended = evidence.exit.time if evidence.exit.text else observed or max(folder.last_sign(), evidence.intent.time)
     if start is None and evidence.intent.text and not evidence.exit.text:
@@ -57,24 +58,25 @@ def conclude(launched: Launched, folder: Folder, output_limit: int, *, observed:
         pid=start.pid if start else None,
         message=message or msgspec.UNSET,
     )
-    return _with_output(row, launched, folder, ended)
+    return _with_output(row, launched, folder, ended, timed_out=intent not in ("", KILLED))
 
 
-def _with_output(row: Row, launched: Launched, folder: Folder, ended: int) -> Ended:
-    sizes = [outputs.size_of(folder.output(stream)) for stream in STREAMS]
-    whole = sum(sizes) <= WHOLE_OUTPUT
+def _with_output(row: Row, launched: Launched, folder: Folder, ended: int, *, timed_out: bool) -> Ended:
+    stdout, stderr = (outputs.read_end(folder.output(stream), WHOLE_OUTPUT) for stream in STREAMS)
+    whole = stdout.size + stderr.size <= WHOLE_OUTPUT
     if whole:
-        row.stdout, row.stderr = (outputs.read_end(folder.output(stream), WHOLE_OUTPUT).text for stream in STREAMS)
+        row.stdout, row.stderr = stdout.text, stderr.text
     return Ended(
         process_id=launched.process_id,
         status=row.status,
         sequence=launched.sequence,
         ended=ended,
-        stdout_bytes=sizes[0],
-        stderr_bytes=sizes[1],
+        stdout_bytes=stdout.size,
+        stderr_bytes=stderr.size,
         whole=whole,
         row=msgspec.Raw(msgspec.json.encode(row)),
         key=launched.key,
+        timed_out=timed_out,
     )
 
 
@@ -85,28 +87,26 @@ def _exit_code(evidence: Evidence) -> int | None:
         return KILLED_CODE if evidence.intent.text and evidence.start else None
 
 
-def _judge(launched: Launched, folder: Folder, evidence: Evidence, code: int | None) -> tuple[Status, str | None]:
+def _intent(evidence: Evidence) -> str:
+    """Why the process was ended, if it was."""
+    is_too_late = evidence.exit.text and evidence.exit.time < evidence.intent.time
+    return "" if is_too_late else evidence.intent.text
+
+
+def _judge(
+    launched: Launched, folder: Folder, evidence: Evidence, intent: str, code: int | None
+) -> tuple[Status, str | None]:
     """The status and the reason for it. A reason that the user has to know becomes the last line of stderr, too."""
-    intent = evidence.intent.text
-    if evidence.exit.text and evidence.exit.time < evidence.intent.time:
-        intent = ""  # it was faster than whoever wanted to end it
     if intent == KILLED:
         return "killed", None
     if intent:
-        outputs.add_last_line(folder.output("stderr"), intent)
-        return "failed", intent
+        reason = "timed out" if launched.timeout is None else f"timed out after {launched.timeout:g} s"
+        outputs.add_last_line(folder.output("stderr"), reason)
+        return "failed", reason
     if evidence.exit.text and code is None:
         return "unknown", "the record of its end can't be read"
     if code is None:
         return ("unknown", launched.damaged) if launched.damaged else ("failed", LOST)
-    if code == 0 and evidence.start:
-        return "completed", None
-    return "failed", _start_failure(folder, evidence, code)
-
-
-def _start_failure(folder: Folder, evidence: Evidence, code: int) -> str | None:
-    """Why the process could not start, if it could not: the shell's exit codes for that are 126 and 127."""
-    if evidence.start and code not in (126, 127):
-        return None
-    line = outputs.last_line(folder.output("stderr"))
-    return line if line.startswith("could not start") or not evidence.start else None
+    if evidence.start is None or evidence.start.failed:  # then the shell's last words are why
+        return "failed", outputs.last_line(folder.output("stderr"))
+    return ("failed" if code else "completed"), None

@@ -36,7 +36,7 @@ class Row(msgspec.Struct, kw_only=True):
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """A finished process. `row` is its encoded `Row`, with the output in it when `whole`.
 
-    `sequence` is that of its launch, `ended` when it ended, in nanoseconds; `output_bytes` are of both streams.
+    `sequence` is that of its launch, `ended` when it ended, in nanoseconds; `timed_out` that its time limit ended it.
     """
 
     process_id: str
@@ -48,6 +48,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool
     row: msgspec.Raw
     key: str | None = None
+    timed_out: bool = False
 
     @property
     def output_bytes(self) -> int:

@@ -18,11 +18,11 @@ import msgspec
 from ..models import STREAMS
 from . import outputs
 from .active import Active
-from .changes import Changes, Growth
+from .changes import Growth
 from .endings import utc
 from .journal import Ended, Row
+from .processes import Processes
 from .store import Folder
-from .supervisor import Supervisor
 
 MB = 1_000_000
 STREAM_LIMIT = 16 * MB
@@ -49,11 +49,11 @@ class Encoded(NamedTuple):
 
 
 class Listing:
-    """The listing of a supervisor's processes. `instance` makes the ETags of different agents differ."""
+    """The listing of an agent's processes. `instance` makes the ETags of different agents differ."""
 
-    def __init__(self, supervisor: Supervisor, changes: Changes, instance: str) -> None:
-        self._supervisor = supervisor
-        self._changes = changes
+    def __init__(self, processes: Processes, instance: str) -> None:
+        self._processes = processes
+        self._changes = processes.changes
         self._growth = Growth()
         self._recorded: set[str] = set()
         self._instance = instance
@@ -69,13 +69,13 @@ class Listing:
         """
         self._look_for_records()
         if tail != 0:
-            self._growth.look({id_: active.folder for id_, active in self._supervisor.running.items()})
+            self._growth.look({id_: active.folder for id_, active in self._processes.running.items()})
         growth = 0 if tail == 0 else self._growth.version
         return f'W/"{self._instance}-{self._changes.version}.{growth}-{"all" if tail is None else tail}"'
 
     def _look_for_records(self) -> None:
         """The pid of a process is known a little later than that it runs, and nobody tells."""
-        running = self._supervisor.running
+        running = self._processes.running
         self._recorded.intersection_update(running)
         fresh = [id_ for id_, active in running.items() if id_ not in self._recorded and active.read_start()]
         if fresh:
@@ -86,18 +86,18 @@ class Listing:
         """Returns as soon as the listing is no longer the one of `etag`, or after that time."""
         deadline = time.monotonic() + seconds
         while self.etag(tail) == etag and (left := deadline - time.monotonic()) > 0:
-            await self._changes.wait(min(left, GROWTH_POLL) if self._supervisor.running else left)
+            await self._changes.wait(min(left, GROWTH_POLL) if self._processes.running else left)
 
     async def body(self, tail: int | None) -> Encoded:
         """The listing, with the last `tail` bytes of each stream."""
         async with self._one_at_a_time:
             etag, end = self.etag(tail), self._end()
-            self._supervisor.unheard.tell()
+            self._processes.unheard.tell()
             kept = self._bodies.get(tail)
-            if kept is not None and kept[0] == etag and not self._supervisor.running:
+            if kept is not None and kept[0] == etag and not self._processes.running:
                 rows = kept[1]
             else:
-                items = [_as_of_now(item) for item in self._supervisor.processes.values()]
+                items = [_as_of_now(item) for item in self._processes.all.values()]
                 rows = await asyncio.to_thread(self._encode_all, items, tail)
                 self._keep_body(tail, etag, rows)
         return Encoded(etag, (b'{"processes":[', rows, b"]", end))
@@ -109,8 +109,8 @@ class Listing:
             base, changed = next(self._usable(known, tail), ("", []))
             if not base:
                 return None
-            processes = self._supervisor.processes
-            self._supervisor.unheard.tell()
+            processes = self._processes.all
+            self._processes.unheard.tell()
             present = sorted((processes[id_] for id_ in changed if id_ in processes), key=lambda item: item.sequence)
             gone = _encode([id_ for id_ in changed if id_ not in processes])
             rows = await asyncio.to_thread(self._encode_all, [_as_of_now(item) for item in present], tail)
@@ -127,11 +127,11 @@ class Listing:
                     yield tag, {*changed, *grown}
 
     def _end(self) -> bytes:
-        return f',"count":{len(self._supervisor.processes)},"timestamp":"{utc(time.time_ns())}"}}'.encode()
+        return f',"count":{len(self._processes.all)},"timestamp":"{utc(time.time_ns())}"}}'.encode()
 
     def _keep_body(self, tail: int | None, etag: str, rows: bytes) -> None:
         self._bodies.pop(tail, None)
-        if not self._supervisor.running:
+        if not self._processes.running:
             self._bodies[tail] = etag, rows
         while sum(len(rows) for _, rows in self._bodies.values()) > KEPT_BODIES:
             del self._bodies[next(iter(self._bodies))]
@@ -168,7 +168,7 @@ class Listing:
         return _encode(row)
 
     def _with_output(self, row: Row, tail: int | None, limit: int, *, growing: bool = False) -> bytes:
-        folder = self._supervisor.folder(row.process_id)
+        folder = self._processes.folder(row.process_id)
         if row.status == "queued":
             if tail is not None:
                 row.stdout_bytes = row.stderr_bytes = 0

@@ -4,7 +4,7 @@ from typing import BinaryIO
 
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from .http_checks import Refused
+from .answers import Refused
 
 LONGEST_BOUNDARY = 70
 LONGEST_FIELD = 10_000

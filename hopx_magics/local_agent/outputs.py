@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+File = str | Path
+
 _CONTINUATION = bytes(range(0x80, 0xC0))
 
 
@@ -15,7 +17,7 @@ class End(NamedTuple):
     size: int
 
 
-def size_of(path: Path) -> int:
+def size_of(path: File) -> int:
     """The bytes written so far; a file that isn't there has none."""
     try:
         return os.stat(path).st_size
@@ -23,7 +25,7 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def read_end(path: Path, limit: int, *, growing: bool = False) -> End:
+def read_end(path: File, limit: int, *, growing: bool = False) -> End:
     """The last `limit` bytes, without the rest of a character that the cut divided.
 
     What is no UTF-8 becomes U+FFFD, except for a character that a `growing` file has only the beginning of.
@@ -53,13 +55,13 @@ def _without_divided_character(data: bytes) -> bytes:
     return data[rest:] if rest < 4 else data
 
 
-def last_line(path: Path, limit: int = 500) -> str:
+def last_line(path: File, limit: int = 500) -> str:
     """The last line that isn't empty, or the end of it."""
     lines = read_end(path, limit).text.strip().splitlines()
     return lines[-1].strip() if lines else ""
 
 
-def add_last_line(path: Path, line: str) -> None:
+def add_last_line(path: File, line: str) -> None:
     """Makes `line` the last line, once, however often it is called. A disk without room for it is no error."""
     try:
         end = read_end(path, len(line.encode()) + 2).text
@@ -71,7 +73,7 @@ def add_last_line(path: Path, line: str) -> None:
         return
 
 
-def cut(path: Path, limit: int) -> None:
+def cut(path: File, limit: int) -> None:
     """Shortens a file that outgrew `limit` bytes to that, and says so in its last line.
 
     Whoever writes to it goes on at its new end, since all writers append; so this may be called while they do.

@@ -1,5 +1,6 @@
 """What is run for a piece of code or a command: the program, its arguments, its directory, its environment."""
 
+import functools
 import os
 import shutil
 import sys
@@ -83,8 +84,12 @@ def working_directory(wanted: str | None, workspace: Path) -> Path:
 
 def environment(wanted: Mapping[str, str], language: str | None, workdir: str) -> dict[str, str]:
     """The agent's own environment with `wanted` on top; modules beside the user's files can be imported."""
-    inherited = {name: value for name, value in os.environ.items() if name not in _SECRET}
-    env = {**inherited, "PYTHONUNBUFFERED": "1", **wanted}
+    env = {**_inherited(), "PYTHONUNBUFFERED": "1", **wanted}
     if language == "python":
         env["PYTHONPATH"] = os.pathsep.join(filter(None, (workdir, env.get("PYTHONPATH"))))
     return env
+
+
+@functools.cache
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in _SECRET}

@@ -7,7 +7,10 @@ import msgspec
 from starlette.requests import Request
 
 from .. import protocol
-from .http_checks import Refused
+from .answers import Refused
+
+BODY_LIMIT = 32_000_000
+"""Bytes that the body of a request may have, unless it goes to the disk while it arrives."""
 
 LONGEST_WAIT = 60.0
 """Seconds for which the reply to a listing is held back, at most."""
@@ -15,7 +18,7 @@ LONGEST_WAIT = 60.0
 LONGEST_NAME = 1000
 LONGEST_KEY = 255
 
-_Body = TypeVar("_Body")
+_Body = TypeVar("_Body", bound=msgspec.Struct)
 
 
 class KillBody(msgspec.Struct):
@@ -24,17 +27,33 @@ class KillBody(msgspec.Struct):
     process_id: str = ""
 
 
+def too_long() -> Refused:
+    """The error for a body over the limit."""
+    return Refused(413, "INVALID_REQUEST", f"the body is longer than {BODY_LIMIT:,} bytes")
+
+
+async def read_body(request: Request) -> bytes:
+    """The body of a request, however its length was announced. Raises Refused when it is too long."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise too_long()
+    return bytes(body)
+
+
 def decode_body(body: bytes, kind: type[_Body]) -> _Body:
-    """The body as `kind`. Raises Refused that says what is wrong."""
+    """The body as `kind`, which is a struct. Raises Refused that says what is wrong."""
     try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        missing = re.search(r"missing required field `(\w+)`", str(error))
-        if missing:
-            raise missing_parameter(missing[1]) from None
-        raise invalid(str(error)) from None
+        content = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(400, "INVALID_JSON", f"the body is no JSON: {error}") from None
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        wanted = (field.encode_name for field in msgspec.structs.fields(kind) if field.required)
+        missing = next((name for name in wanted if isinstance(content, dict) and name not in content), None)
+        raise missing_parameter(missing) if missing else invalid(str(error)) from None
 
 
 def missing_parameter(name: str) -> Refused:
@@ -135,25 +154,3 @@ def wants_delta(request: Request) -> bool:
         if name.strip().lower() == protocol.DELTA:
             return not any(_NOT_WANTED.fullmatch(parameter) for parameter in parameters)
     return False
-
-
-_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
-
-
-def byte_range(request: Request, size: int) -> tuple[int, int] | None:
-    """First byte and the one after the last that are asked for; None for all, also when the range isn't understood.
-
-    Raises Refused when a range is asked for that begins beyond the end.
-    """
-    match = _RANGE.fullmatch(request.headers.get("range", ""))
-    if match is None or match.groups() == ("", ""):
-        return None
-    first, last = match.groups()
-    if first and last and int(last) < int(first):
-        return None
-    begin, end = (int(first), int(last or size) + 1) if first else (max(0, size - int(last)), size)
-    if begin >= size:
-        error = Refused(416, "RANGE_NOT_SATISFIABLE", f"there are {size:,} bytes")
-        error.headers["content-range"] = f"bytes */{size}"
-        raise error
-    return begin, min(end, size)

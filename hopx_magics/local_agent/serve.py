@@ -135,7 +135,7 @@ class _Server(uvicorn.Server):
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     instance, token = secrets.token_hex(8), secrets.token_urlsafe(32)
     agent = Agent(settings, instance=instance, token=token)
-    agent.supervisor.recover()
+    agent.begin()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     path = settings.agent_folder / protocol.AGENT_FILE
     server = _Server(_server_config(agent), path)
@@ -176,7 +176,7 @@ async def _end_when_due(server: _Server, agent: Agent, idle_time: float, path: P
     busy_until = time.monotonic()
     while not server.should_exit:
         await asyncio.sleep(min(0.1, idle_time / 4))
-        if agent.gate.active or agent.supervisor.busy:
+        if agent.gate.active or agent.processes.busy:
             busy_until = time.monotonic()
         if not server.should_exit and not path.exists():
             log.info("ends because its folder was removed")

@@ -3,11 +3,12 @@
 | file | holds |
 |---|---|
 | launch.json | what was launched; written once |
-| env.json | the environment that was asked for; gone once the process has started, since it may hold secrets |
+| env.json | the environment, if one was asked for; gone once the process has started, since it may hold secrets |
 | cell.* | the code |
 | alive | nothing: it is locked (flock) by the shell that runs the process, for exactly as long as that lives |
-| start | the shell's pid, which is the process group, and the process's own pid; its mtime is the start time |
-| intent | why the process was asked to end, written before it was asked |
+| start | the shell's pid, which is the process group, and the process's own pid; its mtime is the start time. A third \
+word says that the process's program could not be run |
+| intent | why the process was asked to end, `killed` or `timed out`, written before it was asked |
 | exit | the exit code, 128 + N for a signal N, as shells have it; its mtime is the end time |
 | stdout, stderr | the output |
 
@@ -15,6 +16,7 @@
 room on a full disk. A pid found on disk is believed only while `alive` is locked: until then it can't be anyone else's.
 """
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -33,10 +35,9 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _ID_LENGTH = 10
 
 KILLED = "killed"
-"""The intent of those who kill a process. Any other intent is the reason why it failed."""
+"""The intent of those who kill a process. Any other one is that of its time limit."""
 
-TIMED_OUT = "timed out after"
-"""How the intent of a time limit begins."""
+TIMED_OUT = "timed out"
 
 
 class Launched(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +45,7 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
 
     `timeout` is in seconds from the start. `at_once` is False for a process that had to wait its turn. `key` is the
     launch's Idempotency-Key, and `digest` what tells whether a second launch with that key is the same. The process
-    starts when fewer than `sweep_limit` of its `sweep` are running.
+    starts when fewer than `sweep_limit` of its `sweep` are running. `has_env` tells that an environment was asked for.
     """
 
     process_id: ProcessId
@@ -60,6 +61,7 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     digest: str | None = None
     sweep: str | None = None
     sweep_limit: int | None = None
+    has_env: bool = True
     damaged: str | None = None
 
     @property
@@ -77,11 +79,15 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Start(NamedTuple):
-    """How a process began: its process group, its own pid, and when, in nanoseconds."""
+    """How a process began: its process group, its own pid, and when, in nanoseconds.
+
+    `failed` tells that its program could not be run.
+    """
 
     group: int
     pid: int
     time: int
+    failed: bool
 
 
 class Record(NamedTuple):
@@ -102,7 +108,8 @@ class Evidence(NamedTuple):
 
 def new_id(kind: str) -> str:
     """A new identifier that needs no quoting anywhere, such as `proc_k3v5q2m7xa`."""
-    return f"{kind}_{''.join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))}"
+    number = secrets.randbits(5 * _ID_LENGTH)
+    return f"{kind}_{''.join(_ALPHABET[number >> 5 * place & 31] for place in range(_ID_LENGTH))}"
 
 
 class Folder:
@@ -113,14 +120,17 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def output(self, stream: Stream) -> Path:
+    def output(self, stream: Stream) -> str:
         """The file that the process's stream is written to."""
-        return self.path / stream
+        return self._file(stream)
+
+    def _file(self, name: str) -> str:
+        return f"{self.path}/{name}"  # as a Path it would take many times as long, many times for each process
 
     def read_launch(self) -> Launched:
         """What was launched; when that can't be read any more, what the folder's name tells, and `damaged` says why."""
         try:
-            return msgspec.json.decode((self.path / "launch.json").read_bytes(), type=Launched)
+            return msgspec.json.decode(_content(self._file("launch.json")), type=Launched)
         except (OSError, msgspec.MsgspecError) as error:
             return Launched(
                 process_id=ProcessId(self.path.name),
@@ -137,7 +147,7 @@ class Folder:
 
     def _birth(self) -> int:
         try:
-            return (self.path / "alive").stat().st_mtime_ns  # nothing writes to it
+            return os.stat(self._file("alive")).st_mtime_ns  # nothing writes to it
         except OSError:
             return 0
 
@@ -146,14 +156,14 @@ class Folder:
         times = [time.time_ns()]
         for name in ("stdout", "stderr", "start", "alive"):
             try:
-                times.append((self.path / name).stat().st_mtime_ns)
+                times.append(os.stat(self._file(name)).st_mtime_ns)
             except OSError:
                 continue
         return max(times[1:], default=times[0])
 
-    def take_env(self) -> dict[str, str]:
+    def read_env(self) -> dict[str, str]:
         """The environment that was asked for. Raises OSError or ValueError when it can't be read."""
-        content = (self.path / "env.json").read_bytes()
+        content = _content(self._file("env.json"))
         try:
             return msgspec.json.decode(content, type=dict[str, str])
         except msgspec.MsgspecError as error:
@@ -161,11 +171,12 @@ class Folder:
 
     def drop_env(self) -> None:
         """Takes the environment from the disk: the process has it now."""
-        (self.path / "env.json").unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._file("env.json"))
 
     def open_lock(self) -> int:
         """A descriptor of the file whose lock tells that the process lives. Raises OSError."""
-        return os.open(self.path / "alive", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(self._file("alive"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def hold_lock(self) -> int:
         """A descriptor that holds the lock, for the shell to inherit. Raises OSError."""
@@ -202,10 +213,10 @@ class Folder:
         """How the process began, or None when it did not get that far yet."""
         text, written = self._read("start")
         try:
-            group, pid = map(int, text.split())
+            group, pid = map(int, text.split()[:2])
         except ValueError:
             return None
-        return Start(group, pid, written) if group > 1 and pid > 1 else None
+        return Start(group, pid, written, failed=text.endswith("failed")) if group > 1 and pid > 1 else None
 
     def write_intent(self, intent: str) -> None:
         """Records why the process is about to be asked to end. Raises OSError."""
@@ -217,7 +228,7 @@ class Folder:
 
     def _read(self, record: str) -> Record:
         try:
-            descriptor = os.open(self.path / record, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(self._file(record), os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return Record("", 0)
         try:
@@ -229,7 +240,7 @@ class Folder:
             os.close(descriptor)
 
     def _write(self, record: str, text: str) -> None:
-        descriptor = os.open(self.path / record, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self._file(record), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.pwrite(descriptor, _padded(text), 0)
         finally:
@@ -255,7 +266,7 @@ class Store:
         """The new folder of a process, all of it or nothing. Raises OSError, for one when the disk is full."""
         files = {
             "launch.json": msgspec.json.encode(launched),
-            "env.json": msgspec.json.encode(dict(env)),
+            **({"env.json": msgspec.json.encode(dict(env))} if launched.has_env else {}),
             "alive": b"",
             "stdout": b"",
             "stderr": b"",
@@ -267,7 +278,7 @@ class Store:
         try:
             unfinished.mkdir(mode=0o700)
             for name, content in files.items():
-                _write_new(unfinished / name, content)
+                _write_new(f"{unfinished}/{name}", content)
             unfinished.rename(folder.path)
         except OSError:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -292,7 +303,12 @@ class Store:
         return [*self._root.glob(".new-*"), *self._root.glob(".gone-*")]
 
 
-def _write_new(path: Path, content: bytes) -> None:
+def _content(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
+
+
+def _write_new(path: str, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         view = memoryview(content)

@@ -522,6 +522,8 @@ class Commands:
         elif asked.path == "/files/download" and os.path.exists(path):
             self.downloads.append(path)
             asked.reply(Path(path).read_bytes(), **OCTETS)
+        elif asked.path == "/commands/run":
+            asked.reply({"error": "not found", "code": "NOT_FOUND"}, 404)
         else:
             asked.reply({"error": "not found", "code": "FILE_NOT_FOUND"}, 404)
 
@@ -740,6 +742,43 @@ def test_an_agent_that_refuses_a_command(transport_to: Connect) -> None:
     assert "bash is not there" in str(error)
 
 
+def test_a_gateway_that_knows_no_such_page_does_not_decide_for_good(
+    sandbox: Sandbox, commands: Commands, transport_to: Connect
+) -> None:
+    """Once only, it is the gateway in front of the agent that answers."""
+    sandbox.run("import os\nos.write(1, b'x' * 11_000_000)")
+
+    def answer(asked: Asked) -> None:
+        if asked.path == "/commands/run" and not lost:
+            lost.append(asked)
+            asked.reply(b"<html>404 Not Found</html>", 404, Content_Type="text/html")
+        else:
+            commands(asked)
+
+    lost: list[Asked] = []
+    captured = CapturedOutput(transport_to(answer), roots=sandbox.roots, ask_again=0)
+    with pytest.raises(NotSupported):
+        captured.part(RUN, "stdout", -5)
+    assert captured.part(RUN, "stdout", -5).data == b"xxxxx"
+    assert captured.exit_codes([RUN]) == {RUN: 0}
+
+
+def test_an_agent_that_runs_no_commands_is_not_asked_each_time(
+    sandbox: Sandbox, commands: Commands, transport_to: Connect
+) -> None:
+    sandbox.run("print('whole', end='')")
+    asked_for: list[str] = []
+
+    def answer(asked: Asked) -> None:
+        asked_for.append(asked.path)
+        commands(asked)
+
+    without_commands(commands)
+    captured = CapturedOutput(transport_to(answer), roots=sandbox.roots)
+    assert [captured.part(RUN, "stdout").data for _ in range(3)] == [b"whole"] * 3
+    assert asked_for.count("/commands/run") == 1
+
+
 def test_the_folders_are_where_agents_let_files_be_read() -> None:
     assert run_folders(RUN) == ("/workspace/.hopx/runs/0123456789abcdef", "/tmp/hopx-runs/0123456789abcdef")
     assert all(folder in wrapped(Launch(code="x", run_id=RUN)).code for folder in run_folders(RUN))
@@ -815,10 +854,6 @@ def test_the_local_agent_keeps_the_output(session: Session) -> None:
     assert decide(agent) == "agent"
 
 
-def test_who_keeps_the_output_can_be_said(transport_to: Connect) -> None:
-    agent = Agent(transport_to(refuses(500, "INTERNAL_ERROR")))  # so nothing can be found out
-    assert (decide(agent, "files"), decide(agent, "agent")) == ("files", "agent")
-    with pytest.raises(ValueError, match="use auto, files, agent"):
-        decide(agent, "file")
+def test_an_agent_that_can_not_be_asked_who_keeps_the_output(transport_to: Connect) -> None:
     with pytest.raises(AgentRefused):
-        decide(agent, "auto")
+        decide(Agent(transport_to(refuses(500, "INTERNAL_ERROR"))))

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from hopx_magics.local_agent.http_checks import Refused
+from hopx_magics.local_agent.answers import Refused
 from hopx_magics.local_agent.workspace import Workspace
 from tests.waiting import wait_until
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 
 from hopx_magics import models
 from hopx_magics.local_agent.journal import Row
+from hopx_magics.local_agent.launching import SHIM
+from hopx_magics.local_agent.store import Store
 from tests.waiting import wait_until
 
-from .conftest import Agent, StartAgent
+from .conftest import Agent, StartAgent, launched
 
 FIELDS = {
     *("process_id", "execution_id", "name", "status", "language", "started_at", "completed_at"),
@@ -293,6 +296,11 @@ def test_a_command_that_cannot_start(agent: Agent) -> None:
         assert command in row["message"]
 
 
+def test_a_process_that_only_says_that_it_could_not_start(agent: Agent) -> None:
+    row = agent.ended(agent.launch("echo could not start: me >&2; exit 127"))
+    assert (row["status"], row["exit_code"], "message" in row) == ("failed", 127, False)
+
+
 def test_a_directory_that_is_gone_when_the_turn_comes(start_agent: StartAgent, tmp_path: Path) -> None:
     agent = start_agent("--max-running", "1")
     first = agent.launch("sleep 100")
@@ -324,3 +332,17 @@ def test_what_a_process_leaves_behind_lives_on(agent: Agent, tmp_path: Path) -> 
     left = psutil.Process(int(row["stdout"]))
     assert left.status() != psutil.STATUS_ZOMBIE
     left.kill()
+
+
+@pytest.mark.parametrize("shell", ["/bin/dash", "/bin/bash", "/bin/bash --posix"])
+@pytest.mark.parametrize(("command", "failed"), [("/bin/true", False), ("/no/such", True), ("/etc/passwd", True)])
+def test_all_shells_that_are_bin_sh_tell_a_failed_start(
+    tmp_path: Path, shell: str, command: str, *, failed: bool
+) -> None:
+    script = tmp_path / "shim.sh"
+    script.write_text(Path(SHIM).read_text().replace("\n/bin/sh -c", f"\n{shell} -c"))
+    made = Store(tmp_path / "it's $HOME").create(launched(), {}, None, "")
+    said = subprocess.run([*shell.split(), script, made.path, command], capture_output=True, text=True, check=True)
+    start = made.read_start()
+    assert start is not None
+    assert (start.failed, said.stderr.startswith("could not start: ")) == (failed, failed)

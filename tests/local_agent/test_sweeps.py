@@ -278,30 +278,30 @@ LIMITS = st.sampled_from([(None, None), ("a", None), ("a", 1), ("a", 2), ("b", 1
 @given(st.data())
 def test_the_queue_gives_the_first_that_may_start(data: st.DataObject) -> None:
     """As does a list that is searched from its beginning."""
-    queue = Queue()
     waiting: list[Active] = []
-    running: list[Active] = []
+    running: dict[str, Active] = {}
+    queue = Queue(running, most=5)
     for number in range(data.draw(st.integers(1, 40))):
         step = data.draw(st.sampled_from(["launch", "launch", "start", "end", "kill"]))
         if step == "launch":
             waiting.append(queued(number, *data.draw(LIMITS)))
             queue.add(waiting[-1])
         elif step == "end" and running:
-            running.remove(data.draw(st.sampled_from(running)))
+            del running[data.draw(st.sampled_from(sorted(running)))]
         elif step == "kill" and waiting:
             killed = data.draw(st.sampled_from(waiting))
             waiting.remove(killed)
             queue.remove(killed)
         elif step == "start":
-            counts = Counter(active.launched.sweep for active in running)
-            expected = next((active for active in waiting if may_start(active, counts)), None)
-            assert queue.take_next(counts) is expected
+            expected = next((active for active in waiting if may_start(active, running)), None)
+            assert queue.take_next() is expected
             if expected is not None:
                 waiting.remove(expected)
-                running.append(expected)
+                running[expected.process_id] = expected
         assert bool(queue) == bool(waiting)
 
 
-def may_start(active: Active, running: "Counter[str | None]") -> bool:
-    limit = active.launched.sweep_limit
-    return limit is None or running[active.launched.sweep] < limit
+def may_start(active: Active, running: dict[str, Active]) -> bool:
+    sweep, limit = active.launched.sweep, active.launched.sweep_limit
+    of_sweep = [other for other in running.values() if other.launched.sweep == sweep]
+    return len(running) < 5 and (limit is None or len(of_sweep) < limit)

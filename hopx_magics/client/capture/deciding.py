@@ -12,17 +12,13 @@ _NOBODY = ProcessId("hopx-is-there-output")
 """A process that no agent has: one that serves output says so, and others don't understand the question."""
 
 
-def decide(agent: Agent, capture: str = "auto", listing: Listing | None = None) -> Literal["files", "agent"]:
+def decide(agent: Agent, listing: Listing | None = None) -> Literal["files", "agent"]:
     """Who keeps the output of a launch: `files` when it is to be wrapped, or the `agent` itself.
 
-    With `auto` that is found out: by the output in `listing`, which is asked for when it isn't given, and else by
-    asking for the output of one process. Of an agent that has no process yet it may not be known: then it is `files`,
-    since a wrapped launch also passes its output on to the agent. Raises ValueError for an unknown word, AgentError.
+    That is found out by the output in `listing`, which is asked for when it isn't given, and else by asking for the
+    output of one process. Of an agent that has no process yet it may not be known: then it is `files`, since a wrapped
+    launch also passes its output on to the agent. Raises AgentError.
     """
-    if capture not in CAPTURES:
-        raise ValueError(f"output can't be captured by {capture!r}: use {', '.join(CAPTURES)}")
-    if capture != "auto":
-        return "files" if capture == "files" else "agent"
     processes = (listing or agent.listing(tail=0)).processes
     if any(process.stdout is not None or process.stderr is not None for process in processes):
         return "agent"

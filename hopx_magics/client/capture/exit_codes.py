@@ -1,8 +1,10 @@
 """Adds to listings what wrapped launches know of their ends, and the agent does not tell."""
 
+import contextlib
+
 import msgspec
 
-from ...errors import AgentError, NotSupported
+from ...errors import AgentError
 from ...models import Listing, RunId
 from .reading import CapturedOutput
 
@@ -13,7 +15,6 @@ class ExitCodes:
     def __init__(self, captured: CapturedOutput) -> None:
         self._captured = captured
         self._known: dict[RunId, int | None] = {}
-        self._can_be_read = True
 
     def complete(self, listing: Listing) -> Listing:
         """The listing with the exit codes that it lacks of what has ended, as far as they can be read."""
@@ -34,11 +35,5 @@ class ExitCodes:
         return msgspec.structs.replace(listing, processes=processes)
 
     def _learn(self, run_ids: set[RunId]) -> None:
-        if not run_ids or not self._can_be_read:
-            return
-        try:
+        with contextlib.suppress(AgentError):  # the next listing asks again
             self._known |= dict.fromkeys(run_ids) | self._captured.exit_codes(run_ids)
-        except NotSupported:
-            self._can_be_read = False
-        except AgentError:
-            pass  # the next listing asks again

@@ -4,15 +4,14 @@ import base64
 import re
 import secrets
 import shlex
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-import msgspec
 
 from ... import protocol
 from ...errors import AgentRefused, BadReply, NotSupported, UnknownProcess
 from ...models import RunId, Stream
-from ...protocol.replies import read_json, reject_catch_all
 from ..agent import OutputPart
+from ..commands import read_by_command
 from ..files import Files
 from ..transport import Request, Transport
 from .wrapping import ROOTS, is_run_id, run_folders
@@ -23,7 +22,8 @@ PIECE = 1_000_000
 SMALL = 10_000_000
 """Bytes of the largest file that is downloaded as a whole, each time, where commands can't be run."""
 
-_TIME_LIMIT = 20
+ASK_AGAIN = 30.0
+
 _NO_SUCH_FOLDER = "hopx: no such run"
 
 # The numbers may be negative: a start counts from the end then, and a stop means the end of the file.
@@ -68,14 +68,16 @@ _FOUND = re.compile(r"hopx: (\d{1,18}) (\d{1,18}) (\d{1,18})\s")
 class CapturedOutput:
     """What the wrapped launches of one agent have written, through its transport. Safe to use from several threads.
 
-    `roots` are the folders that have those of the runs.
+    `roots` are the folders that have those of the runs. An agent that seems to run no commands is asked again after
+    `ask_again` seconds: it may have been a gateway that said so.
     """
 
-    def __init__(self, transport: Transport, *, roots: Sequence[str] = ROOTS) -> None:
+    def __init__(self, transport: Transport, *, roots: Sequence[str] = ROOTS, ask_again: float = ASK_AGAIN) -> None:
         self._transport = transport
         self._files = Files(transport)
         self._roots = roots
-        self._runs_commands = True
+        self._ask_again = ask_again
+        self._ask_again_at = 0.0
 
     def part(self, run_id: RunId, stream: Stream, start: int = 0, stop: int | None = None) -> OutputPart:
         """Bytes `start` to `stop` of a stream; a negative `start` counts from the end, like a slice.
@@ -88,12 +90,10 @@ class CapturedOutput:
             folders = run_folders(run_id, self._roots)
         except ValueError:
             raise self._unknown(run_id) from None
-        if self._runs_commands:
-            try:
-                return self._read_by_commands(run_id, folders, stream, start, stop)
-            except NotSupported:
-                self._runs_commands = False
-        return self._read_by_download(run_id, folders, stream, start, stop)
+        try:
+            return self._read_by_commands(run_id, folders, stream, start, stop)
+        except NotSupported:
+            return self._read_by_download(run_id, folders, stream, start, stop)
 
     def exit_codes(self, run_ids: Iterable[RunId]) -> dict[RunId, int]:
         """The exit codes of those of these runs that have ended here, 128+n after signal n.
@@ -155,22 +155,14 @@ class CapturedOutput:
         return OutputPart(data, int(found[2]), int(found[1]))
 
     def _said_by(self, script: str) -> str:
-        """What bash prints that runs the script. Raises NotSupported when the agent runs no commands."""
-        endpoint = f"POST {protocol.COMMANDS_RUN}"
-        body = protocol.CommandRequest(command="bash", args=["-c", script], timeout=_TIME_LIMIT)
-        request = Request("POST", protocol.COMMANDS_RUN, content=msgspec.json.encode(body))
+        """What bash prints that runs the script. Raises NotSupported when the agent has just said that it runs none."""
+        if time.monotonic() < self._ask_again_at:
+            raise NotSupported("this agent runs no commands", agent=self._transport.label)
         try:
-            reply = self._transport.read(request)
-        except AgentRefused as error:
-            if error.status not in (404, 405, 501):
-                raise
-            raise NotSupported(f"this agent does not support {endpoint}", agent=self._transport.label) from None
-        content = read_json(reply.body, agent=self._transport.label)
-        if isinstance(content, dict):
-            reject_catch_all(content, "stdout", agent=self._transport.label, endpoint=endpoint)
-            if isinstance(content.get("stdout"), str):
-                return str(content["stdout"])
-        raise BadReply("its reply to a command has no stdout", agent=self._transport.label)
+            return read_by_command(self._transport, script)
+        except NotSupported:
+            self._ask_again_at = time.monotonic() + self._ask_again
+            raise
 
     # ------------------------------------------------------------ by downloading
 

@@ -4,41 +4,36 @@ import asyncio
 import base64
 import binascii
 import errno
-import os
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import PurePosixPath
 from typing import BinaryIO
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from .. import protocol
 from . import requests
+from .answers import Routes, json_response
 from .endings import utc
-from .http_checks import Refused, json_response, read_body
 from .multipart import Form
-from .requests import decode_body
+from .ranges import file_response
+from .requests import decode_body, read_body
 from .workspace import Workspace, explained
 
 LARGEST_TEXT = 32_000_000
 """Bytes of a file that `/files/read` answers with, at most: it has to be held in memory as a whole."""
 
-_CHUNK = 256 * 1024
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-class Files:
+class FileEndpoints:
     """The endpoints for the files of a work folder."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
     @property
-    def routes(self) -> list[tuple[str, str, Endpoint]]:
+    def routes(self) -> Routes:
         """Methods, path and endpoint of each."""
         return [
             ("GET", protocol.FILES_READ, self._read),
@@ -81,23 +76,8 @@ class Files:
     async def _download(self, request: Request) -> Response:
         path = _asked_path(request)
         file = await asyncio.to_thread(self._workspace.open, path)
-        size = os.fstat(file.fileno()).st_size
-        try:
-            part = requests.byte_range(request, size)
-        except Refused:
-            file.close()
-            raise
-        begin, end = part or (0, size)
-        headers = {
-            "accept-ranges": "bytes",
-            "content-length": str(end - begin),
-            "cache-control": "no-cache",
-            "content-disposition": f"attachment; filename*=UTF-8''{quote(PurePosixPath(path).name, safe='')}",
-        }
-        if part:
-            headers["content-range"] = f"bytes {begin}-{end - 1}/{size}"
-        chunks = _chunks(file, begin, end if request.method == "GET" else begin)
-        return StreamingResponse(chunks, 206 if part else 200, headers, "application/octet-stream")
+        name = quote(PurePosixPath(path).name, safe="")
+        return file_response(request, file, {"content-disposition": f"attachment; filename*=UTF-8''{name}"})
 
     # ------------------------------------------------------------ changing
 
@@ -181,17 +161,6 @@ async def _received(request: Request, file: BinaryIO) -> Form:
         raise requests.invalid("the client went away before the end of the body") from None  # for no one to read
     form.check_complete()
     return form
-
-
-async def _chunks(file: BinaryIO, begin: int, end: int) -> AsyncIterator[bytes]:
-    """That part of a file, without what is written behind it meanwhile; less when the file is cut meanwhile."""
-    with file:
-        while begin < end:
-            chunk = await asyncio.to_thread(os.pread, file.fileno(), min(_CHUNK, end - begin), begin)
-            if not chunk:
-                return
-            begin += len(chunk)
-            yield chunk
 
 
 def _done(path: str, message: str, size: int | None = None) -> Response:

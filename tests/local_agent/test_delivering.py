@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from hopx_magics.callbacks import verify_callback
-from hopx_magics.local_agent import callbacks
-from hopx_magics.local_agent.callbacks import Callbacks, Target
+from hopx_magics.local_agent import delivering
+from hopx_magics.local_agent.delivering import Callbacks, Target
 from hopx_magics.local_agent.endings import conclude
 from hopx_magics.local_agent.store import Store
 from tests.standins.server import Asked, Server
@@ -375,10 +375,10 @@ def test_many_at_once_and_never_too_many(start_agent: StartAgent, start_receiver
     ids = [launch(agent, receiver.url, "true") for _ in range(60)]
     for process_id in ids:
         agent.ended(process_id)
-    wait_until(lambda: receiver.at_once == callbacks.AT_ONCE, "as many as may be are under way")
+    wait_until(lambda: receiver.at_once == delivering.AT_ONCE, "as many as may be are under way")
     receiver.answers.set()
     assert sorted(call.content["process_id"] for call in receiver.called(60)) == sorted(ids)
-    assert receiver.most_at_once == callbacks.AT_ONCE
+    assert receiver.most_at_once == delivering.AT_ONCE
     was_told(agent, *pending(agent))
 
 
@@ -495,7 +495,7 @@ def test_it_is_tried_once_even_after_a_day(tmp_path: Path, receiver: Receiver) -
 def test_a_receiver_that_never_answers(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(callbacks, "TRY_TIME", 0.3)
+    monkeypatch.setattr(delivering, "TRY_TIME", 0.3)
     receiver.answers.clear()
     asyncio.run(delivered(tmp_path, receiver.url, age=25 * 3600))
     assert "no answer within 0.3 s" in caplog.text

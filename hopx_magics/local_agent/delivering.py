@@ -22,7 +22,7 @@ from . import outputs
 from .endings import utc
 from .journal import Ended
 from .post import check_target, post_json
-from .store import TIMED_OUT, Folder
+from .store import Folder
 
 TRY_TIME = 10.0
 """Seconds that one try to deliver may take."""
@@ -154,9 +154,8 @@ class Callbacks:
 
 def _body(ended: Ended, folder: Folder) -> bytes:
     facts = ended.facts()
-    reason = facts.message or None
     status: str = facts.status if facts.status in ("completed", "killed") else "failed"
-    if reason and reason.startswith(TIMED_OUT):
+    if ended.timed_out:
         status = "timeout"
     content: dict[str, Any] = {
         "execution_id": facts.execution_id,
@@ -168,7 +167,7 @@ def _body(ended: Ended, folder: Folder) -> bytes:
         "exit_code": facts.exit_code,
         "execution_time": facts.execution_time,
         "timestamp": utc(ended.ended),
-        "error": reason,
+        "error": facts.message or None,
     }
     return msgspec.json.encode(content)
 

@@ -1,0 +1,66 @@
+"""Which of the processes that have ended are forgotten for being too many, or for having written too much."""
+
+from collections.abc import Iterator
+
+from ..settings import Settings
+from .delivering import Callbacks
+from .journal import Ended
+from .unheard import Unheard
+
+
+class Finished:
+    """The processes that have ended, in the order of their ends. The oldest are forgotten first.
+
+    The last one is kept, or nobody could learn how it ended. Those whose end is still to be told are kept beyond all
+    limits, and those that nobody has heard of beyond that of their number.
+    """
+
+    def __init__(self, settings: Settings, callbacks: Callbacks, unheard: Unheard) -> None:
+        self._most = max(1, settings.keep_finished)
+        self._most_bytes = settings.keep_bytes
+        self._callbacks = callbacks
+        self._unheard = unheard
+        self._ended: dict[str, Ended] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._ended)
+
+    def __iter__(self) -> Iterator[Ended]:
+        return iter(self._ended.values())
+
+    def add(self, ended: Ended) -> None:
+        """Takes in one that has ended after all others."""
+        self._ended[ended.process_id] = ended
+        self._bytes += ended.output_bytes
+
+    def sort(self) -> None:
+        """Brings them into the order of their ends, whatever order they came in."""
+        self._ended = {ended.process_id: ended for ended in sorted(self, key=lambda ended: ended.ended)}
+
+    def take_superfluous(self) -> list[Ended]:
+        """Takes out those that are to be forgotten."""
+        taken = []
+        held = [self._ended[id_] for id_ in self._callbacks.process_ids if id_ in self._ended]
+        least, most = len(held) + 1, len(held) + self._most
+        most_bytes = sum(ended.output_bytes for ended in held) + self._most_bytes
+        while self._bytes > most_bytes or len(self._ended) - len(self._unheard) > most:
+            too_large = self._bytes > most_bytes and len(self._ended) > least
+            process_id = self._oldest(but_heard_of=not too_large)
+            if process_id is None or (not too_large and len(self._ended) <= most):
+                break
+            ended = self._ended.pop(process_id)
+            self._bytes -= ended.output_bytes
+            taken.append(ended)
+        return taken
+
+    def _oldest(self, *, but_heard_of: bool) -> str | None:
+        """The process that ended longest ago of those that may be forgotten."""
+        return next(
+            (
+                process_id
+                for process_id in self._ended
+                if process_id not in self._callbacks and not (but_heard_of and process_id in self._unheard)
+            ),
+            None,
+        )

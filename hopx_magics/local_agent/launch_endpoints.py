@@ -1,0 +1,187 @@
+"""The endpoints that run code and commands, in the background or while the client waits."""
+
+import errno
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .. import protocol
+from . import requests
+from .answers import Refused, Routes, json_response
+from .delivering import Target, checked_target
+from .endings import utc
+from .foreground import Foreground, Result, TookTooLong
+from .launching import Launching
+from .processes import Processes
+from .programs import Program, UnusableRequest, code_program, command_program, working_directory
+from .requests import decode_body, read_body
+from .store import Launched
+
+BACKGROUND_TIMEOUT = 300.0
+ASYNC_TIMEOUT = 3600.0
+EXECUTE_TIMEOUT = 60.0
+COMMAND_TIMEOUT = 30.0
+LONGEST_FOREGROUND = 300.0
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+_Background = protocol.BackgroundRequest | protocol.CommandRequest
+
+
+class LaunchEndpoints:
+    """Runs what is asked for, in `workspace` unless another working directory is named."""
+
+    def __init__(self, processes: Processes, launching: Launching, foreground: Foreground, workspace: Path) -> None:
+        self._processes = processes
+        self._launching = launching
+        self._foreground = foreground
+        self._workspace = workspace
+
+    @property
+    def routes(self) -> Routes:
+        """Methods, path and endpoint of each."""
+        return [
+            ("POST", protocol.EXECUTE, self._execute),
+            ("POST", protocol.EXECUTE_BACKGROUND, self._execute_background),
+            ("POST", protocol.EXECUTE_ASYNC, self._execute_async),
+            ("POST", protocol.COMMANDS_RUN, self._run_command),
+            ("POST", protocol.COMMANDS_BACKGROUND, self._command_background),
+        ]
+
+    # ------------------------------------------------------------ in the background
+
+    async def _execute_background(self, request: Request) -> Response:
+        body = await read_body(request)
+        wanted = decode_body(body, protocol.BackgroundRequest)
+        return json_response(self._launch(request, body, wanted).reply)
+
+    async def _execute_async(self, request: Request) -> Response:
+        body = await read_body(request)
+        wanted = decode_body(body, protocol.AsyncRequest)
+        launched = self._launch(request, body, wanted, _callback(wanted))
+        return json_response(
+            {
+                "execution_id": launched.execution_id,
+                "process_id": launched.process_id,
+                "status": "queued",
+                "callback_url": wanted.callback_url,
+            }
+        )
+
+    async def _command_background(self, request: Request) -> Response:
+        body = await read_body(request)
+        wanted = decode_body(body, protocol.CommandRequest)
+        return json_response(self._launch(request, body, wanted).reply)
+
+    def _launch(self, request: Request, body: bytes, wanted: _Background, callback: Target | None = None) -> Launched:
+        key = requests.idempotency_key(request)
+        digest = hashlib.sha256(request.url.path.encode() + b"\0" + body).hexdigest() if key else None
+        launched = self._processes.launched_with(key) if key else None
+        if launched is not None:
+            if launched.digest not in (digest, None):
+                raise Refused(409, "CONFLICT", "another launch was made with this Idempotency-Key")
+            return launched
+        sweep, limit = _sweep(wanted)
+        try:
+            return self._launching.launch(
+                _program(wanted),
+                workdir=self._workdir(wanted),
+                name=requests.checked_name(wanted.name),
+                env=requests.checked_env(wanted.env),
+                timeout=requests.checked_timeout(wanted.timeout, ASYNC_TIMEOUT if callback else BACKGROUND_TIMEOUT),
+                key=key,
+                digest=digest,
+                sweep=sweep,
+                sweep_limit=limit,
+                callback=callback,
+            )
+        except OSError as error:
+            raise _no_room(error) from error
+
+    def _workdir(self, wanted: _Background) -> Path:
+        try:
+            return working_directory(wanted.workdir or wanted.working_dir, self._workspace)
+        except UnusableRequest as error:
+            raise requests.invalid(str(error)) from None
+
+    # ------------------------------------------------------------ while the client waits
+
+    async def _execute(self, request: Request) -> Response:
+        wanted = decode_body(await read_body(request), protocol.BackgroundRequest)
+        program = _code(wanted.code, wanted.language)
+        result = await self._run(program, wanted, EXECUTE_TIMEOUT)
+        return json_response({**_result(result), "language": program.language})
+
+    async def _run_command(self, request: Request) -> Response:
+        wanted = decode_body(await read_body(request), protocol.CommandRequest)
+        result = await self._run(_command(wanted), wanted, COMMAND_TIMEOUT)
+        return json_response({**_result(result), "command": wanted.command, "pid": result.pid})
+
+    async def _run(self, program: Program, wanted: _Background, default: float) -> Result:
+        limit = requests.checked_timeout(wanted.timeout, default) or LONGEST_FOREGROUND
+        timeout = min(limit, LONGEST_FOREGROUND)
+        env = requests.checked_env(wanted.env)
+        try:
+            return await self._foreground.run(program, workdir=self._workdir(wanted), env=env, timeout=timeout)
+        except TookTooLong:
+            message = f"execution timed out after {timeout:g} s"
+            raise Refused(408, "EXECUTION_TIMEOUT", message, {"timeout_seconds": timeout}) from None
+        except OSError as error:
+            raise _no_room(error) from error
+
+
+def _program(wanted: _Background) -> Program:
+    return _command(wanted) if isinstance(wanted, protocol.CommandRequest) else _code(wanted.code, wanted.language)
+
+
+def _sweep(wanted: _Background) -> tuple[str | None, int | None]:
+    if isinstance(wanted, protocol.CommandRequest):
+        return None, None
+    return requests.checked_sweep(wanted.sweep, wanted.sweep_limit)
+
+
+def _callback(wanted: protocol.AsyncRequest) -> Target:
+    if not wanted.callback_url:
+        raise requests.missing_parameter("callback_url")
+    try:
+        return checked_target(wanted.callback_url, wanted.callback_headers, wanted.callback_signature_secret)
+    except ValueError as error:
+        raise requests.invalid(f"callback_url and callback_headers: {error}") from None
+
+
+def _code(code: str, language: str | None) -> Program:
+    if not code.strip():
+        raise requests.missing_parameter("code")
+    try:
+        return code_program(code, language)
+    except UnusableRequest as error:
+        raise requests.invalid(str(error)) from None
+
+
+def _command(wanted: protocol.CommandRequest) -> Program:
+    if not wanted.command.strip():
+        raise requests.missing_parameter("command")
+    if any("\0" in word for word in (wanted.command, *(wanted.args or ()))):
+        raise requests.invalid("a command can't hold the character NUL")
+    return command_program(wanted.command, wanted.args)
+
+
+def _result(result: Result) -> dict[str, Any]:
+    return {
+        "success": result.exit_code == 0,
+        "stdout": result.stdout,
+        "stderr": result.stderr,
+        "exit_code": result.exit_code,
+        "execution_time": result.execution_time,
+        "timestamp": utc(time.time_ns()),
+    }
+
+
+def _no_room(error: OSError) -> Exception:
+    if error.errno not in _NO_ROOM:
+        return error
+    return Refused(507, "INSUFFICIENT_STORAGE", "nothing was launched: the disk is full")

@@ -1,0 +1,149 @@
+"""Launches processes, each at most once: puts them on record, and starts them when it is their turn.
+
+All that matters is on disk before it is acted upon, so that an agent may be killed at any point. A launch whose reply
+was lost is asked for again with the same Idempotency-Key, by which it is found.
+"""
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..models import ProcessId
+from . import outputs
+from .active import Active, spawned
+from .delivering import Target
+from .following import follow
+from .groups import MARK
+from .killing import Killing
+from .processes import Processes
+from .programs import Program, environment
+from .store import Launched, new_id
+
+SHIM = str(Path(__file__).with_name("shim.sh"))
+
+
+class Launching:
+    """Launches processes. Everything here runs on the event loop's thread."""
+
+    def __init__(self, processes: Processes, killing: Killing) -> None:
+        self._processes = processes
+        self._killing = killing
+
+    def launch(
+        self,
+        program: Program,
+        *,
+        workdir: Path,
+        name: str | None = None,
+        env: Mapping[str, str],
+        timeout: float | None = None,
+        key: str | None = None,
+        digest: str | None = None,
+        sweep: str | None = None,
+        sweep_limit: int | None = None,
+        callback: Target | None = None,
+    ) -> Launched:
+        """Launches a process, or puts it at the end of the queue. Raises OSError if its files can't be written.
+
+        It starts as soon as the event loop gets to it, so that the reply needn't wait for that.
+        """
+        process_id = ProcessId(new_id("proc"))
+        folder = self._processes.folder(process_id)
+        launched = Launched(
+            process_id=process_id,
+            execution_id=new_id("exec"),
+            sequence=self._processes.next_sequence(),
+            name=name,
+            language=program.language,
+            command=program.command_in(folder.path),
+            workdir=str(workdir),
+            timeout=timeout,
+            at_once=self._processes.queue.may_start(sweep, sweep_limit),
+            key=key,
+            digest=digest,
+            sweep=sweep,
+            sweep_limit=sweep_limit,
+            has_env=bool(env),
+        )
+        self._create(launched, env, program, callback)
+        active = Active(launched, folder)
+        self._processes.add(active)
+        self._processes.queue.add(active)
+        self._processes.changes.tell(process_id)
+        self.start_queued()
+        return launched
+
+    def _create(self, launched: Launched, env: Mapping[str, str], program: Program, callback: Target | None) -> None:
+        """Puts a process on record, the callback first: who is to be told of an end must be known before it."""
+        if callback is not None:
+            self._processes.callbacks.add(launched.process_id, callback)
+        try:
+            self._processes.store.create(launched, env, program.code_file, program.code)
+        except OSError:
+            self._processes.callbacks.drop(launched.process_id)
+            raise
+
+    def go_on(self, active: Active) -> None:
+        """Goes on with a process of an earlier agent: queues it, or follows it."""
+        if active.begun is None:
+            self._processes.queue.add(active)
+            return
+        self._processes.running[active.process_id] = active
+        if active.intent:
+            self._killing.stop(active, active.intent)
+        active.life = spawned(self._follow(active))
+
+    def start_queued(self) -> None:
+        """Starts all that may start now."""
+        while active := self._processes.queue.take_next():
+            active.begun = time.time_ns()
+            self._processes.running[active.process_id] = active
+            active.life = spawned(self._start_and_follow(active))
+            self._processes.changes.tell(active.process_id)
+
+    async def _start_and_follow(self, active: Active) -> None:
+        try:
+            _start(active)
+        except (OSError, ValueError) as error:
+            _note_failure(active, error)
+        await self._follow(active)
+
+    async def _follow(self, active: Active) -> None:
+        await follow(active, self._killing)
+        self._processes.finish(active)
+        self.start_queued()
+
+
+def _start(active: Active) -> None:
+    """Starts the shell that runs the process. Raises OSError or ValueError."""
+    launched, folder = active.launched, active.folder
+    env = environment(folder.read_env() if launched.has_env else {}, launched.language, launched.workdir)
+    env[MARK] = launched.process_id
+    lock = folder.hold_lock()
+    try:
+        with open(folder.output("stdout"), "ab") as stdout, open(folder.output("stderr"), "ab") as stderr:
+            active.child = subprocess.Popen(
+                ["/bin/sh", SHIM, str(folder.path), *launched.command],
+                stdin=lock,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=launched.workdir,
+                env=env,
+                start_new_session=True,
+            )
+    finally:
+        os.close(lock)
+    folder.drop_env()
+
+
+def _note_failure(active: Active, error: Exception) -> None:
+    reason = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
+    outputs.add_last_line(active.folder.output("stderr"), f"could not start: {reason}")
+    with contextlib.suppress(OSError):
+        active.folder.write_exit(126)
+    with contextlib.suppress(OSError):
+        active.folder.drop_env()
+    active.ended.set()

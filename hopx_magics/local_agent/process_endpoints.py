@@ -1,0 +1,137 @@
+"""The endpoints that list processes, serve their output, and kill them."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from typing import BinaryIO
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from .. import protocol
+from ..models import STREAMS
+from . import requests
+from .answers import Refused, Routes, json_response
+from .journal import Ended
+from .killing import CannotEnd, Killing, NotRunning
+from .listing import Listing
+from .processes import Processes
+from .ranges import CHUNK, SMALL, file_response
+from .requests import KillBody, decode_body, read_body
+
+
+class ProcessEndpoints:
+    """Tells of processes, and ends them. Nobody waits for a change any more once `closing` is set."""
+
+    def __init__(self, processes: Processes, killing: Killing, listing: Listing, closing: asyncio.Event) -> None:
+        self._processes = processes
+        self._killing = killing
+        self._listing = listing
+        self._closing = closing
+
+    @property
+    def routes(self) -> Routes:
+        """Methods, path and endpoint of each."""
+        return [
+            ("GET", protocol.PROCESSES, self._list),
+            ("GET", protocol.PROCESSES + "/{process_id}/{stream}", self._output),
+            ("DELETE POST", protocol.KILL, self._kill),
+            ("POST", protocol.KILL + "/{process_id}", self._kill),
+        ]
+
+    # ------------------------------------------------------------ following
+
+    async def _list(self, request: Request) -> Response:
+        tail = requests.tail_limit(request)
+        etag = self._listing.etag(tail)
+        headers = {"cache-control": "no-cache"}
+        wait = requests.preferred_wait(request)
+        if wait:  # said also where nothing had to be waited for, since it tells the client what this agent can do
+            headers["preference-applied"] = f"wait={wait:g}"
+        if requests.matches(request, etag):
+            if wait:
+                await self._first_of(self._listing.wait_for_change(etag, tail, wait), _disconnected(request))
+            if self._listing.etag(tail) == etag:
+                return Response(status_code=304, headers={**headers, "etag": etag})
+        known = requests.known_etags(request) if requests.wants_delta(request) else []
+        etag, parts, base = await self._listing.delta(known, tail) or await self._listing.body(tail)
+        length = sum(map(len, parts))
+        headers |= {"etag": etag, "content-length": str(length)}
+        if base:
+            headers |= {"im": protocol.DELTA, "delta-base": base}
+        status = 226 if base else 200
+        if length <= SMALL:
+            return Response(b"".join(parts), status, headers, "application/json")
+        return StreamingResponse(_sliced(parts), status, headers, "application/json")
+
+    async def _first_of(self, *waits: Awaitable[None]) -> None:
+        """Returns when one of these is over, or the agent closes."""
+        tasks = [asyncio.ensure_future(wait) for wait in (*waits, self._closing.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _output(self, request: Request) -> Response:
+        process_id, stream = request.path_params["process_id"], request.path_params["stream"]
+        if stream not in STREAMS:
+            raise HTTPException(404)
+        if process_id not in self._processes.all:
+            raise _unknown(process_id)
+        return file_response(request, _opened(self._processes.folder(process_id).output(stream)))
+
+    # ------------------------------------------------------------ killing
+
+    async def _kill(self, request: Request) -> Response:
+        process_id = request.path_params.get("process_id") or request.query_params.get("process_id")
+        if not process_id:
+            body = await read_body(request)
+            process_id = decode_body(body, KillBody).process_id if body.strip() else None
+        if not process_id:
+            raise requests.missing_parameter("process_id")
+        try:
+            await self._killing.kill(process_id)
+        except KeyError:
+            raise _unknown(process_id) from None
+        except NotRunning:
+            raise Refused(
+                404, "RESOURCE_NOT_FOUND", self._how_it_ended(process_id), {"process_id": process_id}
+            ) from None
+        except CannotEnd:
+            raise Refused(500, "EXECUTION_FAILED", f"process {process_id} did not end, not even by force") from None
+        return json_response({"process_id": process_id, "status": "killed", "message": "Process killed"})
+
+    def _how_it_ended(self, process_id: str) -> str:
+        item = self._processes.all.get(process_id)
+        if not isinstance(item, Ended):
+            return f"process {process_id} has ended"
+        facts = item.facts()
+        code = "" if facts.exit_code is None else f", exit code {facts.exit_code}"
+        return f"process {process_id} has already ended: {facts.status}{code}"
+
+
+def _unknown(process_id: str) -> Refused:
+    return Refused(404, "PROCESS_NOT_FOUND", f"there is no process {process_id[:80]}", {"process_id": process_id[:80]})
+
+
+def _opened(path: str) -> BinaryIO:
+    """An output to read from; one that isn't there any more is an empty one."""
+    try:
+        return open(path, "rb", buffering=0)
+    except OSError:
+        return open(os.devnull, "rb", buffering=0)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
+
+
+async def _sliced(parts: Iterable[bytes]) -> AsyncIterator[memoryview]:
+    """The parts in pieces. Sent as a whole, a large body would be copied three times on its way to the socket."""
+    for part in parts:
+        view = memoryview(part)
+        for begin in range(0, len(view), CHUNK):
+            yield view[begin : begin + CHUNK]

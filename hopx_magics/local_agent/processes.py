@@ -1,0 +1,94 @@
+"""All processes that an agent knows: queued, running, and ended as far as they are not forgotten yet."""
+
+import asyncio
+import contextlib
+import time
+
+from ..settings import Settings
+from .active import Active
+from .changes import Changes
+from .delivering import Callbacks
+from .endings import conclude
+from .forgetting import Finished
+from .journal import Ended, Journal
+from .queue import Queue
+from .store import Folder, Launched, Store, delete
+from .unheard import Unheard
+
+
+class Processes:
+    """The processes of an agent folder. Everything here runs on the event loop's thread.
+
+    `all` has them by their ids in the order of their launches, `running` those that were started and have not ended.
+    `changes` is told of every change in the life of one of them.
+    """
+
+    def __init__(self, settings: Settings, changes: Changes) -> None:
+        self.settings = settings
+        self.changes = changes
+        self.store = Store(settings.agent_folder / "processes")
+        self.journal = Journal(settings.agent_folder / "finished.jsonl")
+        self.callbacks = Callbacks(settings.agent_folder / "callbacks", settings.callback_retry)
+        self.unheard = Unheard(settings.hold_time)
+        self.all: dict[str, Active | Ended] = {}
+        self.running: dict[str, Active] = {}
+        self.queue = Queue(self.running, settings.max_running)
+        self.finished = Finished(settings, self.callbacks, self.unheard)
+        self._keys: dict[str, str] = {}
+        self._sequence = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is queued or running, or somebody is still to be told of an end."""
+        return bool(self.running or self.queue or self.callbacks.busy)
+
+    def folder(self, process_id: str) -> Folder:
+        """Where a process's output is."""
+        return self.store.folder(process_id)
+
+    def next_sequence(self) -> int:
+        """The time in nanoseconds, but later than that of any launch so far."""
+        self._sequence = max(self._sequence + 1, time.time_ns())
+        return self._sequence
+
+    def launched_with(self, key: str) -> Launched | None:
+        """The launch that was made with this Idempotency-Key."""
+        process_id = self._keys.get(key)
+        item = self.all.get(process_id) if process_id else None
+        if item is None:
+            return None
+        return item.launched if isinstance(item, Active) else self.folder(item.process_id).read_launch()
+
+    def add(self, item: Active | Ended) -> None:
+        """Takes in a process, after all that were launched before it."""
+        self._sequence = max(self._sequence, item.sequence)
+        if isinstance(item, Ended):
+            self.finished.add(item)
+        self.all[item.process_id] = item
+        if item.key:
+            self._keys[item.key] = item.process_id
+
+    def finish(self, active: Active) -> None:
+        """Puts on record, and tells everyone, how a process ended that isn't alive any more."""
+        ended = conclude(active.launched, active.folder, self.settings.output_limit, observed=time.time_ns())
+        self.journal.add(ended)
+        self.running.pop(active.process_id, None)
+        self.add(ended)
+        self.callbacks.deliver(ended, active.folder)
+        self.unheard.add(active.process_id)
+        active.finished.set()
+        self.changes.tell(active.process_id, *self.forget())
+
+    def forget(self) -> list[str]:
+        """Forgets what has ended where that is too much, and returns the ids."""
+        gone, forgotten = [], self.finished.take_superfluous()
+        for ended in forgotten:
+            del self.all[ended.process_id]
+            self._keys.pop(ended.key or "", None)
+            with contextlib.suppress(OSError):
+                gone.append(self.store.take_out(ended.process_id))
+        if gone:
+            asyncio.get_running_loop().run_in_executor(None, delete, gone)
+        if self.journal.lines > 2 * len(self.finished) + 1000:
+            self.journal.rewrite(self.finished)
+        return [ended.process_id for ended in forgotten]
