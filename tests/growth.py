@@ -9,11 +9,11 @@ def grows_like_its_input(work: Callable[[str], object], piece: str, length: int)
 
     def cost(of_length: int) -> float:
         text, spent = (piece * of_length)[:of_length], []
-        for _ in range(5):
+        for _ in range(3):
             start = time.thread_time()
             for _ in range(length // of_length):
                 work(text)
             spent.append(time.thread_time() - start)
         return min(spent)
 
-    return cost(length) < 5 * cost(length // 8) + 0.01
+    return cost(length) < 3 * cost(length // 8) + 0.01

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -21,6 +22,8 @@ import pytest
 from hopx_magics import models, protocol
 from hopx_magics.local_agent.store import Launched, new_id
 from tests.waiting import DEADLINE, wait_until
+
+from .receivers import Receiver, StartReceiver
 
 MARK = "HOPX_TEST_FOLDER"
 """A variable in the environment of everything that a test starts, by which it is found again."""
@@ -259,3 +262,21 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"a small file system can't be mounted here: {mounted.stderr.strip()}")
     yield disk
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.fixture
+def start_receiver() -> Iterator[StartReceiver]:
+    receivers: list[Receiver] = []
+
+    def start(*statuses: int, tls: ssl.SSLContext | None = None) -> Receiver:
+        receivers.append(Receiver(statuses, tls))
+        return receivers[-1]
+
+    yield start
+    for receiver in receivers:
+        receiver.close()
+
+
+@pytest.fixture
+def receiver(start_receiver: StartReceiver) -> Receiver:
+    return start_receiver().open()

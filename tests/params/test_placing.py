@@ -157,7 +157,7 @@ def test_a_declared_encoding_does_not_change_the_values(folder: Path) -> None:
 def test_a_long_cell_is_no_trouble() -> None:
     code = "".join(f"x{number} = {number}\n" for number in range(20_000))
     assert with_params(code, "python", {"x19999": 1}) == f"{code}x19999 = 1{INSERTED}\n"
-    assert grows_like_its_input(lambda cell: with_params(cell, "python", {"x": 1}), "y = 1\n", 6 * 2_000)
+    assert grows_like_its_input(lambda cell: with_params(cell, "python", {"x": 1}), "y = 1\n", 6 * 8_000)
 
 
 # ---------------------------------------------------------------- where they stand in the others
