@@ -1,11 +1,10 @@
 """Shared fixtures: a session with a local agent of its own, and agents that answer oddly."""
 
+import contextlib
+import ctypes
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +22,9 @@ from hopx_magics.models import Place, Process
 from hopx_magics.session.connecting import connection_to
 from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings, read_settings
-
-DEADLINE = 30.0
-
-
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
-    """The first true value of `condition`; fails with `what` when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds:g} s: {what}")
-        time.sleep(0.01)
-    return value
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process exists and is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except OSError:
-        return False
+from tests.standins.server import Answer, Server
+from tests.standins.server import Asked as Asked
+from tests.waiting import is_running, wait_until
 
 
 def agent_pid(settings: Settings) -> int | None:
@@ -101,84 +83,8 @@ def connect_to(session: Session, target: Any, **options: Any) -> Connection:
     return connection
 
 
-Answer = Callable[["Asked"], None]
-
-
-class Asked:
-    """One request that an odd agent got, and the ways to answer it."""
-
-    def __init__(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
-        self._handler = handler
-        self.method = handler.command
-        self.path = handler.path.partition("?")[0]
-        self.query = handler.path.partition("?")[2]
-        self.headers = handler.headers
-        self.body = body
-
-    def reply(self, body: Any = b"", status: int = 200, length: int | None = None, **headers: str) -> None:
-        """Answers with bytes or JSON; a `length` other than the true one makes the body a cut one."""
-        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        self._handler.send_response(status)
-        self._handler.send_header("Content-Length", str(len(data) if length is None else length))
-        for name, value in {"Content-Type": "application/json", **headers}.items():
-            self._handler.send_header(name.replace("_", "-"), value)
-        self._handler.end_headers()
-        self._handler.wfile.write(data)
-
-    def raw(self, data: bytes) -> None:
-        """Writes bytes as they are."""
-        self._handler.wfile.write(data)
-        self._handler.wfile.flush()
-
-    def reset(self) -> None:
-        """Breaks the connection."""
-        self._handler.close_connection = True
-        self._handler.connection.close()
-
-
-class OddAgent:
-    """An HTTP server on loopback whose answers a test writes."""
-
-    def __init__(self, answer: Answer) -> None:
-        self.asked: list[Asked] = []
-        self.released = threading.Event()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_one_request(self) -> None:
-                try:
-                    super().handle_one_request()
-                except (OSError, ValueError):  # the client went away, or a test broke the connection
-                    self.close_connection = True
-
-            def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                asked = Asked(self, body)
-                outer.asked.append(asked)
-                answer(asked)
-
-            do_GET = do_POST = do_DELETE = answer  # noqa: N815
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def hang(self, asked: Asked) -> None:
-        """Answers nothing until the test is over."""
-        self.released.wait(DEADLINE)
-
-    def close(self) -> None:
-        self.released.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+class OddAgent(Server):
+    """An agent whose answers a test writes."""
 
 
 @pytest.fixture
@@ -226,6 +132,18 @@ def hopx(state: Settings) -> Iterator[Any]:
     yield hopx_magics
     api.session().close()
     api.session.cache_clear()
+
+
+@pytest.fixture
+def _nobody_reaps() -> Iterator[None]:
+    """What has lost its parent stays a zombie, as it may where the agent is the first process of all."""
+    prctl, set_child_subreaper = ctypes.CDLL(None).prctl, 36
+    assert prctl(set_child_subreaper, 1, 0, 0, 0) == 0
+    yield
+    prctl(set_child_subreaper, 0, 0, 0, 0)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 # ---------------------------------------------------------------- IPython

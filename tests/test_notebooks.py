@@ -13,8 +13,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from hopx_magics.settings import Settings
-from tests.conftest import wait_until
 from tests.standins.hopx import cloud
+from tests.waiting import wait_until
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import psutil
 
-from tests.conftest import wait_until
+from tests.waiting import wait_until
 
 App = Literal["lab", "notebook"]
 

@@ -14,7 +14,9 @@ from hopx_magics.errors import AgentRefused, NotSupported
 from hopx_magics.launches import checked_launch
 from hopx_magics.models import Callback, Launch, RunId
 from hopx_magics.settings import Settings
-from tests.conftest import Answer, Asked, OddAgent, wait_until
+from tests.conftest import OddAgent
+from tests.standins.server import Answer, Asked
+from tests.waiting import wait_until
 
 CATCH_ALL = {"agent": "HopX VM Agent (Go)", "status": "running", "version": "3.2.8", "message": "success"}
 LAUNCH = Launch(code="print(1)", run_id=RunId("0123456789abcdef"), name="told", timeout=60, env={"X": "y"})

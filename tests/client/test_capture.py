@@ -1,8 +1,6 @@
 """Wrapped launches are really run by bash, as an agent would do it, and read back through a stand-in agent."""
 
 import base64
-import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -24,7 +22,9 @@ from hopx_magics.models import Launch, RunId
 from hopx_magics.protocol import launch_body
 from hopx_magics.session.session import Session
 from hopx_magics.words import Language
-from tests.conftest import DEADLINE, Answer, Asked, OddAgent, is_running, launch, wait_until
+from tests.conftest import OddAgent, launch
+from tests.standins.server import Answer, Asked
+from tests.waiting import DEADLINE, is_running, wait_until
 
 RUN = RunId("0123456789abcdef")
 CATCH_ALL = {"agent": "HopX VM Agent (Go)", "status": "running", "version": "3.2.8", "vm_id": "v", "message": "success"}
@@ -396,18 +396,6 @@ def test_kill_before_the_code_has_begun(sandbox: Sandbox, file: str) -> None:
     process.communicate(timeout=DEADLINE)
     pid = (sandbox.folder / "pid").read_text().strip() if (sandbox.folder / "pid").exists() else ""
     wait_until(lambda: not pid or not is_running(int(pid)), "the code has ended")
-
-
-@pytest.fixture
-def _nobody_reaps() -> Iterator[None]:
-    """What has lost its parent stays a zombie, as it may where the agent is the first process of all."""
-    prctl, set_child_subreaper = ctypes.CDLL(None).prctl, 36
-    assert prctl(set_child_subreaper, 1, 0, 0, 0) == 0
-    yield
-    prctl(set_child_subreaper, 0, 0, 0, 0)
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
 
 
 @pytest.mark.usefixtures("_nobody_reaps")

@@ -13,7 +13,8 @@ from hopx_magics import protocol
 from hopx_magics.connection.connection import Connection
 from hopx_magics.errors import BadReply, HopxError, NotSupported
 from hopx_magics.models import Listing, Process, ProcessId
-from tests.conftest import Answer, Asked, OddAgent
+from tests.conftest import OddAgent
+from tests.standins.server import Answer, Asked
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ETAG = 'W/"1"'

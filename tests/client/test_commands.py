@@ -8,7 +8,9 @@ import pytest
 from hopx_magics.client.commands import read_by_command, run_command
 from hopx_magics.client.transport import Endpoint, Transport
 from hopx_magics.errors import AgentError, AgentRefused, BadReply, NotSupported
-from tests.conftest import DEADLINE, Answer, Asked, OddAgent
+from tests.conftest import OddAgent
+from tests.standins.server import Answer, Asked
+from tests.waiting import DEADLINE
 
 CATCH_ALL = {"agent": "HopX VM Agent (Go)", "status": "running", "version": "3.2.8", "vm_id": "v", "message": "success"}
 

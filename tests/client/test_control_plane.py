@@ -30,8 +30,10 @@ from hopx_magics.errors import (
     Unauthorized,
 )
 from hopx_magics.models import Sandbox
-from tests.conftest import Answer, Asked, OddAgent, wait_until
+from tests.conftest import OddAgent
 from tests.standins.control_plane import ControlPlaneStandIn
+from tests.standins.server import Answer, Asked
+from tests.waiting import wait_until
 
 Start = Callable[[Answer], OddAgent]
 LISTING = Request("GET", "/execute/processes")

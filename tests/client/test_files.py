@@ -21,7 +21,8 @@ from hopx_magics.client.transport import Endpoint, Transport
 from hopx_magics.errors import AgentRefused, AgentUnreachable, BadReply, HopxError, NotSupported
 from hopx_magics.models import FileInfo
 from hopx_magics.settings import Settings
-from tests.conftest import Answer, Asked, OddAgent
+from tests.conftest import OddAgent
+from tests.standins.server import Answer, Asked
 
 CATCH_ALL = {"agent": "HopX VM Agent (Go)", "status": "running", "version": "3.2.8", "message": "success"}
 

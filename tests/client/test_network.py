@@ -3,9 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import msgspec
@@ -14,8 +12,9 @@ import pytest
 from hopx_magics.errors import AgentUnreachable
 from hopx_magics.session.session import Session
 from hopx_magics.settings import read_settings
-from tests.conftest import Answer, OddAgent, connect_to
+from tests.conftest import OddAgent, connect_to
 from tests.standins.network import DeadAddress, resolve_localhost
+from tests.standins.server import Answer, Server
 
 LISTING = b'{"processes": [{"process_id": "bg_1", "status": "running"}], "count": 1}'
 
@@ -32,27 +31,9 @@ def session(tmp_path: Path) -> Iterator[Session]:
 @pytest.fixture
 def ipv6_port() -> Iterator[int]:
     """The port of an agent that is there by IPv6 alone."""
-
-    class Server(HTTPServer):
-        address_family = socket.AF_INET6
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(LISTING)))
-            self.end_headers()
-            self.wfile.write(LISTING)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = Server(("::1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    server = Server(lambda asked: asked.reply(LISTING), host="::1")
+    yield server.port
+    server.close()
 
 
 def listed(session: Session, port: int) -> tuple[list[str], float]:
@@ -65,7 +46,7 @@ def listed(session: Session, port: int) -> tuple[list[str], float]:
 def test_ipv4_is_not_held_up_by_a_dead_ipv6(
     session: Session, odd_agent: Callable[[Answer], OddAgent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port = int(odd_agent(lambda asked: asked.reply(LISTING)).url.rpartition(":")[2])
+    port = odd_agent(lambda asked: asked.reply(LISTING)).port
     with DeadAddress("::1", port) as dead:
         resolve_localhost(monkeypatch, dead.host, "127.0.0.1")
         ids, seconds = listed(session, port)

@@ -26,7 +26,8 @@ from hopx_magics.errors import (
 from hopx_magics.models import Place, ProcessId
 from hopx_magics.session.session import Session
 from hopx_magics.settings import read_settings
-from tests.conftest import Answer, Asked, OddAgent, connect_to, launch
+from tests.conftest import OddAgent, connect_to, launch
+from tests.standins.server import Answer, Asked
 
 TOKEN = "tok-SECRET-123"
 CATCH_ALL = {"agent": "HopX VM Agent (Go)", "status": "running", "version": "3.2.8", "message": "success"}

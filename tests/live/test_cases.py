@@ -14,7 +14,8 @@ from hopx_magics.live.facts import counts_in_words
 from hopx_magics.live.order import shown
 from hopx_magics.live.rows import Row
 from hopx_magics.live.text import elapsed_in_words, progress_in_words
-from hopx_magics.models import STATUSES, Process, ProcessId
+from hopx_magics.models import Process, ProcessId
+from hopx_magics.words import STATUSES
 
 NOW = 1_000_000.0
 NOTHING: dict[str, Any] = dict.fromkeys(Row.__struct_fields__) | {"id": "proc_1", "connection": "local", "last": ""}

@@ -11,8 +11,8 @@ import pytest
 import hopx_magics
 from hopx_magics.live import intents, messages
 from hopx_magics.live.rows import Row
-from hopx_magics.models import Status, Stream
 from hopx_magics.output import Line
+from hopx_magics.words import Status, Stream
 
 PAGE = (Path(hopx_magics.__file__).parent / "live" / "page" / "messages.js").read_text()
 TEXT = re.sub(r"\n \*", " ", PAGE)

@@ -2,10 +2,15 @@
 
 import contextlib
 import os
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +20,19 @@ import psutil
 import pytest
 
 from hopx_magics import models, protocol
+from hopx_magics.local_agent.store import Launched, new_id
+from tests.waiting import DEADLINE, wait_until
 
-from ..conftest import wait_until
+from .receivers import Receiver, StartReceiver
 
 MARK = "HOPX_TEST_FOLDER"
 """A variable in the environment of everything that a test starts, by which it is found again."""
+
+
+_TLS = httpx.create_ssl_context()
+"""One for all clients, which use none: it takes each of them 30 ms to make."""
+
+LISTING = "/execute/processes"
 
 
 class Agent:
@@ -36,7 +49,7 @@ class Agent:
         assert self.program.poll() is None, self.log.read_text()
         try:
             about = msgspec.json.decode((self.folder / protocol.AGENT_FILE).read_bytes(), type=protocol.AgentFile)
-            healthy = httpx.get(f"{about.url}/health").json()["instance"] == about.instance
+            healthy = httpx.get(f"{about.url}/health", verify=_TLS).json()["instance"] == about.instance
         except (OSError, msgspec.MsgspecError, httpx.HTTPError):
             return None
         return about if healthy and about.pid == self.program.pid else None
@@ -54,6 +67,28 @@ class Agent:
     def listing(self, **params: Any) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.http.get("/execute/processes", params=params).json()["processes"]
         return rows
+
+    def wait_for_change(
+        self, etag: str, headers: Mapping[str, str] | None = None, timeout: float = 90.0
+    ) -> "Future[httpx.Response]":
+        """Has a request of its own wait up to 60 s for a listing that is not `etag`; it waits when this returns."""
+        sent = threading.Event()
+
+        def trace(event: str, info: dict[str, Any]) -> None:
+            if event == "http11.send_request_body.complete":
+                sent.set()
+
+        def ask() -> httpx.Response:
+            wait = {"If-None-Match": etag, "Prefer": "wait=60", **(headers or {})}
+            with client(self.about) as http:
+                return http.get(LISTING, headers=wait, extensions={"trace": trace}, timeout=timeout)
+
+        pool = ThreadPoolExecutor(1)
+        reply = pool.submit(ask)
+        pool.shutdown(wait=False)
+        assert sent.wait(DEADLINE)
+        self.http.get("/health")  # what was sent before is seen before
+        return reply
 
     def row(self, process_id: str, **params: Any) -> dict[str, Any]:
         return next(row for row in self.listing(**params) if row["process_id"] == process_id)
@@ -94,8 +129,53 @@ class Agent:
         return self.program.wait(30)
 
 
+def get(agent: Agent, etag: str = "", wait: float | None = None, **params: Any) -> httpx.Response:
+    headers = {"If-None-Match": etag, **({} if wait is None else {"Prefer": f"wait={wait}"})}
+    return agent.http.get(LISTING, params=params, headers=headers)
+
+
+ENVELOPE = {"error", "code", "request_id", "timestamp", "path"}
+
+
+def refused(reply: httpx.Response) -> tuple[int, str]:
+    """Status and code of an error reply, after a look at its form."""
+    content = reply.json()
+    assert content.keys() - {"details"} == ENVELOPE
+    assert content["request_id"] == reply.headers["x-request-id"]
+    assert content["path"] == reply.request.url.path
+    assert content["error"]
+    assert "Traceback" not in reply.text
+    return reply.status_code, content["code"]
+
+
+def launched(**fields: Any) -> Launched:
+    """The record of a launch as an agent writes it."""
+    values = {
+        "process_id": new_id("proc"),
+        "execution_id": new_id("exec"),
+        "sequence": time.time_ns(),
+        "name": "crafted",
+        "language": "bash",
+        "command": ["/bin/sh", "-c", "echo ran"],
+        "workdir": "/",
+        "timeout": None,
+        "at_once": True,
+    }
+    return Launched(**{**values, **fields})
+
+
+def fill(path: Path) -> None:
+    """Writes until there is no room left."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    with contextlib.suppress(OSError):
+        while os.write(descriptor, b"x" * 4096):
+            continue
+    os.close(descriptor)
+
+
 def client(about: protocol.AgentFile) -> httpx.Client:
-    return httpx.Client(base_url=about.url, headers={"Authorization": f"Bearer {about.token}"}, timeout=90)
+    headers = {"Authorization": f"Bearer {about.token}"}
+    return httpx.Client(base_url=about.url, headers=headers, timeout=90, verify=_TLS)
 
 
 def start_program(folder: Path, *flags: str, log: Path, env: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
@@ -166,3 +246,37 @@ def bystander() -> Iterator["subprocess.Popen[bytes]"]:
     yield process
     process.kill()
     process.wait()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root can mount a small file system")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small file system can't be mounted here: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.fixture
+def start_receiver() -> Iterator[StartReceiver]:
+    receivers: list[Receiver] = []
+
+    def start(*statuses: int, tls: ssl.SSLContext | None = None) -> Receiver:
+        receivers.append(Receiver(statuses, tls))
+        return receivers[-1]
+
+    yield start
+    for receiver in receivers:
+        receiver.close()
+
+
+@pytest.fixture
+def receiver(start_receiver: StartReceiver) -> Receiver:
+    return start_receiver().open()

@@ -15,10 +15,9 @@ from hopx_magics import models
 from hopx_magics.local_agent.journal import Row
 from hopx_magics.local_agent.launching import SHIM
 from hopx_magics.local_agent.store import Store
+from tests.waiting import wait_until
 
-from ..conftest import wait_until
-from .conftest import Agent, StartAgent
-from .test_recovery import launched
+from .conftest import Agent, StartAgent, launched
 
 FIELDS = {
     *("process_id", "execution_id", "name", "status", "language", "started_at", "completed_at"),
@@ -256,7 +255,7 @@ def test_time_limit(agent: Agent) -> None:
     assert (row["status"], row["exit_code"]) == ("failed", 143)
     assert row["stderr"].splitlines()[-1] == row["message"] == "timed out after 0.5 s"
     assert row["stderr"].splitlines()[0] == "part"
-    assert 0.4 < row["execution_time"] < 5
+    assert row["execution_time"] > 0.4
 
 
 def test_time_limit_of_what_does_not_listen(agent: Agent) -> None:
@@ -266,9 +265,10 @@ def test_time_limit_of_what_does_not_listen(agent: Agent) -> None:
 
 def test_waiting_in_the_queue_is_not_part_of_the_time_limit(start_agent: StartAgent, tmp_path: Path) -> None:
     agent = start_agent("--max-running", "1")
-    first = agent.launch("sleep 0.6")
-    second = agent.launch("sleep 0.1", timeout=0.5)
-    assert agent.ended(first)["status"] == agent.ended(second)["status"] == "completed"
+    first = agent.launch("sleep 1000", timeout=1.5)
+    second = agent.launch("sleep 0.2", timeout=1)
+    assert agent.ended(first)["message"] == "timed out after 1.5 s"
+    assert agent.ended(second)["status"] == "completed"
 
 
 @pytest.mark.parametrize("timeout", [None, 0, 365 * 24 * 3600, 1e300])

@@ -1,10 +1,7 @@
 """Bounds: output limits, what is kept, memory, and a disk that is full."""
 
-import contextlib
 import os
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -15,10 +12,9 @@ from hopx_magics.local_agent import outputs
 from hopx_magics.local_agent.endings import conclude
 from hopx_magics.local_agent.journal import Ended, Journal
 from hopx_magics.local_agent.store import Store
+from tests.waiting import wait_until
 
-from ..conftest import wait_until
-from .conftest import StartAgent
-from .test_recovery import launched
+from .conftest import StartAgent, fill, launched
 
 
 def test_output_over_the_limit_is_cut_and_the_process_goes_on(start_agent: StartAgent, tmp_path: Path) -> None:
@@ -128,7 +124,7 @@ def test_ten_thousand_finished_processes(start_agent: StartAgent, tmp_path: Path
     made = Store(folder / "processes").create(first, {}, None, "")
     made._write("start", "99999999 99999999")
     made.write_exit(0)
-    made.output("stdout").write_bytes(b"x" * 200)
+    Path(made.output("stdout")).write_bytes(b"x" * 200)
     one = conclude(first, made, 10**9)
     ended = [numbered(one, i) for i in range(10_000)]
     for item in ended:
@@ -142,31 +138,6 @@ def test_ten_thousand_finished_processes(start_agent: StartAgent, tmp_path: Path
     assert {row["stdout"] for row in rows} == {"x" * 200}
     assert {row["stdout"] for row in agent.listing(tail=3)} == {"xxx"}
     assert psutil.Process(agent.about.pid).memory_info().rss < 80_000_000
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MB."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("only root can mount a small file system")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small file system can't be mounted here: {mounted.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
-def fill(path: Path) -> None:
-    """Writes until there is no room left."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
-    with contextlib.suppress(OSError):
-        while os.write(descriptor, b"x" * 4096):
-            continue
-    os.close(descriptor)
 
 
 def test_a_full_disk(small_disk: Path, start_agent: StartAgent, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -17,8 +17,8 @@ import pytest
 
 from hopx_magics import protocol
 from hopx_magics.local_agent.__main__ import _parse
+from tests.waiting import DEADLINE, wait_until
 
-from ..conftest import wait_until
 from .conftest import Agent, StartAgent, clear, start_program
 
 
@@ -123,39 +123,63 @@ def test_it_ends_although_someone_waits(start_agent: StartAgent) -> None:
     process_id = agent.launch("sleep 1000")
     agent.running(process_id)
     etag = agent.http.get("/execute/processes").headers["etag"]
-    with subprocess.Popen(["sh", "-c", f"sleep 0.3; kill {agent.about.pid}"]):
-        reply = agent.http.get("/execute/processes", headers={"If-None-Match": etag, "Prefer": "wait=60"})
-    assert reply.status_code == 304
+    waiting = agent.wait_for_change(etag)
+    agent.program.send_signal(signal.SIGTERM)
+    assert waiting.result().status_code == 304
     assert agent.program.wait(20) == 0
 
 
-def test_it_leaves_when_nobody_needs_it(start_agent: StartAgent) -> None:
-    agent = start_agent("--idle-seconds", "0.3")
-    assert agent.program.wait(20) == 0
-    assert not (agent.folder / protocol.AGENT_FILE).exists()
-    assert "nothing to do" in agent.log.read_text()
+def test_it_leaves_when_nobody_needs_it(tmp_path: Path) -> None:
+    folder, log = tmp_path / "agent", tmp_path / "log"
+    program = start_program(folder, "--idle-seconds", "0.1", log=log)
+    try:
+        assert program.wait(DEADLINE) == 0
+    finally:
+        clear(folder, [program])
+    assert not (folder / protocol.AGENT_FILE).exists()
+    assert "nothing to do" in log.read_text()
 
 
-def test_it_stays_while_something_runs_or_someone_waits(start_agent: StartAgent, tmp_path: Path) -> None:
-    agent = start_agent("--idle-seconds", "0.3")
-    process_id = agent.launch("sleep 0.8; echo done")
+IDLE = ("--idle-seconds", "1")
+
+
+@pytest.fixture
+def idle_time_passes(tmp_path: Path) -> Iterator[Callable[[], None]]:
+    """Waits until another agent, which is started for that and asked for nothing, has left."""
+    folder = tmp_path / "other"
+    programs: list[subprocess.Popen[bytes]] = []
+
+    def wait() -> None:
+        programs.append(start_program(folder, *IDLE, log=tmp_path / "other.log"))
+        assert programs[-1].wait(DEADLINE) == 0
+
+    yield wait
+    clear(folder, programs)
+
+
+def test_it_stays_while_someone_waits(start_agent: StartAgent, idle_time_passes: Callable[[], None]) -> None:
+    agent = start_agent(*IDLE)
     etag = agent.http.get("/execute/processes").headers["etag"]
-    while True:
-        begun = time.monotonic()
-        reply = agent.http.get("/execute/processes", headers={"If-None-Match": etag, "Prefer": "wait=1.5"})
-        if reply.status_code == 304:
-            break
-        etag = reply.headers["etag"]
-    assert time.monotonic() - begun >= 1.5
-    assert agent.row(process_id)["stdout"] == "done\n"
-    assert agent.program.wait(20) == 0
+    waiting = agent.wait_for_change(etag)
+    idle_time_passes()
+    assert not waiting.done()
+    agent.launch("true")
+    assert waiting.result().status_code == 200
+    assert agent.program.wait(DEADLINE) == 0
 
 
-def test_it_stays_for_a_process_that_nobody_asks_about(start_agent: StartAgent, tmp_path: Path) -> None:
-    agent = start_agent("--idle-seconds", "0.2")
-    agent.launch(f"sleep 1; kill -0 {agent.about.pid} && touch {tmp_path}/there")
-    assert agent.program.wait(20) == 0
-    assert (tmp_path / "there").exists()
+def test_it_stays_for_a_process_that_nobody_asks_about(
+    start_agent: StartAgent, idle_time_passes: Callable[[], None], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "gate")
+    first = start_agent()
+    first.running(first.launch(f"read x < {tmp_path}/gate"))
+    first.end()
+    agent = start_agent(*IDLE)
+    idle_time_passes()
+    assert agent.program.poll() is None
+    (tmp_path / "gate").write_text("\n")
+    assert agent.program.wait(DEADLINE) == 0
 
 
 def test_a_file_of_a_dead_agent_is_no_obstacle(start_agent: StartAgent) -> None:

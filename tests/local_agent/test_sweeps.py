@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 from hopx_magics.local_agent.active import Active
 from hopx_magics.local_agent.queue import Queue
 from hopx_magics.local_agent.store import Folder
+from tests.waiting import wait_until
 
-from ..conftest import wait_until
-from .conftest import Agent, StartAgent
-from .test_recovery import launched
-from .test_requests import refused
+from .conftest import Agent, StartAgent, launched, refused
 
 
 class Log:
@@ -144,9 +142,9 @@ def test_the_room_of_a_killed_one_is_given_on(agent: Agent) -> None:
 
 
 def test_time_limits_count_from_the_start_and_give_room(agent: Agent) -> None:
-    slow = agent.launch("sleep 1000", timeout=0.5, sweep="timed", sweep_limit=1)
-    after = agent.launch("sleep 0.1", timeout=0.4, sweep="timed", sweep_limit=1)
-    assert agent.ended(slow)["message"] == "timed out after 0.5 s"
+    slow = agent.launch("sleep 1000", timeout=1.5, sweep="timed", sweep_limit=1)
+    after = agent.launch("sleep 0.2", timeout=1, sweep="timed", sweep_limit=1)
+    assert agent.ended(slow)["message"] == "timed out after 1.5 s"
     assert agent.ended(after)["status"] == "completed"
 
 

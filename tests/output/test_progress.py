@@ -1,12 +1,12 @@
 """How far a process says it is."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hopx_magics.output import Progress, newest_progress, progress_in
+from hopx_magics.output.progress import TAIL
+from tests.growth import grows_like_its_input
 
 PIP = "   ━━━━━━━━━━━━━━━━╺━━━━━━━━━━━━━━━━━ 3.2/10.0 MB 5.1 MB/s eta 0:00:02"
 KERAS_3 = (
@@ -187,21 +187,10 @@ def test_whatever_is_printed_it_is_a_share(text: str) -> None:
     assert found is None or (isinstance(found, Progress) and 0 <= found.fraction <= 1 and (found.left or 0) >= 0)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "1" * 2000 + "%",
-        "1/" * 1000,
-        "1," * 1000 + "/",
-        "[" * 1000 + "1/2",
-        "step " * 400 + "%",
-        "9%|" * 700,
-        "━ 1" * 700,
-    ],
-    ids=lambda text: text[:4],
-)
-def test_hostile_text_costs_little(text: str) -> None:
-    start = time.perf_counter()
-    for _ in range(10):
-        progress_in(text + "/1")
-    assert time.perf_counter() - start < 0.5
+@pytest.mark.parametrize("piece", ["1", "1/", "1,", "[", "step ", "9%|", "━ 1"])
+def test_hostile_text_costs_little(piece: str) -> None:
+    def read(text: str) -> None:
+        for end in ("", "%", "/", "1/2"):
+            progress_in(text + end + "/1")
+
+    assert grows_like_its_input(read, piece, TAIL)

@@ -16,14 +16,14 @@ from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
 
-from tests.conftest import Asked, wait_until
 from tests.standins.executions import MARK, End, Execution, something_runs
-from tests.standins.network import AgentRequest, Answer, Server
+from tests.standins.server import Asked, Server
+from tests.waiting import wait_until
 
 Json = dict[str, Any]
 
@@ -39,6 +39,14 @@ ROOT_BODY: Json = {
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 """What Go writes for a time that is not set."""
+
+
+class Reply(NamedTuple):
+    """What is answered: JSON, or bytes as they are."""
+
+    body: Any
+    status: int = 200
+    headers: Mapping[str, str] = {}
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +119,6 @@ class AgentStandIn:
         self.token_life = 86400.0
         self.flaps = False
         self.forgotten: set[str] = set()
-        self.asked: list[Asked] = []
         self.moments: list[float] = []
         self.refused_for_rate = 0
         self.executions: dict[str, Execution] = {}
@@ -126,8 +133,9 @@ class AgentStandIn:
         (folder / "workspace").mkdir()
         self.token = self.new_token()
         self._server = Server(self._answer)
+        self.asked = self._server.asked
         self.port = self._server.port
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = self._server.url
 
     def close(self) -> None:
         """Ends the server and all that it has run, and makes sure of that."""
@@ -150,23 +158,22 @@ class AgentStandIn:
 
     # ------------------------------------------------------------ troubles
 
-    def _answer(self, asked: AgentRequest) -> None:
+    def _answer(self, asked: Asked) -> None:
         with self._lock:
-            self.asked.append(asked)
             self.moments.append(time.monotonic())
-            count = len(self.asked)
-        answer = self._too_many() or self._unauthorized(asked) or self._routed(asked)
+            count = len(self.moments)
+        reply = self._too_many() or self._unauthorized(asked) or self._routed(asked)
         if not self.flaps:
-            asked.answer(answer, self._rate_headers())
+            _send(asked, reply, self._rate_headers())
         elif count % 3 == 0:
             asked.break_off()
         elif count % 5 == 0:
             body = {"error": "NOT_INITIALIZED", "message": "JWT authentication not yet initialized"}
-            asked.answer(Answer(body, 503), {"Connection": "close"})
+            _send(asked, Reply(body, 503), {"Connection": "close"})
         else:
-            asked.answer(answer, {"Connection": "close"})  # or there were only few connections
+            _send(asked, reply, {"Connection": "close"})  # or there were only few connections
 
-    def _too_many(self) -> Answer | None:
+    def _too_many(self) -> Reply | None:
         if self.limit is None:
             return None
         with self._lock:
@@ -190,7 +197,7 @@ class AgentStandIn:
             "X-RateLimit-Reset": str(int(time.time() + self.window)),
         }
 
-    def _unauthorized(self, asked: Asked) -> Answer | None:
+    def _unauthorized(self, asked: Asked) -> Reply | None:
         scheme, _, token = (asked.headers["Authorization"] or "").partition(" ")
         if asked.path == "/health" or (scheme == "Bearer" and time.monotonic() < self._tokens.get(token, 0.0)):
             return None
@@ -198,13 +205,13 @@ class AgentStandIn:
 
     # ------------------------------------------------------------ routes
 
-    def _routed(self, asked: Asked) -> Answer:
+    def _routed(self, asked: Asked) -> Reply:
         query = {name: values[0] for name, values in parse_qs(asked.query).items()}
         match (asked.method, asked.path):
             case ("GET", "/"):
-                return Answer(ROOT_BODY)
+                return Reply(ROOT_BODY)
             case ("GET", "/health"):
-                return Answer({"status": "healthy", "agent": "HopX VM Agent (Go)", "version": "3.2.8"})
+                return Reply({"status": "healthy", "agent": "HopX VM Agent (Go)", "version": "3.2.8"})
             case ("GET", "/execute/processes"):
                 return self._list()
             case ("POST", "/execute/background"):
@@ -217,14 +224,14 @@ class AgentStandIn:
                 return self._download(query.get("path", ""))
             case ("GET", "/files/exists") if self.dialect.has_files:
                 path = query.get("path", "")
-                return Answer({"exists": self._inside(path).exists(), "path": path})
+                return Reply({"exists": self._inside(path).exists(), "path": path})
             case _:
                 return self._unknown()
 
-    def _unknown(self) -> Answer:
-        return Answer(ROOT_BODY) if self.dialect.unknown == "root" else Answer(b"404 page not found\n", 404)
+    def _unknown(self) -> Reply:
+        return Reply(ROOT_BODY) if self.dialect.unknown == "root" else Reply(b"404 page not found\n", 404)
 
-    def _error(self, status: int, code: str, message: str, **more: Any) -> Answer:
+    def _error(self, status: int, code: str, message: str, **more: Any) -> Reply:
         request_id = f"req_{int(time.time())}_{secrets.token_hex(8)}"
         bodies: dict[str, Any] = {
             "flat": {"error": message, "code": code, "request_id": request_id, **more},
@@ -233,11 +240,11 @@ class AgentStandIn:
             "text only": {"error": message},
             "no json": f"{message}\n".encode(),
         }
-        return Answer(bodies[self.dialect.errors], status)
+        return Reply(bodies[self.dialect.errors], status)
 
     # ------------------------------------------------------------ launch and list
 
-    def _launch(self, body: bytes) -> Answer:
+    def _launch(self, body: bytes) -> Reply:
         try:
             wanted = json.loads(body)
         except ValueError:
@@ -254,7 +261,7 @@ class AgentStandIn:
             file.write_text(self._mapped(wanted["code"]))
             execution = Execution(number, wanted, [programs[language], str(file)], self._work_folder, self._mark)
             self.executions[execution.process_id] = execution
-        return Answer(self._launched(execution))
+        return Reply(self._launched(execution))
 
     def _launched(self, execution: Execution) -> Json:
         reply = {"process_id": execution.process_id, "execution_id": execution.execution_id, "status": "running"}
@@ -263,7 +270,7 @@ class AgentStandIn:
         start_time = self._written(execution.started_at, execution.number)
         return {**reply, "message": "started", "name": execution.name, "start_time": start_time}
 
-    def _list(self) -> Answer:
+    def _list(self) -> Reply:
         shown = datetime.now(UTC) - timedelta(seconds=self.dialect.listed_after)
         rows = [
             self._documented(execution) if self.dialect.fields == "documentation" else self._specified(execution)
@@ -271,10 +278,10 @@ class AgentStandIn:
             if execution.started_at <= shown and execution.process_id not in self.forgotten
         ]
         if not rows:
-            return Answer(self.dialect.nothing)
+            return Reply(self.dialect.nothing)
         rows = [{name: row[name] for name in row.keys() - self.dialect.omitted} for row in rows]
         stamp = {} if self.dialect.fields == "documentation" else {"timestamp": self._written(datetime.now(UTC), 0)}
-        return Answer({"processes": rows, "count": len(rows), **stamp})
+        return Reply({"processes": rows, "count": len(rows), **stamp})
 
     def _documented(self, execution: Execution) -> Json:
         """A row as in the documentation."""
@@ -327,7 +334,7 @@ class AgentStandIn:
 
     # ------------------------------------------------------------ kill
 
-    def _kill(self, asked: Asked, query: Mapping[str, str]) -> Answer:
+    def _kill(self, asked: Asked, query: Mapping[str, str]) -> Reply:
         forms = {"query": ("DELETE", query), "body": ("DELETE", _json(asked.body)), "post": ("POST", _json(asked.body))}
         method, fields = forms.get(self.dialect.kill, ("", {}))
         if asked.method != method:
@@ -341,11 +348,11 @@ class AgentStandIn:
             code = "RESOURCE_NOT_FOUND" if self.dialect.fields == "documentation" else "PROCESS_NOT_FOUND"
             return self._error(404, code, "Process not found")
         execution.kill()
-        return Answer({"process_id": execution.process_id, "status": "killed", "message": "Process killed"})
+        return Reply({"process_id": execution.process_id, "status": "killed", "message": "Process killed"})
 
     # ------------------------------------------------------------ commands and files
 
-    def _run_command(self, body: bytes) -> Answer:
+    def _run_command(self, body: bytes) -> Reply:
         """Runs a program. There is no shell around it, so that a line for one is the name of no program."""
         wanted = json.loads(body)
         program = [wanted["command"], *(wanted.get("args") or [])]
@@ -360,10 +367,10 @@ class AgentStandIn:
                 check=False,
             )
         except FileNotFoundError:
-            return Answer({"success": False, "stdout": "", "command": wanted["command"]})
+            return Reply({"success": False, "stdout": "", "command": wanted["command"]})
         except subprocess.TimeoutExpired:
             return self._error(408, "EXECUTION_TIMEOUT", "execution timed out")
-        return Answer(
+        return Reply(
             {
                 "success": done.returncode == 0,
                 "stdout": done.stdout.decode("utf-8", "replace"),
@@ -373,7 +380,7 @@ class AgentStandIn:
             }
         )
 
-    def _download(self, path: str) -> Answer:
+    def _download(self, path: str) -> Reply:
         if not path.startswith(("/workspace", "/tmp")):
             return self._error(403, "PATH_NOT_ALLOWED", "path not allowed")
         file = self._inside(path)
@@ -385,7 +392,7 @@ class AgentStandIn:
             "Content-Type": "application/octet-stream",
             "Content-Disposition": f'attachment; filename="{file.name}"',
         }
-        return Answer(file.read_bytes(), headers=headers)
+        return Reply(file.read_bytes(), headers=headers)
 
     def _inside(self, path: str) -> Path:
         return self._folder / path.lstrip("/")
@@ -395,6 +402,10 @@ class AgentStandIn:
         for name in ("/workspace", "/tmp/hopx-runs"):
             text = text.replace(name, f"{self._folder}{name}")
         return text
+
+
+def _send(asked: Asked, reply: Reply, headers: Mapping[str, str]) -> None:
+    asked.reply(reply.body, reply.status, None, **{**headers, **reply.headers})
 
 
 def _json(body: bytes) -> Json:

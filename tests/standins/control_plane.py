@@ -7,11 +7,10 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
-from tests.conftest import DEADLINE, Answer, Asked
+from tests.standins.server import Answer, Asked, Server
 
 KEY = "hopx_live_abcdefghijkl.c2VjcmV0LW9mLXRoZS1rZXk"
 
@@ -39,8 +38,6 @@ class ControlPlaneStandIn:
         self.looks = 1
         self.become = "running"
         self.odd: list[Answer] = []
-        self.asked: list[Asked] = []
-        self.released = threading.Event()
         self.rows: dict[str, Row] = {}
         self.foreign: set[str] = set()
         self.tokens: dict[str, str] = {}
@@ -49,14 +46,15 @@ class ControlPlaneStandIn:
         self._looks: dict[str, int] = {}
         self._numbers = itertools.count(1763385739)
         self._lock = threading.Lock()
-        self._server = _Server(self._answer)
+        self._server = Server(self._answer)
         self.url = self._server.url
+        self.asked = self._server.asked
+        self.hang = self._server.hang
 
     def __enter__(self) -> "ControlPlaneStandIn":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.released.set()
         self._server.close()
 
     # ------------------------------------------------------------ what tests do and see
@@ -105,15 +103,10 @@ class ControlPlaneStandIn:
         """The paths of all requests with that method, the oldest first."""
         return [asked.path for asked in self.asked if asked.method == method]
 
-    def hang(self, asked: Asked) -> None:
-        """Answers nothing until the test is over."""
-        self.released.wait(DEADLINE)
-
     # ------------------------------------------------------------ the answers
 
     def _answer(self, asked: Asked) -> None:
         with self._lock:
-            self.asked.append(asked)
             odd = self.odd.pop(0) if self.odd else None
         if odd is not None:
             odd(asked)
@@ -233,37 +226,3 @@ def _after(seconds: float) -> str:
 
 def _request_id() -> str:
     return f"req_{int(time.time())}_{secrets.token_hex(8)}"
-
-
-class _Server:
-    """Answers on loopback, each request on a thread of its own."""
-
-    def __init__(self, answer: Answer) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # or each answer, written in two pieces, takes 40 ms
-
-            def handle_one_request(self) -> None:
-                try:
-                    super().handle_one_request()
-                except (OSError, ValueError):  # the client went away, or a test broke the connection
-                    self.close_connection = True
-
-            def answer(self) -> None:
-                answer(Asked(self, self.rfile.read(int(self.headers.get("Content-Length") or 0))))
-
-            do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

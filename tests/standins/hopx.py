@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.conftest import Asked
 from tests.standins import agents
-from tests.standins.agents import AgentStandIn, Answer, Dialect
+from tests.standins.agents import AgentStandIn, Dialect, Reply
 from tests.standins.control_plane import ControlPlaneStandIn
+from tests.standins.server import Asked
 
 
 class SandboxStandIn(AgentStandIn):
@@ -19,10 +19,10 @@ class SandboxStandIn(AgentStandIn):
         """How many requests are refused at first, as fresh sandboxes do it."""
         super().__init__(dialect, folder)
 
-    def _unauthorized(self, asked: Asked) -> Answer | None:
+    def _unauthorized(self, asked: Asked) -> Reply | None:
         if self.starting > 0:
             self.starting -= 1
-            return Answer({"error": "NOT_INITIALIZED", "message": "JWT authentication not yet initialized"}, 503)
+            return Reply({"error": "NOT_INITIALIZED", "message": "JWT authentication not yet initialized"}, 503)
         if asked.path == "/health" or self._plane.tells_token(asked):
             return None
         return self._error(401, "INVALID_TOKEN", "Invalid or expired token")
