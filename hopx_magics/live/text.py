@@ -50,16 +50,15 @@ def renderable(state: State, *, most: int | None = None) -> "RenderableType":
     from rich.text import Text
 
     columns = _columns(state, without=("language", "last"))
+    words = _WORDS | {"started": _clock}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         right = column.kind in ("span", "moment", "number")
         table.add_column(column.label.lower(), no_wrap=True, justify="right" if right else "left")
     for row in state.rows[:most]:
         styles = {"status": _STYLES.get(row.status, ""), "id": "dim"}
-        words = _WORDS | {"started": _clock}
-        table.add_row(
-            *(Text(printable(words[name](row, state.at), 60), styles.get(name, "")) for name, *_ in columns),
-        )
+        cells = {column.name: printable(words[column.name](row, state.at), 60) for column in columns}
+        table.add_row(*(Text(cell, styles.get(name, "")) for name, cell in cells.items()))
     parts: list[RenderableType] = [table] if state.rows else []
     hidden = len(state.rows) - len(state.rows[:most])
     if hidden:

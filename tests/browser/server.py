@@ -27,10 +27,11 @@ SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
 }
 
-# The kernel works in the test's own folder: its local agent is the one of the `state` fixture.
+# The kernel works in the test's own folder: its local agent and its history are those of the `state` fixture.
 KERNEL_STARTUP = """
 import os
 os.environ["HOPX_STATE_DIR"] = os.path.join(os.getcwd(), "state")
+os.environ["HOPX_HISTORY"] = os.path.join(os.getcwd(), "history.sqlite")
 """
 
 
