@@ -128,7 +128,7 @@ def test_ten_thousand_finished_processes(start_agent: StartAgent, tmp_path: Path
     made = Store(folder / "processes").create(first, {}, None, "")
     made._write("start", "99999999 99999999")
     made.write_exit(0)
-    made.output("stdout").write_bytes(b"x" * 200)
+    Path(made.output("stdout")).write_bytes(b"x" * 200)
     one = conclude(first, made, 10**9)
     ended = [numbered(one, i) for i in range(10_000)]
     for item in ended:
