@@ -5,15 +5,16 @@
 | launch.json | what was launched; written once |
 | env.json | the environment, if one was asked for; gone once the process has started, since it may hold secrets |
 | cell.* | the code |
-| alive | nothing: it is locked (flock) by the shell that runs the process, for exactly as long as that lives |
 | start | the shell's pid, which is the process group, and the process's own pid; its mtime is the start time. A third \
 word says that the process's program could not be run |
-| intent | why the process was asked to end, `killed` or `timed out`, written before it was asked |
+| intent | why the process was asked to end, `killed` or `timed out`, written before it was asked; locked (flock) by \
+the shell that runs the process, for exactly as long as that lives |
 | exit | the exit code, 128 + N for a signal N, as shells have it; its mtime is the end time |
 | stdout, stderr | the output |
 
 `start`, `intent` and `exit` exist from the beginning, filled with blanks, and are overwritten in place: that needs no
-room on a full disk. A pid found on disk is believed only while `alive` is locked: until then it can't be anyone else's.
+room on a full disk. A pid found on disk is believed only while `intent` is locked: until then nobody else can have it.
+No file is made that is not needed: to make files is what costs most in a launch, on some file systems.
 """
 
 import contextlib
@@ -148,14 +149,14 @@ class Folder:
 
     def _birth(self) -> int:
         try:
-            return os.stat(self._file("alive")).st_mtime_ns  # nothing writes to it
+            return os.stat(self._file("intent")).st_mtime_ns  # nothing writes to it until somebody wants an end
         except OSError:
             return 0
 
     def last_sign(self) -> int:
         """When something in the folder was last written to, in nanoseconds: the process's last sign of life."""
         times = [time.time_ns()]
-        for name in ("stdout", "stderr", "start", "alive"):
+        for name in ("stdout", "stderr", "start", "intent"):
             try:
                 times.append(os.stat(self._file(name)).st_mtime_ns)
             except OSError:
@@ -177,7 +178,7 @@ class Folder:
 
     def open_lock(self) -> int:
         """A descriptor of the file whose lock tells that the process lives. Raises OSError."""
-        return os.open(self._file("alive"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(self._file("intent"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def hold_lock(self) -> int:
         """A descriptor that holds the lock, for the shell to inherit. Raises OSError."""
@@ -268,7 +269,6 @@ class Store:
         files = {
             "launch.json": msgspec.json.encode(launched),
             **({"env.json": msgspec.json.encode(dict(env))} if launched.has_env else {}),
-            "alive": b"",
             "stdout": b"",
             "stderr": b"",
             **dict.fromkeys(("start", "intent", "exit"), _padded("")),
