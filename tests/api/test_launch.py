@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -192,13 +192,24 @@ def test_waiting(hopx: Any) -> None:
     with pytest.raises(WaitTimeout, match=r"still going on after 0\.2 s") as caught:
         hopx.wait(slow, timeout=0.2)
     assert slow.process_id in str(caught.value)
-    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    waits = threading.Event()
+    interrupt_when(waits.is_set, "it waits")
     with pytest.raises(WaitInterrupted, match=r"Stopped waiting\. Still going on"):
-        slow.wait()
+        hopx.wait(slow, progress=lambda processes, total: waits.set())
     assert slow.status == "running"
     assert quick.wait().exit_code == 0
     slow.kill()
     assert hopx.wait() == []
+
+
+def interrupt_when(condition: Callable[[], Any], what: str) -> None:
+    """Interrupts the main thread, as Ctrl-C does, as soon as something is so."""
+
+    def interrupt() -> None:
+        wait_until(condition, what)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
 
 
 def test_await(hopx: Any) -> None:
@@ -423,15 +434,15 @@ def test_a_working_folder_that_is_gone(hopx: Any, tmp_path: Path, monkeypatch: p
     assert hopx.launch("pass", workdir=str(tmp_path)).wait().exit_code == 0
 
 
-def test_an_interrupt_during_a_kill_comes_at_once(hopx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOPX_KILL_GRACE_SECONDS", "5")
+def test_an_interrupt_during_a_kill_comes_at_once(hopx: Any, state: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOPX_KILL_GRACE_SECONDS", "3")
     run = hopx.launch("import signal, time; signal.signal(15, lambda *_: None); print(1)\nwhile True: time.sleep(1)")
     wait_until(lambda: run.stdout, "it has begun")
-    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    begun = time.monotonic()
+    intent = state.agent_folder / "processes" / run.process_id / "intent"
+    interrupt_when(intent.exists, "the kill is under way")
     with pytest.raises(WaitInterrupted, match=f"Asked to end: {run.process_id}"):
         run.kill()
-    assert time.monotonic() - begun < 3
+    assert is_running(run.process.pid), "its time to end is not over"
     assert run.wait().status == "killed"
 
 

@@ -57,6 +57,11 @@ class Asked:
 Answer = Callable[[Asked], None]
 
 
+def answering(body: Any, status: int = 200) -> Answer:
+    """The same answer to whatever is asked."""
+    return lambda asked: asked.reply(body, status)
+
+
 class Server:
     """Answers on loopback, each connection on a thread of its own.
 
