@@ -5,76 +5,84 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hopx_magics.session.session import Session
-from tests.conftest import stop_agent
+import hopx_magics as hopx
 
-from .listing import fill
-from .measure import Row, local_session, memory_mb, ms, pid_of_agent
+from .measure import seconds
+from .places import ROOMY, agent, fill, memory_mb, own_place, restart
+from .report import Row, ratio, took
 
-WRITE_200_MB = """
+WRITE = """
 import os, time
 block = (b"x" * 99 + b"\\n") * 10_000
 begun = time.perf_counter()
-for _ in range(200):
+for _ in range({megabytes}):
     os.write(1, block)
 open({mark!r}, "w").write(repr(time.perf_counter() - begun))
 """
-
-
-def measure() -> Iterator[Row]:
-    with local_session() as session:
-        yield Row("start to first answer, nothing on disk", ms(start(session)), "-", "", "500 ms")
-        pid = pid_of_agent(session)
-        idle = memory_mb(pid)
-        yield Row("memory, idle", f"{idle:.0f} MB", "-", "", "45 MB")
-    with local_session(IN_MEMORY) as session:
-        yield from writing(session, pid_of_agent(session))
-    with local_session(HOPX_KEEP_FINISHED="20000", HOPX_MAX_RUNNING="16") as session:
-        fill(session, 10_000, 200)
-        stop_agent(session.settings)
-        session.close()
-        yield Row("start to first answer, 10,000 finished on disk", ms(start(session)), "-", "", "500 ms")
-        pid = pid_of_agent(session)
-        before = memory_mb(pid)
-        session.listing()
-        yield Row(
-            "memory, 10,000 finished", f"{before:.0f} MB, {memory_mb(pid):.0f} MB after a listing", "-", "", "80 MB"
-        )
-
-
-def start(session: Session) -> float:
-    """Seconds from starting the agent's program until it answers a request with a token."""
-    begun = time.perf_counter()
-    session.listing(tail=0)
-    return time.perf_counter() - begun
-
 
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Where 200 MB are written: a disk slows writers down eightfold whenever it has enough, which measures the disk."""
 
 
-def writing(session: Session, pid: int) -> Iterator[Row]:
+def start() -> float:
+    """Seconds from starting the agent's program until it answers a request with a token."""
+    return seconds(lambda: hopx.ps(output="none"))
+
+
+def memory_of_agent(place: Path) -> float:
+    running = agent(place)
+    assert running is not None
+    return memory_mb(running)
+
+
+def fresh(smallest: bool) -> Iterator[Row]:
+    times = []
+    for _ in range(1 if smallest else 5):
+        with own_place() as place:
+            times.append(start())
+            idle = memory_of_agent(place)
+    yield took("start to first answer, nothing on disk", statistics.median(times), "500 ms")
+    yield Row(what="memory, idle", value=idle, unit="MB", goal="45 MB")
+
+
+def writing(smallest: bool) -> Iterator[Row]:
+    megabytes, rounds = (1, 1) if smallest else (200, 9)
     plain, ours = [], []
-    before = memory_mb(pid)
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
+    with own_place(IN_MEMORY) as place, tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
+        hopx.ps()
+        before = memory_of_agent(place)
         mark, script, output = (Path(folder) / name for name in ("mark", "write.py", "output"))
-        code = WRITE_200_MB.format(mark=str(mark))
+        code = WRITE.format(mark=str(mark), megabytes=megabytes)
         script.write_text(code)
-        for _ in range(9):
-            process = session.launch(code)
-            session.wait({"local": [process.process_id]})
+        for _ in range(rounds):
+            run = hopx.launch(code).wait()
             ours.append(float(mark.read_text()))
             # What is deleted is what the next one writes into: memory never used before takes a virtual machine longer.
-            os.truncate(session.settings.agent_folder / "processes" / process.process_id / "stdout", 0)
+            (written,) = place.glob(f"agents/*/processes/{run.process_id}/stdout")
+            os.truncate(written, 0)
             with output.open("ab") as file:
                 subprocess.run([sys.executable, str(script)], stdout=file, check=True)
             plain.append(float(mark.read_text()))
             output.unlink()
+        growth = memory_of_agent(place) - before
     a, b = statistics.median(ours), statistics.median(plain)
-    growth = memory_mb(pid) - before
-    yield Row("200 MB written by a process", ms(a), f"the process alone {ms(b)}", f"{a / b:.2f}", "1.1")
-    yield Row("memory of the agent after that", f"{growth:+.1f} MB", "-", "", "no growth")
+    yield ratio(f"{megabytes} MB written by a process", a, "the process alone", b, "1.1 times")
+    yield Row(what="memory of the agent after that, more than before", value=growth, unit="MB", goal="no growth")
+
+
+def many_finished(smallest: bool) -> Iterator[Row]:
+    count = 3 if smallest else 10_000
+    with own_place(**ROOMY) as place:
+        fill(count, 200)
+        restart(place)
+        yield took(f"start to first answer, {count:,} finished on disk", start(), "500 ms")
+        before = memory_of_agent(place)
+        hopx.ps(output="full")
+        yield Row(what=f"memory, {count:,} finished", value=before, unit="MB", goal="80 MB")
+        yield Row(what="the same after a listing", value=memory_of_agent(place), unit="MB", goal="80 MB")
+
+
+MEASUREMENTS = {"fresh": fresh, "writing": writing, "many-finished": many_finished}

@@ -1,163 +1,112 @@
 """200 agents at once: one table of all, one of them hanging, and what it costs to watch them at rest."""
 
-import asyncio
-import json
-import multiprocessing
-import os
-import resource
-import tempfile
+import selectors
+import socket
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing.connection import Connection as Pipe
-from typing import Any
+from contextlib import closing, contextmanager
+from urllib.parse import urlsplit
 
-from hopx_magics import api
-from hopx_magics.display import frames
+import hopx_magics as hopx
 
-from .measure import Row, medians, ms
+from .measure import medians, seconds
+from .places import own_place
+from .report import Row, surplus
+from .standins import Processes, standins, tell
 
-AGENTS = 200
-PROCESSES = 50
+PROCESSES = Processes(50, size=200)
 DELAY = 0.05
 """Seconds that an agent takes for an answer."""
 
-AT_REST = 30.0
+HASTY = {"HOPX_REPLY_SECONDS": "0.2", "HOPX_RETRY_SECONDS": "0"}
 
 
-def measure() -> Iterator[Row]:
-    with fleet() as urls, connected(urls) as names:
-        one, all_ = medians(lambda: api.ps(on=names[0]), lambda: api.ps(on="all"), rounds=7)
-        processes, places = zip(*((process, (name, None)) for name in names for process in listing(name)), strict=True)
-        (frame,) = medians(lambda: frames.processes_frame(processes, places), rounds=7)
-        assert len(api.ps(on="all")) == AGENTS * PROCESSES
-        ratio = (all_ - frame) / one
-        yield Row(
-            f"%hopx_ps --on all, {AGENTS} agents with {PROCESSES} processes", ms(all_), f"one agent {ms(one)}",
-            f"{ratio:.1f} times, without the DataFrame of {ms(frame)}", "3 times",
-        )  # fmt: skip
-        yield watching(names)
-        yield hanging(urls, all_)
+@contextmanager
+def fleet(smallest: bool) -> Iterator[tuple[list[str], list[str]]]:
+    """The names of connected agents, and their addresses."""
+    with standins(3 if smallest else 200, PROCESSES, DELAY) as urls, own_place(**(HASTY if smallest else {})):
+        names = [f"agent-{number}" for number in range(len(urls))]
+        for name, url in zip(names, urls, strict=True):
+            hopx.connect(url, name=name, token="token")
+        yield names, urls
 
 
-def listing(name: str) -> Any:
-    latest = api.session().connection(name).latest
-    return latest.processes if latest else ()
+def listing(smallest: bool) -> Iterator[Row]:
+    """The DataFrame's part is what it takes more to ask for all rows than for none of them.
 
-
-def watching(names: list[str]) -> Row:
-    table = api.watch(on="all")
-    time.sleep(5)
-    before = cpu_seconds()
-    time.sleep(AT_REST)
-    used = cpu_seconds() - before
-    table.close()
-    return Row(f"{AGENTS} watched agents at rest", f"{100 * used / AT_REST:.1f} % of a core", "", "", "20 %")
-
-
-def hanging(urls: list[str], before: float) -> Row:
-    from hopx_magics.session.gathering import PATIENCE
-
-    with hung_agent() as url:
-        session = api.session()
-        session.connections["hung"] = session._new_connection(
-            session.connection().place._replace(connection="hung", agent=url, sandbox=None), url, _at(url)
+    The stand-ins' own part is what bare sockets take for the same answers, less what they take for one of them.
+    """
+    with fleet(smallest) as (names, urls), closing(BareSockets(urls)) as bare:
+        assert len(hopx.ps(on="all")) == len(names) * PROCESSES.count
+        one, all_, rowless, bare_one, bare_all = medians(
+            lambda: hopx.ps(on=names[0]),
+            lambda: hopx.ps(on="all"),
+            lambda: hopx.ps(on="all", status="queued"),
+            lambda: bare.ask(1),
+            lambda: bare.ask(len(urls)),
+            rounds=1 if smallest else 9,
         )
-        begun = time.perf_counter()
+    own = bare_all - bare_one
+    yield Row(
+        what=f"%hopx_ps --on all, {len(names)} agents with {PROCESSES.count} processes",
+        value=1000 * all_,
+        beside="one agent",
+        other=1000 * one,
+        result=f"{rowless / one:.1f} times, {(rowless - own) / one:.1f} without the stand-ins' own",
+        goal="3 times",
+        note=f"without the DataFrame of {1000 * (all_ - rowless):.0f} ms",
+    )
+    yield surplus("the same by bare sockets: the stand-ins' own", bare_all, "one agent", bare_one)
+
+
+class BareSockets:
+    """Asks agents for their listings side by side, and does nothing with the answers."""
+
+    def __init__(self, urls: list[str]) -> None:
+        self._sockets = [socket.create_connection(("127.0.0.1", urlsplit(url).port)) for url in urls]
+
+    def ask(self, count: int) -> None:
+        with selectors.DefaultSelector() as waiting:
+            for connection in self._sockets[:count]:
+                connection.sendall(b"GET /execute/processes HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                waiting.register(connection, selectors.EVENT_READ, bytearray())
+            while waiting.get_map():
+                for key, _ in waiting.select():
+                    self._read(waiting, key)
+
+    def _read(self, waiting: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+        connection, body = key.fileobj, key.data
+        assert isinstance(connection, socket.socket)
+        body += connection.recv(1_000_000)
+        head, found, rest = body.partition(b"\r\n\r\n")
+        if found and len(rest) == int(head.rpartition(b"Content-Length: ")[2]):
+            waiting.unregister(connection)
+
+    def close(self) -> None:
+        for connection in self._sockets:
+            connection.close()
+
+
+def at_rest(smallest: bool) -> Iterator[Row]:
+    pause, length = (0.2, 0.2) if smallest else (5.0, 30.0)
+    with fleet(smallest) as (names, _), closing(hopx.watch(on="all")):
+        time.sleep(pause)
+        begun = time.process_time()
+        time.sleep(length)
+        used = time.process_time() - begun
+    what = f"{len(names)} watched agents at rest"
+    yield Row(what=what, value=100 * used / length, unit="% of a core", goal="20 %")
+
+
+def hanging(smallest: bool) -> Iterator[Row]:
+    with fleet(smallest) as (names, urls):
+        (before,) = medians(lambda: hopx.ps(on="all"), rounds=1 if smallest else 5)
+        tell(urls[-1], "hang")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            api.ps(on="all")
-        taken = time.perf_counter() - begun
-        session.connections.pop("hung").agent.close()
-    return Row("the same with one that hangs", ms(taken), f"without it {ms(before)}", "", f"{PATIENCE:g} s more")
+            taken = seconds(lambda: hopx.ps(on="all"))
+    yield surplus(f"{len(names)} agents of which one hangs", taken, "none hangs", before, "+5,000 ms")
 
 
-def _at(url: str) -> Any:
-    from hopx_magics.client.transport import Endpoint
-
-    return lambda http: Endpoint(url, "token")
-
-
-def cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-# ---------------------------------------------------------------- the agents, in a program of their own
-
-
-@contextmanager
-def fleet() -> Iterator[list[str]]:
-    with _served(AGENTS, DELAY) as urls:
-        yield urls
-
-
-@contextmanager
-def hung_agent() -> Iterator[str]:
-    with _served(1, 3600.0) as (url,):
-        yield url
-
-
-@contextmanager
-def _served(count: int, delay: float) -> Iterator[list[str]]:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    server = context.Process(target=_serve, args=(theirs, count, delay), daemon=True)
-    server.start()
-    try:
-        yield [f"http://127.0.0.1:{port}" for port in ours.recv()]
-    finally:
-        server.terminate()
-        server.join()
-
-
-@contextmanager
-def connected(urls: list[str]) -> Iterator[list[str]]:
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ.update({"HOPX_STATE_DIR": folder, "HOPX_HISTORY": f"{folder}/history.sqlite"})
-        api.session.cache_clear()
-        names = [f"agent-{number}" for number in range(len(urls))]
-        try:
-            for name, url in zip(names, urls, strict=True):
-                api.connect(url, name=name, token="token")
-            yield names
-        finally:
-            api.session().close()
-            api.session.cache_clear()
-
-
-def _serve(pipe: Pipe, count: int, delay: float) -> None:
-    rows = [
-        {
-            "process_id": f"proc_{number}",
-            "execution_id": f"exec_{number}",
-            "name": f"train-{number}",
-            "status": "completed",
-            "language": "python",
-            "exit_code": 0,
-            "execution_time": 1.5,
-            "started_at": "2026-11-24T10:00:00Z",
-            "completed_at": "2026-11-24T10:00:01Z",
-            "stdout": "x" * 200,
-        }
-        for number in range(PROCESSES)
-    ]
-    body = json.dumps({"processes": rows, "count": len(rows)}).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while await reader.readuntil(b"\r\n\r\n"):
-                await asyncio.sleep(delay)
-                writer.write(head + body)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    async def serve() -> None:
-        servers = [await asyncio.start_server(answer, "127.0.0.1", 0) for _ in range(count)]
-        pipe.send([server.sockets[0].getsockname()[1] for server in servers])
-        await asyncio.Event().wait()
-
-    asyncio.run(serve())
+MEASUREMENTS = {"listing": listing, "at-rest": at_rest, "hanging": hanging}

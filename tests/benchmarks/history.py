@@ -1,149 +1,150 @@
 """The run history: recording listings, launches, reading into a DataFrame, and two kernels at once."""
 
+import contextlib
 import multiprocessing
 import sqlite3
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pandas as pd
-from hopx_magics.history.listings import Recorder
 
-from hopx_magics.display.history_frame import COLUMNS, runs_frame
-from hopx_magics.models import Change, Launch, Listing, Process, ProcessId, RunId
-from hopx_magics.run_history import History, Limits, Origin, Place, Wanted
+import hopx_magics as hopx
 
-from .measure import Row, medians, ms
+from .measure import medians, seconds, shares
+from .places import end_session, own_place
+from .report import Row, ratio, surplus, took
+from .standins import Processes, standins, tell
 
-HERE = Place("local", "an agent")
-LIMITS = Limits(runs=10_000_000, output=10**12, stream=10**6)
-
-
-def measure() -> Iterator[Row]:
-    with tempfile.TemporaryDirectory() as folder:
-        yield from measure_recording(Path(folder) / "recording.sqlite")
-        yield from measure_launches(Path(folder) / "launches.sqlite")
-        yield from measure_reading(Path(folder) / "reading.sqlite")
-        yield measure_two_writers(Path(folder) / "writers.sqlite")
-
-
-def measure_recording(file: Path) -> Iterator[Row]:
-    """A listing of 10,000 processes of which 100 are new or different, told as a whole and by its differences."""
-    history = History(file, LIMITS)
-    recorder = Recorder(history, HERE, lambda place: None, print)
-    now = datetime.now(UTC)
-    processes = [
-        Process(process_id=ProcessId(f"proc_{n}"), name=f"train-{n}", status="running", started_at=now, pid=n)
-        for n in range(10_000)
-    ]
-    recorder.take(Change(_listing(processes)))
-    for kind, told in enumerate(("as a whole", "by what differs")):
-        times = []
-        for number in range(20):
-            changed = []
-            for n in range(100 * number, 100 * number + 100):
-                processes[n] = msgspec.structs.replace(processes[n], status="completed", exit_code=kind)
-                changed.append(processes[n])
-            listing = _listing(processes)
-            assert listing.by_id
-            change = Change(listing, tuple(changed)) if told != "as a whole" else Change(listing)
-            begun = time.perf_counter()
-            recorder.take(change)
-            times.append(time.perf_counter() - begun)
-        yield Row(f"recording 100 of 10,000, told {told}", ms(statistics.median(times)), "", "", "15 ms")
-    history.close()
+FILL = """
+INSERT INTO runs (run_id, process_id, connection, agent, name, params, tags, language, code_hash, env_names, notebook,
+  cell, launched_here, launched_at, started_at, completed_at, seen_at, status, exit_code, execution_time, pid,
+  stdout_bytes, stderr_bytes, output_due)
+WITH RECURSIVE numbers(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :first + :count)
+SELECT printf('%016x', n), 'proc_' || n, 'local', 'an agent', 'train-' || n % 500,
+  json_object('lr', n / 1e6, 'seed', n % 10), '{}', 'python', 'a hash', '[]', 'train.ipynb', 'In [1]', 1,
+  :begun + 1000000 * n, :begun + 1000000 * n + 500, :begun + 1001000 * n, :begun + 1001000 * n, 'completed', 0,
+  n / 1e6, n + 1, 100, 0, 0
+FROM numbers
+"""
+"""Runs that have been launched and have ended."""
 
 
-def _listing(processes: list[Process]) -> Listing:
-    return Listing(processes=tuple(processes), agent="an agent", received_at=datetime.now(UTC))
+def recording(smallest: bool) -> Iterator[Row]:
+    """What a listing of 10,000 processes takes more when 100 of them have ended since the last one."""
+    count, rounds = (200, 1) if smallest else (10_000, 15)
+    with own_place(), standins(processes=Processes(count, "ending")) as (url,):
+        hopx.connect(url, name="ending", token="token")
+        same, changed = [], []
+        for _ in range(rounds):
+            tell(url, "tick")
+            changed.append(seconds(lambda: hopx.ps(output="none")))
+            same.append(seconds(lambda: hopx.ps(output="none")))
+        a, b = statistics.median(changed), statistics.median(same)
+        yield surplus(f"recording {count // 100} of {count:,}, told as a whole", a, "nothing to record", b, "+15 ms")
 
 
-def measure_launches(file: Path) -> Iterator[Row]:
-    history = History(file, LIMITS)
-    times = []
-    for n in range(1_000):
-        launch = Launch(code=f"print({n})\n" * 100, run_id=RunId(f"run{n}"), name="train", params={"lr": 0.1})
-        begun = time.perf_counter()
-        history.begin([launch], HERE, Origin("train.ipynb", "In [1]"))
-        history.launched(launch.run_id, ProcessId(f"proc_{n}"), None, "running")
-        times.append(time.perf_counter() - begun)
-    yield Row("a launch's own row, written and answered", f"{1000 * statistics.median(times):.2f} ms", "", "", "1 ms")
-    history.close()
+def following(smallest: bool) -> Iterator[Row]:
+    """What this program computes when an agent tells that 100 of 10,000 processes have ended."""
+    count, ticks, pause = (200, 1, 0.1) if smallest else (10_000, 20, 0.5)
+    with own_place(), standins(processes=Processes(count, "ending")) as (url,):
+        hopx.connect(url, name="ending", token="token")
+        with contextlib.closing(hopx.watch()):
+            time.sleep(4 * pause)
+            begun = time.process_time()
+            time.sleep(ticks * pause)
+            idle = time.process_time() - begun
+            begun = time.process_time()
+            for _ in range(ticks):
+                tell(url, "tick")
+                time.sleep(pause)
+            used = time.process_time() - begun - idle
+    yield took(f"recording and watching {count // 100} of {count:,}, told by what differs: CPU", used / ticks)
 
 
-def measure_reading(file: Path) -> Iterator[Row]:
-    history = History(file, LIMITS)
-    _fill(history, 100_000)
+def launches(smallest: bool) -> Iterator[Row]:
+    """A launch's own row, written and answered, as a profile of launches has it."""
+    with own_place(HOPX_HISTORY_STREAM_MB="0"), standins() as (url,):
+        hopx.connect(url, name="stand-in", token="token")
+        code = "print(1)\n" * 100
+
+        def launch() -> None:
+            hopx.launch(code, name="train", params={"lr": 0.1})
+
+        launch()
+        spent = shares(launch, 3 if smallest else 500)
+        rooms = {name: taken for name, taken in spent.items() if name in HISTORY}
+        yield took("a launch's own row, written and answered, under a profiler", sum(rooms.values()) / 1000, "1 ms")
+
+
+HISTORY = ("hopx_magics/history", "hopx_magics/run_history", "hopx_magics/archive")
+"""The room of the package that is the history, also of older versions."""
+
+
+def reading(smallest: bool) -> Iterator[Row]:
+    few, many = (10, 90) if smallest else (100_000, 900_000)
+    with own_place() as place:
+        file = place / "history.sqlite"
+        fill(file, 0, few)
+        db = sqlite3.connect(file)
+        known = [name for _, name, *_ in db.execute("PRAGMA table_info(runs)")]
+        columns = ", ".join(name for name in [*hopx.history(limit=1).columns, "params", "tags"] if name in known)
+
+        def theirs() -> pd.DataFrame:
+            return pd.read_sql(f"SELECT {columns} FROM runs ORDER BY number DESC", db)
+
+        assert len(hopx.history()) == len(theirs()) == few
+        a, b = medians(hopx.history, theirs, rounds=1 if smallest else 7)
+        yield ratio(f"{few:,} runs with 2 params into the DataFrame", a, "read_sql", b, "1.20 times")
+        db.close()
+        fill(file, few, many)
+        (a,) = medians(lambda: hopx.history(limit=50), rounds=1 if smallest else 25)
+        yield took(f"the last 50 of {few + many:,} runs into the DataFrame", a, "5 ms for the reading alone")
+
+
+def fill(file: Path, first: int, count: int) -> None:
+    """Writes runs into a history, which is made when there is none."""
+    hopx.history(limit=1)
     db = sqlite3.connect(file)
-    columns = ", ".join((*COLUMNS, "params", "tags"))
-
-    def ours() -> pd.DataFrame:
-        return runs_frame(history.columns(Wanted()))
-
-    def theirs() -> pd.DataFrame:
-        return pd.read_sql(f"SELECT {columns} FROM runs ORDER BY number DESC", db)
-
-    assert len(ours()) == len(theirs()) == 100_000
-    a, b = medians(ours, theirs, rounds=7)
-    yield Row("100,000 runs with 2 params into the DataFrame", ms(a), f"read_sql {ms(b)}", f"{a / b:.2f}", "1.20")
-    db.close()
-    _fill(history, 900_000)
-    (a,) = medians(lambda: history.columns(Wanted(limit=50)), rounds=25)
-    yield Row("the last 50 of 1,000,000 runs", ms(a), "", "", "5 ms")
-    (a,) = medians(lambda: runs_frame(history.columns(Wanted(limit=50))), rounds=25)
-    yield Row("the same as a DataFrame", ms(a), "", "", "")
-    history.close()
-
-
-def _fill(history: History, count: int) -> None:
-    """Runs that have been launched and have ended."""
-    launches = [
-        Launch(
-            code=f"print({n % 100})",
-            run_id=RunId(f"{count:08x}{n:08x}"),
-            name=f"train-{n % 500}",
-            params={"lr": n / count, "seed": n % 10},
-        )
-        for n in range(count)
-    ]
-    history.begin(launches, HERE, Origin("train.ipynb", "In [1]"))
-    db = sqlite3.connect(history.file)
     with db:
-        db.execute(
-            """UPDATE runs SET status = 'completed', process_id = 'proc_' || number, started_at = launched_at + 500,
-            completed_at = launched_at + number, seen_at = launched_at + number, execution_time = number / 1e6,
-            exit_code = 0, pid = number, stdout_bytes = 100, stderr_bytes = 0 WHERE process_id IS NULL"""
-        )
+        db.execute("INSERT OR IGNORE INTO codes VALUES ('a hash', 'print(1)')")
+        db.execute(FILL, {"first": first, "count": count, "begun": 1_700_000_000_000_000})
     db.close()
 
 
-def measure_two_writers(file: Path) -> Row:
-    context = multiprocessing.get_context("spawn")
-    ready = context.Barrier(2)
-    writers = [context.Process(target=_write, args=(file, name, ready)) for name in "ab"]
-    begun = time.perf_counter()
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    taken = time.perf_counter() - begun
-    history = History(file, LIMITS)
-    rows = len(history.columns(Wanted())["run_id"])
-    history.close()
-    errors = sum(writer.exitcode != 0 for writer in writers)
-    return Row(
-        "two kernels writing 2,000 rows each at once", f"{rows:,} rows, {errors} errors", ms(taken), "", "none lost"
-    )
+def two_writers(smallest: bool) -> Iterator[Row]:
+    count = 3 if smallest else 1_000
+    with own_place() as place, standins(2) as urls:
+        hopx.history()  # makes the file
+        context = multiprocessing.get_context("spawn")
+        ready = context.Barrier(3)
+        writers = [context.Process(target=_launch, args=(url, count, ready)) for url in urls]
+        for writer in writers:
+            writer.start()
+        ready.wait(60)
+        taken = seconds(lambda: [writer.join() for writer in writers])
+        errors = sum(writer.exitcode != 0 for writer in writers)
+        db = sqlite3.connect(place / "history.sqlite")
+        ((rows,),) = db.execute("SELECT count(*) FROM runs")
+        db.close()
+    said = f"{rows:,} rows, {errors} errors"
+    yield Row(what=f"two kernels launching {count:,} each", value=1000 * taken, result=said, goal="none lost")
 
 
-def _write(file: Path, name: str, ready: Any) -> None:
-    history = History(file, LIMITS)
-    ready.wait()
-    for n in range(2_000):
-        history.begin([Launch(code="pass", run_id=RunId(f"{name}{n}"))], HERE, Origin())
-    history.close()
+def _launch(url: str, count: int, ready: Any) -> None:
+    hopx.connect(url, name="stand-in", token="token")
+    ready.wait(60)
+    for _ in range(count):
+        hopx.launch("pass")
+    end_session()
+
+
+MEASUREMENTS = {
+    "recording": recording,
+    "following": following,
+    "launches": launches,
+    "reading": reading,
+    "two-writers": two_writers,
+}

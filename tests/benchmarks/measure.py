@@ -1,70 +1,64 @@
-"""Timing two ways of doing the same, in turns, so that a noisy machine is unfair to neither."""
+"""Timing ways of doing the same in turns, so that a noisy machine is unfair to none, and what their time goes to."""
 
-import os
+import cProfile
+import pstats
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
-
-from hopx_magics.session.session import Session
-from hopx_magics.settings import read_settings
-from tests.conftest import agent_pid, stop_agent
+from typing import Any
 
 
-class Row(NamedTuple):
-    """One line of the report: what was measured, what came out, against what, and what was hoped for."""
+class Skipped(Exception):
+    """What is needed for a measurement is not on this machine; its text says what."""
 
-    what: str
-    ours: str
-    against: str
-    result: str
-    at_most: str
+
+def seconds(way: Callable[[], object]) -> float:
+    """How long it takes once."""
+    begun = time.perf_counter()
+    way()
+    return time.perf_counter() - begun
 
 
 def medians(*ways: Callable[[], object], rounds: int = 15) -> list[float]:
-    """The median seconds of each way, run in turns after one round that doesn't count."""
-    times: list[list[float]] = [[] for _ in ways]
-    for number in range(rounds + 1):
-        for way, taken in zip(ways, times, strict=True):
-            begun = time.perf_counter()
+    """The median seconds of each way, run in turns. A first round doesn't count."""
+    for way in ways:
+        way()
+    turns = [[seconds(way) for way in ways] for _ in range(rounds)]
+    return [statistics.median(taken) for taken in zip(*turns, strict=True)]
+
+
+def shares(way: Callable[[], object], times: int) -> dict[str, float]:
+    """Milliseconds that it takes, by the folder of the package, the library or the waiting to which they go.
+
+    What is written in C counts for who calls it. The profiler makes all of it somewhat slower.
+    """
+    profile = cProfile.Profile()
+    with profile:
+        for _ in range(times):
             way()
-            if number:
-                taken.append(time.perf_counter() - begun)
-    return [statistics.median(taken) for taken in times]
+    spent: Counter[str] = Counter()
+    stats: dict[Any, Any] = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+    for (file, _, name), (_, _, own, _, callers) in stats.items():
+        if file != "~":
+            spent[_home(file)] += own
+        elif "socket" in name or "_ssl" in name or "select" in name:
+            spent["waiting for the agent"] += own
+        else:
+            spent.update({_home(caller[0]): times[2] for caller, times in callers.items()})
+    return {home: 1000 * taken / times for home, taken in spent.most_common()}
 
 
-def ms(seconds: float) -> str:
-    return f"{1000 * seconds:.1f} ms"
+def _home(file: str) -> str:
+    parts = Path(file).parts
+    if "hopx_magics" in parts:
+        return "/".join(parts[len(parts) - parts[::-1].index("hopx_magics") - 1 :][:2]).removesuffix(".py")
+    if "site-packages" in parts:
+        return parts[parts.index("site-packages") + 1]
+    return "Python's own"
 
 
-def memory_mb(pid: int) -> float:
-    """The resident memory of a process, in MB."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-@contextmanager
-def local_session(parent: str | None = None, **environment: str) -> Iterator[Session]:
-    """A session with a local agent of its own in a temporary folder, which is made in `parent`."""
-    with tempfile.TemporaryDirectory(dir=parent) as folder:
-        os.environ.update({"HOPX_STATE_DIR": folder, "HOPX_HISTORY": f"{folder}/history.sqlite", **environment})
-        session = Session(read_settings())
-        try:
-            yield session
-        finally:
-            listing = session.listing(tail=0)
-            session.kill([process.process_id for process in listing.processes if not process.ended])
-            session.close()
-            stop_agent(session.settings)
-            for name in ("HOPX_STATE_DIR", "HOPX_HISTORY", *environment):
-                os.environ.pop(name, None)
-
-
-def pid_of_agent(session: Session) -> int:
-    session.listing(tail=0)
-    pid = agent_pid(session.settings)
-    assert pid is not None
-    return pid
+def told(spent: dict[str, float], most: int = 8) -> str:
+    """The largest shares, in one line."""
+    return ", ".join(f"{home} {taken:.2f}" for home, taken in list(spent.items())[:most])

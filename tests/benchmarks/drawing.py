@@ -1,0 +1,52 @@
+"""What is made of a DataFrame of runs: pictures, and the numbers in their output."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import hopx_magics as hopx
+
+from .history import fill
+from .measure import Skipped, medians
+from .places import own_place
+from .report import Row, took
+from .standins import Processes, standins
+
+
+def pictures(smallest: bool) -> Iterator[Row]:
+    try:
+        import matplotlib
+    except ImportError:
+        raise Skipped("matplotlib is not installed") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    def draw(picture: Any) -> None:
+        axes = picture()
+        axes.figure.canvas.draw()
+        pyplot.close(axes.figure)
+
+    count = 10 if smallest else 10_000
+    with own_place() as place:
+        fill(place / "history.sqlite", 0, count)
+        runs = hopx.history()
+        ways = {
+            "timeline": runs.hopx.timeline,
+            "packed timeline": lambda: runs.hopx.timeline(packed=True),
+            "picture of durations": runs.hopx.durations,
+        }
+        for name, way in ways.items():
+            (taken,) = medians(lambda way=way: draw(way), rounds=1 if smallest else 5)
+            yield took(f"a {name} of {count:,} runs", taken, "2,000 ms")
+
+
+def metrics(smallest: bool) -> Iterator[Row]:
+    count = 3 if smallest else 1_000
+    processes = Processes(count, size=20_000, text="epoch 3/10 - loss: 0.1234 - accuracy: 0.9876 - lr=1e-3\n")
+    with own_place(), standins(processes=processes) as (url,):
+        hopx.connect(url, name="stand-in", token="token")
+        frame = hopx.ps(output="full")
+        (taken,) = medians(frame.hopx.metrics, rounds=1 if smallest else 5)
+    yield took(f"df.hopx.metrics() of {count:,} runs with 20 kB", taken)
+
+
+MEASUREMENTS = {"pictures": pictures, "metrics": metrics}
