@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hopx_magics.client import agent as agent_module
+from hopx_magics.client import lost_replies
 from hopx_magics.client.transport import Endpoint
 from hopx_magics.connection import killing, watcher
 from hopx_magics.connection.connection import Connection
@@ -234,7 +234,7 @@ def test_a_launch_whose_reply_is_lost_is_found_and_sent_once(session: Session, o
 def test_a_launch_that_never_arrived_says_that_nothing_was_launched(
     session: Session, odd_agent: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent_module, "LOOK_FOR_LAUNCH", 0.5)
+    monkeypatch.setattr(lost_replies, "LOOK_FOR", 0.5)
     agent = odd_agent(lambda asked: asked.reply(listing_of()) if asked.method == "GET" else asked.reset())
     connect(session, agent)
     with pytest.raises(LaunchError, match=r"(?s)Nothing was launched.*safe to launch again"):
