@@ -13,7 +13,7 @@ import msgspec
 from .durations import parse_limit
 from .errors import CodeError, LaunchError
 from .models import Callback, KeptRun, Launch, RunId
-from .output import printable
+from .output.oneline import printable
 from .params import checked_params, combinations
 from .words import CAPTURES, LANGUAGE_ALIASES, LANGUAGES, Capture, Language
 

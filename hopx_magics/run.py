@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from . import output
 from .connection.connection import Connection
 from .connection.waiting import Waiting, wait_for
 from .connection.watcher import Listener, Update
@@ -16,7 +15,8 @@ from .display import in_words
 from .durations import format_duration
 from .errors import UnknownProcess, WaitTimeout
 from .models import Output, Process, ProcessId, RunId
-from .protocol import FORGOTTEN_AFTER
+from .output.shown import as_shown, last_lines
+from .protocol.listing import FORGOTTEN_AFTER
 from .run_history import reading
 from .sources import AgentSource, Source
 from .words import KillResult, Status, Stream
@@ -98,7 +98,7 @@ class Run:
     def logs(self, tail: int | None = None, *, stream: Stream = "stdout") -> str:
         """The output as a terminal would show it, or its last `tail` lines, with colours. Raises as `stdout`."""
         text = self._source.output(self._process, stream, None).text
-        return output.as_shown(text) if tail is None else output.last_lines(text, tail)
+        return as_shown(text) if tail is None else last_lines(text, tail)
 
     def end_of(self, stream: Stream, size: int) -> Output:
         """The last `size` bytes of a stream. Raises as `stdout`."""

@@ -14,11 +14,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
-from hopx_magics import protocol
 from hopx_magics.client.transport import Endpoint
 from hopx_magics.connection.connection import Connection
 from hopx_magics.launches import checked_launch
 from hopx_magics.models import Place, Process
+from hopx_magics.protocol.requests import AGENT_FILE, AgentFile
 from hopx_magics.session.connecting import connection_to
 from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings, read_settings
@@ -30,9 +30,7 @@ from tests.waiting import is_running, wait_until
 def agent_pid(settings: Settings) -> int | None:
     """The pid of the local agent that these settings lead to."""
     try:
-        return msgspec.json.decode(
-            (settings.agent_folder / protocol.AGENT_FILE).read_bytes(), type=protocol.AgentFile
-        ).pid
+        return msgspec.json.decode((settings.agent_folder / AGENT_FILE).read_bytes(), type=AgentFile).pid
     except OSError:
         return None
 

@@ -23,9 +23,10 @@ shell.run_line_magic("load_ext", "hopx_magics")
 assert len(shell.run_line_magic("hopx_ps", "")) == 2
 
 import os, signal, msgspec
-from hopx_magics import api, protocol
+from hopx_magics import api
+from hopx_magics.protocol.requests import AGENT_FILE, AgentFile
 folder = api.session().settings.agent_folder
-about = msgspec.json.decode((folder / protocol.AGENT_FILE).read_bytes(), type=protocol.AgentFile)
+about = msgspec.json.decode((folder / AGENT_FILE).read_bytes(), type=AgentFile)
 os.kill(about.pid, signal.SIGTERM)
 print(hopx.__file__)
 """

@@ -11,7 +11,7 @@ from ..connection.connection import Connection
 from ..errors import AgentWarning, HopxError, UnknownConnection
 from ..launches import LaunchOptions, checked_copies, checked_launch, checked_sweep
 from ..models import Launch, Process, RunId
-from ..output import printable
+from ..output.oneline import printable
 from ..run import Run, Sweep
 from ..session.dispatcher import Dispatcher, not_launched_yet
 from ..session.gathering import ASKED_AT_ONCE

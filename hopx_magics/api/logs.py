@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ..display import in_words
 from ..errors import HopxError, RunFailed
-from ..output import as_shown, last_lines
+from ..output.shown import as_shown, last_lines
 from ..run import Run
 from ..words import Stream
 from .find import attach

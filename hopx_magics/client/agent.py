@@ -7,9 +7,21 @@ from urllib.parse import quote
 
 import msgspec
 
-from .. import protocol
 from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, NotSupported
 from ..models import Change, Launch, Listing, ProcessId
+from ..protocol.callbacks import EXECUTE_ASYNC, async_body
+from ..protocol.changes import can_be_base, decode_change
+from ..protocol.listing import decode_listing
+from ..protocol.replies import Launched, check_kill_reply, decode_launched
+from ..protocol.requests import (
+    DELTA,
+    EXECUTE_BACKGROUND,
+    INFO,
+    PROCESS_UNKNOWN_CODES,
+    PROCESSES,
+    kill_forms,
+    launch_body,
+)
 from ..words import Stream
 from . import lost_replies
 from .transport import Reply, Request, Transport
@@ -67,8 +79,8 @@ class Agent:
         base = known if known is not None and known.tail == tail else None  # an ETag says nothing of another address
         if base is not None and base.etag is not None:
             headers["If-None-Match"] = base.etag
-            if self._tells_changes and protocol.can_be_base(base):
-                headers["A-IM"] = protocol.DELTA
+            if self._tells_changes and can_be_base(base):
+                headers["A-IM"] = DELTA
         reply = self.transport.read(_listing_request(tail, headers, wait if "If-None-Match" in headers else 0.0))
         if wait:
             self.waits = "wait" in reply.headers.get("preference-applied", "")
@@ -76,7 +88,7 @@ class Agent:
             return Change(base, ())
         if base is not None and reply.status == 226 and "A-IM" in headers:
             try:
-                return protocol.decode_change(reply.body, reply.headers, base, received_at=datetime.now(UTC))
+                return decode_change(reply.body, reply.headers, base, received_at=datetime.now(UTC))
             except AgentError:
                 self._tells_changes = False
                 raise
@@ -85,13 +97,13 @@ class Agent:
     def _decoded(self, reply: Reply, tail: int | None) -> Listing:
         if reply.status in (206, 226, 304):
             raise BadReply(f"it answered with a part of its listing (status {reply.status})", agent=self.label)
-        return protocol.decode_listing(
+        return decode_listing(
             reply.body, agent=self.label, received_at=datetime.now(UTC), etag=reply.headers.get("etag"), tail=tail
         )
 
     # ------------------------------------------------------------ launch
 
-    def launch(self, launch: Launch) -> protocol.Launched:
+    def launch(self, launch: Launch) -> Launched:
         """Launches once. After a lost reply the listing is searched for the launch's mark, never launched blindly.
 
         Raises LaunchError when nothing was launched, or when that can't be found out; NotSupported for a callback where
@@ -100,7 +112,7 @@ class Agent:
         request = _launch_request(launch)
         try:
             reply = self._send_launch(request)
-            return protocol.decode_launched(reply.body, agent=self.label, endpoint=f"POST {request.path}")
+            return decode_launched(reply.body, agent=self.label, endpoint=f"POST {request.path}")
         except AgentError as error:
             if lost_replies.may_have_launched(error):
                 return lost_replies.find_launched(self, launch, error)
@@ -121,7 +133,7 @@ class Agent:
         """Whether the agent itself keeps the limit of a sweep. Asked once; one that can't be asked does not."""
         if self._keeps_limits is None:
             try:
-                info = msgspec.json.decode(self.transport.read(Request("GET", protocol.INFO)).body)
+                info = msgspec.json.decode(self.transport.read(Request("GET", INFO)).body)
                 self._keeps_limits = "sweep-limit" in info["features"]
             except (AgentError, msgspec.DecodeError, LookupError, TypeError):
                 return False
@@ -137,11 +149,11 @@ class Agent:
         if self._serves_output is False:
             raise self._no_output()
         span = f"bytes={start}" if start < 0 else f"bytes={start}-{'' if stop is None else stop - 1}"
-        path = f"{protocol.PROCESSES}/{quote(process_id, safe='')}/{stream}"
+        path = f"{PROCESSES}/{quote(process_id, safe='')}/{stream}"
         try:
             reply = self.transport.read(Request("GET", path, headers={"Range": span}))
         except AgentRefused as error:
-            if error.status not in (404, 405) or error.code in protocol.PROCESS_UNKNOWN_CODES:
+            if error.status not in (404, 405) or error.code in PROCESS_UNKNOWN_CODES:
                 raise
             self._serves_output = False
             raise self._no_output() from None
@@ -189,15 +201,15 @@ class Agent:
                 is_repeated = True
 
     def _ask_to_end(self, process_id: ProcessId) -> bool:
-        for index, form in enumerate(protocol.kill_forms(process_id)):
+        for index, form in enumerate(kill_forms(process_id)):
             if index < self._kill_form:
                 continue
             content = None if form.body is None else msgspec.json.encode(form.body)
             try:
                 reply = self.transport.send(Request(form.method, form.path, form.params, content=content))
-                protocol.check_kill_reply(reply.body, agent=self.label, endpoint=f"{form.method} {form.path}")
+                check_kill_reply(reply.body, agent=self.label, endpoint=f"{form.method} {form.path}")
             except AgentRefused as error:
-                if error.status == 404 and error.code in protocol.PROCESS_UNKNOWN_CODES:
+                if error.status == 404 and error.code in PROCESS_UNKNOWN_CODES:
                     return False
                 if error.status not in (400, 404, 405):
                     raise
@@ -210,16 +222,16 @@ class Agent:
 
 
 def _listing_request(tail: int | None, headers: Mapping[str, str] | None = None, patience: float = 0.0) -> Request:
-    path = protocol.PROCESSES if tail is None else f"{protocol.PROCESSES}?tail={tail}"
+    path = PROCESSES if tail is None else f"{PROCESSES}?tail={tail}"
     return Request("GET", path, headers=headers or {}, patience=patience)
 
 
 def _launch_request(launch: Launch) -> Request:
     headers = {"Idempotency-Key": launch.run_id}
     if launch.callback is None:
-        return Request("POST", protocol.EXECUTE_BACKGROUND, headers=headers, content=protocol.launch_body(launch))
-    body = protocol.async_body(launch, launch.callback)
-    return Request("POST", protocol.EXECUTE_ASYNC, headers=headers, content=body)
+        return Request("POST", EXECUTE_BACKGROUND, headers=headers, content=launch_body(launch))
+    body = async_body(launch, launch.callback)
+    return Request("POST", EXECUTE_ASYNC, headers=headers, content=body)
 
 
 def _no_callbacks(launch: Launch, error: AgentError) -> NotSupported | None:
@@ -228,7 +240,7 @@ def _no_callbacks(launch: Launch, error: AgentError) -> NotSupported | None:
     if launch.callback is None or not unknown:
         return None
     return NotSupported(
-        f"this agent does not support POST {protocol.EXECUTE_ASYNC}; nothing was launched",
+        f"this agent does not support POST {EXECUTE_ASYNC}; nothing was launched",
         agent=error.agent,
         hint="Launch without a callback, and wait for the end or watch it here. The local agent has callbacks.",
     )

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..errors import CredentialsError
-from ..output import printable
+from ..output.oneline import printable
 
 KEYRING_SERVICE = "hopx-cli"
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from .. import protocol
 from ..errors import AgentRefused, BadReply, NotSupported
 from ..models import CommandResult
 from ..protocol.replies import read_json, reject_catch_all
+from ..protocol.requests import COMMANDS_RUN, CommandRequest
 from .transport import Reply, Request, Transport
 
 LONGEST = 300.0
@@ -17,7 +17,7 @@ LONGEST = 300.0
 READING_TAKES = 20.0
 """Seconds that a command may take that only reads."""
 
-_ENDPOINT = f"POST {protocol.COMMANDS_RUN}"
+_ENDPOINT = f"POST {COMMANDS_RUN}"
 _NO_ROUTE = (None, "NOT_FOUND")
 """The codes of a 404 that speaks of the route; any other one speaks of what the agent looked for."""
 
@@ -52,10 +52,8 @@ def read_by_command(transport: Transport, script: str) -> str:
 
 
 def _request(command: str, timeout: float, workdir: str | None, patience: float = 0.0) -> Request:
-    body = protocol.CommandRequest(
-        command="bash", args=["-c", command], timeout=timeout, workdir=workdir, working_dir=workdir
-    )
-    return Request("POST", protocol.COMMANDS_RUN, content=msgspec.json.encode(body), patience=patience)
+    body = CommandRequest(command="bash", args=["-c", command], timeout=timeout, workdir=workdir, working_dir=workdir)
+    return Request("POST", COMMANDS_RUN, content=msgspec.json.encode(body), patience=patience)
 
 
 def _answer(transport: Transport, send: Callable[[Request], Reply], request: Request) -> dict[str, Any]:

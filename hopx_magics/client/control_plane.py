@@ -19,7 +19,7 @@ from ..errors import (
     Unauthorized,
 )
 from ..models import AccessToken, Sandbox
-from ..output import printable
+from ..output.oneline import printable
 from ..protocol import cloud as wire
 from ..words import SANDBOX_STATUSES, SandboxStatus
 from .api_key import ApiKey

@@ -10,9 +10,21 @@ from pathlib import Path
 
 import msgspec
 
-from .. import protocol
 from ..errors import AgentRefused, BadReply, HopxError, NotSupported
 from ..models import FileInfo
+from ..protocol.files import (
+    FILE_UNKNOWN_CODES,
+    FILES_DOWNLOAD,
+    FILES_EXISTS,
+    FILES_LIST,
+    FILES_MKDIR,
+    FILES_REMOVE,
+    FILES_UPLOAD,
+    WORKSPACE,
+    decode_exists,
+    decode_file_reply,
+    decode_files,
+)
 from .transport import Request, Stream, Transport
 
 Progress = Callable[[int, int | None], object]
@@ -51,9 +63,9 @@ class Files:
         upload = _Upload(local, path, progress)
         content = Stream(upload.content_type, upload.length, upload.begin)
         with self._explained():
-            reply = self._transport.send(Request("POST", protocol.FILES_UPLOAD, {"path": path}, content=content))
-        endpoint = f"POST {protocol.FILES_UPLOAD}"
-        stored = protocol.decode_file_reply(reply.body, agent=self._transport.label, endpoint=endpoint)
+            reply = self._transport.send(Request("POST", FILES_UPLOAD, {"path": path}, content=content))
+        endpoint = f"POST {FILES_UPLOAD}"
+        stored = decode_file_reply(reply.body, agent=self._transport.label, endpoint=endpoint)
         if stored not in (None, upload.size):
             raise BadReply(
                 f"it stored {stored:,} of the {upload.size:,} bytes of {path}",
@@ -85,7 +97,7 @@ class Files:
         if not target.parent.is_dir():
             raise ValueError(f"the folder {target.parent} does not exist: make it first")
         fresh = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
-        request = Request("GET", protocol.FILES_DOWNLOAD, {"path": path}, {"Accept-Encoding": "identity"})
+        request = Request("GET", FILES_DOWNLOAD, {"path": path}, {"Accept-Encoding": "identity"})
         download = _Download(fresh, self._transport, progress)
         try:
             with self._explained():
@@ -102,42 +114,42 @@ class Files:
         """Raises NotSupported for what an agent says that doesn't know downloads."""
         is_file = "content-disposition" in headers or "json" not in headers.get("content-type", "")
         if not is_file and file.stat().st_size < _LONGEST_CATCH_ALL:
-            endpoint = f"GET {protocol.FILES_DOWNLOAD}"
-            protocol.decode_file_reply(file.read_bytes(), agent=self._transport.label, endpoint=endpoint)
+            endpoint = f"GET {FILES_DOWNLOAD}"
+            decode_file_reply(file.read_bytes(), agent=self._transport.label, endpoint=endpoint)
 
     # ------------------------------------------------------------ looking and changing
 
-    def list(self, path: str = protocol.WORKSPACE) -> tuple[FileInfo, ...]:
+    def list(self, path: str = WORKSPACE) -> tuple[FileInfo, ...]:
         """What is in a directory, in the agent's order."""
-        request = Request("GET", protocol.FILES_LIST, {"path": _checked(path)})
+        request = Request("GET", FILES_LIST, {"path": _checked(path)})
         with self._explained():
-            return protocol.decode_files(self._transport.read(request).body, agent=self._transport.label)
+            return decode_files(self._transport.read(request).body, agent=self._transport.label)
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file or directory."""
-        request = Request("GET", protocol.FILES_EXISTS, {"path": _checked(path)})
+        request = Request("GET", FILES_EXISTS, {"path": _checked(path)})
         try:
             with self._explained():
-                return protocol.decode_exists(self._transport.read(request).body, agent=self._transport.label)
+                return decode_exists(self._transport.read(request).body, agent=self._transport.label)
         except AgentRefused as error:
-            if error.status == 404 and error.code in protocol.FILE_UNKNOWN_CODES:
+            if error.status == 404 and error.code in FILE_UNKNOWN_CODES:
                 return False
             raise
 
     def mkdir(self, path: str) -> None:
         """Makes a directory, and those above it that are missing."""
         content = msgspec.json.encode({"path": _checked(path)})
-        self._change(Request("POST", protocol.FILES_MKDIR, content=content))
+        self._change(Request("POST", FILES_MKDIR, content=content))
 
     def remove(self, path: str) -> None:
         """Deletes a file, or a directory with all that is in it."""
-        self._change(Request("DELETE", protocol.FILES_REMOVE, {"path": _checked(path)}))
+        self._change(Request("DELETE", FILES_REMOVE, {"path": _checked(path)}))
 
     def _change(self, request: Request) -> None:
         with self._explained():
             reply = self._transport.send(request)
         endpoint = f"{request.method} {request.path}"
-        protocol.decode_file_reply(reply.body, agent=self._transport.label, endpoint=endpoint)
+        decode_file_reply(reply.body, agent=self._transport.label, endpoint=endpoint)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -149,7 +161,7 @@ class Files:
                 raise NotSupported("this agent does not serve files in this way", agent=error.agent) from None
             if error.status == 403:
                 error.hint = _POLICY
-            if error.status == 404 and error.code in protocol.FILE_UNKNOWN_CODES:
+            if error.status == 404 and error.code in FILE_UNKNOWN_CODES:
                 error.hint = None
             raise
 
@@ -157,8 +169,8 @@ class Files:
 def _checked(path: str) -> str:
     """The path as an absolute one. Raises ValueError."""
     if not path or "\0" in path:
-        raise ValueError(f"{path!r} is no path: use one like {protocol.WORKSPACE}/data.csv")
-    return posixpath.join(protocol.WORKSPACE, path)
+        raise ValueError(f"{path!r} is no path: use one like {WORKSPACE}/data.csv")
+    return posixpath.join(WORKSPACE, path)
 
 
 class _Upload:

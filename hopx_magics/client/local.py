@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from .. import protocol
 from ..errors import LocalAgentError
-from ..output import printable
+from ..output.oneline import printable
+from ..protocol.requests import AGENT_FILE, HEALTH, AgentFile
 from ..settings import Settings
 from .transport import Endpoint
 
@@ -51,8 +51,8 @@ class LocalAgent:
     def _find(self, http: httpx.Client) -> Endpoint | None:
         """The agent that left its address, if it is really there: the token goes to no one else."""
         try:
-            left = msgspec.json.decode((self._folder / protocol.AGENT_FILE).read_bytes(), type=protocol.AgentFile)
-            health = msgspec.json.decode(http.get(left.url + protocol.HEALTH, timeout=2.0).content)
+            left = msgspec.json.decode((self._folder / AGENT_FILE).read_bytes(), type=AgentFile)
+            health = msgspec.json.decode(http.get(left.url + HEALTH, timeout=2.0).content)
         except (OSError, msgspec.MsgspecError, httpx.HTTPError, httpx.InvalidURL):
             return None
         if not isinstance(health, dict) or health.get("instance") != left.instance:

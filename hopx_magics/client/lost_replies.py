@@ -3,9 +3,9 @@
 import time
 from typing import TYPE_CHECKING
 
-from .. import protocol
 from ..errors import AgentError, AgentRefused, AgentUnreachable, HopxError, LaunchError, NotSupported
 from ..models import Launch, Listing
+from ..protocol.replies import Launched
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -28,7 +28,7 @@ def may_have_launched(error: AgentError) -> bool:
     return not isinstance(error, NotSupported)
 
 
-def find_launched(agent: "Agent", launch: Launch, lost: AgentError) -> protocol.Launched:
+def find_launched(agent: "Agent", launch: Launch, lost: AgentError) -> Launched:
     """The process of a launch, in place of whose reply came `lost`.
 
     Raises LaunchError when nothing was launched, or when that can't be seen.
@@ -56,10 +56,8 @@ def _seen(agent: "Agent", launch: Launch, lost: AgentError) -> Listing:
         ) from None
 
 
-def _marked(listing: Listing, launch: Launch) -> protocol.Launched | None:
+def _marked(listing: Listing, launch: Launch) -> Launched | None:
     for process in listing.by_id.values():
         if process.run_id == launch.run_id and process.process_id:
-            return protocol.Launched(
-                process_id=process.process_id, execution_id=process.execution_id, status=process.status
-            )
+            return Launched(process_id=process.process_id, execution_id=process.execution_id, status=process.status)
     return None

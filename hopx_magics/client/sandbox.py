@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import httpx
 
-from .. import protocol
 from ..durations import format_duration
 from ..errors import AgentRefused, AgentUnreachable, HopxError, SandboxError, SandboxNotReady, Unauthorized
 from ..models import AccessToken, Sandbox
-from ..output import printable
+from ..output.oneline import printable
+from ..protocol.requests import HEALTH, PROCESSES
 from .control_plane import ControlPlane
 from .transport import Endpoint, Request, Transport, checked_url
 
@@ -152,8 +152,8 @@ def wait_until_ready(transport: Transport, sandbox: Sandbox, say: Callable[[str]
 def _not_ready(transport: Transport) -> SandboxNotReady | AgentUnreachable | AgentRefused | None:
     """What the agent lacks to be ready, or None."""
     try:
-        transport.send(Request("GET", protocol.HEALTH))
-        transport.send(Request("GET", protocol.PROCESSES, {"tail": "0"}))
+        transport.send(Request("GET", HEALTH))
+        transport.send(Request("GET", PROCESSES, {"tail": "0"}))
     except (SandboxNotReady, AgentUnreachable) as error:
         return error
     except AgentRefused as error:

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from .. import protocol
 from ..errors import (
     AgentError,
     AgentRefused,
@@ -21,7 +20,8 @@ from ..errors import (
     InsecureConnection,
     Unauthorized,
 )
-from ..output import printable
+from ..output.oneline import printable
+from ..protocol.replies import decode_error
 from .network import new_http
 
 CONNECT_TIMEOUT = 5.0
@@ -248,7 +248,7 @@ class Transport:
             )
         if endpoint.token:  # before the text is cut, which could leave a part of the token
             body = body.replace(endpoint.token.encode(), b"[token]")
-        said = protocol.decode_error(body, response.headers)
+        said = decode_error(body, response.headers)
         message = self._redacted(endpoint, f"{said.message or response.reason_phrase} (status {status})")
         if status == 401:
             complaint = f"the {endpoint.called} was not accepted" if endpoint.token else "it wants a token"

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 
 from ..errors import SandboxError, SandboxNotReady
-from ..output import printable
+from ..output.oneline import printable
 from .transport import Endpoint, checked_url
 
 

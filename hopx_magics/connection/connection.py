@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import protocol
 from ..client.agent import Agent
 from ..client.capture import Capture, CapturedOutput, ExitCodes, decide, wrapped
 from ..client.commands import run_command
@@ -13,6 +12,7 @@ from ..client.transport import Locate, Transport
 from ..errors import HistoryError, HopxError
 from ..launches import launch_again
 from ..models import Change, CommandResult, KeptRun, Killed, Launch, Listing, Place, Process, ProcessId
+from ..protocol.changes import compare
 from ..run_history import reading
 from ..run_history.database import Database
 from ..run_history.recorder import Recorder
@@ -124,7 +124,7 @@ class Connection:
     def change_since(self, known: Listing | None, *, tail: int | None = None, wait: float = 0.0) -> Change:
         """The listing as it is now, and in what it differs from the one that is `known`: see `Agent.change_since`."""
         told = self.agent.change_since(known, tail=tail, wait=wait)
-        change = told if isinstance(told, Change) else protocol.compare(known, self._completed(told))
+        change = told if isinstance(told, Change) else compare(known, self._completed(told))
         self._remember(change)
         return change
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..durations import format_duration
 from ..errors import AgentRefused, AgentUnreachable, HopxError, UnknownProcess, WaitInterrupted, WaitTimeout
 from ..models import Listing, Process, ProcessId
-from ..protocol import FORGOTTEN_AFTER
+from ..protocol.listing import FORGOTTEN_AFTER
 from .watcher import Listener, Update
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from ..output import Metric
+    from ..output.metrics import Metric
 
 _PREFIXES = ("param.", "tag.")
 _AS_WRITTEN = {0x2400 + code: code for code in range(0x20)} | {0x2421: 0x7F}
@@ -138,7 +138,7 @@ class HopxAccessor:
         return [*ids, *(name for name in columns if name == "name" or name.startswith(_PREFIXES))]
 
     def _found(self, pattern: str | None) -> list["_Found"]:
-        from ..output import metrics_in  # its patterns take milliseconds to compile
+        from ..output.metrics import metrics_in  # its patterns take milliseconds to compile
 
         streams = [stream for stream in STREAMS if stream in self._frame.columns]
         if not streams:

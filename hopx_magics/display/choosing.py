@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
 from ..models import Process
-from ..output import printable
+from ..output.oneline import printable
 
 
 def chooser(

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from ..output import CUT, PLAIN, Style, as_plain, as_shown
-from ..output.style import styled
+from ..output.screen import CUT
+from ..output.shown import as_plain, as_shown
+from ..output.style import PLAIN, Style, styled
 from ..words import LANGUAGE_ALIASES, LANGUAGES
 
 LINE_LIMIT = 2000

@@ -7,8 +7,8 @@ import html
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from ..output import PLAIN, Style, printable
-from ..output.style import Color, sgr
+from ..output.oneline import printable
+from ..output.style import PLAIN, Color, Style, sgr
 from ..words import Status
 from .coloured import Line, Part, visible
 from .in_words import COLOURS, ICONS

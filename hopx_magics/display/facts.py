@@ -6,7 +6,7 @@ from typing import Any
 
 from ..durations import format_counting, format_duration
 from ..models import KeptRun, Process
-from ..output import printable
+from ..output.oneline import printable
 from .frames import Place
 
 Fact = tuple[str, str]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..models import Killed, Process
-from ..output import may_tell_progress, newest_progress
+from ..output.progress import may_tell_progress, newest_progress
 from . import accessor, arrays
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..durations import format_counting, format_duration
 from ..models import Process
-from ..output import as_plain, printable
+from ..output.oneline import printable
+from ..output.shown import as_plain
 from ..words import STATUSES, Status
 
 ICONS: dict[Status, str] = {

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from ..durations import format_counting
 from ..models import KeptOutput, KeptRun
-from ..output import printable
+from ..output.oneline import printable
 from ..words import STREAMS, Stream
 from .coloured import code_lines, output_lines
 from .document import Block, Document, Facts, Head, Note, Text

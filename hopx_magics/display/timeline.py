@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HopxError
-from ..output import printable
+from ..output.oneline import printable
 from ..words import ENDED, STATUSES, Status
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import html
 from collections.abc import Iterable
 
-from ..output import printable
+from ..output.oneline import printable
 from ..words import STATUSES
 from .rows import Row
 

@@ -7,7 +7,7 @@ from ..connection.connection import Connection
 from ..connection.watcher import INTERVAL, Update
 from ..durations import format_counting
 from ..errors import HopxError
-from ..output import printable
+from ..output.oneline import printable
 from .messages import ConnectionState
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from ..errors import HopxError
 from ..models import KillResult, Stream
-from ..output import Line
+from ..output.screen import Line
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from ..client.agent import OutputPart
-from ..output import Line, Screen
+from ..output.screen import Line, Screen
 from .messages import Anew, Earlier, FindAnswer, Grown, Later, Part, Sized
 
 WINDOW = 64 * 1024

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..models import Listing, Process, ProcessId
-from ..output import Progress, last_line, newest_progress, printable, progress_in
+from ..output.oneline import printable
+from ..output.progress import Progress, newest_progress, progress_in
+from ..output.shown import last_line
 from ..words import ENDED, Status
 
 CLOCK_JITTER = 0.5

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..display.in_words import COLOURS, ICONS
 from ..durations import format_counting, format_duration, format_roughly
-from ..output import printable
+from ..output.oneline import printable
 from .columns import TABLE_COLUMNS, Column
 from .facts import counts_in_words, escaped
 from .rows import Row

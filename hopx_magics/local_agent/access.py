@@ -7,7 +7,8 @@ import time
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .. import protocol
+from ..protocol.files import FILES_UPLOAD
+from ..protocol.requests import HEALTH
 from .answers import Refused, refusal
 from .requests import BODY_LIMIT, too_long
 
@@ -52,10 +53,10 @@ class Gate:
         headers = Headers(scope=scope)
         if _host_name(headers.get("host", "")) not in _HOSTS:
             raise Refused(403, "FORBIDDEN", "this agent answers to the names of this machine's loopback address only")
-        if scope["path"] != protocol.HEALTH:
+        if scope["path"] != HEALTH:
             self._check_token(headers.get("authorization", ""))
         length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > BODY_LIMIT and scope["path"] != protocol.FILES_UPLOAD:
+        if length.isdecimal() and int(length) > BODY_LIMIT and scope["path"] != FILES_UPLOAD:
             raise too_long()
 
     def _check_token(self, authorization: str) -> None:

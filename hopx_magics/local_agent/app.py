@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from hopx_magics import __version__
 
-from .. import protocol
+from ..protocol.requests import HEALTH, INFO
 from ..settings import Settings
 from .access import Gate
 from .adopting import adopt
@@ -52,8 +52,8 @@ class Agent:
         foreground = Foreground(settings.agent_folder / "foreground", settings.output_limit, STREAM_LIMIT)
         listing = Listing(self.processes, instance)
         self._routes: Routes = [
-            ("GET", protocol.HEALTH, self._health),
-            ("GET", protocol.INFO, self._info),
+            ("GET", HEALTH, self._health),
+            ("GET", INFO, self._info),
             *LaunchEndpoints(self.processes, self._launching, foreground, self._workspace).routes,
             *ProcessEndpoints(self.processes, killing, listing, self._closing).routes,
             *FileEndpoints(Workspace(self._workspace, settings.agent_folder / "incoming")).routes,

@@ -9,7 +9,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .. import protocol
+from ..protocol.callbacks import EXECUTE_ASYNC, AsyncRequest
+from ..protocol.requests import (
+    COMMANDS_BACKGROUND,
+    COMMANDS_RUN,
+    EXECUTE,
+    EXECUTE_BACKGROUND,
+    BackgroundRequest,
+    CommandRequest,
+)
 from . import requests
 from .answers import Refused, Routes, json_response
 from .delivering import Target, checked_target
@@ -29,7 +37,7 @@ LONGEST_FOREGROUND = 300.0
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
-_Background = protocol.BackgroundRequest | protocol.CommandRequest
+_Background = BackgroundRequest | CommandRequest
 
 
 class LaunchEndpoints:
@@ -45,23 +53,23 @@ class LaunchEndpoints:
     def routes(self) -> Routes:
         """Methods, path and endpoint of each."""
         return [
-            ("POST", protocol.EXECUTE, self._execute),
-            ("POST", protocol.EXECUTE_BACKGROUND, self._execute_background),
-            ("POST", protocol.EXECUTE_ASYNC, self._execute_async),
-            ("POST", protocol.COMMANDS_RUN, self._run_command),
-            ("POST", protocol.COMMANDS_BACKGROUND, self._command_background),
+            ("POST", EXECUTE, self._execute),
+            ("POST", EXECUTE_BACKGROUND, self._execute_background),
+            ("POST", EXECUTE_ASYNC, self._execute_async),
+            ("POST", COMMANDS_RUN, self._run_command),
+            ("POST", COMMANDS_BACKGROUND, self._command_background),
         ]
 
     # ------------------------------------------------------------ in the background
 
     async def _execute_background(self, request: Request) -> Response:
         body = await read_body(request)
-        wanted = decode_body(body, protocol.BackgroundRequest)
+        wanted = decode_body(body, BackgroundRequest)
         return json_response(self._launch(request, body, wanted).reply)
 
     async def _execute_async(self, request: Request) -> Response:
         body = await read_body(request)
-        wanted = decode_body(body, protocol.AsyncRequest)
+        wanted = decode_body(body, AsyncRequest)
         launched = self._launch(request, body, wanted, _callback(wanted))
         return json_response(
             {
@@ -74,7 +82,7 @@ class LaunchEndpoints:
 
     async def _command_background(self, request: Request) -> Response:
         body = await read_body(request)
-        wanted = decode_body(body, protocol.CommandRequest)
+        wanted = decode_body(body, CommandRequest)
         return json_response(self._launch(request, body, wanted).reply)
 
     def _launch(self, request: Request, body: bytes, wanted: _Background, callback: Target | None = None) -> Launched:
@@ -111,13 +119,13 @@ class LaunchEndpoints:
     # ------------------------------------------------------------ while the client waits
 
     async def _execute(self, request: Request) -> Response:
-        wanted = decode_body(await read_body(request), protocol.BackgroundRequest)
+        wanted = decode_body(await read_body(request), BackgroundRequest)
         program = _code(wanted.code, wanted.language)
         result = await self._run(program, wanted, EXECUTE_TIMEOUT)
         return json_response({**_result(result), "language": program.language})
 
     async def _run_command(self, request: Request) -> Response:
-        wanted = decode_body(await read_body(request), protocol.CommandRequest)
+        wanted = decode_body(await read_body(request), CommandRequest)
         result = await self._run(_command(wanted), wanted, COMMAND_TIMEOUT)
         return json_response({**_result(result), "command": wanted.command, "pid": result.pid})
 
@@ -135,16 +143,16 @@ class LaunchEndpoints:
 
 
 def _program(wanted: _Background) -> Program:
-    return _command(wanted) if isinstance(wanted, protocol.CommandRequest) else _code(wanted.code, wanted.language)
+    return _command(wanted) if isinstance(wanted, CommandRequest) else _code(wanted.code, wanted.language)
 
 
 def _sweep(wanted: _Background) -> tuple[str | None, int | None]:
-    if isinstance(wanted, protocol.CommandRequest):
+    if isinstance(wanted, CommandRequest):
         return None, None
     return requests.checked_sweep(wanted.sweep, wanted.sweep_limit)
 
 
-def _callback(wanted: protocol.AsyncRequest) -> Target:
+def _callback(wanted: AsyncRequest) -> Target:
     if not wanted.callback_url:
         raise requests.missing_parameter("callback_url")
     try:
@@ -162,7 +170,7 @@ def _code(code: str, language: str | None) -> Program:
         raise requests.invalid(str(error)) from None
 
 
-def _command(wanted: protocol.CommandRequest) -> Program:
+def _command(wanted: CommandRequest) -> Program:
     if not wanted.command.strip():
         raise requests.missing_parameter("command")
     if any("\0" in word for word in (wanted.command, *(wanted.args or ()))):

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from .. import protocol
+from ..protocol.requests import DELTA, KILL, PROCESSES
 from ..words import STREAMS
 from . import requests
 from .answers import Refused, Routes, json_response
@@ -34,10 +34,10 @@ class ProcessEndpoints:
     def routes(self) -> Routes:
         """Methods, path and endpoint of each."""
         return [
-            ("GET", protocol.PROCESSES, self._list),
-            ("GET", protocol.PROCESSES + "/{process_id}/{stream}", self._output),
-            ("DELETE POST", protocol.KILL, self._kill),
-            ("POST", protocol.KILL + "/{process_id}", self._kill),
+            ("GET", PROCESSES, self._list),
+            ("GET", PROCESSES + "/{process_id}/{stream}", self._output),
+            ("DELETE POST", KILL, self._kill),
+            ("POST", KILL + "/{process_id}", self._kill),
         ]
 
     # ------------------------------------------------------------ following
@@ -59,7 +59,7 @@ class ProcessEndpoints:
         length = sum(map(len, parts))
         headers |= {"etag": etag, "content-length": str(length)}
         if base:
-            headers |= {"im": protocol.DELTA, "delta-base": base}
+            headers |= {"im": DELTA, "delta-base": base}
         status = 226 if base else 200
         if length <= SMALL:
             return Response(b"".join(parts), status, headers, "application/json")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ..protocol import WORKSPACE
+from ..protocol.files import WORKSPACE
 from ..words import LANGUAGE_ALIASES, LANGUAGES, Language
 
 _SECRET = ("HOPX_AGENT_TOKEN", "HOPX_API_KEY")

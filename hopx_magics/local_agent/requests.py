@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.requests import Request
 
-from .. import protocol
+from ..protocol.requests import DELTA, UNLIMITED
 from .answers import Refused
 
 BODY_LIMIT = 32_000_000
@@ -74,7 +74,7 @@ def checked_timeout(timeout: Any, default: float) -> float | None:
         return None
     if timeout < 0:
         raise invalid(f"timeout must be 0 or more seconds, not {timeout:g}")
-    return float(timeout) if 0 < timeout < protocol.UNLIMITED else None
+    return float(timeout) if 0 < timeout < UNLIMITED else None
 
 
 def checked_env(env: dict[str, str] | None) -> dict[str, str]:
@@ -151,6 +151,6 @@ def wants_delta(request: Request) -> bool:
     """Whether the client would rather have what differs from a version that it has."""
     for wanted in request.headers.get("a-im", "").split(","):
         name, *parameters = wanted.split(";")
-        if name.strip().lower() == protocol.DELTA:
+        if name.strip().lower() == DELTA:
             return not any(_NOT_WANTED.fullmatch(parameter) for parameter in parameters)
     return False

@@ -20,7 +20,7 @@ import uvicorn
 
 from hopx_magics import __version__
 
-from .. import protocol
+from ..protocol.requests import AGENT_FILE, AgentFile
 from ..settings import Settings
 from .app import Agent
 
@@ -65,11 +65,11 @@ def _take_lock(folder: Path) -> int | None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if (folder / protocol.AGENT_FILE).exists() or time.monotonic() > deadline:
+            if (folder / AGENT_FILE).exists() or time.monotonic() > deadline:
                 return None
             time.sleep(0.02)
         else:
-            (folder / protocol.AGENT_FILE).unlink(missing_ok=True)  # of an agent that was killed
+            (folder / AGENT_FILE).unlink(missing_ok=True)  # of an agent that was killed
             _check_that_locks_work(folder / "agent.lock")
             return descriptor
 
@@ -137,9 +137,9 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     agent = Agent(settings, instance=instance, token=token)
     agent.begin()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    path = settings.agent_folder / protocol.AGENT_FILE
+    path = settings.agent_folder / AGENT_FILE
     server = _Server(_server_config(agent), path)
-    about = protocol.AgentFile(url=url, token=token, pid=os.getpid(), version=__version__, instance=instance)
+    about = AgentFile(url=url, token=token, pid=os.getpid(), version=__version__, instance=instance)
     _write_privately(path, msgspec.json.encode(about))
     log.info("listens on %s, and runs code with the rights of this user and without any isolation", url)
     watch = asyncio.create_task(_end_when_due(server, agent, settings.idle_time, path))

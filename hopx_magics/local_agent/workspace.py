@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..protocol import WORKSPACE
+from ..protocol.files import WORKSPACE
 from .answers import Refused
 from .endings import utc
 

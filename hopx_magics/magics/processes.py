@@ -382,7 +382,8 @@ class HopxMagics(HopxBase):
 
     def _follow(self, run: "Run", streams: Any, lines: int | None) -> None:
         """Prints what comes; in the cell's own thread, so that it lands in the cell's own output."""
-        from ..output import StreamFilter, last_lines
+        from ..output.sequences import StreamFilter
+        from ..output.shown import last_lines
 
         filters: dict[Any, StreamFilter] = {}
         try:

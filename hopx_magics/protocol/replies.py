@@ -11,7 +11,7 @@ import msgspec
 
 from ..errors import BadReply, NotSupported
 from ..models import ProcessId
-from ..output import printable
+from ..output.oneline import printable
 from ..words import Status
 from .fields import Body, first, read_integer, read_seconds, read_status, read_text
 

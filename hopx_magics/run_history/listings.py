@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import HistoryError
 from ..models import Change, Listing, Place, Process, ProcessId
-from ..protocol import FORGOTTEN_AFTER
+from ..protocol.listing import FORGOTTEN_AFTER
 from ..words import Status
 from . import reading, writing
 from .writing import Seen, microseconds

@@ -11,7 +11,7 @@ import msgspec
 
 from ..errors import UnknownRun
 from ..models import KeptOutput, KeptRun, Place, ProcessId, RunId
-from ..output import printable
+from ..output.oneline import printable
 from ..words import STATUSES, Status, Stream
 from .migrations import MOMENT
 from .writing import ENDED, GOING, Waiter

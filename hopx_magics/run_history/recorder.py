@@ -14,7 +14,7 @@ from hopx_magics import __version__
 
 from ..errors import HistoryError, HopxError, LaunchError
 from ..models import Launch, Place, Pruned, RunId
-from ..protocol import Launched
+from ..protocol.replies import Launched
 from ..settings import Settings
 from ..words import Status
 from . import pruning, reading, writing

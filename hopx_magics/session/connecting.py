@@ -14,7 +14,7 @@ from ..connection.connection import Connection
 from ..connection.local import LOCAL
 from ..errors import CredentialsError, HopxError, SandboxGone, UnknownConnection
 from ..models import Place, Sandbox
-from ..output import printable
+from ..output.oneline import printable
 from .finding import nearest
 from .session import Session
 

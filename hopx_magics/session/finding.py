@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from ..errors import UnknownProcess
 from ..models import Listing, Process
-from ..output import printable
+from ..output.oneline import printable
 
 SHOWN = 3
 """How many processes an error names."""

@@ -10,11 +10,12 @@ import httpx
 import msgspec
 import pytest
 
-from hopx_magics import api, protocol
+from hopx_magics import api
 from hopx_magics.client.transport import Endpoint, Request
 from hopx_magics.connection.connection import Connection
 from hopx_magics.errors import AgentRefused, NotSupported, Unauthorized, UnknownProcess
 from hopx_magics.models import ProcessId
+from hopx_magics.protocol.requests import AGENT_FILE, COMMANDS_RUN, EXECUTE_BACKGROUND, AgentFile
 from tests.conftest import Answer, Asked, OddAgent, is_running, launch, wait_until
 from tests.standins import agents
 from tests.standins.agents import AgentStandIn, Dialect
@@ -173,15 +174,15 @@ def test_one_process_runs_when_the_reply_to_its_launch_was_lost(
     wait_until(lambda: run.status == "completed", "it has ended")
     assert log.read_text() == "ran "
     assert hopx.ps().name.tolist() == ["once"]
-    assert sum(asked.path == protocol.EXECUTE_BACKGROUND for asked in between.asked) == 1
+    assert sum(asked.path == EXECUTE_BACKGROUND for asked in between.asked) == 1
 
 
 def address_of(place: Place, hopx: Any) -> tuple[str, str]:
     if place.standin is not None:
         return place.url or place.standin.url, place.standin.token
     hopx.connect("local")
-    agent_file = api.session().settings.agent_folder / protocol.AGENT_FILE
-    local = msgspec.json.decode(agent_file.read_bytes(), type=protocol.AgentFile)
+    agent_file = api.session().settings.agent_folder / AGENT_FILE
+    local = msgspec.json.decode(agent_file.read_bytes(), type=AgentFile)
     return local.url, local.token
 
 
@@ -284,7 +285,7 @@ def test_commands_are_run_without_a_shell(start: Start, hopx: Any) -> None:
     connection = hopx.connect(standin.url, name="there", token=standin.token)
     transport = connection.agent.transport
     line, program = (
-        transport.send(Request("POST", protocol.COMMANDS_RUN, content=msgspec.json.encode(body))).body
+        transport.send(Request("POST", COMMANDS_RUN, content=msgspec.json.encode(body))).body
         for body in ({"command": "echo a; echo b"}, {"command": "bash", "args": ["-c", "echo a; echo b"]})
     )
     assert msgspec.json.decode(line)["success"] is False

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hopx_magics import protocol
 from hopx_magics.connection.connection import Connection
 from hopx_magics.errors import BadReply, HopxError, NotSupported
 from hopx_magics.models import Listing, Process, ProcessId
+from hopx_magics.protocol.changes import compare, decode_change
+from hopx_magics.protocol.listing import decode_listing
 from tests.conftest import OddAgent
 from tests.standins.server import Answer, Asked
 
@@ -211,7 +212,7 @@ TABLES = st.dictionaries(st.sampled_from("abcdefgh"), A_ROW)
 
 def listing_of(table: dict[str, dict[str, Any]], at: float) -> Listing:
     body = msgspec.json.encode(rows(*({"process_id": name, **fields} for name, fields in table.items())))
-    return protocol.decode_listing(body, agent="x", received_at=NOW + timedelta(seconds=at), etag=ETAG, tail=0)
+    return decode_listing(body, agent="x", received_at=NOW + timedelta(seconds=at), etag=ETAG, tail=0)
 
 
 def same(old: dict[str, Any] | None, new: dict[str, Any]) -> bool:
@@ -239,9 +240,9 @@ def test_the_difference_leads_to_the_listing(
     body = msgspec.json.encode({"processes": sent, "gone": gone, "count": len(new)})
     base, whole = listing_of(old, 0), listing_of(new, 3)
     headers = {"im": "hopx-rows", "delta-base": ETAG, "etag": ETAG}
-    told = protocol.decode_change(body, headers, base, received_at=whole.received_at)
+    told = decode_change(body, headers, base, received_at=whole.received_at)
     assert told.listing == whole
-    compared = protocol.compare(base, whole)
+    compared = compare(base, whole)
     assert (told.changed, set(told.gone)) == (compared.changed, set(compared.gone))
     assert list(told.listing.by_id) == list(new)
     assert base == listing_of(old, 0)
@@ -252,7 +253,7 @@ def test_any_bytes_are_a_listing_or_a_bad_reply(body: bytes) -> None:
     base = listing_of({"a": {}}, 0)
     headers = {"im": "hopx-rows", "delta-base": ETAG}
     try:
-        change = protocol.decode_change(body, headers, base, received_at=NOW)
+        change = decode_change(body, headers, base, received_at=NOW)
     except HopxError:
         return
     assert change.changed is not None
@@ -279,7 +280,7 @@ def test_any_json_is_a_listing_or_a_bad_reply(content: Any) -> None:
     base = listing_of({"a": {}, "b": {}}, 0)
     headers = {"im": "hopx-rows", "delta-base": ETAG}
     try:
-        change = protocol.decode_change(msgspec.json.encode(content), headers, base, received_at=NOW)
+        change = decode_change(msgspec.json.encode(content), headers, base, received_at=NOW)
     except HopxError:
         return
     assert len(change.listing.processes) == content["count"]

@@ -14,12 +14,12 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from hopx_magics import protocol
 from hopx_magics.client.files import Files
 from hopx_magics.client.local import LocalAgent
 from hopx_magics.client.transport import Endpoint, Transport
 from hopx_magics.errors import AgentRefused, AgentUnreachable, BadReply, HopxError, NotSupported
 from hopx_magics.models import FileInfo
+from hopx_magics.protocol.files import FILES_MKDIR, decode_exists, decode_files
 from hopx_magics.settings import Settings
 from tests.conftest import OddAgent
 from tests.standins.server import Answer, Asked
@@ -262,7 +262,7 @@ def test_an_upload_that_was_not_stored_wholly(odd_files: Callable[[Answer], File
 
 def test_a_directory_that_is_there_already(odd_files: Callable[[Answer], Files], tmp_path: Path) -> None:
     def answer(asked: Asked) -> None:
-        exists = asked.path == protocol.FILES_MKDIR
+        exists = asked.path == FILES_MKDIR
         asked.reply({"error": "exists", "code": "FILE_ALREADY_EXISTS"} if exists else {}, 400 if exists else 200)
 
     (tmp_path / "x").touch()
@@ -401,24 +401,24 @@ def test_every_dialect_of_a_listing(odd_files: Callable[[Answer], Files], dialec
     ],
 )
 def test_rows_that_say_little(row: dict[str, Any], info: FileInfo) -> None:
-    assert protocol.decode_files(json.dumps({"files": [row]}).encode(), agent="agent") == (info,)
+    assert decode_files(json.dumps({"files": [row]}).encode(), agent="agent") == (info,)
 
 
 @pytest.mark.parametrize("body", [{"files": None}, {"files": []}, [], {"files": [None, 5, "x"]}])
 def test_listings_of_nothing(body: Any) -> None:
-    assert protocol.decode_files(json.dumps(body).encode(), agent="agent") == ()
+    assert decode_files(json.dumps(body).encode(), agent="agent") == ()
 
 
 @pytest.mark.parametrize("body", [{}, {"files": 5}, {"files": {"a": 1}}, 5, "x", None])
 def test_what_is_no_listing(body: Any) -> None:
     with pytest.raises(BadReply):
-        protocol.decode_files(json.dumps(body).encode(), agent="agent")
+        decode_files(json.dumps(body).encode(), agent="agent")
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"exists": "no"}', b"[true]", b"<html>"])
 def test_what_does_not_tell_whether_it_exists(body: bytes) -> None:
     with pytest.raises(BadReply):
-        protocol.decode_exists(body, agent="agent")
+        decode_exists(body, agent="agent")
 
 
 @pytest.mark.parametrize(

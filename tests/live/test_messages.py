@@ -11,7 +11,7 @@ import pytest
 import hopx_magics
 from hopx_magics.live import intents, messages
 from hopx_magics.live.rows import Row
-from hopx_magics.output import Line
+from hopx_magics.output.screen import Line
 from hopx_magics.words import Status, Stream
 
 PAGE = (Path(hopx_magics.__file__).parent / "live" / "page" / "messages.js").read_text()

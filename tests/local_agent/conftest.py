@@ -19,8 +19,9 @@ import msgspec
 import psutil
 import pytest
 
-from hopx_magics import models, protocol
+from hopx_magics import models
 from hopx_magics.local_agent.store import Launched, new_id
+from hopx_magics.protocol.requests import AGENT_FILE, AgentFile
 from tests.waiting import DEADLINE, wait_until
 
 from .receivers import Receiver, StartReceiver
@@ -45,10 +46,10 @@ class Agent:
         self.about = wait_until(self._answers, "the agent answers")
         self.http = client(self.about)
 
-    def _answers(self) -> protocol.AgentFile | None:
+    def _answers(self) -> AgentFile | None:
         assert self.program.poll() is None, self.log.read_text()
         try:
-            about = msgspec.json.decode((self.folder / protocol.AGENT_FILE).read_bytes(), type=protocol.AgentFile)
+            about = msgspec.json.decode((self.folder / AGENT_FILE).read_bytes(), type=AgentFile)
             healthy = httpx.get(f"{about.url}/health", verify=_TLS).json()["instance"] == about.instance
         except (OSError, msgspec.MsgspecError, httpx.HTTPError):
             return None
@@ -173,7 +174,7 @@ def fill(path: Path) -> None:
     os.close(descriptor)
 
 
-def client(about: protocol.AgentFile) -> httpx.Client:
+def client(about: AgentFile) -> httpx.Client:
     headers = {"Authorization": f"Bearer {about.token}"}
     return httpx.Client(base_url=about.url, headers=headers, timeout=90, verify=_TLS)
 

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hopx_magics import protocol
 from hopx_magics.client.agent import Agent as Client
 from hopx_magics.client.transport import Endpoint, Transport
 from hopx_magics.local_agent import changes
 from hopx_magics.models import Change, Listing, Process
+from hopx_magics.protocol.changes import compare
 from tests.waiting import wait_until
 
 from .conftest import LISTING, Agent, StartAgent, get
@@ -244,7 +244,7 @@ def test_how_long_the_others_have_run(client: tuple[Agent, Client]) -> None:
     agent, asks = client
     agent.running(agent.launch("sleep 1000"))
     known = asks.listing(tail=0)
-    base = protocol.compare(None, known).listing
+    base = compare(None, known).listing
     agent.ended(agent.launch("true"))
     change = asks.change_since(base, tail=0)
     before, after = (listing.processes[0].execution_time for listing in (known, change.listing))

@@ -15,8 +15,8 @@ import msgspec
 import psutil
 import pytest
 
-from hopx_magics import protocol
 from hopx_magics.local_agent.__main__ import _parse
+from hopx_magics.protocol.requests import AGENT_FILE, AgentFile
 from tests.waiting import DEADLINE, wait_until
 
 from .conftest import Agent, StartAgent, clear, start_program
@@ -66,7 +66,7 @@ def test_a_second_agent_leaves_at_once(start_agent: StartAgent) -> None:
     assert second.returncode == 0
     assert "another local agent serves" in second.stderr
     assert agent.http.get("/health").json()["instance"] == agent.about.instance
-    assert (agent.folder / protocol.AGENT_FILE).exists()
+    assert (agent.folder / AGENT_FILE).exists()
 
 
 def test_many_agents_at_once_become_one(tmp_path: Path) -> None:
@@ -76,8 +76,8 @@ def test_many_agents_at_once_become_one(tmp_path: Path) -> None:
         wait_until(lambda: sum(program.poll() is None for program in programs) == 1, "one is left")
         (left,) = [program for program in programs if program.poll() is None]
         assert {program.returncode for program in programs} == {0, None}
-        path = folder / protocol.AGENT_FILE
-        about = msgspec.json.decode(path.read_bytes(), type=protocol.AgentFile)
+        path = folder / AGENT_FILE
+        about = msgspec.json.decode(path.read_bytes(), type=AgentFile)
         assert about.pid == left.pid
         assert httpx.get(f"{about.url}/health").json()["instance"] == about.instance
     finally:
@@ -93,7 +93,7 @@ def test_a_new_agent_waits_for_one_that_is_leaving(tmp_path: Path) -> None:
         try:
             wait_until(lambda: "agent.lock" in str(psutil.Process(program.pid).open_files()), "it tries the lock")
             fcntl.flock(lock, fcntl.LOCK_UN)
-            wait_until((folder / protocol.AGENT_FILE).exists, "it took over")
+            wait_until((folder / AGENT_FILE).exists, "it took over")
             assert program.poll() is None
         finally:
             clear(folder, [program])
@@ -112,7 +112,7 @@ def test_a_new_agent_takes_over_from_one_that_is_leaving(start_agent: StartAgent
 def test_it_ends_cleanly(start_agent: StartAgent, number: int) -> None:
     agent = start_agent()
     assert agent.end(number) == 0
-    assert not (agent.folder / protocol.AGENT_FILE).exists()
+    assert not (agent.folder / AGENT_FILE).exists()
     assert len(agent.log.read_text().splitlines()) == 1
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{agent.about.url}/health")
@@ -136,7 +136,7 @@ def test_it_leaves_when_nobody_needs_it(tmp_path: Path) -> None:
         assert program.wait(DEADLINE) == 0
     finally:
         clear(folder, [program])
-    assert not (folder / protocol.AGENT_FILE).exists()
+    assert not (folder / AGENT_FILE).exists()
     assert "nothing to do" in log.read_text()
 
 
@@ -185,7 +185,7 @@ def test_it_stays_for_a_process_that_nobody_asks_about(
 def test_a_file_of_a_dead_agent_is_no_obstacle(start_agent: StartAgent) -> None:
     first = start_agent()
     first.end(signal.SIGKILL)
-    assert (first.folder / protocol.AGENT_FILE).exists()
+    assert (first.folder / AGENT_FILE).exists()
     second = start_agent()
     assert second.about.token != first.about.token
 
@@ -247,9 +247,9 @@ def test_what_a_shell_makes_deaf_the_agents_children_hear(tmp_path: Path) -> Non
         stderr=subprocess.DEVNULL,
     )
     try:
-        path = folder / protocol.AGENT_FILE
+        path = folder / AGENT_FILE
         wait_until(path.exists, "it listens")
-        about = msgspec.json.decode(path.read_bytes(), type=protocol.AgentFile)
+        about = msgspec.json.decode(path.read_bytes(), type=AgentFile)
         with httpx.Client(base_url=about.url, headers={"Authorization": f"Bearer {about.token}"}) as http:
             code = "import signal; print(signal.getsignal(2), signal.getsignal(3), signal.pthread_sigmask(0, []))"
             assert "ign" not in http.post("/execute", json={"code": code}).json()["stdout"].lower()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hopx_magics.output import Metric, metrics_in
+from hopx_magics.output.metrics import Metric, metrics_in
 from tests.growth import grows_like_its_input
 
 

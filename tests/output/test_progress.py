@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hopx_magics.output import Progress, newest_progress, progress_in
-from hopx_magics.output.progress import TAIL
+from hopx_magics.output.progress import TAIL, Progress, newest_progress, progress_in
 from tests.growth import grows_like_its_input
 
 PIP = "   ━━━━━━━━━━━━━━━━╺━━━━━━━━━━━━━━━━━ 3.2/10.0 MB 5.1 MB/s eta 0:00:02"

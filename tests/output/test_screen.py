@@ -7,18 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hopx_magics.output import (
-    CUT,
-    WIDTH_LIMIT,
-    Line,
-    Screen,
-    StreamFilter,
-    as_plain,
-    as_shown,
-    last_line,
-    last_lines,
-    printable,
-)
+from hopx_magics.output.oneline import printable
+from hopx_magics.output.screen import CUT, WIDTH_LIMIT, Line, Screen
+from hopx_magics.output.sequences import StreamFilter
+from hopx_magics.output.shown import as_plain, as_shown, last_line, last_lines
 
 
 def screen_of(*pieces: str) -> Screen:

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hopx_magics import protocol
 from hopx_magics.errors import BadReply, NotSupported
 from hopx_magics.models import Launch, Listing, Process, RunId
+from hopx_magics.protocol.listing import decode_listing
+from hopx_magics.protocol.replies import check_kill_reply, decode_error, decode_launched
+from hopx_magics.protocol.requests import UNLIMITED, launch_body, marked_name
 from hopx_magics.words import STATUSES
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -34,7 +36,7 @@ SEED_PAGE = b"""
 def decoded(body: bytes | str | Any) -> Listing:
     if not isinstance(body, bytes):
         body = (body if isinstance(body, str) else json.dumps(body)).encode()
-    return protocol.decode_listing(body, agent="agent 'x'", received_at=NOW)
+    return decode_listing(body, agent="agent 'x'", received_at=NOW)
 
 
 def only(row: Any) -> Process:
@@ -205,9 +207,9 @@ def test_a_surrogate_pair_is_one_character() -> None:
 def test_the_mark_of_a_launch_is_taken_off_its_name() -> None:
     mark = RunId("0123456789abcdef")
     for extra in ({}, {"extra": 1}):  # both ways of decoding
-        process = only({"process_id": "a", "name": protocol.marked_name("my [name]", mark), **extra})
+        process = only({"process_id": "a", "name": marked_name("my [name]", mark), **extra})
         assert (process.name, process.run_id) == ("my [name]", mark)
-        unnamed = only({"process_id": "a", "name": protocol.marked_name(None, mark), **extra})
+        unnamed = only({"process_id": "a", "name": marked_name(None, mark), **extra})
         assert (unnamed.name, unnamed.run_id) == (None, mark)
     assert only({"process_id": "a", "name": "job [hopx:short]"}).name == "job [hopx:short]"
 
@@ -226,9 +228,9 @@ def test_the_catch_all_reply_is_not_taken_for_an_answer() -> None:
     with pytest.raises(NotSupported, match=r"agent 'x': .*does not support GET /execute/processes"):
         decoded(CATCH_ALL)
     with pytest.raises(NotSupported):
-        protocol.decode_launched(json.dumps(CATCH_ALL).encode(), agent="x", endpoint="POST /execute/background")
+        decode_launched(json.dumps(CATCH_ALL).encode(), agent="x", endpoint="POST /execute/background")
     with pytest.raises(NotSupported):
-        protocol.check_kill_reply(json.dumps(CATCH_ALL).encode(), agent="x", endpoint="POST /execute/kill")
+        check_kill_reply(json.dumps(CATCH_ALL).encode(), agent="x", endpoint="POST /execute/kill")
 
 
 @pytest.mark.parametrize(
@@ -293,11 +295,11 @@ def test_rows_of_anything_become_processes_of_the_right_types(rows: list[dict[st
 
 def test_launch_body() -> None:
     launch = Launch(code="print(1)", run_id=RunId("0" * 16), name="n", env={"A": "1"}, workdir="/w", timeout=None)
-    body = json.loads(protocol.launch_body(launch))
+    body = json.loads(launch_body(launch))
     assert body == {
         "code": "print(1)",
         "language": "python",
-        "timeout": protocol.UNLIMITED,
+        "timeout": UNLIMITED,
         "name": "n [hopx:0000000000000000]",
         "env": {"A": "1"},
         "workdir": "/w",
@@ -307,16 +309,16 @@ def test_launch_body() -> None:
 
 def test_a_launch_of_a_sweep_is_sent_with_its_limit() -> None:
     launch = Launch(code="print(1)", run_id=RunId("0" * 16), sweep_id="3f2a9c01", limit=4)
-    body = json.loads(protocol.launch_body(launch))
+    body = json.loads(launch_body(launch))
     assert (body["sweep"], body["sweep_limit"]) == ("3f2a9c01", 4)
     for fields in ({"sweep_id": "3f2a9c01"}, {"limit": 4}):
-        body = json.loads(protocol.launch_body(Launch(code="print(1)", run_id=RunId("0" * 16), **fields)))
+        body = json.loads(launch_body(Launch(code="print(1)", run_id=RunId("0" * 16), **fields)))
         assert not body.keys() & {"sweep", "sweep_limit"}
 
 
 def test_the_code_of_a_launch_is_sent_with_its_params() -> None:
     launch = Launch(code="print(lr)", run_id=RunId("0" * 16), params={"lr": 0.5})
-    sent = json.loads(protocol.launch_body(launch))["code"]
+    sent = json.loads(launch_body(launch))["code"]
     assert "lr = 0.5" in sent
     assert sent.endswith("print(lr)")
 
@@ -324,12 +326,12 @@ def test_the_code_of_a_launch_is_sent_with_its_params() -> None:
 @pytest.mark.parametrize(("value", "limit"), [(4, 4), (None, None), ("many", None), (True, None), ([4], None)])
 def test_the_limit_that_an_agent_keeps(value: Any, limit: int | None) -> None:
     reply = json.dumps({"process_id": "a", "status": "queued", "sweep_limit": value}).encode()
-    assert protocol.decode_launched(reply, agent="x", endpoint="POST /execute/background").sweep_limit == limit
+    assert decode_launched(reply, agent="x", endpoint="POST /execute/background").sweep_limit == limit
 
 
 def test_an_agent_that_keeps_no_limit() -> None:
     reply = b'{"process_id": "a", "status": "running"}'
-    assert protocol.decode_launched(reply, agent="x", endpoint="POST /execute/background").sweep_limit is None
+    assert decode_launched(reply, agent="x", endpoint="POST /execute/background").sweep_limit is None
 
 
 @pytest.mark.parametrize(
@@ -351,15 +353,15 @@ def test_an_agent_that_keeps_no_limit() -> None:
     ],
 )
 def test_error_envelopes(body: Any, headers: dict[str, str], expected: tuple[Any, ...]) -> None:
-    said = protocol.decode_error(json.dumps(body).encode(), headers)
+    said = decode_error(json.dumps(body).encode(), headers)
     assert (said.message, said.code, said.retry_after) == expected
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway", b"[1]", b'{"error": {"details": 3}}', b'{"code": 5}'])
 def test_error_replies_that_are_no_envelope(body: bytes) -> None:
-    assert isinstance(protocol.decode_error(body, {"retry-after": "soon"}).message, str)
+    assert isinstance(decode_error(body, {"retry-after": "soon"}).message, str)
 
 
 def test_retry_after_as_a_date() -> None:
-    said = protocol.decode_error(b"", {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"})
+    said = decode_error(b"", {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"})
     assert said.retry_after == 0

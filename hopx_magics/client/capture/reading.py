@@ -7,9 +7,9 @@ import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ... import protocol
 from ...errors import AgentRefused, BadReply, NotSupported, UnknownProcess
 from ...models import RunId
+from ...protocol.files import FILE_UNKNOWN_CODES, FILES_DOWNLOAD
 from ...words import Stream
 from ..agent import OutputPart
 from ..commands import read_by_command
@@ -193,9 +193,9 @@ class CapturedOutput:
                     )
 
         try:
-            self._transport.read(Request("GET", protocol.FILES_DOWNLOAD, {"path": path}), receive)
+            self._transport.read(Request("GET", FILES_DOWNLOAD, {"path": path}), receive)
         except AgentRefused as error:
-            if error.status == 404 and error.code in protocol.FILE_UNKNOWN_CODES:
+            if error.status == 404 and error.code in FILE_UNKNOWN_CODES:
                 return b""
             raise
         return bytes(content)

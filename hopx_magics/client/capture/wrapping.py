@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from ...models import Launch, RunId
-from ...protocol import WORKSPACE
+from ...protocol.files import WORKSPACE
 from ...protocol.requests import launch_fields
 from ...words import Language
 
