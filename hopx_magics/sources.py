@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Protocol
 
 from .connection.connection import Connection
 from .durations import format_counting
@@ -17,80 +16,47 @@ OLD_AFTER = 10.0
 """Seconds after which the state of a run that has not ended is shown with its age."""
 
 
-class Source(Protocol):
-    """Tells of one run. `process` is always the run's process as it was last seen."""
-
-    @property
-    def history(self) -> Database:
-        """The history that has the run."""
-
-    @property
-    def connection(self) -> Connection | None:
-        """The connection to the agent that has it; None where there is none that could be asked."""
-
-    @property
-    def place(self) -> str | None:
-        """The name of the connection to the agent that has it or had it."""
-
-    def listed(self, process: Process) -> Process | None:
-        """How it is listed now; None when it is listed no more. Raises AgentError."""
-
-    def output(self, process: Process, stream: Stream, tail: int | None) -> Output:
-        """A stream, whole or its last `tail` bytes. Raises NotSupported, UnknownProcess, AgentError."""
-
-    def follow(self, process: Process, streams: tuple[Stream, ...]) -> Iterator[tuple[Stream, str]]:
-        """What the streams have and get, piece by piece, until it has ended. Raises as `output`."""
-
-    def reach(self, process: Process, timeout: float | None) -> bool:
-        """Waits until its end can be waited for, or nobody has to; whether that came within `timeout` seconds.
-
-        Raises UnknownProcess when it never will.
-        """
-
-    def kill(self, process: Process) -> Killed | None:
-        """Kills it without an agent; None where an agent has to be asked. Raises UnknownProcess as `reach`."""
-
-    def certainty(self, process: Process, age: float) -> str:
-        """How certain a state is that was seen `age` seconds ago; nothing where that goes without saying."""
-
-
 class AgentSource:
-    """The agent that has the process."""
+    """The agent that has the process, through its `connection`.
+
+    `process` is always the run's process as it was last seen. What is raised, as long as nothing else is said:
+    UnknownProcess, NotSupported where output can be had in no way, AgentError.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     @property
     def history(self) -> Database:
-        """The one that the connection is recorded in."""
+        """The history that has the run."""
         return self.connection.history
 
     @property
     def place(self) -> str:
-        """The connection's name."""
+        """The name of the connection to the agent that has it or had it."""
         return self.connection.name
 
     def listed(self, process: Process) -> Process | None:
-        """As the agent lists it."""
+        """How it is listed now; None when it is listed no more."""
         return self.connection.listing(tail=0).find(process.process_id)
 
     def output(self, process: Process, stream: Stream, tail: int | None) -> Output:
-        """As the agent has it."""
+        """A stream, whole or its last `tail` bytes."""
         return self.connection.outputs.read(_id(process), stream, tail=tail)
 
     def follow(self, process: Process, streams: tuple[Stream, ...]) -> Iterator[tuple[Stream, str]]:
-        """Begins with the last megabyte of each."""
+        """What the streams have, from their last megabyte on, and get, piece by piece, until it has ended."""
         return self.connection.outputs.follow(_id(process), streams)
 
     def reach(self, process: Process, timeout: float | None) -> bool:
-        """The agent can be asked at once."""
+        """Waits until its end can be waited for, or nobody has to; whether that came within `timeout` seconds."""
         return True
 
     def kill(self, process: Process) -> None:
-        """It is the agent that has to be asked."""
+        """Kills it without an agent; None where the agent has to be asked."""
 
     def certainty(self, process: Process, age: float) -> str:
-        """Its age, when it is old and may have changed."""
+        """How certain a state is that was seen `age` seconds ago; nothing where that goes without saying."""
         return f", seen {format_counting(age)} ago" if not process.ended and age > OLD_AFTER else ""
 
 
@@ -188,6 +154,10 @@ class WaitingSource:
     def certainty(self, process: Process, age: float) -> str:
         """It certainly waits."""
         return ""
+
+
+Source = AgentSource | HistorySource | WaitingSource
+"""Who tells of a run."""
 
 
 def killed(process: Process, result: KillResult) -> Killed:

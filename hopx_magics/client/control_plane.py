@@ -21,7 +21,6 @@ from ..errors import (
 from ..models import AccessToken, Sandbox
 from ..output.oneline import printable
 from ..protocol import cloud as wire
-from ..words import SANDBOX_STATUSES, SandboxStatus
 from .api_key import ApiKey
 from .transport import Endpoint, Request, Transport, checked_url
 
@@ -61,19 +60,15 @@ class ControlPlane:
         """Closes all connections."""
         self._transport.close()
 
-    def sandboxes(self, status: SandboxStatus | None = None) -> list[Sandbox]:
-        """All sandboxes, or those of one status, in the control plane's order. Raises ValueError for another status."""
-        if status is not None and status not in SANDBOX_STATUSES:
-            raise ValueError(f"{status!r} is not the status of a sandbox: use {', '.join(SANDBOX_STATUSES)}")
-        found = {}
+    def sandboxes(self) -> list[Sandbox]:
+        """All sandboxes, in the control plane's order."""
         with self._our_errors():
-            for page in self._pages({} if status in (None, "unknown") else {"status": status}):
-                found.update({sandbox.sandbox_id or id(sandbox): sandbox for sandbox in page.sandboxes})
-        return [sandbox for sandbox in found.values() if status in (None, sandbox.status)]
+            found = {each.sandbox_id or id(each): each for page in self._pages() for each in page.sandboxes}
+        return list(found.values())
 
-    def _pages(self, wanted: Mapping[str, str]) -> Iterator[wire.SandboxPage]:
+    def _pages(self) -> Iterator[wire.SandboxPage]:
         cursors = set()
-        params = {**wanted, "limit": str(wire.PAGE)}
+        params = {"limit": str(wire.PAGE)}
         for _ in range(MAX_PAGES):
             reply = self._transport.read(Request("GET", wire.SANDBOXES, params))
             page = wire.decode_sandboxes(reply.body, agent=self._transport.label)

@@ -18,7 +18,6 @@ from ..protocol.files import (
     FILES_EXISTS,
     FILES_LIST,
     FILES_MKDIR,
-    FILES_REMOVE,
     FILES_UPLOAD,
     WORKSPACE,
     decode_exists,
@@ -140,10 +139,6 @@ class Files:
         """Makes a directory, and those above it that are missing."""
         content = msgspec.json.encode({"path": _checked(path)})
         self._change(Request("POST", FILES_MKDIR, content=content))
-
-    def remove(self, path: str) -> None:
-        """Deletes a file, or a directory with all that is in it."""
-        self._change(Request("DELETE", FILES_REMOVE, {"path": _checked(path)}))
 
     def _change(self, request: Request) -> None:
         with self._explained():

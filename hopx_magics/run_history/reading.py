@@ -42,7 +42,6 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
     since: int | None = None
     sweep_id: str | None = None
-    run_ids: tuple[RunId, ...] | None = None
     limit: int | None = None
 
     @property
@@ -64,8 +63,6 @@ def where(wanted: Wanted) -> tuple[str, list[Any]]:
         conditions.append((f"{MOMENT} >= ?", [wanted.since]))
     if wanted.sweep_id is not None:
         conditions.append(("sweep_id GLOB ?", [f"{wanted.sweep_id}*"]))
-    if wanted.run_ids is not None:
-        conditions.append(("run_id IN (SELECT value FROM json_each(?))", [json.dumps(wanted.run_ids)]))
     for key, value in wanted.tags.items():
         conditions.append(("EXISTS (SELECT 1 FROM json_each(tags) WHERE key = ? AND value = ?)", [key, value]))
     condition = " AND ".join(condition for condition, _ in conditions) or "TRUE"
@@ -274,7 +271,6 @@ class Recent(NamedTuple):
     completed: int
     failed: int
     killed: int
-    unknown: int
 
 
 def recent(db: sqlite3.Connection, notebook: str | None, folder: str | None) -> Recent:

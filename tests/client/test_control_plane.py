@@ -69,19 +69,6 @@ def test_a_list_without_end_is_given_up(plane: ControlPlaneStandIn, control: Con
         control.sandboxes()
 
 
-def test_one_status(plane: ControlPlaneStandIn, control: ControlPlane) -> None:
-    plane.add()
-    paused = plane.add(status="paused")
-    odd = plane.add(status="rebooting")
-    assert [sandbox.sandbox_id for sandbox in control.sandboxes("paused")] == [paused]
-    assert plane.asked[0].query == "status=paused&limit=100"
-    assert [sandbox.sandbox_id for sandbox in control.sandboxes("unknown")] == [odd]
-    plane.odd = [answering({"data": [{"id": "a", "status": "running"}]})]  # which doesn't know of the filter
-    assert control.sandboxes("paused") == []
-    with pytest.raises(ValueError, match="use running, stopped, paused, creating"):
-        control.sandboxes("asleep")  # type: ignore[arg-type]
-
-
 # ---------------------------------------------------------------- what is read
 
 

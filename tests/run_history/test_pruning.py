@@ -64,6 +64,6 @@ def test_what_is_chosen_goes_but_nothing_that_goes_on(history: Database, file: P
 
 def test_what_was_removed_does_not_come_back(history: Database) -> None:
     ended(history, "a", "b")
-    prune(history, history.read(pruning.chosen, Wanted(run_ids=(RunId("a"),))))
+    prune(history, [run for run in history.read(pruning.chosen, Wanted()) if run.run_id == "a"])
     history.write(writing.record, HERE, [seen("proc_a", "completed"), seen("proc_b", "completed")], NOW)
     assert list(statuses(history)) == ["b"]
