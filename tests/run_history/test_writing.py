@@ -36,7 +36,6 @@ def test_a_launch_is_written_down_before_it_is_sent(history: Database) -> None:
         Place("gpu", "https://agent", "sandbox_1"),
         Origin("train.ipynb", "cell-3"),
         "1.2.3",
-        "1.2.3",
     )
     run = history.read(reading.find, "r1")
     assert (run.status, run.process_id, run.launched_here) == ("queued", None, True)
