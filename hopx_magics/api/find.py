@@ -9,7 +9,7 @@ from ..models import KeptRun, Process
 from ..run import Run
 from ..run_history import reading
 from ..session.finding import find_process
-from ..session.gathering import Listed, gather, gather_answers
+from ..session.gathering import Listed, gather
 from ..session.session import session
 from ..sources import AgentSource, HistorySource
 from ..words import Status
@@ -54,7 +54,7 @@ def runs_of(runs: Iterable[Run | str | Iterable[Run | str]], *, on: str | Iterab
 def runs_with(statuses: Iterable[Status], on: str | Iterable[str] | None) -> list[Run]:
     """All processes of these statuses. Raises AgentError."""
     wanted = frozenset(statuses)
-    listed = gather(session().chosen(on), tail=0)
+    listed = gather(session().chosen(on), tail=0, strict=True)
     tell_of(listed)
     return [
         run_on(each.connection, process) for each in listed for process in each.processes if process.status in wanted
@@ -85,12 +85,12 @@ def catch_up() -> None:
         if str(session().settings.agent_folder) in unended:
             session().connection("local")
         asked = [connection for connection in session().connections.values() if connection.place.agent in unended]
-        gather_answers(asked, tail=0)  # who does not answer in time leaves its runs as they were last seen
+        gather(asked, tail=0)  # who does not answer in time leaves its runs as they were last seen
 
 
 def _found(references: list[str], on: str | Iterable[str] | None) -> dict[str, list[Run]]:
     connections = session().chosen(on)
-    listed = gather_answers(connections, tail=0)
+    listed = gather(connections, tail=0)
     found: dict[str, list[Run]] = {}
     for reference in references:
         try:
@@ -121,7 +121,7 @@ def _find(listed: list[Listed], reference: str) -> list[Run]:
 
 def _find_elsewhere(connections: list[Connection], reference: str) -> list[Run]:
     try:
-        runs = _find(gather_answers(connections, tail=0), reference) if connections else []
+        runs = _find(gather(connections, tail=0), reference) if connections else []
     except HopxError:
         return []
     if len(runs) > 1:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from ..connection.connection import Connection
 from ..display import frames
 from ..models import Killed
 from ..run import Run, runs_by_connection
@@ -36,6 +37,6 @@ def kill(
             left.append(run)
     wanted = runs_by_connection(left)
     with ThreadPoolExecutor(max(1, len(wanted))) as pool:
-        for connection, answers in zip(wanted, pool.map(lambda each: each.kill(wanted[each]), wanted), strict=True):
+        for connection, answers in zip(wanted, pool.map(Connection.kill, wanted, wanted.values()), strict=True):
             killed += [(connection.name, answer) for answer in answers]
     return frames.killed_frame(killed)

@@ -28,15 +28,12 @@ def logs(
     Raises UnknownProcess, NotSupported, AgentError.
     """
     found = attach(run, on=on) if isinstance(run, str) else run
-    return "\n".join(text for stream in streams if (text := _log(found, stream, tail)))
-
-
-def _log(run: Run, stream: Stream, lines: int | None) -> str:
-    end = run.end_of(stream, LOG_BYTES)
-    if lines is not None:
-        return last_lines(end.text, lines)
-    left_out = f"[{end.left_out:,} bytes before this are left out: run.{stream} has them]\n"
-    return (left_out if end.left_out else "") + as_shown(end.text).rstrip("\n")
+    texts = []
+    for stream in streams:
+        end = found.source.output(found.process, stream, LOG_BYTES)
+        left_out = f"[{end.left_out:,} bytes before this are left out: run.{stream} has them]\n" if end.left_out else ""
+        texts.append(left_out + as_shown(end.text).rstrip("\n") if tail is None else last_lines(end.text, tail))
+    return "\n".join(filter(None, texts))
 
 
 def end_of_stderr(run: Run) -> str:

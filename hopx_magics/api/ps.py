@@ -48,7 +48,7 @@ def ps(
     choose = chooser(wanted, filters)
     if output not in OUTPUT_CHOICES:
         raise ValueError(f"{output!r} is no choice of output: use {', '.join(OUTPUT_CHOICES)}")
-    listed = gather(session().chosen(on), tail=_TAILS[output])
+    listed = gather(session().chosen(on), tail=_TAILS[output], strict=True)
     tell_of(listed)
     tell_notes()
     if wanted:
@@ -94,7 +94,7 @@ def frame_of(runs: Iterable[Run]) -> "pd.DataFrame":
     """The DataFrame of some runs, in their order; what its agent no longer lists is as it was last seen."""
     chosen = list(runs)
     wanted = runs_by_connection(chosen)
-    listed = gather(list(wanted), tail=TAIL) if wanted else []
+    listed = gather(list(wanted), tail=TAIL, strict=True) if wanted else []
     tell_of(listed)
     found = {
         (each.connection.name, process.process_id): (process, each.connection.place.sandbox)

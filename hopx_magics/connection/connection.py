@@ -11,7 +11,7 @@ from ..client.files import Files
 from ..client.transport import Locate, Transport
 from ..errors import HistoryError, HopxError
 from ..launches import launch_again
-from ..models import Change, CommandResult, KeptRun, Killed, Launch, Listing, Place, Process, ProcessId
+from ..models import Change, CommandResult, KeptRun, Launch, Listing, Place, Process, ProcessId
 from ..protocol.changes import compare
 from ..run_history import reading
 from ..run_history.database import Database
@@ -220,15 +220,7 @@ class Connection:
 
     # ------------------------------------------------------------ kill, wait, commands
 
-    def kill(self, process_ids: Iterable[ProcessId]) -> list[Killed]:
-        """Kills processes and says what a later listing shows of each.
-
-        Raises AgentError when the agent can't be asked or has no way to kill, and WaitInterrupted after Ctrl-C.
-        """
-        ids = list(dict.fromkeys(process_ids))
-        killed = kill(self, ids)
-        self.waited(ids)
-        return killed
+    kill = kill
 
     def waited(self, process_ids: Iterable[ProcessId]) -> None:
         """Takes note of it that these were waited for."""

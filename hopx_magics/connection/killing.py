@@ -1,7 +1,9 @@
 """Asking for the end of processes, and verifying in a later listing that they are dead."""
 
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..client.agent import Agent
@@ -20,37 +22,37 @@ KILLS_AT_ONCE = 8
 """An agent may answer only when the process is dead, and each may use up its grace time."""
 
 
-def kill(connection: "Connection", process_ids: list[ProcessId]) -> list[Killed]:
-    """Kills processes of one agent, and says what a later listing shows of each: see `Connection.kill`."""
+def kill(connection: "Connection", process_ids: Iterable[ProcessId]) -> list[Killed]:
+    """Kills processes of one agent, and says what a later listing shows of each.
+
+    Raises AgentError when the agent can't be asked or has no way to kill, and WaitInterrupted after Ctrl-C.
+    """
+    ids = list(dict.fromkeys(process_ids))
     before = connection.listing(tail=0)
-    alive = [id_ for id_ in process_ids if (process := before.find(id_)) and not process.ended]
+    alive = [id_ for id_ in ids if (process := before.find(id_)) and not process.ended]
+    pool = ThreadPoolExecutor(KILLS_AT_ONCE)
     try:
-        asked = _ask_for_ends(connection.agent, alive)
+        accepted = list(pool.map(partial(_ask_for_end, connection.agent), alive))
+        asked = {process_id for process_id, is_accepted in zip(alive, accepted, strict=True) if is_accepted}
         after = _listing_without(connection, asked)
     except KeyboardInterrupt:
         raise WaitInterrupted(
             f"Stopped waiting. Asked to end: {some(alive)}\n%hopx_ps shows whether they have."
         ) from None
-    return [_killed(process_id, before, after, process_id in asked) for process_id in process_ids]
-
-
-def _ask_for_ends(agent: Agent, process_ids: list[ProcessId]) -> set[ProcessId]:
-    """Those of the processes whose end the agent accepted, or may have accepted before its answer was lost."""
-
-    def ask(process_id: ProcessId) -> bool:
-        try:
-            return agent.kill(process_id)
-        except AgentUnreachable as error:
-            if error.sent:
-                return True  # the listing will tell
-            raise
-
-    pool = ThreadPoolExecutor(KILLS_AT_ONCE)
-    try:
-        answers = list(pool.map(ask, process_ids))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C must not wait for those that take their grace time
-    return {process_id for process_id, accepted in zip(process_ids, answers, strict=True) if accepted}
+    connection.waited(ids)
+    return [_killed(process_id, before, after, process_id in asked) for process_id in ids]
+
+
+def _ask_for_end(agent: Agent, process_id: ProcessId) -> bool:
+    """Whether the agent accepted that, or may have accepted it before its answer was lost."""
+    try:
+        return agent.kill(process_id)
+    except AgentUnreachable as error:
+        if error.sent:
+            return True  # the listing will tell
+        raise
 
 
 def _listing_without(connection: "Connection", process_ids: set[ProcessId]) -> Listing:

@@ -1,8 +1,7 @@
 """The listings of several agents, asked side by side."""
 
-import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,34 +41,30 @@ class Listed(NamedTuple):
         return f"{reason}\nThe processes of {name} are as of {_clock(self.listing.received_at)}."
 
 
-def gather(connections: Sequence["Connection"], *, tail: int | None) -> list[Listed]:
-    """The listings of some agents, in their order; several of them take no longer than `PATIENCE` seconds.
+def gather(connections: Sequence["Connection"], *, tail: int | None, strict: bool = False) -> list[Listed]:
+    """The listings of some agents, in their order, or their errors, within `PATIENCE` seconds.
 
-    A single one raises its error; of several, each has its own, unless none has ever answered, which raises, too.
+    When `strict`, a single agent has its own time and raises its error; of several, the first one does if none of them
+    has ever answered.
     """
-    if len(connections) == 1:
+    if strict and len(connections) == 1:
         return [Listed(connections[0], connections[0].listing(tail=tail))]
-    listed = gather_answers(connections, tail=tail)
-    if listed and all(each.listing is None and each.error for each in listed):
+    pool = ThreadPoolExecutor(min(len(connections), ASKED_AT_ONCE) or 1, thread_name_prefix="hopx-listing")
+    try:
+        answers = [pool.submit(connection.listing, tail=tail) for connection in connections]
+        wait(answers, timeout=PATIENCE)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    listed = [_listed(*pair) for pair in zip(connections, answers, strict=True)]
+    if strict and listed and all(each.error and not each.listing for each in listed):
         raise listed[0].error or AssertionError
     return listed
 
 
-def gather_answers(connections: Sequence["Connection"], *, tail: int | None) -> list[Listed]:
-    """The listings of some agents, or their errors; all of them take no longer than `PATIENCE` seconds."""
-    pool = ThreadPoolExecutor(min(len(connections), ASKED_AT_ONCE) or 1, thread_name_prefix="hopx-listing")
-    deadline = time.monotonic() + PATIENCE
+def _listed(connection: "Connection", answer: "Future[Listing]") -> Listed:
     try:
-        asked = [(connection, pool.submit(connection.listing, tail=tail)) for connection in connections]
-        return [_listed(connection, answer, deadline) for connection, answer in asked]
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _listed(connection: "Connection", answer: "Future[Listing]", deadline: float) -> Listed:
-    try:
-        return Listed(connection, answer.result(max(0.0, deadline - time.monotonic())))
-    except TimeoutError:
+        return Listed(connection, answer.result(0))
+    except (TimeoutError, CancelledError):
         error: HopxError = AgentUnreachable(
             "did not answer in time", agent=connection.agent.label, sent=True, hint="Try again later."
         )
