@@ -18,7 +18,7 @@ Walks = dict[str, list[str]]
 
 
 def ours(frame: FrameType | None) -> list[str]:
-    """The frames of the package, the innermost first, without those of comprehensions, which Python 3.12 has no more."""
+    """The frames of the package, the innermost first, without comprehensions, which are none from Python 3.12 on."""
     found = []
     while frame is not None:
         if frame.f_code.co_filename.startswith(PACKAGE) and not frame.f_code.co_name.endswith("comp>"):

@@ -360,15 +360,15 @@ def test_a_folder_that_can_not_be_written(hopx: Any, tmp_path: Path, monkeypatch
 def test_the_agents_token_is_in_no_environment_repr_or_error(hopx: Any, state: Settings) -> None:
     import msgspec
 
-    from hopx_magics import protocol
+    from hopx_magics.protocol.requests import AGENT_FILE, AgentFile
 
     environment = hopx.launch("import os; print(dict(os.environ))").wait().stdout
-    about = msgspec.json.decode((state.agent_folder / protocol.AGENT_FILE).read_bytes(), type=protocol.AgentFile)
+    about = msgspec.json.decode((state.agent_folder / AGENT_FILE).read_bytes(), type=AgentFile)
     connection = api.session().connection()
     transport = connection.agent.transport
     for text in (environment, repr(about), repr(connection), repr(vars(transport)), transport.label):
         assert about.token not in text
-    assert (state.agent_folder / protocol.AGENT_FILE).stat().st_mode & 0o777 == 0o600
+    assert (state.agent_folder / AGENT_FILE).stat().st_mode & 0o777 == 0o600
     assert state.agent_folder.stat().st_mode & 0o777 == 0o700
 
 
