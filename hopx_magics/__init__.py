@@ -5,6 +5,7 @@ In a notebook: `%load_ext hopx_magics`, then `%%hopx_bg` on a cell, `%hopx_ps`, 
 `watch`, `wait`, `kill`, `history`, and the `Run` that `launch` returns.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -12,99 +13,44 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .api import attach as attach
-    from .api import connect as connect
-    from .api import create as create
-    from .api import diff as diff
-    from .api import disconnect as disconnect
-    from .api import extend as extend
-    from .api import get as get
-    from .api import history as history
-    from .api import kill as kill
-    from .api import launch as launch
-    from .api import launch_on_each as launch_on_each
-    from .api import ls as ls
-    from .api import prune as prune
-    from .api import ps as ps
-    from .api import put as put
-    from .api import rerun as rerun
-    from .api import run_command as run_command
-    from .api import sandboxes as sandboxes
-    from .api import show as show
-    from .api import sweep as sweep
-    from .api import wait as wait
-    from .api import watch as watch
-    from .callbacks import verify_callback as verify_callback
-    from .errors import HopxError as HopxError
-    from .models import STATUSES as STATUSES
-    from .run import Run as Run
-
-# Loading the extension must cost nothing: each name is imported when it is first asked for.
-_HOMES = {
-    "STATUSES": "models",
-    "HopxError": "errors",
-    "Run": "run",
-    "attach": "api",
-    "connect": "api",
-    "diff": "api",
-    "history": "api",
-    "kill": "api",
-    "launch": "api",
-    "prune": "api",
-    "ps": "api",
-    "rerun": "api",
-    "show": "api",
-    "sweep": "api",
-    "create": "api",
-    "disconnect": "api",
-    "extend": "api",
-    "get": "api",
-    "ls": "api",
-    "put": "api",
-    "sandboxes": "api",
-    "launch_on_each": "api",
-    "run_command": "api",
-    "verify_callback": "callbacks",
-    "wait": "api",
-    "watch": "api",
+# Loading the extension must cost nothing: each name is imported from its module when it is first asked for.
+_PUBLIC = {
+    "api.launch": "launch launch_on_each rerun sweep",
+    "api.ps": "frame_of ps",
+    "api.watch": "watch",
+    "api.logs": "logs",
+    "api.wait": "wait",
+    "api.kill": "kill",
+    "api.find": "attach",
+    "api.history": "diff history prune show use_history",
+    "api.connect": "connect connections create disconnect extend sandboxes",
+    "api.shell": "get ls put run_command",
+    "launches": "LaunchOptions",
+    "api.filters": "ProcessFilters RunFilters",
+    "callbacks": "verify_callback",
+    "run": "Run Sweep",
+    "live.table": "LiveTable",
+    "connection.connection": "Connection",
+    "connection.watcher": "Update",
+    "display.run_page": "Shown",
+    "display.diff_page": "Differences",
+    "words": "STATUSES",
+    "models": "Callback CommandResult Listing Output Process",
+    "errors": (
+        "HopxError AgentError AgentUnreachable AgentRefused Unauthorized BadReply NotSupported "
+        "LocalAgentError ControlPlaneError SandboxError SandboxGone SandboxNotReady NotYours CredentialsError "
+        "InsecureConnection CodeError LaunchError UnknownProcess UnknownRun HistoryError UnknownConnection "
+        "WaitTimeout RunFailed WaitInterrupted AgentWarning HistoryWarning"
+    ),
 }
+_HOMES = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 
-__all__ = [
-    "STATUSES",
-    "HopxError",
-    "Run",
-    "__version__",
-    "attach",
-    "connect",
-    "create",
-    "diff",
-    "disconnect",
-    "extend",
-    "get",
-    "history",
-    "kill",
-    "launch",
-    "launch_on_each",
-    "ls",
-    "prune",
-    "ps",
-    "put",
-    "rerun",
-    "run_command",
-    "sandboxes",
-    "show",
-    "sweep",
-    "verify_callback",
-    "wait",
-    "watch",
-]
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
     value = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     return value
 

@@ -1,19 +1,21 @@
-"""From what a user gives to a launch that can be sent."""
+"""From what a user gives to launches that can be sent: checked, with every combination of a sweep, or once more."""
 
 import re
 import secrets
 import warnings
+from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
+from urllib.parse import urlsplit
 
 import msgspec
 
-from .client.capture import CAPTURES
 from .durations import parse_limit
-from .errors import CodeError
-from .models import LANGUAGE_ALIASES, LANGUAGES, Callback, Capture, Language, Launch, RunId
+from .errors import CodeError, LaunchError
+from .models import Callback, KeptRun, Launch, RunId
 from .output import printable
 from .params import checked_params, combinations
+from .words import CAPTURES, LANGUAGE_ALIASES, LANGUAGES, Capture, Language
 
 
 class LaunchOptions(TypedDict, total=False):
@@ -31,40 +33,28 @@ class LaunchOptions(TypedDict, total=False):
     capture: Capture
 
 
-def checked_launch(
-    code: str,
-    *,
-    language: str = "python",
-    name: str | None = None,
-    timeout: str | float | None = None,
-    env: Mapping[str, str] | None = None,
-    workdir: str | None = None,
-    params: Mapping[str, Any] | None = None,
-    tags: Mapping[str, str] | None = None,
-    rerun_of: RunId | None = None,
-    callback: Callback | None = None,
-    capture: Capture = "auto",
-) -> Launch:
-    """The launch that these arguments describe, with a mark of its own. Raises ValueError and CodeError."""
+def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
+    """The launch of this code, with a mark of its own. Raises ValueError and CodeError."""
     if not code.strip():
         raise ValueError("there is no code to launch")
-    spoken = checked_language(language)
-    if spoken == "python":
+    language = checked_language(options.get("language", "python"))
+    if language == "python":
         _compile(code)
-    limit = parse_limit(timeout)
+    limit = parse_limit(options.get("timeout"))
+    name = options.get("name")
     return Launch(
         code=code,
         run_id=_new_run_id(),
-        language=spoken,
+        language=language,
         name=printable(name) or None if name else None,
         timeout=None if limit is None else max(1, round(limit)),
-        env=_checked_env(env or {}),
-        workdir=workdir,
-        params=checked_params(params or {}, spoken),
-        tags=_checked_tags(tags or {}),
-        rerun_of=rerun_of,
-        callback=callback,
-        capture=_checked_capture(capture),
+        env=_checked_env(options.get("env") or {}),
+        workdir=options.get("workdir"),
+        params=checked_params(options.get("params") or {}, language),
+        tags=_checked_tags(options.get("tags") or {}),
+        rerun_of=options.get("rerun_of"),
+        callback=_checked_callback(options.get("callback")),
+        capture=_checked_capture(options.get("capture", "auto")),
     )
 
 
@@ -91,6 +81,51 @@ def checked_copies(launch: Launch, count: int) -> list[Launch]:
     return [msgspec.structs.replace(launch, run_id=_new_run_id(), sweep_id=sweep_id) for _ in range(count)]
 
 
+def launch_again(
+    kept: KeptRun, *, params: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None
+) -> Launch:
+    """The launch of a kept run, with some params replaced or added.
+
+    The history has no values of env variables: they must be in `env`, where more may be.
+
+    Raises LaunchError when something of the run is not known, ValueError for a param that can't be used.
+    """
+    if kept.code is None:
+        raise LaunchError(
+            f"the code of {kept.run_id} is not known: the history has not launched it, but found it in a listing",
+            hint="Only what was launched with this history can be launched again.",
+        )
+    values = env or {}
+    missing = [printable(name, 60) for name in kept.env_names if name not in values]
+    if missing:
+        raise LaunchError(
+            f"{kept.run_id} was launched with the environment {', '.join(missing)}, whose values are not kept",
+            hint=f"Give them again: {' '.join(f'--env {name}=...' for name in missing)}",
+        )
+    return checked_launch(
+        kept.code,
+        language=kept.language or "python",
+        name=kept.name,
+        timeout=kept.timeout,
+        env=values,
+        workdir=kept.workdir,
+        params={**kept.params, **(params or {})},
+        tags=kept.tags,
+        rerun_of=kept.run_id,
+    )
+
+
+def _checked_callback(callback: Callback | None) -> Callback | None:
+    try:
+        parts = urlsplit(callback.url if callback else "https://none")
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        is_url = False
+    if callback and not is_url:
+        raise ValueError(f"{callback.url!r} can't be called: use a URL of the form https://HOST/PATH")
+    return callback
+
+
 def _checked_capture(word: str) -> Capture:
     for known in CAPTURES:
         if known == word:
@@ -114,20 +149,33 @@ def checked_language(language: str) -> Language:
 
 def _compile(code: str) -> None:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the process itself will show them
-            compile(code, "<cell>", "exec", dont_inherit=True)
+        _compile_quietly(code)
     except SyntaxError as error:
-        raise CodeError(error, hint=_hint(code, error)) from error
+        raise CodeError(error, hint=_hint(code)) from error
     except (ValueError, MemoryError, RecursionError, OverflowError) as error:  # a NUL, or a nesting too deep
         raise CodeError(SyntaxError(f"it can't be compiled: {error or type(error).__name__}")) from error
 
 
-def _hint(code: str, error: SyntaxError) -> str | None:
+def _hint(code: str) -> str | None:
     is_ipython = any(line.lstrip().startswith(("%", "!")) for line in code.splitlines())
-    if is_ipython or "await" in str(error):
+    if is_ipython or _awaits(code):
         return "A background cell is plain Python: %magics, !commands and top-level await don't work in it."
     return None
+
+
+def _awaits(code: str) -> bool:
+    """Whether it is right but for an await outside of any function."""
+    try:
+        _compile_quietly(code, PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _compile_quietly(code: str, flags: int = 0) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the process itself will show them
+        compile(code, "<cell>", "exec", flags, dont_inherit=True)
 
 
 def _checked_env(env: Mapping[str, str]) -> dict[str, str]:

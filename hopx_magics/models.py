@@ -7,9 +7,22 @@ type that a reply in that dialect is decoded into; `hopx_magics.protocol` reads 
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Any, Literal, NewType, get_args
+from typing import Annotated, Any, NamedTuple, NewType
 
 import msgspec
+
+from .words import ENDED as ENDED
+from .words import LANGUAGE_ALIASES as LANGUAGE_ALIASES
+from .words import LANGUAGES as LANGUAGES
+from .words import SANDBOX_STATUSES as SANDBOX_STATUSES
+from .words import STATUSES as STATUSES
+from .words import STREAMS as STREAMS
+from .words import Capture as Capture
+from .words import KillResult as KillResult
+from .words import Language as Language
+from .words import SandboxStatus as SandboxStatus
+from .words import Status as Status
+from .words import Stream as Stream
 
 ProcessId = NewType("ProcessId", str)
 """The agent's name for one background process. It is not the operating system's pid."""
@@ -17,48 +30,29 @@ ProcessId = NewType("ProcessId", str)
 RunId = NewType("RunId", str)
 """Our own unique mark of one launch, by which it is found again when the agent's reply was lost."""
 
-Status = Literal["queued", "running", "completed", "failed", "killed", "unknown"]
-Stream = Literal["stdout", "stderr"]
-Language = Literal["python", "bash", "javascript", "go"]
-
-Capture = Literal["auto", "files", "agent"]
-
-STATUSES: tuple[Status, ...] = get_args(Status)
-"""All statuses, in the order in which a process passes through them and in which tables show them."""
-
-STREAMS: tuple[Stream, ...] = get_args(Stream)
-LANGUAGES: tuple[Language, ...] = get_args(Language)
-
-LANGUAGE_ALIASES: dict[str, Language] = {
-    "py": "python",
-    "python3": "python",
-    "sh": "bash",
-    "shell": "bash",
-    "js": "javascript",
-    "node": "javascript",
-    "nodejs": "javascript",
-    "golang": "go",
-}
-"""Other names of the languages: those of the agent's OpenAPI 3.1.1, and `py` and `golang`."""
-
-ENDED: frozenset[Status] = frozenset({"completed", "failed", "killed"})
-"""The statuses that are final."""
-
-
 _Id = Annotated[ProcessId, msgspec.Meta(min_length=1)]
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class Place(NamedTuple):
+    """Which agent: the name of the connection to it, what tells it apart from others, and its HopX id if it has one."""
+
+    connection: str
+    agent: str
+    sandbox: str | None = None
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One background process, as its agent described it at one moment.
 
-    Times are aware; `execution_time` is in seconds. What the agent did not say is None: an agent that does not report
-    output leaves `stdout` and `stderr` None, and `exit_code` is None until the process ended. `status_detail` holds
-    the agent's own word for a status that is not one of `STATUSES`, or else its reason for the status.
+    Times are aware; `execution_time` is in seconds. What the agent did not say is None, also an id that can't be read;
+    a launch that waits to be sent has no id either. An agent that does not report output leaves `stdout` and `stderr`
+    None, and `exit_code` is None until the process ended. `status_detail` holds the agent's own word for a status that
+    is not one of `STATUSES`, or else its reason for the status.
     `stdout_bytes` and `stderr_bytes` are whole sizes, known when the agent cut the streams to their tails.
     """
 
-    process_id: _Id
+    process_id: _Id | None
     execution_id: str | None = None
     name: str | None = None
     status: Status = "unknown"
@@ -95,13 +89,13 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     tail: int | None = None
 
     @cached_property
-    def by_id(self) -> Mapping[str, Process]:
+    def by_id(self) -> Mapping[ProcessId, Process]:
         """The processes by their ids, in the same order, without those whose id could not be read."""
         return {process.process_id: process for process in self.processes if process.process_id}
 
-    def find(self, process_id: str) -> Process | None:
+    def find(self, process_id: str | None) -> Process | None:
         """The process of that id, or None when the agent does not list it."""
-        return self.by_id.get(process_id)
+        return self.by_id.get(ProcessId(process_id)) if process_id else None
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -118,7 +112,10 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an agent is to tell the end of a launch: it posts to `url`, with `headers`, signed with `secret`."""
+    """Where an agent is to tell the end of a launch: it posts to `url`, with `headers`, signed with `secret`.
+
+    `hopx_magics.verify_callback` tells a receiver whether what it got was signed so.
+    """
 
     url: str
     headers: dict[str, str] = {}
@@ -174,16 +171,17 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run as the history keeps it: what was launched, where, with what, and how it was last seen.
 
     Times are aware, `timeout` and `execution_time` are in seconds. `agent` tells agents apart whatever the connections
-    are called, and `sandbox` is the HopX id where it has one. `code` is as it was written, without the params; it is
-    None for what was not launched from this machine. Of the environment only the names are kept. `seen_at` is when the
-    state was last seen: a run that has not ended is only known to have been in that state then.
+    are called, and `sandbox` is the HopX id where it has one; a run that waits to be handed out has neither.
+    `code` is as it was written, without the params; it is None for what was not launched from this machine. Of the
+    environment only the names are kept. `seen_at` is when the state was last seen: a run that has not ended is only
+    known to have been in that state then.
     """
 
     run_id: RunId
     process_id: ProcessId | None
     execution_id: str | None
-    connection: str
-    agent: str
+    connection: str | None
+    agent: str | None
     sandbox: str | None
     name: str | None
     tags: dict[str, str]
@@ -213,15 +211,9 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def process(self) -> Process:
-        """The process as it was last seen, without output. Its id is empty for a launch that no agent has answered."""
-        return Process(
-            process_id=self.process_id or ProcessId(""),
-            **{
-                field: getattr(self, field)
-                for field in Process.__struct_fields__
-                if field not in ("process_id", "stdout", "stderr")
-            },
-        )
+        """The process as it was last seen, without output."""
+        kept = set(Process.__struct_fields__) - {"stdout", "stderr"}
+        return Process(**{field: getattr(self, field) for field in kept})
 
 
 class KeptOutput(msgspec.Struct, frozen=True, kw_only=True):
@@ -284,21 +276,13 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(part for part in (*parts, exited) if part)
 
 
-KillResult = Literal["killed", "already finished", "still running", "unknown id"]
-
-
 class Killed(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one process that was asked to be killed, as a later listing shows it."""
 
-    process_id: ProcessId
+    process_id: ProcessId | None
     name: str | None
     result: KillResult
     status: Status
-
-
-SandboxStatus = Literal["running", "stopped", "paused", "creating", "unknown"]
-
-SANDBOX_STATUSES: tuple[SandboxStatus, ...] = get_args(SandboxStatus)
 
 
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The handle of one launched process that a user holds."""
+"""The handle of one run that a user holds, and that of a sweep."""
 
 import asyncio
 import contextlib
@@ -9,15 +9,17 @@ from typing import Any
 import msgspec
 
 from . import output
+from .connection.connection import Connection
+from .connection.waiting import Waiting, wait_for
 from .connection.watcher import Listener, Update
 from .display import in_words
 from .durations import format_duration
-from .errors import HopxError, UnknownProcess, WaitTimeout
-from .models import KeptOutput, KeptRun, KillResult, Output, Process, ProcessId, RunId, Status, Stream
-from .session import FORGOTTEN_AFTER, Dispatcher, Session, Waiting
-
-OLD_AFTER = 10.0
-"""Seconds after which the state of a run that has not ended is shown with its age."""
+from .errors import UnknownProcess, WaitTimeout
+from .models import Output, Process, ProcessId, RunId
+from .protocol import FORGOTTEN_AFTER
+from .run_history import reading
+from .sources import AgentSource, Source
+from .words import KillResult, Status, Stream
 
 
 class Run:
@@ -25,18 +27,19 @@ class Run:
 
     Reading `status`, `exit_code` or the output asks the agent; a run that was seen to end is not asked for its state
     again. The repr and the notebook's display show the state as last seen, without asking.
+
+    A run that its agent no longer has, or whose agent there is no connection to, is as the history knows it: it can't
+    be waited for or killed. One that waits to be handed out to one of several agents has no `process_id` yet.
     """
 
-    def __init__(self, session: Session, process: Process, connection: str) -> None:
-        self._session = session
+    def __init__(self, process: Process, source: Source) -> None:
         self._process = process
+        self._source = source
         self._known_since = self._seen = time.monotonic()
-        self.connection = connection
-        """The name of the connection to the agent."""
 
     @property
-    def process_id(self) -> ProcessId:
-        """The agent's id of the process."""
+    def process_id(self) -> ProcessId | None:
+        """The agent's id of the process; None as long as it waits to be handed out to one of several agents."""
         return self._process.process_id
 
     @property
@@ -50,9 +53,19 @@ class Run:
         return self._process.name
 
     @property
+    def connection(self) -> str | None:
+        """The name of the connection to the agent; None as long as it waits to be handed out to one of several."""
+        return self._source.place
+
+    @property
     def process(self) -> Process:
         """The process as last seen, without asking the agent."""
         return self._process
+
+    @property
+    def source(self) -> Source:
+        """Who tells of it."""
+        return self._source
 
     @property
     def status(self) -> Status:
@@ -67,49 +80,43 @@ class Run:
     @property
     def params(self) -> dict[str, Any]:
         """The parameters with which it was launched, as the history has them. Raises UnknownRun, HistoryError."""
-        return self._session.books.history.find(self.run_id or self.process_id).params
-
-    @property
-    def result_status(self) -> Status:
-        """The status as far as anybody has seen it; asks the agent, and raises nothing when that can't be reached.
-
-        An end is never guessed: what can't be asked keeps the status that was last seen.
-        """
-        with contextlib.suppress(HopxError):
-            self.refresh()
-        return self._process.status
+        return self._source.history.read(reading.find, str(self.run_id or self.process_id)).params
 
     @property
     def stdout(self) -> str:
-        """All of the standard output so far, exactly as written. Raises NotSupported, UnknownProcess, AgentError."""
-        return self._session.output(self.process_id, "stdout", on=self.connection).text
+        """All of the standard output so far, exactly as written, or what the history has kept of it.
+
+        Raises NotSupported, UnknownProcess, AgentError.
+        """
+        return self._source.output(self._process, "stdout", None).text
 
     @property
     def stderr(self) -> str:
-        """All of the standard error so far, exactly as written. Raises NotSupported, UnknownProcess, AgentError."""
-        return self._session.output(self.process_id, "stderr", on=self.connection).text
+        """All of the standard error so far: as `stdout`."""
+        return self._source.output(self._process, "stderr", None).text
 
     def logs(self, tail: int | None = None, *, stream: Stream = "stdout") -> str:
-        """The output as a terminal would show it, or its last `tail` lines, with colours."""
-        text = self._session.output(self.process_id, stream, on=self.connection).text
+        """The output as a terminal would show it, or its last `tail` lines, with colours. Raises as `stdout`."""
+        text = self._source.output(self._process, stream, None).text
         return output.as_shown(text) if tail is None else output.last_lines(text, tail)
 
     def end_of(self, stream: Stream, size: int) -> Output:
-        """The last `size` bytes of a stream. Raises NotSupported, UnknownProcess, AgentError."""
-        return self._session.output(self.process_id, stream, tail=size, on=self.connection)
+        """The last `size` bytes of a stream. Raises as `stdout`."""
+        return self._source.output(self._process, stream, size)
 
     def follow(self, streams: Iterable[Stream] = ("stdout",)) -> Iterator[tuple[Stream, str]]:
         """What the process writes, piece by piece with the stream's name, until it has ended. Raises as `stdout`."""
-        return self._session.follow(self.process_id, streams, on=self.connection)
+        return self._source.follow(self._process, tuple(streams))
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Calls `listener`, on another thread, with all updates of the agent; the result ends this."""
-        return self._session.connection(self.connection).watcher.listen(listener)
+        """Calls `listener`, on another thread, with all updates of the agent, if there is one; the result ends this."""
+        connection = self._source.connection
+        return connection.watcher.listen(listener) if connection else lambda: None
 
     def refresh(self) -> Process:
         """Asks the agent for the process's state, and returns it. Raises AgentError."""
         if not self._process.ended:
-            self.see(self._session.listing(tail=0, on=self.connection).find(self.process_id))
+            self.see(self._source.listed(self._process))
         return self._process
 
     def see(self, listed: Process | None) -> None:
@@ -127,36 +134,68 @@ class Run:
                 self._process, status="unknown", status_detail="the agent no longer lists it"
             )
 
+    def handed_out(self, process: Process, connection: Connection | None) -> None:
+        """Takes note of what has become of a run that is handed out to one of several agents, and to which."""
+        if self._process.ended:
+            return
+        self._process, self._seen = process, time.monotonic()
+        if connection is not None:
+            self._source = AgentSource(connection)
+
     def wait(self, timeout: float | None = None) -> "Run":
         """Waits until the process has ended, and returns this run. A failure is no error here: see `exit_code`.
 
-        Raises WaitTimeout after `timeout` seconds, WaitInterrupted after Ctrl-C (the process goes on), AgentError.
+        Raises WaitTimeout after `timeout` seconds, WaitInterrupted after Ctrl-C (the process goes on), UnknownProcess
+        when nobody can tell when it ends, AgentError.
         """
-        if self._process.ended:
-            self._session.unwaited.pop(self.process_id, None)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if not self._source.reach(self._process, timeout):
+            raise WaitTimeout(
+                f"{self.run_id} still waits to be launched after {format_duration(timeout or 0)}",
+                hint="%hopx_wait waits for it again, %hopx_kill takes it back.",
+            )
+        connection, process_id = self._source.connection, self._process.process_id
+        if connection is None or process_id is None:
             return self
-        for process in self._session.wait({self.connection: [self.process_id]}, timeout=timeout):
+        if self._process.ended:
+            connection.waited([process_id])
+            return self
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        for process in wait_for({connection: [process_id]}, timeout=left)[connection]:
             self.see(process)
         return self
 
     def kill(self) -> KillResult:
-        """Kills the process with all its children, and returns what a later listing shows of it."""
-        (killed,) = self._session.kill([self.process_id], on=self.connection)
-        self.refresh()
+        """Kills the process with all its children, and returns what a later listing shows of it.
+
+        One that waits to be handed out is taken back. Raises UnknownProcess for a run that may go on where nobody can
+        reach it, AgentError.
+        """
+        killed = self._source.kill(self._process)
+        connection, process_id = self._source.connection, self._process.process_id
+        if killed is None and connection is not None and process_id is not None:
+            (killed,) = connection.kill([process_id])
+            self.refresh()
+        if killed is None:
+            raise UnknownProcess(f"{self.name or self.run_id} has no process that could be killed")
         return killed.result
 
     def __await__(self) -> Generator[Any, None, "Run"]:
         return self._ended().__await__()
 
     async def _ended(self) -> "Run":
+        await asyncio.to_thread(self._source.reach, self._process, None)
+        connection, process_id = self._source.connection, self._process.process_id
+        if connection is None or process_id is None or self._process.ended:
+            return self
         loop = asyncio.get_running_loop()
         updates: asyncio.Queue[Update] = asyncio.Queue()
-        waiting = Waiting([] if self._process.ended else [self.process_id])
+        waiting = Waiting(connection, [process_id])
 
         def pass_on(update: Update) -> None:
             loop.call_soon_threadsafe(updates.put_nowait, update)
 
-        stop = await asyncio.to_thread(self.listen, pass_on)
+        stop = await asyncio.to_thread(connection.watcher.listen, pass_on)
         try:
             while waiting.going:
                 waiting.take(await updates.get())
@@ -167,159 +206,14 @@ class Run:
         return self
 
     def __repr__(self) -> str:
-        return f"<Run {in_words.run_in_words(self._process, self.connection)}{self._note()}>"
+        return f"<Run {in_words.run_in_words(self._process, self.connection)}{self._certainty()}>"
 
-    def _note(self) -> str:
-        """What there is to say of how certain the state is."""
-        age = time.monotonic() - self._seen
-        return f", seen {format_duration(age)} ago" if not self._process.ended and age > OLD_AFTER else ""
+    def _certainty(self) -> str:
+        return self._source.certainty(self._process, time.monotonic() - self._seen)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        line = in_words.run_line(self._process, self.connection, below=self._note().strip(", "))
+        line = in_words.run_line(self._process, self.connection, below=self._certainty().strip(", "))
         return {"text/plain": repr(self), "text/html": line}
-
-
-class PastRun(Run):
-    """A run that its agent no longer has, or whose agent there is no connection to: as the history knows it.
-
-    Its state is the last one that was seen, and its output what the history has kept. It can't be waited for or killed.
-    """
-
-    def __init__(self, session: Session, kept: KeptRun) -> None:
-        super().__init__(session, kept.process, kept.connection)
-        self._kept = kept
-
-    def refresh(self) -> Process:
-        """The process as it was last seen: there is nobody to ask."""
-        return self._process
-
-    @property
-    def stdout(self) -> str:
-        """The standard output as far as the history has it. Raises UnknownProcess when it has none."""
-        return self._output("stdout").text
-
-    @property
-    def stderr(self) -> str:
-        """The standard error as far as the history has it. Raises UnknownProcess when it has none."""
-        return self._output("stderr").text
-
-    def logs(self, tail: int | None = None, *, stream: Stream = "stdout") -> str:
-        """The kept output as a terminal would show it, or its last `tail` lines, with colours."""
-        text = self._output(stream).text
-        return output.as_shown(text) if tail is None else output.last_lines(text, tail)
-
-    def end_of(self, stream: Stream, size: int) -> Output:
-        """The last `size` bytes of what is kept of a stream. Raises UnknownProcess when that is nothing."""
-        kept = self._output(stream)
-        end = (kept.tail or kept.head)[-size:] if size else b""
-        return Output(text=end.decode("utf-8", "replace"), left_out=kept.size - len(end))
-
-    def follow(self, streams: Iterable[Stream] = ("stdout",)) -> Iterator[tuple[Stream, str]]:
-        """What is kept of the streams: nothing more will come."""
-        for stream in streams:
-            yield stream, self._output(stream).text
-
-    def wait(self, timeout: float | None = None) -> Run:
-        """Returns at once if it has ended. Raises UnknownProcess otherwise: nobody can tell when it does."""
-        if not self._process.ended:
-            raise self._out_of_reach()
-        return self
-
-    def kill(self) -> KillResult:
-        """Kills nothing: `already finished`, or UnknownProcess when it may run somewhere."""
-        if not self._process.ended:
-            raise self._out_of_reach()
-        return "already finished"
-
-    def __await__(self) -> Generator[Any, None, Run]:
-        return self._ended().__await__()
-
-    async def _ended(self) -> Run:
-        return self.wait()
-
-    def _output(self, stream: Stream) -> KeptOutput:
-        kept = self._session.books.history.output(self._kept.run_id).get(stream)
-        if kept is None:
-            raise UnknownProcess(f"the history has no output of {self._kept.run_id}", hint=self._reason())
-        return kept
-
-    def _out_of_reach(self) -> UnknownProcess:
-        return UnknownProcess(f"{self._kept.run_id} was last seen {self._process.status}", hint=self._reason())
-
-    def _reason(self) -> str:
-        return (
-            f"There is no connection to its agent ({self.connection}): %hopx_connect makes one."
-            if self._session.connection_of(self._kept) is None
-            else "Its agent no longer has it."
-        )
-
-    def _note(self) -> str:
-        seen = f", last seen {self._kept.seen_at.astimezone():%Y-%m-%d %H:%M}" if self._kept.seen_at else ""
-        return f"{'' if self._process.ended else seen} (from the history)"
-
-
-class DispatchedRun(Run):
-    """A run that may still wait to be handed out to one of several agents; from then on like any other one."""
-
-    def __init__(self, session: Session, process: Process) -> None:
-        super().__init__(session, process, "")
-        self.dispatcher: Dispatcher | None = None
-        """Who hands it out."""
-
-    @property
-    def waits(self) -> bool:
-        """Whether it is not handed out yet, and may still be."""
-        return not self._process.process_id and self._process.status == "queued"
-
-    def tell(self, process: Process, connection: str) -> None:
-        """Takes note of what has become of it. Called by the dispatcher, on its threads."""
-        if not self._process.ended:
-            self._process, self.connection = process, connection
-            self._seen = time.monotonic()
-
-    def refresh(self) -> Process:
-        """Asks the agent for the process's state, if it has one already, and returns it. Raises AgentError."""
-        return self._process if not self.process_id else super().refresh()
-
-    @property
-    def stdout(self) -> str:
-        """All of the standard output so far; nothing before it is handed out. Raises as `Run.stdout`."""
-        return super().stdout if self.process_id else ""
-
-    @property
-    def stderr(self) -> str:
-        """All of the standard error so far; nothing before it is handed out. Raises as `Run.stderr`."""
-        return super().stderr if self.process_id else ""
-
-    def wait(self, timeout: float | None = None) -> Run:
-        """Waits until it is handed out, and the process has ended. Raises as `Run.wait`."""
-        begun = time.monotonic()
-        if self.waits and self.dispatcher and not self.dispatcher.wait_handed(self._run_id, timeout):
-            raise WaitTimeout(
-                f"{self.run_id} still waits to be launched after {format_duration(timeout or 0)}",
-                hint="%hopx_wait waits for it again, %hopx_kill takes it back.",
-            )
-        if not self.process_id:
-            return self
-        return super().wait(None if timeout is None else max(0.0, timeout - (time.monotonic() - begun)))
-
-    def kill(self) -> KillResult:
-        """Takes it back if it still waits, and else kills the process. Returns what became of it."""
-        if self.dispatcher and self.dispatcher.withdraw(self._run_id):
-            return "killed"
-        return super().kill() if self.process_id else "already finished"
-
-    @property
-    def _run_id(self) -> RunId:
-        return self._process.run_id or RunId("")
-
-    def __await__(self) -> Generator[Any, None, Run]:
-        return self._handed_and_ended().__await__()
-
-    async def _handed_and_ended(self) -> Run:
-        if self.waits and self.dispatcher:
-            await asyncio.to_thread(self.dispatcher.wait_handed, self._run_id)
-        return await super()._ended() if self.process_id else self
 
 
 class Sweep(list[Run]):
@@ -329,6 +223,8 @@ class Sweep(list[Run]):
         super().__init__(runs)
         self.sweep_id = sweep_id
         """What the runs have in common in the history."""
+        self._by_id = {run.run_id: run for run in self}
+        self._waits = any(run.source.connection is None for run in self)
         self._listeners: list[Callable[[], None]] = []
 
     def wait(self, timeout: float | None = None) -> "Sweep":
@@ -341,49 +237,21 @@ class Sweep(list[Run]):
             run.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
         return self
 
-    def dispatched_by(self, dispatcher: Dispatcher) -> None:
-        """Takes note of who hands the runs out."""
-        for run in self:
-            if isinstance(run, DispatchedRun):
-                run.dispatcher = dispatcher
-
-    def tell(self, run_id: RunId, process: Process, connection: str) -> None:
+    def handed_out(self, run_id: RunId, process: Process, connection: Connection | None) -> None:
         """Takes note of what has become of a run that was to be handed out."""
-        for run in self:
-            if isinstance(run, DispatchedRun) and run.run_id == run_id:
-                run.tell(process, connection)
+        self._by_id[run_id].handed_out(process, connection)
         for listener in list(self._listeners):
             listener()
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Calls `listener`, on another thread, whenever something may have become of a run; the result ends this."""
-        if any(isinstance(run, DispatchedRun) for run in self):
+        if self._waits:
             self._listeners.append(listener)
             return lambda: self._listeners.remove(listener) if listener in self._listeners else None
-        stops = [runs[0].listen(self._follow(runs, listener)) for runs in self._by_connection().values()]
-
-        def stop() -> None:
-            for each in stops:
-                each()
-
-        return stop
-
-    def _by_connection(self) -> dict[str, list[Run]]:
-        runs: dict[str, list[Run]] = {}
-        for run in self:
-            if run.process_id:
-                runs.setdefault(run.connection, []).append(run)
-        return runs
-
-    def _follow(self, runs: list[Run], listener: Callable[[], None]) -> Listener:
-        def take(update: Update) -> None:
-            if update.listing is not None and update.error is None:
-                for run in runs:
-                    if not run.process.ended:
-                        run.see(update.listing.find(run.process_id))
-            listener()
-
-        return take
+        with contextlib.ExitStack() as listening:
+            for connection, runs in runs_by_connection(self).items():
+                listening.callback(connection.watcher.listen(_seeing(runs, listener)))
+            return listening.pop_all().close
 
     def __repr__(self) -> str:
         return f"<Sweep {self.sweep_id}: {self.in_words()}>"
@@ -391,3 +259,26 @@ class Sweep(list[Run]):
     def in_words(self) -> str:
         """How it was last seen, without asking: `7 of 10 completed, 1 failed`."""
         return in_words.sweep_in_words([run.process.status for run in self])
+
+
+def _seeing(runs: "dict[ProcessId, Run]", listener: Callable[[], None]) -> Listener:
+    """Lets runs of one agent see how they are listed, before `listener` is called."""
+
+    def take(update: Update) -> None:
+        if update.listing is not None and update.error is None:
+            for process_id, run in runs.items():
+                if not run.process.ended:
+                    run.see(update.listing.find(process_id))
+        listener()
+
+    return take
+
+
+def runs_by_connection(runs: Iterable[Run]) -> dict[Connection, dict[ProcessId, Run]]:
+    """The runs of each connection by their process ids, without those that no agent can be asked for."""
+    found: dict[Connection, dict[ProcessId, Run]] = {}
+    for run in runs:
+        connection, process_id = run.source.connection, run.process_id
+        if connection is not None and process_id is not None:
+            found.setdefault(connection, {})[process_id] = run
+    return found

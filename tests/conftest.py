@@ -15,7 +15,12 @@ from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 from hopx_magics import protocol
-from hopx_magics.session import Session
+from hopx_magics.client.transport import Endpoint
+from hopx_magics.connection.connection import Connection
+from hopx_magics.launches import checked_launch
+from hopx_magics.models import Place, Process
+from hopx_magics.session.connecting import connection_to
+from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings, read_settings
 from tests.standins.server import Answer, Server
 from tests.standins.server import Asked as Asked
@@ -51,8 +56,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]
     yield settings
     if agent_pid(settings) is not None:
         cleaner = Session(settings)
-        going = [process.process_id for process in cleaner.listing(tail=0).processes if not process.ended]
-        cleaner.kill(going)
+        going = [process.process_id for process in cleaner.connection().listing(tail=0).processes if not process.ended]
+        cleaner.connection().kill(going)
         cleaner.close()
         stop_agent(settings)
 
@@ -63,6 +68,19 @@ def session(state: Settings) -> Iterator[Session]:
     session = Session(state)
     yield session
     session.close()
+
+
+def launch(session: Session, code: str, **options: Any) -> Process:
+    """Launches on the session's current connection."""
+    (process,) = session.connection().launch([checked_launch(code, **options)])
+    return process
+
+
+def connect_to(session: Session, target: Any, **options: Any) -> Connection:
+    """Makes `target` the session's current connection."""
+    connection = connection_to(session, target, **options)
+    session.add(connection)
+    return connection
 
 
 class OddAgent(Server):
@@ -81,6 +99,27 @@ def odd_agent() -> Iterator[Callable[[Answer], OddAgent]]:
     yield start
     for agent in agents:
         agent.close()
+
+
+@pytest.fixture
+def connection_of(tmp_path: Path) -> Iterator[Callable[[OddAgent], Connection]]:
+    """Makes connections to agents that answer oddly, which nobody has asked anything yet."""
+    settings = msgspec.structs.replace(
+        read_settings({"HOPX_STATE_DIR": str(tmp_path), "HOPX_HISTORY": str(tmp_path / "history.sqlite")}),
+        reply_time=5.0,
+        retry_time=0.0,
+        max_reply=1_000_000,
+    )
+    session = Session(settings)
+
+    def make(agent: OddAgent) -> Connection:
+        endpoint = Endpoint(agent.url)
+        place = Place(f"odd-{len(session.connections)}", agent.url)
+        session.add(Connection(place, lambda http: endpoint, settings, session.recorder, url=agent.url))
+        return session.connection()
+
+    yield make
+    session.close()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import pytest
 
-from hopx_magics.durations import format_duration, parse_duration, parse_limit
+from hopx_magics.durations import parse_duration, parse_limit
 
 
 @pytest.mark.parametrize(
@@ -32,20 +32,3 @@ def test_no_spans(text: str) -> None:
 @pytest.mark.parametrize("text", ["none", "None", None, 0, "0"])
 def test_no_limit(text: str | float | None) -> None:
     assert parse_limit(text) is None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0.0 s"),
-        (0.44, "0.4 s"),
-        (9.96, "10 s"),
-        (59.6, "1 min"),
-        (185, "3 min 5 s"),
-        (7800, "2 h 10 min"),
-        (86400, "1 d"),
-        (273600, "3 d 4 h"),
-    ],
-)
-def test_written_spans(seconds: float, text: str) -> None:
-    assert format_duration(seconds) == text

@@ -1,4 +1,4 @@
-"""What the package offers to plain Python. One session is shared by all callers and by the magics.
+"""What the package offers to plain Python, one module a verb: all callers and the magics share one session.
 
 ```python
 import hopx_magics as hopx
@@ -9,48 +9,6 @@ hopx.ps(status="running")
 ```
 """
 
-from .common import checked_statuses, runs_of, session
-from .connecting import connect, connections, create, disconnect, extend, get, ls, put, run_command, sandboxes
-from .launching import attach, launch, launch_on_each, rerun, sweep
-from .past import diff, history, looked, news, prune, show, tell_origin, use_history
-from .tables import OUTPUTS, TAIL, WATCH_GROUPS, WATCH_SORTS, close_tables, frame_of, ps, watch
-from .waiting import kill, wait
+from ..session.session import session
 
-__all__ = [
-    "OUTPUTS",
-    "TAIL",
-    "WATCH_GROUPS",
-    "WATCH_SORTS",
-    "attach",
-    "checked_statuses",
-    "close_tables",
-    "connect",
-    "connections",
-    "create",
-    "diff",
-    "disconnect",
-    "extend",
-    "frame_of",
-    "get",
-    "history",
-    "kill",
-    "launch",
-    "launch_on_each",
-    "looked",
-    "ls",
-    "news",
-    "prune",
-    "ps",
-    "put",
-    "rerun",
-    "run_command",
-    "runs_of",
-    "sandboxes",
-    "session",
-    "show",
-    "sweep",
-    "tell_origin",
-    "use_history",
-    "wait",
-    "watch",
-]
+__all__ = ["session"]

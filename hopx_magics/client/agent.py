@@ -1,24 +1,18 @@
 """One agent: launch, list, output, kill. Finds out what the agent can do from its answers."""
 
-import itertools
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 import msgspec
 
 from .. import protocol
-from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, HopxError, LaunchError, NotSupported
-from ..models import Change, Launch, Listing, ProcessId, Stream
+from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, NotSupported
+from ..models import Change, Launch, Listing, ProcessId
+from ..words import Stream
+from . import lost_replies
 from .transport import Reply, Request, Transport
-
-LOOK_FOR_LAUNCH = 5.0
-"""Seconds during which a launch whose reply was lost may still appear in the listing.
-
-The vendor's own tests found that a process can take over 0.5 s to be listed.
-"""
 
 CHUNK = 8_000_000
 """Bytes of output fetched with one request."""
@@ -41,10 +35,6 @@ class Agent:
     def __init__(self, transport: Transport, *, launches_once: bool = False) -> None:
         self.transport = transport
         self._launches_once = launches_once
-        self.on_change: Callable[[Change], None] = lambda change: None
-        """Called with every listing that arrives, and in what it differs from an older one."""
-        self.complete: Callable[[Listing], Listing] = lambda listing: listing
-        """Called with every whole listing that arrives: adds what the agent itself doesn't tell. Raises nothing."""
         self.waits = False
         """Whether the agent held the last request for a change until there was one, or would have."""
         self._tells_changes = True
@@ -63,23 +53,16 @@ class Agent:
 
     def listing(self, *, tail: int | None = None) -> Listing:
         """The listing as it is now, each stream cut to its last `tail` bytes if the agent can do that."""
-        listing = self._listing(self.transport.read(_listing_request(tail)), tail)
-        self.on_change(Change(listing))
-        return listing
+        return self._decoded(self.transport.read(_listing_request(tail)), tail)
 
-    def change_since(self, known: Listing | None, *, tail: int | None = None, wait: float = 0.0) -> Change:
-        """The listing as it is now, and in what it differs from the one that is `known`.
+    def change_since(self, known: Listing | None, *, tail: int | None = None, wait: float = 0.0) -> Change | Listing:
+        """In what the listing of now differs from the one that is `known`, or the whole, where the agent tells that.
 
         Where nothing differs, that is answered after `wait` seconds if the agent can wait, with the listing that is
         known. Only what differs is fetched if the agent can tell it and `known` was asked for with the same `tail`.
 
         Raises AgentError; BadReply for a difference that makes no sense, after which only whole listings are asked for.
         """
-        change = self._change_since(known, tail, wait)
-        self.on_change(change)
-        return change
-
-    def _change_since(self, known: Listing | None, tail: int | None, wait: float) -> Change:
         headers = {"Prefer": f"wait={wait:g}"} if wait else {}  # with the first request already, to learn if it can
         base = known if known is not None and known.tail == tail else None  # an ETag says nothing of another address
         if base is not None and base.etag is not None:
@@ -97,41 +80,33 @@ class Agent:
             except AgentError:
                 self._tells_changes = False
                 raise
-        return protocol.compare(known, self._listing(reply, tail))
+        return self._decoded(reply, tail)
 
-    def _listing(self, reply: Reply, tail: int | None) -> Listing:
+    def _decoded(self, reply: Reply, tail: int | None) -> Listing:
         if reply.status in (206, 226, 304):
             raise BadReply(f"it answered with a part of its listing (status {reply.status})", agent=self.label)
-        return self.complete(
-            protocol.decode_listing(
-                reply.body, agent=self.label, received_at=datetime.now(UTC), etag=reply.headers.get("etag"), tail=tail
-            )
+        return protocol.decode_listing(
+            reply.body, agent=self.label, received_at=datetime.now(UTC), etag=reply.headers.get("etag"), tail=tail
         )
 
     # ------------------------------------------------------------ launch
 
-    def launch(
-        self, launch: Launch, *, path: str = protocol.EXECUTE_BACKGROUND, body: bytes | None = None
-    ) -> protocol.Launched:
+    def launch(self, launch: Launch) -> protocol.Launched:
         """Launches once. After a lost reply the listing is searched for the launch's mark, never launched blindly.
 
-        With `body` it is launched in another way than usual, by another endpoint.
-
-        Raises LaunchError when nothing was launched, or when that can't be found out; the agent's own refusal as it is.
+        Raises LaunchError when nothing was launched, or when that can't be found out; NotSupported for a callback where
+        the agent has none, and then nothing was launched; the agent's own refusal as it is.
         """
-        request = Request(
-            "POST",
-            path,
-            headers={"Idempotency-Key": launch.run_id},
-            content=body or protocol.launch_body(launch),
-        )
+        request = _launch_request(launch)
         try:
             reply = self._send_launch(request)
             return protocol.decode_launched(reply.body, agent=self.label, endpoint=f"POST {request.path}")
-        except (AgentUnreachable, AgentRefused, BadReply) as error:
-            if not _may_have_launched(error):
-                raise
-            return self._find_launched(launch, error)
+        except AgentError as error:
+            if lost_replies.may_have_launched(error):
+                return lost_replies.find_launched(self, launch, error)
+            if no_callbacks := _no_callbacks(launch, error):
+                raise no_callbacks from None
+            raise
 
     def _send_launch(self, request: Request) -> Reply:
         try:
@@ -141,29 +116,6 @@ class Agent:
                 raise
         self.transport.drop_connections()  # if the agent died, none of them is good any more
         return self.transport.send(request)
-
-    def _find_launched(self, launch: Launch, lost: AgentError) -> protocol.Launched:
-        deadline = time.monotonic() + LOOK_FOR_LAUNCH
-        while True:
-            try:
-                listing = self.listing(tail=0)
-            except HopxError as error:
-                raise LaunchError(
-                    f"{lost.message}\nWhether the process was launched can't be seen: {error.message}",
-                    may_run=True,
-                    hint=f"When the agent answers again, look in %hopx_ps for {launch.name or launch.run_id}.",
-                ) from None
-            for process in listing.processes:
-                if process.run_id == launch.run_id:
-                    return protocol.Launched(
-                        process_id=process.process_id, execution_id=process.execution_id, status=process.status
-                    )
-            if time.monotonic() > deadline:
-                raise LaunchError(
-                    f"{lost.message}\nNothing was launched: the agent lists no such process.",
-                    hint="It is safe to launch again.",
-                ) from None
-            time.sleep(0.25)
 
     def keeps_limits(self) -> bool:
         """Whether the agent itself keeps the limit of a sweep. Asked once; one that can't be asked does not."""
@@ -227,14 +179,14 @@ class Agent:
         True: the agent accepted, which only a listing can confirm. False: it says that there is no such process, or
         that it has ended. Asked again for a while when no answer comes. Raises NotSupported when no form is understood.
         """
-        tries = itertools.count()
-
-        def ask() -> bool:
-            # That it has ended may be the work of an earlier request, whose reply was lost.
-            is_repeated = next(tries) > 0
-            return self._ask_to_end(process_id) or is_repeated
-
-        return self.transport.insist(ask)
+        patience, is_repeated = self.transport.patience(), False
+        while True:
+            try:
+                # That it has ended may be the work of an earlier request, whose reply was lost.
+                return self._ask_to_end(process_id) or is_repeated
+            except (AgentUnreachable, AgentRefused) as error:
+                patience.wait_after(error)
+                is_repeated = True
 
     def _ask_to_end(self, process_id: ProcessId) -> bool:
         for index, form in enumerate(protocol.kill_forms(process_id)):
@@ -258,17 +210,28 @@ class Agent:
 
 
 def _listing_request(tail: int | None, headers: Mapping[str, str] | None = None, patience: float = 0.0) -> Request:
-    params = None if tail is None else {"tail": str(tail)}
-    return Request("GET", protocol.PROCESSES, params, headers or {}, patience=patience)
+    path = protocol.PROCESSES if tail is None else f"{protocol.PROCESSES}?tail={tail}"
+    return Request("GET", path, headers=headers or {}, patience=patience)
 
 
-def _may_have_launched(error: AgentError) -> bool:
-    """Whether the launch may have happened although this came instead of its reply."""
-    if isinstance(error, AgentUnreachable):
-        return error.sent
-    if isinstance(error, AgentRefused):
-        return error.status in (408, 500, 502, 503, 504)
-    return not isinstance(error, NotSupported)
+def _launch_request(launch: Launch) -> Request:
+    headers = {"Idempotency-Key": launch.run_id}
+    if launch.callback is None:
+        return Request("POST", protocol.EXECUTE_BACKGROUND, headers=headers, content=protocol.launch_body(launch))
+    body = protocol.async_body(launch, launch.callback)
+    return Request("POST", protocol.EXECUTE_ASYNC, headers=headers, content=body)
+
+
+def _no_callbacks(launch: Launch, error: AgentError) -> NotSupported | None:
+    """What an error says of an agent that was to tell an end, and doesn't know how."""
+    unknown = isinstance(error, NotSupported) or (isinstance(error, AgentRefused) and error.status in (404, 405))
+    if launch.callback is None or not unknown:
+        return None
+    return NotSupported(
+        f"this agent does not support POST {protocol.EXECUTE_ASYNC}; nothing was launched",
+        agent=error.agent,
+        hint="Launch without a callback, and wait for the end or watch it here. The local agent has callbacks.",
+    )
 
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")

@@ -1,15 +1,12 @@
 """HopX's control plane: its sandboxes, their tokens, and how the agent of one is reached."""
 
 import itertools
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 
-import httpx
 import msgspec
 
-from .. import protocol
 from ..errors import (
     AgentError,
     AgentRefused,
@@ -18,14 +15,13 @@ from ..errors import (
     ControlPlaneError,
     HopxError,
     NotYours,
-    SandboxError,
     SandboxGone,
-    SandboxNotReady,
     Unauthorized,
 )
-from ..models import SANDBOX_STATUSES, AccessToken, Sandbox, SandboxStatus
+from ..models import AccessToken, Sandbox
 from ..output import printable
 from ..protocol import cloud as wire
+from ..words import SANDBOX_STATUSES, SandboxStatus
 from .api_key import ApiKey
 from .transport import Endpoint, Request, Transport, checked_url
 
@@ -37,13 +33,7 @@ MAX_PAGES = 100
 CREATION_TIME = 60.0
 """Seconds that the creation of a sandbox may take beyond the time of other requests."""
 
-RENEW_BEFORE = 300.0
-RENEW_SHARE = 0.1
-"""A token is renewed when less than so many seconds, or less than that share of its life, is left."""
-
-FIRST_PAUSE = 0.2
-LAST_PAUSE = 2.0
-"""Seconds between two looks at a sandbox that is not ready. One asks the control plane twice, of 100 times a minute."""
+CREATED_AT_ONCE = 4
 
 
 class ControlPlane:
@@ -70,10 +60,6 @@ class ControlPlane:
     def close(self) -> None:
         """Closes all connections."""
         self._transport.close()
-
-    def renew_after_fork(self) -> None:
-        """Begins anew in a forked child."""
-        self._transport.renew_after_fork()
 
     def sandboxes(self, status: SandboxStatus | None = None) -> list[Sandbox]:
         """All sandboxes, or those of one status, in the control plane's order. Raises ValueError for another status."""
@@ -186,6 +172,10 @@ _HINTS = {
 }
 
 
+_LIMIT_CODES = frozenset({"RESOURCE_LIMIT_ERROR", "RATE_LIMIT_EXCEEDED", "PAYMENT_REQUIRED"})
+"""The codes of a 403 that speaks of the account's plan, and not of who owns a sandbox."""
+
+
 def _translated(error: AgentError, sandbox_id: str | None = None, hint: str | None = None) -> HopxError:
     if not isinstance(error, AgentRefused):
         return ControlPlaneError(error.message, hint=hint or "Is this machine online? Is HOPX_BASE_URL right, if set?")
@@ -194,9 +184,11 @@ def _translated(error: AgentError, sandbox_id: str | None = None, hint: str | No
             f"sandbox {sandbox_id} does not exist: it was deleted, has expired, or never was",
             hint="What ran in it is lost. Create a new one, or use another one.",
         )
-    if sandbox_id and error.status == 403 and "limit" not in error.message.lower():
+    if sandbox_id and error.status == 403 and error.code not in _LIMIT_CODES:
         return NotYours(
-            f"sandbox {sandbox_id} does not belong to the owner of the API key", hint="Set HOPX_API_KEY to another key."
+            f"sandbox {sandbox_id} does not belong to the owner of the API key, or the plan's limit is reached: "
+            f"{error.message}",
+            hint="Set HOPX_API_KEY to another key, or give up what the plan counts.",
         )
     if isinstance(error, Unauthorized):
         hint = error.hint
@@ -214,132 +206,3 @@ def _creation_hint(error: AgentError, template: str) -> str | None:
         return None
     note = "A sandbox may have been created all the same: look at the list of them before you try again."
     return f"{note} {question}" if status == 500 else note  # 500 is also how it answered to an unknown template
-
-
-# ---------------------------------------------------------------- using a sandbox
-
-_STOPPED = "was stopped, and what ran in it is lost: create a new one"
-_PAUSED = "is paused, and so is what runs in it: resume it to go on"
-_FAILED = "failed: create a new one"
-_GONE = "was deleted or has expired, and what ran in it is lost: create a new one"
-
-_REASONS = {
-    "stopped": _STOPPED,
-    "paused": _PAUSED,
-    "pausing": _PAUSED,
-    "suspended": _PAUSED,
-    "error": _FAILED,
-    "failed": _FAILED,
-    "killed": _GONE,
-    "deleted": _GONE,
-    "expired": _GONE,
-}
-
-
-def why_unusable(sandbox: Sandbox) -> str | None:
-    """What keeps the sandbox from being used, and what to do then; None when nothing does.
-
-    One that is being created, or whose status nobody knows, may be used as soon as its agent answers.
-    """
-    reason = _REASONS.get((sandbox.status_detail or sandbox.status).lower())
-    return None if reason is None else f"sandbox {printable(sandbox.sandbox_id, 60)} {reason}"
-
-
-def renewal_delay(life: float) -> float | None:
-    """Seconds until a token that lives `life` seconds is renewed, ahead of its end.
-
-    A short life is at least halved. None when it seems to be over already: the clocks of this machine and of HopX
-    differ, and the token is renewed when it is refused.
-    """
-    return None if life <= 0 else life - min(max(RENEW_BEFORE, RENEW_SHARE * life), life / 2)
-
-
-class SandboxEndpoint:
-    """Where the agent of one sandbox is, with a token that is new each time; a `Locate` for a transport.
-
-    The address is always the control plane's. A sandbox that is paused stays so.
-    """
-
-    def __init__(self, control_plane: ControlPlane, sandbox_id: str) -> None:
-        self._control_plane = control_plane
-        self._sandbox_id = sandbox_id
-
-    def __call__(self, http: httpx.Client) -> Endpoint:
-        """The endpoint of the sandbox's agent, whether or not that is ready.
-
-        Raises SandboxError when the sandbox can't be used, ControlPlaneError, InsecureConnection.
-        """
-        sandbox = self._control_plane.sandbox(self._sandbox_id)
-        if reason := why_unusable(sandbox):
-            raise SandboxError(reason)
-        if sandbox.url is None:
-            raise SandboxNotReady(f"sandbox {self._sandbox_id} has no address yet", hint="Try again in some seconds.")
-        try:
-            url = checked_url(sandbox.url)
-        except ValueError as error:
-            raise SandboxError(f"sandbox {self._sandbox_id} has an address that can't be used: {error}") from None
-        token = self._control_plane.token(self._sandbox_id)
-        return Endpoint(
-            url,
-            token.value,
-            renew_at=_renew_at(token),
-            when_refused="The token is new: the sandbox may still be starting. Try again in some seconds.",
-        )
-
-
-def _renew_at(token: AccessToken) -> float | None:
-    if token.expires_at is None:
-        return None
-    delay = renewal_delay((token.expires_at - datetime.now(UTC)).total_seconds())
-    return None if delay is None else time.monotonic() + delay
-
-
-_NOT_READY_STATUSES = frozenset({401, 404, 429, 500, 502, 503, 504})
-
-
-def wait_until_ready(transport: Transport, sandbox: Sandbox, say: Callable[[str], None], timeout: float) -> None:
-    """Waits until the agent of a fresh sandbox answers, and accepts the token, which it may refuse for some seconds.
-
-    `say` is called in this thread, with one line, when what is waited for changes. The end may be later than after
-    `timeout` seconds by what one request takes that gets no answer.
-
-    Raises SandboxNotReady after that time, SandboxError when the sandbox can't be used, ControlPlaneError, AgentError.
-    """
-    deadline = time.monotonic() + timeout
-    said, pause = "", FIRST_PAUSE
-    while error := _not_ready(transport):
-        wait = max(pause, (error.retry_after or 0.0) if isinstance(error, AgentRefused) else 0.0)
-        if time.monotonic() + wait > deadline:
-            raise SandboxNotReady(
-                f"sandbox {sandbox.sandbox_id} was not ready after {timeout:g} s: {error.message}",
-                hint="It may become ready later: try again.",
-            )
-        if (line := f"sandbox {sandbox.sandbox_id}: {_waited_for(error)}") != said:
-            say(line)
-            said = line
-        time.sleep(wait)
-        pause = min(2 * pause, LAST_PAUSE)
-
-
-def _not_ready(transport: Transport) -> SandboxNotReady | AgentUnreachable | AgentRefused | None:
-    """What the agent lacks to be ready, or None."""
-    try:
-        transport.send(Request("GET", protocol.HEALTH))
-        transport.send(Request("GET", protocol.PROCESSES, {"tail": "0"}))
-    except (SandboxNotReady, AgentUnreachable) as error:
-        return error
-    except AgentRefused as error:
-        if error.status in _NOT_READY_STATUSES:
-            return error
-        raise
-    return None
-
-
-def _waited_for(error: HopxError) -> str:
-    if isinstance(error, SandboxNotReady):
-        return "it is being created"
-    if isinstance(error, Unauthorized):
-        return "its agent does not accept the token yet"
-    if isinstance(error, AgentRefused):
-        return f"its agent is starting (status {error.status})"
-    return "its agent can't be reached yet"

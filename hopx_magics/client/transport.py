@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import Literal, TypeVar
+from typing import Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -31,8 +31,6 @@ TRICKLE = 4
 
 RENEWAL_PAUSE = 30.0
 """Seconds until an endpoint is tried again to be renewed, when it could not be and still holds."""
-
-_T = TypeVar("_T")
 
 _RETRY_STATUSES = frozenset({429, 502, 503, 504})
 
@@ -142,11 +140,6 @@ class Transport:
         with self._lock:
             self._locate, self._endpoint = locate, None
 
-    def renew_after_fork(self) -> None:
-        """Begins anew in a forked child. The connections that it inherited stay open: they are the parent's."""
-        self._lock = threading.Lock()
-        self._parents_http, self._http = self._http, _new_client()
-
     def drop_connections(self) -> None:
         """Begins with new connections; requests under way in other threads end with an error."""
         with self._lock:
@@ -162,25 +155,16 @@ class Transport:
 
         The body of a good reply goes to `receive`, whatever its size, instead of being a part of what is returned.
         """
-        return self.insist(lambda: self.send(request, receive))
-
-    def insist(self, ask: Callable[[], _T]) -> _T:
-        """What `ask` returns; for a while called again, while the agent doesn't answer or asks to come back later."""
-        deadline = time.monotonic() + self._retry_time
-        pause = 0.1
+        patience = self.patience()
         while True:
             try:
-                return ask()
+                return self.send(request, receive)
             except (AgentUnreachable, AgentRefused) as error:
-                wait = pause
-                if isinstance(error, AgentRefused):
-                    if error.status not in _RETRY_STATUSES:
-                        raise
-                    wait = max(pause, error.retry_after or 0.0)
-                if time.monotonic() + wait > deadline:
-                    raise
-            time.sleep(wait)
-            pause = min(2 * pause, 2.0)
+                patience.wait_after(error)
+
+    def patience(self) -> "Patience":
+        """For how long a request may be sent again, from now on."""
+        return Patience(self._retry_time)
 
     def send(self, request: Request, receive: Receive | None = None) -> Reply:
         """Sends a request once; anew only if the agent has moved and certainly never saw it."""
@@ -313,6 +297,26 @@ class Transport:
                 sent=True,
                 hint="Try again; what was launched goes on.",
             ) from None
+
+
+class Patience:
+    """How long a request that may be repeated is sent again, for so many seconds, with growing pauses."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._pause = 0.1
+
+    def wait_after(self, error: AgentUnreachable | AgentRefused) -> None:
+        """Waits until it is time to try again. Raises `error` when that is no use, or when the time is over."""
+        wait = self._pause
+        if isinstance(error, AgentRefused):
+            if error.status not in _RETRY_STATUSES:
+                raise error
+            wait = max(wait, error.retry_after or 0.0)
+        if time.monotonic() + wait > self._deadline:
+            raise error
+        time.sleep(wait)
+        self._pause = min(2 * self._pause, 2.0)
 
 
 @contextmanager

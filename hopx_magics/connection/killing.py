@@ -1,11 +1,17 @@
-"""Asking for the end of processes, and seeing whether they are dead."""
+"""Asking for the end of processes, and verifying in a later listing that they are dead."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from ..client.agent import Agent
-from ..errors import AgentUnreachable
-from ..models import Killed, KillResult, Listing, Process, ProcessId
+from ..errors import AgentUnreachable, WaitInterrupted
+from ..models import Killed, Listing, Process, ProcessId
+from ..words import KillResult
+from .waiting import some
+
+if TYPE_CHECKING:
+    from .connection import Connection
 
 KILL_SEEN_WITHIN = 10.0
 """Seconds within which a listing should show that a killed process is dead: more than an agent's grace time."""
@@ -14,7 +20,21 @@ KILLS_AT_ONCE = 8
 """An agent may answer only when the process is dead, and each may use up its grace time."""
 
 
-def ask_for_ends(agent: Agent, process_ids: list[ProcessId]) -> set[ProcessId]:
+def kill(connection: "Connection", process_ids: list[ProcessId]) -> list[Killed]:
+    """Kills processes of one agent, and says what a later listing shows of each: see `Connection.kill`."""
+    before = connection.listing(tail=0)
+    alive = [id_ for id_ in process_ids if (process := before.find(id_)) and not process.ended]
+    try:
+        asked = _ask_for_ends(connection.agent, alive)
+        after = _listing_without(connection, asked)
+    except KeyboardInterrupt:
+        raise WaitInterrupted(
+            f"Stopped waiting. Asked to end: {some(alive)}\n%hopx_ps shows whether they have."
+        ) from None
+    return [_killed(process_id, before, after, process_id in asked) for process_id in process_ids]
+
+
+def _ask_for_ends(agent: Agent, process_ids: list[ProcessId]) -> set[ProcessId]:
     """Those of the processes whose end the agent accepted, or may have accepted before its answer was lost."""
 
     def ask(process_id: ProcessId) -> bool:
@@ -33,12 +53,12 @@ def ask_for_ends(agent: Agent, process_ids: list[ProcessId]) -> set[ProcessId]:
     return {process_id for process_id, accepted in zip(process_ids, answers, strict=True) if accepted}
 
 
-def listing_without(agent: Agent, process_ids: set[ProcessId]) -> Listing:
+def _listing_without(connection: "Connection", process_ids: set[ProcessId]) -> Listing:
     """The first listing in which none of these processes is alive, or the last one before patience ends."""
     deadline = time.monotonic() + KILL_SEEN_WITHIN
     pause = 0.05
     while True:
-        listing = agent.listing(tail=0)
+        listing = connection.listing(tail=0)
         alive = any(_is_alive(process) for process in listing.processes if process.process_id in process_ids)
         if not alive or time.monotonic() > deadline:
             return listing
@@ -50,7 +70,7 @@ def _is_alive(process: Process) -> bool:
     return process.status in ("queued", "running")
 
 
-def killed(process_id: ProcessId, before: Listing, after: Listing, asked: bool) -> Killed:
+def _killed(process_id: ProcessId, before: Listing, after: Listing, asked: bool) -> Killed:
     """What became of a process that was `asked` to end, by the listings before and after."""
     old, new = before.find(process_id), after.find(process_id)
     if new is None:

@@ -2,11 +2,16 @@
 
 import codecs
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from ..client.agent import Agent, OutputPart
+from ..client.agent import OutputPart
 from ..errors import AgentRefused, NotSupported, UnknownProcess
-from ..models import KeptOutput, Output, ProcessId, Stream
+from ..models import KeptOutput, Output, Process, ProcessId, RunId
+from ..words import Stream
+
+if TYPE_CHECKING:
+    from .connection import Connection
 
 FOLLOW_FROM = 1_000_000
 """Bytes of the end of a stream with which following begins."""
@@ -14,23 +19,22 @@ FOLLOW_FROM = 1_000_000
 FOLLOW_INTERVAL = 0.3
 """Seconds between two looks at a stream that is followed."""
 
-CapturedPart = Callable[[ProcessId, Stream, int, int | None], OutputPart]
-"""Reads bytes of a stream that the launch itself has written to a file. Raises UnknownProcess, NotSupported."""
-
 
 class OutputReader:
-    """Reads the outputs of one agent's processes. `captured` is how files are read that launches have written, or None.
+    """Reads the outputs of one agent's processes. `kept` is how many bytes of a stream the history keeps.
 
     All methods raise UnknownProcess, NotSupported when output can be had in no way, AgentError.
     """
 
-    def __init__(self, agent: Agent, captured: CapturedPart | None = None) -> None:
-        self._agent = agent
-        self._captured = captured
+    def __init__(self, connection: "Connection", *, kept: int) -> None:
+        self._connection = connection
+        self._agent = connection.agent
+        self._kept = kept
+        self._run_ids: dict[ProcessId, RunId] = {}
 
-    def read(self, process_id: ProcessId, stream: Stream, tail: int | None) -> Output:
-        """A stream as it is now, whole or its last `tail` bytes."""
-        if self._captured is None:
+    def read(self, process_id: ProcessId, stream: Stream, *, tail: int | None = None) -> Output:
+        """A stream as it is now, whole or its last `tail` bytes; bytes that are no UTF-8 become U+FFFD."""
+        if not self._connection.captures:
             try:
                 data, left_out = self._agent.whole_output(process_id, stream, tail=tail)
             except NotSupported:
@@ -38,18 +42,21 @@ class OutputReader:
             except AgentRefused as error:
                 raise self._forgotten(process_id) if error.status == 404 else error from None
             return Output(text=data.decode("utf-8", "replace"), left_out=left_out)
-        part = self.part(process_id, stream, 0 if tail is None else -max(tail, 1), None)
+        part = self.part(process_id, stream, 0 if tail is None else -max(tail, 1))
         data = part.data if tail != 0 else b""
         return Output(text=data.decode("utf-8", "replace"), left_out=part.size - len(data))
 
-    def part(self, process_id: ProcessId, stream: Stream, start: int, stop: int | None) -> OutputPart:
-        """Bytes `start` to `stop` of a stream; a negative `start` counts from the end."""
-        if self._captured is None:
+    def part(self, process_id: ProcessId, stream: Stream, start: int, stop: int | None = None) -> OutputPart:
+        """Bytes `start` to `stop` of a stream, fetched alone where the agent can do that.
+
+        A negative `start` counts from the end.
+        """
+        if not self._connection.captures:
             return self._agents_part(process_id, stream, start, stop)
         try:
-            return self._captured(process_id, stream, start, stop)
+            return self._connection.captured.part(self._run_id(process_id), stream, start, stop)
         except UnknownProcess:  # it has not begun to write, or was launched by somebody else, without files
-            process = self._agent.listing(tail=0).find(process_id)
+            process = self._find(process_id)
             if process is not None and process.stdout is None and process.status in ("queued", "running"):
                 return OutputPart(b"", 0, 0)
             return self._agents_part(process_id, stream, start, stop)
@@ -58,6 +65,19 @@ class OutputReader:
                 return self._agents_part(process_id, stream, start, stop)
             except NotSupported:
                 raise error from None
+
+    def _run_id(self, process_id: ProcessId) -> RunId:
+        """By what the files of a process are known. Raises UnknownProcess."""
+        if process_id not in self._run_ids:
+            latest = self._connection.latest
+            process = (latest and latest.find(process_id)) or self._find(process_id)
+            if process is None or process.run_id is None:
+                raise UnknownProcess(f"{self._agent.label}: {process_id} was not launched with files for its output")
+            self._run_ids[process_id] = process.run_id
+        return self._run_ids[process_id]
+
+    def _find(self, process_id: ProcessId) -> Process | None:
+        return self._connection.listing(tail=0).find(process_id)
 
     def _agents_part(self, process_id: ProcessId, stream: Stream, start: int, stop: int | None) -> OutputPart:
         """What the agent itself has of a stream."""
@@ -70,21 +90,24 @@ class OutputReader:
         first = max(0, len(whole) + start) if start < 0 else start
         return OutputPart(data=whole[first:stop], start=first, size=len(whole))
 
-    def to_keep(self, process_id: ProcessId, stream: Stream, limit: int) -> KeptOutput:
-        """A stream of a process that has ended, or `limit` bytes of both its ends; 2 or more."""
-        part = self.part(process_id, stream, 0, limit)
-        if part.size <= limit:
+    def to_keep(self, process_id: ProcessId, stream: Stream) -> KeptOutput:
+        """As much of a stream as the history keeps: all of it, or its beginning and its end."""
+        part = self.part(process_id, stream, 0, self._kept)
+        if part.size <= self._kept:
             return KeptOutput(head=part.data, tail=b"", size=part.size)
-        half = limit // 2
-        tail = self.part(process_id, stream, half - limit, None)
+        half = self._kept // 2
+        tail = self.part(process_id, stream, half - self._kept)
         return KeptOutput(head=part.data[:half], tail=tail.data, size=part.size)
 
     def follow(self, process_id: ProcessId, streams: tuple[Stream, ...]) -> Iterator[tuple[Stream, str]]:
-        """The pieces of text that arrive in the streams, until the process has ended and all is read."""
+        """What a process has written and goes on writing to its streams, piece by piece, until it has ended.
+
+        Begins with the last megabyte of each.
+        """
         followed = [_Followed(self, process_id, stream) for stream in streams]
         ended = False
         while not ended:
-            process = self._agent.listing(tail=0).find(process_id)
+            process = self._find(process_id)
             ended = process is None or process.ended  # asked before reading: what was written until then is read below
             for each in followed:
                 while text := each.read():
@@ -93,7 +116,7 @@ class OutputReader:
                 time.sleep(FOLLOW_INTERVAL)
 
     def _listed(self, process_id: ProcessId, stream: Stream, tail: int | None) -> Output:
-        process = self._agent.listing(tail=tail).find(process_id)
+        process = self._connection.listing(tail=tail).find(process_id)
         if process is None:
             raise self._forgotten(process_id)
         text, size = (

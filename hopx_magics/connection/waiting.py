@@ -1,17 +1,19 @@
-"""When waiting for processes is over."""
+"""Waiting until processes have ended, and when that is hopeless."""
 
 import contextlib
 import queue
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from ..durations import format_duration
-from ..errors import AgentRefused, AgentUnreachable, HopxError, UnknownProcess, WaitTimeout
+from ..errors import AgentRefused, AgentUnreachable, HopxError, UnknownProcess, WaitInterrupted, WaitTimeout
 from ..models import Listing, Process, ProcessId
+from ..protocol import FORGOTTEN_AFTER
 from .watcher import Listener, Update
 
-FORGOTTEN_AFTER = 10.0
-"""Seconds after which a process that the agent doesn't list counts as forgotten: new ones may be listed late."""
+if TYPE_CHECKING:
+    from .connection import Connection
 
 GIVE_UP_AFTER = 120.0
 """Seconds without any answer after which waiting ends with the agent's error."""
@@ -19,17 +21,48 @@ GIVE_UP_AFTER = 120.0
 _PASSING = frozenset({429, 500, 502, 503, 504})
 
 
-class Waiting:
-    """Takes the updates of one agent until some of its processes have ended.
+def wait_for(
+    wanted: "Mapping[Connection, Iterable[ProcessId]]",
+    *,
+    any_one: bool = False,
+    timeout: float | None = None,
+    progress: Callable[[list[Process]], None] | None = None,
+) -> "dict[Connection, list[Process]]":
+    """Waits until all of some processes, or any one of them, have ended; returns them as last listed.
 
-    `recall` gives what is remembered of a process that the agent does not list any more.
+    `progress` is called with the processes, in this thread, whenever an agent says something new and at least every
+    second. An agent that doesn't answer is asked for two minutes.
+
+    Raises WaitTimeout after `timeout` seconds, WaitInterrupted after Ctrl-C, UnknownProcess when an agent has forgotten
+    one of them, AgentError.
     """
+    waitings = [Waiting(connection, ids) for connection, ids in wanted.items()]
+    updates: queue.SimpleQueue[tuple[Waiting, Update]] = queue.SimpleQueue()
+    with contextlib.ExitStack() as listening:
+        for waiting in waitings:
+            listening.callback(waiting.connection.watcher.listen(_putting(updates, waiting)))
+        try:
+            _take_updates(waitings, updates, any_one, timeout, progress or (lambda processes: None))
+        except KeyboardInterrupt:
+            raise WaitInterrupted(
+                f"Stopped waiting. Still going on: {some(_going(waitings))}\n"
+                "%hopx_wait waits again, %hopx_kill ends them."
+            ) from None
+        except UnknownProcess:
+            for waiting in waitings:
+                waiting.connection.waited(waiting.going)  # or the next wait would look for it in vain, too
+            raise
+    for waiting in waitings:
+        waiting.connection.waited(waiting.process_ids.keys() - set(waiting.going))
+    return {waiting.connection: waiting.processes for waiting in waitings}
 
-    def __init__(
-        self, process_ids: Iterable[ProcessId], recall: Callable[[ProcessId], Process | None] = lambda process_id: None
-    ) -> None:
-        self.process_ids = list(dict.fromkeys(process_ids))
-        self._recall = recall
+
+class Waiting:
+    """Takes the updates of one agent until some of its processes have ended."""
+
+    def __init__(self, connection: "Connection", process_ids: Iterable[ProcessId]) -> None:
+        self.connection = connection
+        self.process_ids = dict.fromkeys(process_ids)
         self._begun = time.monotonic()
         self._seen: dict[ProcessId, Process] = {}
 
@@ -56,15 +89,15 @@ class Waiting:
             self._seen.update((id_, listed[id_]) for id_ in self.going if id_ in listed)
             self._raise_if_forgotten(update.listing, listed)
 
-    def _raise_if_forgotten(self, listing: Listing, listed: Mapping[str, Process]) -> None:
+    def _raise_if_forgotten(self, listing: Listing, listed: Mapping[ProcessId, Process]) -> None:
         if time.monotonic() - self._begun < FORGOTTEN_AFTER:
             return
         for process_id in self.going:
             if process_id in listed:
                 continue
-            kept = self._recall(process_id)
-            if kept is not None and kept.ended:
-                self._seen[process_id] = kept
+            kept = self.connection.recall(process_id)
+            if kept is not None and kept.process.ended:
+                self._seen[process_id] = kept.process
             else:
                 raise UnknownProcess(
                     f"{listing.agent}: {process_id} is no longer listed, how it ended is not known",
@@ -79,21 +112,20 @@ def _raise_if_hopeless(error: HopxError, failing_since: float | None) -> None:
         raise error
 
 
-def wait_for(
-    waitings: Sequence[Waiting],
+def _take_updates(
+    waitings: list[Waiting],
     updates: "queue.SimpleQueue[tuple[Waiting, Update]]",
     any_one: bool,
     timeout: float | None,
     progress: Callable[[list[Process]], None],
 ) -> None:
-    """Takes updates until all have ended, or any one of them. Raises WaitTimeout, and what the waitings raise."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    total = len(going(waitings))
-    while (left_over := going(waitings)) and not (any_one and len(left_over) < total):
+    total = len(_going(waitings))
+    while (going := _going(waitings)) and not (any_one and len(going) < total):
         left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
         if left <= 0:
             raise WaitTimeout(
-                f"still going on after {format_duration(timeout or 0)}: {some(left_over)}",
+                f"still going on after {format_duration(timeout or 0)}: {some(going)}",
                 hint="%hopx_wait waits for them again, %hopx_kill ends them.",
             )
         with contextlib.suppress(queue.Empty):
@@ -102,12 +134,12 @@ def wait_for(
         progress([process for waiting in waitings for process in waiting.processes])
 
 
-def putting(updates: "queue.SimpleQueue[tuple[Waiting, Update]]", waiting: Waiting) -> Listener:
+def _putting(updates: "queue.SimpleQueue[tuple[Waiting, Update]]", waiting: Waiting) -> Listener:
     """A listener that puts its updates into a queue."""
     return lambda update: updates.put((waiting, update))
 
 
-def going(waitings: Iterable[Waiting]) -> list[ProcessId]:
+def _going(waitings: Iterable[Waiting]) -> list[ProcessId]:
     """The processes that none of the waitings has seen to end."""
     return [process_id for waiting in waitings for process_id in waiting.going]
 

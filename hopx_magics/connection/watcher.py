@@ -4,12 +4,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..client.agent import Agent
 from ..errors import HopxError
 from ..models import Change, Listing, Process, ProcessId
+
+if TYPE_CHECKING:
+    from .connection import Connection
 
 HOLD = 10.0
 """Seconds for which an agent is asked to hold a request until something changes."""
@@ -57,8 +60,8 @@ class Watcher:
     a listener, so that both may be called with any lock held.
     """
 
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
         self._listening: list[_Listening] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -134,7 +137,7 @@ class Watcher:
             known = self._latest
             begun = time.monotonic()
             try:
-                change = self._agent.change_since(known.listing, tail=tail, wait=HOLD)
+                change = self._connection.change_since(known.listing, tail=tail, wait=HOLD)
                 update = Update(change.listing, changed=change.changed, gone=change.gone)
                 pause = self._pause(change, known.listing, pause, time.monotonic() - begun)
             except HopxError as error:
@@ -180,9 +183,9 @@ class Watcher:
     def _pause(self, change: Change, known: Listing | None, before: float, taken: float) -> float:
         interval = self._interval()
         nothing_new = change.changed == () and not change.gone
-        if self._agent.waits and nothing_new:  # at once, again and again: it only says that it waits
+        if self._connection.agent.waits and nothing_new:  # at once, again and again: it only says that it waits
             return min(max(GAP, 2 * before), interval) if taken < GAP else 0.0
-        if self._agent.waits:
+        if self._connection.agent.waits:
             return GAP if self._tail else 0.0
         if change.listing.etag is not None and (known is None or known.tail != change.listing.tail):
             return 0.0  # whether it can wait is found out with the next request

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..models import ENDED, STATUSES, STREAMS, Stream
+from ..words import ENDED, STATUSES, STREAMS, Stream
 from . import arrays, timeline
 
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
 """From lists to the columns of a DataFrame: texts, moments, numbers and statuses, with what is missing."""
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..models import STATUSES, Status
+from ..words import STATUSES, Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,22 @@ def texts(values: list[Any]) -> Any:
 
     if any(map(_is_dangerous, joined(values))):
         values = [value.translate(_SHOWABLE) if value else value for value in values]
-    return pd.array(values, dtype="str")
+    return pd.array(_objects(values), dtype=_text_type())
+
+
+def _objects(values: list[Any]) -> Any:
+    """The values as they are; of a list pandas and numpy would first find out what it holds."""
+    import numpy as np
+
+    return np.fromiter(values, dtype=object, count=len(values))
+
+
+@functools.cache
+def _text_type() -> "pd.StringDtype":
+    import numpy as np
+    import pandas as pd
+
+    return pd.StringDtype(na_value=np.nan)  # what "str" means, which pandas takes long to find out
 
 
 def _is_dangerous(text: str) -> bool:
@@ -40,12 +55,14 @@ def joined(values: list[Any]) -> list[str]:
         return ["".join(value for value in values if value)]
 
 
-def statuses(values: Iterable[Status]) -> Any:
+def statuses(values: Sequence[Status]) -> Any:
     """An ordered categorical of all statuses."""
-    return statuses_from_codes([_CODES[value] for value in values])
+    import numpy as np
+
+    return statuses_from_codes(np.fromiter(map(_CODES.__getitem__, values), dtype="int8", count=len(values)))
 
 
-def statuses_from_codes(codes: Sequence[int]) -> Any:
+def statuses_from_codes(codes: Any) -> Any:
     """The same from numbers of the statuses in `STATUSES`."""
     import pandas as pd
 
@@ -63,7 +80,7 @@ def times(values: list[Any]) -> Any:
     """An array of aware moments as `datetime64[us, UTC]`."""
     import pandas as pd
 
-    times = pd.to_datetime(values, utc=True, cache=False)
+    times = pd.to_datetime(_objects(values), utc=True, cache=False)
     return times if times.unit == "us" else times.as_unit("us")
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from ..models import LANGUAGE_ALIASES, LANGUAGES
 from ..output import CUT, PLAIN, Style, as_plain, as_shown
 from ..output.style import styled
+from ..words import LANGUAGE_ALIASES, LANGUAGES
 
 LINE_LIMIT = 2000
 """Characters of a line that are shown."""

@@ -7,10 +7,12 @@ from functools import partial
 from itertools import accumulate
 
 from ..durations import format_duration
-from ..models import STREAMS, KeptOutput, KeptRun, Stream
+from ..models import KeptOutput, KeptRun
+from ..words import STREAMS, Stream
 from .coloured import Line, Part, cut, last_plain_lines, visible
 from .document import COLUMN_LIMIT, Block, Document, Note, Table, Text
-from .run_page import connection_in_words, head, limit_in_words, time_in_words, value_in_words
+from .facts import facts_of_run, value_in_words
+from .run_page import head
 
 CODE_LINES = 400
 """Lines of the difference of two codes that are shown, the first ones."""
@@ -29,6 +31,9 @@ SAME_CHARACTERS = 10
 
 STEPS = 3_000_000
 """Comparisons of lines after which no more equal ones are looked for: less than a second."""
+
+_COMPARED = ("language", "folder", "time limit", "connection", "version")
+"""The facts of both runs that are compared as they are."""
 
 _MISSING = "—"
 
@@ -96,14 +101,11 @@ def _notes(do_differ: bool, same: list[str], unknown: list[str]) -> Iterator[Not
 
 def _facts(a: KeptRun, b: KeptRun) -> tuple[list[_Row], list[str]]:
     """The facts that differ, and the names of those that both runs have and that are the same."""
+    known_a, known_b = dict(facts_of_run(a)), dict(facts_of_run(b))
     facts = [
         ("name", a.name, b.name),
         ("state", _state(a), _state(b)),
-        ("language", a.language, b.language),
-        ("folder", a.workdir, b.workdir),
-        ("time limit", limit_in_words(a), limit_in_words(b)),
-        ("connection", connection_in_words(a), connection_in_words(b)),
-        ("version", a.version, b.version),
+        *((label, known_a.get(label), known_b.get(label)) for label in _COMPARED),
         ("environment", _others(a.env_names, b.env_names), _others(b.env_names, a.env_names)),
     ]
     rows = [_row(label, one, other) for label, one, other in facts if one != other]
@@ -134,11 +136,12 @@ def _from_difference(text: str, other: str) -> str:
 
 
 def _times(a: KeptRun, b: KeptRun) -> list[_Row]:
-    one, other = time_in_words(a), time_in_words(b)
+    label = "running time"
+    one, other = dict(facts_of_run(a)).get(label), dict(facts_of_run(b)).get(label)
     if one is None and other is None:
         return []
     change = _change(a.execution_time, b.execution_time) if a.process.ended and b.process.ended else ""
-    return [("running time", one or _MISSING, (other or _MISSING) + change)]
+    return [(label, one or _MISSING, (other or _MISSING) + change)]
 
 
 def _change(before: float | None, after: float | None) -> str:

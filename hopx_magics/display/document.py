@@ -7,9 +7,9 @@ import html
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from ..models import Status
 from ..output import PLAIN, Style, printable
 from ..output.style import Color, sgr
+from ..words import Status
 from .coloured import Line, Part, visible
 from .in_words import COLOURS, ICONS
 

@@ -1,12 +1,11 @@
-"""From listings to pandas: the DataFrame of processes, its filters, and its groups."""
+"""From listings to pandas: the DataFrame of processes, its order, and its groups."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..models import Killed, Listing, Process
-from ..output import may_tell_progress, newest_progress, printable
+from ..models import Killed, Process
+from ..output import may_tell_progress, newest_progress
 from . import accessor, arrays
 
 if TYPE_CHECKING:
@@ -32,38 +31,50 @@ COLUMNS = (
 """The columns of every DataFrame of processes, in this order, also when it is empty."""
 
 
-def processes_frame(listing: Listing, connection: str, sandbox: str | None = None) -> "pd.DataFrame":
-    """One row a process, in the listing's order.
+Place = tuple[str | None, str | None]
+"""Where a process is: the name of its connection, if it has one yet, and the HopX id of its sandbox."""
+
+
+def processes_frame(processes: Sequence[Process], places: Sequence[Place]) -> "pd.DataFrame":
+    """One row a process, in this order, with the place of each.
 
     `status` is an ordered categorical of all statuses, times are `datetime64[us, UTC]`, `exit_code` and `pid` are
     `Int64`, `execution_time` is float seconds, and texts are `str`; what the agent did not say is missing. `progress`
     is float, 0 to 1, as far as the outputs here tell one, and never 1 for what failed or was killed. Control characters
     in texts, which would act on a terminal, stand as their symbols (`␛`); `Run.stdout` has them as they are.
     """
-    import numpy as np
     import pandas as pd
 
     accessor.register()
-    rows = listing.processes
-    outputs, errors = [row.stdout for row in rows], [row.stderr for row in rows]
+    count = len(processes)
+    moments = arrays.times([row.started_at for row in processes] + [row.completed_at for row in processes])
+    outputs, errors = [row.stdout for row in processes], [row.stderr for row in processes]
     columns: dict[str, Any] = {
-        "process_id": arrays.texts([row.process_id for row in rows]),
-        "execution_id": arrays.texts([row.execution_id for row in rows]),
-        "name": arrays.texts([row.name for row in rows]),
-        "status": arrays.statuses([row.status for row in rows]),
-        "language": arrays.texts([row.language for row in rows]),
-        "started_at": arrays.times([row.started_at for row in rows]),
-        "completed_at": arrays.times([row.completed_at for row in rows]),
-        "stdout": _outputs(outputs, [row.stdout_bytes for row in rows]),
-        "stderr": _outputs(errors, [row.stderr_bytes for row in rows]),
-        "exit_code": arrays.integers([row.exit_code for row in rows]),
-        "execution_time": arrays.floats([row.execution_time for row in rows]),
-        "progress": _progress(rows, outputs, errors),
-        "pid": arrays.integers([row.pid for row in rows]),
-        "connection": pd.array(np.full(len(rows), connection, dtype=object), dtype="str"),
-        "sandbox": pd.array(np.full(len(rows), sandbox, dtype=object), dtype="str"),
+        "process_id": arrays.texts([row.process_id for row in processes]),
+        "execution_id": arrays.texts([row.execution_id for row in processes]),
+        "name": arrays.texts([row.name for row in processes]),
+        "status": arrays.statuses([row.status for row in processes]),
+        "language": arrays.texts([row.language for row in processes]),
+        "started_at": moments[:count],
+        "completed_at": moments[count:],
+        "stdout": _outputs(outputs, [row.stdout_bytes for row in processes]),
+        "stderr": _outputs(errors, [row.stderr_bytes for row in processes]),
+        "exit_code": arrays.integers([row.exit_code for row in processes]),
+        "execution_time": arrays.floats([row.execution_time for row in processes]),
+        "progress": _progress(processes, outputs, errors),
+        "pid": arrays.integers([row.pid for row in processes]),
+        **_places(places),
     }
-    return pd.DataFrame(columns, copy=False)
+    return pd.DataFrame(columns, index=pd.RangeIndex(count), copy=False)
+
+
+def _places(places: Sequence[Place]) -> dict[str, Any]:
+    if places and places.count(places[0]) == len(places):  # of one agent, as nearly always
+        connection, sandbox = (arrays.texts([text]).repeat(len(places)) for text in places[0])
+    else:
+        connection = arrays.texts([connection for connection, _ in places])
+        sandbox = arrays.texts([sandbox for _, sandbox in places])
+    return {"connection": connection, "sandbox": sandbox}
 
 
 def _outputs(texts: list[str | None], sizes: list[int | None]) -> Any:
@@ -90,24 +101,10 @@ def _progress(rows: Sequence[Process], outputs: list[str | None], errors: list[s
     return progress
 
 
-def rows_frame(rows: Sequence[tuple[str, str | None, Process]]) -> "pd.DataFrame":
-    """One row a process, each with its connection and sandbox, in this order; else as `processes_frame`."""
-    processes = tuple(process for *_, process in rows)
-    frame = processes_frame(Listing(processes=processes, agent="", received_at=datetime.now(UTC)), "")
-    return frame.assign(
-        connection=arrays.texts([connection for connection, *_ in rows]),
-        sandbox=arrays.texts([sandbox for _, sandbox, _ in rows]),
-    )
-
-
-def killed_frame(killed: Mapping[str, Sequence[Killed]]) -> "pd.DataFrame":
-    """One row a process that was to be killed: `process_id`, `name`, `result`, `status`, `connection`.
-
-    `killed` has the answers of each connection.
-    """
+def killed_frame(rows: Sequence[tuple[str | None, Killed]]) -> "pd.DataFrame":
+    """One row a process that was to be killed: `process_id`, `name`, `result`, `status`, `connection`."""
     import pandas as pd
 
-    rows = [(connection, row) for connection, answers in killed.items() for row in answers]
     return pd.DataFrame(
         {
             "process_id": arrays.texts([row.process_id for _, row in rows]),
@@ -119,57 +116,19 @@ def killed_frame(killed: Mapping[str, Sequence[Killed]]) -> "pd.DataFrame":
     )
 
 
-# ---------------------------------------------------------------- choosing rows
+# ---------------------------------------------------------------- order and groups
+
+_AFTER_ALL = datetime.max.replace(tzinfo=UTC)
 
 
-def chooser(
-    *,
-    references: Iterable[str] = (),
-    statuses: Iterable[str] = (),
-    language: str | None = None,
-    name: str | None = None,
-    since: float | None = None,
-) -> Callable[[Process], bool]:
-    """Tells of a process whether it is wanted. What is not given restricts nothing.
-
-    `references` are ids, beginnings of ids, or names; `name` is a pattern such as `train-*`; `since` is in seconds:
-    only what started within them, or has not started yet.
-    """
-    wanted, states = tuple(references), frozenset(statuses)
-    earliest = None if since is None else datetime.now(UTC) - timedelta(seconds=since)
-
-    def choose(process: Process) -> bool:
-        return (
-            (not states or process.status in states)
-            and (language is None or process.language == language)
-            and (name is None or fnmatchcase(process.name or "", name))
-            and (earliest is None or _since(process, earliest))
-            and (not wanted or any(is_meant(process, reference) for reference in wanted))
-        )
-
-    return choose
+def newest_first(processes: Sequence[Process]) -> list[int]:
+    """The numbers of the processes from the newest to the oldest; what waits to start is on top."""
+    moments = [process.started_at or process.completed_at or _AFTER_ALL for process in processes]
+    return sorted(range(len(processes)), key=moments.__getitem__, reverse=True)
 
 
-def _since(process: Process, earliest: datetime) -> bool:
-    moment = process.started_at or process.completed_at  # one that could not start only has its end
-    return moment is None or moment >= earliest
-
-
-def is_meant(process: Process, reference: str) -> bool:
-    """Whether `reference` is the process's name, its id, or the beginning of its id."""
-    is_name = process.name is not None and process.name == printable(reference)
-    return is_name or (reference != "" and process.process_id.startswith(reference))
-
-
-def sorted_frame(frame: "pd.DataFrame", column: str | None) -> "pd.DataFrame":
-    """The rows by a column, `-column` for downwards; by default the newest first, those that wait to start on top.
-
-    Raises ValueError that names the columns.
-    """
-    if column is None:
-        moments = frame["started_at"].fillna(frame["completed_at"])  # one that could not start only has its end
-        newest_first = moments.sort_values(ascending=False, na_position="first", kind="stable").index
-        return frame.loc[newest_first].reset_index(drop=True)
+def sorted_frame(frame: "pd.DataFrame", column: str) -> "pd.DataFrame":
+    """The rows by a column, `-column` for downwards. Raises ValueError that names the columns."""
     plain = column.lstrip("-")
     _check_column(frame, plain)
     return frame.sort_values(plain, ascending=plain == column, kind="stable", ignore_index=True)

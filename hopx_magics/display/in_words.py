@@ -3,9 +3,10 @@
 import html
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..durations import format_duration
-from ..models import STATUSES, Process, Status
+from ..durations import format_counting, format_duration
+from ..models import Process
 from ..output import as_plain, printable
+from ..words import STATUSES, Status
 
 ICONS: dict[Status, str] = {
     "queued": "◌",
@@ -29,7 +30,8 @@ COLOURS: dict[Status, str] = {
 
 def state_in_words(process: Process) -> str:
     """The state with its time and reason: `running for 12 s`, `failed after 3 s, exit 1`."""
-    span = None if process.execution_time is None else format_duration(process.execution_time)
+    in_words = format_counting if process.status == "running" else format_duration
+    span = None if process.execution_time is None else in_words(process.execution_time)
     words = {"running": "running for", "completed": "completed in", "failed": "failed after", "killed": "killed after"}
     state = f"{words[process.status]} {span}" if span and process.status in words else process.status
     if process.status == "failed" and process.exit_code is not None:
@@ -37,17 +39,23 @@ def state_in_words(process: Process) -> str:
     return f"{state} ({printable(process.status_detail, 100)})" if process.status_detail else state
 
 
-def run_in_words(process: Process, connection: str) -> str:
+def run_in_words(process: Process, connection: str | None) -> str:
     """One line: name, id, connection and state."""
-    name = f"{printable(process.name, 60)} " if process.name else ""
-    return f"{name}{printable(process.process_id, 60)} on {printable(connection, 40)}: {state_in_words(process)}"
+    words = (printable(process.name, 60) if process.name else "", place_in_words(process, connection))
+    return f"{' '.join(word for word in words if word)}: {state_in_words(process)}"
 
 
-def run_line(process: Process, connection: str, *, below: str = "") -> str:
+def place_in_words(process: Process, connection: str | None) -> str:
+    """The id of a process and where it is; nothing for a launch that still waits to be handed out."""
+    place = [] if process.process_id is None else [printable(process.process_id, 60)]
+    return " on ".join([*place, *([printable(connection, 40)] if connection else [])])
+
+
+def run_line(process: Process, connection: str | None, *, below: str = "") -> str:
     """One line of HTML: icon and word of the status, name, id and connection; `below` it more text, such as errors."""
     status = process.status
     title = html.escape(printable(process.name, 60)) if process.name else "unnamed"
-    place = html.escape(f"{printable(process.process_id, 60)} on {printable(connection, 40)}")
+    place = html.escape(place_in_words(process, connection))
     line = (
         f'<span style="color:{COLOURS[status]};font-weight:600">{ICONS[status]} '
         f"{html.escape(state_in_words(process))}</span> "
@@ -68,7 +76,7 @@ def counts_in_words(processes: Iterable[Process], total: int) -> str:
 
 def failure_in_words(process: Process, stderr: str) -> str:
     """How a run failed, with the end of its standard error below."""
-    name = f"{printable(process.name, 60)} ({process.process_id})" if process.name else process.process_id
+    name = f"{printable(process.name, 60)} ({process.process_id})" if process.name else process.process_id or "unnamed"
     end = as_plain(stderr).strip("\n")
     return f"{name} {state_in_words(process)}" + "".join(f"\n  {line}" for line in end.splitlines())
 

@@ -1,15 +1,15 @@
 """Everything about one run that the history keeps, to be shown."""
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
-from ..durations import format_duration
-from ..models import STREAMS, KeptOutput, KeptRun, Stream
+from ..durations import format_counting
+from ..models import KeptOutput, KeptRun
 from ..output import printable
+from ..words import STREAMS, Stream
 from .coloured import code_lines, output_lines
 from .document import Block, Document, Facts, Head, Note, Text
+from .facts import facts_of_run, value_in_words
 from .in_words import state_in_words
 
 LINES = 50
@@ -28,7 +28,7 @@ class Shown(Document):
 
 def _blocks(run: KeptRun, outputs: Mapping[Stream, KeptOutput], now: datetime) -> Iterator[Block]:
     yield head(run, now)
-    yield Facts(_facts(run))
+    yield Facts(facts_of_run(run))
     if run.params:
         yield Facts([(name, value_in_words(value)) for name, value in run.params.items()], "parameters")
     if run.tags:
@@ -39,7 +39,8 @@ def _blocks(run: KeptRun, outputs: Mapping[Stream, KeptOutput], now: datetime) -
 
 def head(run: KeptRun, now: datetime, label: str = "") -> Head:
     """The line about a run, with its state as it was last seen."""
-    place = f"{printable(run.process_id or run.run_id, 60)} on {printable(run.connection, 40)}"
+    where = f" on {printable(run.connection, 40)}" if run.connection else ""
+    place = f"{printable(run.process_id or run.run_id, 60)}{where}"
     return Head(run.status, state_as_seen(run, now), run.name, place, label)
 
 
@@ -51,68 +52,7 @@ def state_as_seen(run: KeptRun, now: datetime) -> str:
     if run.seen_at is None:
         return f"{run.status}{detail}, as last seen"
     age = max(0.0, (now - run.seen_at).total_seconds())
-    return f"{run.status}{detail}, as last seen {format_duration(age)} ago"
-
-
-def value_in_words(value: Any) -> str:
-    """The value of a parameter, so that `0.1` and the text `"0.1"` are not the same."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def connection_in_words(run: KeptRun) -> str:
-    """The connection and its sandbox."""
-    return f"{run.connection} (sandbox {run.sandbox})" if run.sandbox else run.connection
-
-
-def limit_in_words(run: KeptRun) -> str | None:
-    """The time limit, None where there is none."""
-    return None if run.timeout is None else format_duration(run.timeout)
-
-
-def time_in_words(run: KeptRun) -> str | None:
-    """The running time, None where it is not known."""
-    if run.execution_time is None:
-        return None
-    return format_duration(run.execution_time) + ("" if run.process.ended else " when last seen")
-
-
-def _facts(run: KeptRun) -> list[tuple[str, str]]:
-    """What is known of a run in one line each."""
-    told: list[tuple[str, object]] = [
-        ("run id", run.run_id),
-        ("process id", run.process_id),
-        ("execution id", run.execution_id),
-        ("pid", run.pid),
-        ("connection", connection_in_words(run)),
-        ("launched", _moment(run.launched_at)),
-        ("queued for", _queued_for(run)),
-        ("started", _moment(run.started_at)),
-        ("ended", _moment(run.completed_at)),
-        ("last seen", None if run.process.ended else _moment(run.seen_at)),
-        ("running time", time_in_words(run)),
-        ("exit code", run.exit_code),
-        ("language", run.language),
-        ("folder", run.workdir),
-        ("time limit", limit_in_words(run)),
-        ("environment", ", ".join(run.env_names)),
-        ("notebook", run.notebook),
-        ("cell", run.cell),
-        ("version", f"hopx_magics {run.version}" if run.version else None),
-        ("sweep", run.sweep_id),
-        ("rerun of", run.rerun_of),
-    ]
-    return [(label, str(value)) for label, value in told if value not in (None, "")]
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"
-
-
-def _queued_for(run: KeptRun) -> str | None:
-    if run.launched_at is None or run.started_at is None:
-        return None
-    seconds = (run.started_at - run.launched_at).total_seconds()
-    return format_duration(seconds) if seconds >= 0 else None  # two machines' clocks may differ
+    return f"{run.status}{detail}, as last seen {format_counting(age)} ago"
 
 
 def _code(run: KeptRun) -> Block:

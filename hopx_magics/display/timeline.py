@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HopxError
-from ..models import ENDED, STATUSES, Status
 from ..output import printable
+from ..words import ENDED, STATUSES, Status
 
 if TYPE_CHECKING:
     import numpy as np

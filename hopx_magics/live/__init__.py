@@ -1,5 +1,1 @@
 """The live table at work: what its pages show is kept up to date, and what they ask for is done."""
-
-from .table import LiveTable
-
-__all__ = ["LiveTable"]

@@ -1,107 +1,17 @@
-"""What is told of a table beyond its rows: which of them are shown and in what order, and all of one process."""
+"""What is told of a table beyond its rows: how many there are of each status."""
 
 import html
-import json
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable
 
-from ..durations import format_duration
-from ..models import STATUSES, KeptRun, Process
 from ..output import printable
-from .rows import FIELDS, Row, Rows
-
-_ORDER = {status: number for number, status in enumerate(STATUSES)}
-
-
-def shown(rows: Rows, view: Mapping[str, Any]) -> list[int]:
-    """The slots that a page shows with this view, in its order: by default the newest first, what waits on top."""
-    statuses, words = view.get("filters") or (), str(view.get("search") or "").lower()
-    slots = {
-        slot: row
-        for slot, row in rows
-        if (not statuses or row.status in statuses)
-        and (not words or any(words in text.lower() for text in (row.name or "", row.id, row.last)))
-    }
-    return sorted_slots(slots, _sorts(view.get("sort")))
-
-
-def sorted_slots(rows: Mapping[int, Row], sorts: Sequence[str]) -> list[int]:
-    """The slots by fields, `-field` for downwards, the first field counting most; what is unknown comes last."""
-    slots = sorted(rows, key=lambda slot: _newness(rows[slot], slot), reverse=True)
-    now = time.time()
-    for sort in reversed(sorts):
-        field = sort.lstrip("-")
-        values = {slot: _value(rows[slot], field, now) for slot in slots}
-        known = [slot for slot in slots if values[slot] is not None]
-        known.sort(key=values.__getitem__, reverse=sort.startswith("-"))
-        slots = known + [slot for slot in slots if values[slot] is None]
-    return slots
-
-
-def _sorts(sort: object) -> list[str]:
-    """What a page, or who made the table, has said of the order, as far as it can be used."""
-    wanted = sort if isinstance(sort, list) else [sort]
-    return [word for word in wanted if isinstance(word, str) and word.lstrip("-") in FIELDS]
-
-
-def _newness(row: Row, slot: int) -> tuple[float, int]:
-    return (row.started if row.started is not None else float("inf"), slot)
-
-
-def _value(row: Row, field: str, now: float) -> Any:
-    if field == "status":
-        return _ORDER[row.status]
-    if field == "elapsed" and row.began is not None:
-        return now - row.began
-    value = getattr(row, field)
-    return value.lower() if isinstance(value, str) else value
+from ..words import STATUSES
+from .rows import Row
 
 
 def counts_in_words(rows: Iterable[Row]) -> str:
     """How many there are of each status: `2 running, 1 failed`."""
     statuses = [row.status for row in rows]
     return ", ".join(f"{statuses.count(status):,} {status}" for status in STATUSES if status in statuses)
-
-
-def fields(process: Process, connection: str, kept: KeptRun | None = None) -> list[tuple[str, str]]:
-    """All that is known of a process, as labels and texts. Of the environment only the names are told."""
-    told: list[tuple[str, Any]] = [
-        ("name", process.name),
-        ("process id", process.process_id),
-        ("execution id", process.execution_id),
-        ("connection", connection),
-        ("status", process.status),
-        ("reason", process.status_detail),
-        ("exit code", process.exit_code),
-        ("language", process.language),
-        ("started", _moment(process.started_at)),
-        ("ended", _moment(process.completed_at)),
-        ("running time", None if process.execution_time is None else format_duration(process.execution_time)),
-        ("pid", process.pid),
-        ("stdout", _size(process.stdout_bytes)),
-        ("stderr", _size(process.stderr_bytes)),
-    ]
-    if kept is not None:
-        told += [
-            *((f"parameter {name}", json.dumps(value)) for name, value in kept.params.items()),
-            *((f"tag {name}", value) for name, value in kept.tags.items()),
-            ("sweep", kept.sweep_id),
-            ("rerun of", kept.rerun_of),
-            ("folder", kept.workdir),
-            ("time limit", None if kept.timeout is None else format_duration(kept.timeout)),
-            ("environment", ", ".join(kept.env_names) or None),
-        ]
-    return [(label, printable(str(value), 500)) for label, value in told if value is not None]
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def _size(size: int | None) -> str | None:
-    return None if size is None else f"{size:,} bytes"
 
 
 def escaped(value: str, limit: int = 200) -> str:

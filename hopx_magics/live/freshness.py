@@ -1,58 +1,61 @@
 """How fresh the rows of one connection are, and why."""
 
 import time
-from datetime import datetime
-from typing import Any
+from typing import Literal
 
+from ..connection.connection import Connection
 from ..connection.watcher import INTERVAL, Update
-from ..durations import format_duration
+from ..durations import format_counting
 from ..errors import HopxError
 from ..output import printable
+from .messages import ConnectionState
 
 
-class Freshness:
+class ConnectionFreshness:
     """What is known of a connection's answers. Moments are in seconds since 1970."""
 
-    def __init__(self, connection: str) -> None:
+    def __init__(self, connection: Connection, interval: float | None) -> None:
         self._connection = connection
-        self._state = "connecting"
+        self._interval = interval or INTERVAL
+        self._state: Literal["connecting", "live", "polling", "silent"] = "connecting"
         self._updated: float | None = None
         self._since: float | None = None
         self._error: HopxError | None = None
-        self._interval = INTERVAL
 
-    def take(self, update: Update, *, waits: bool, interval: float | None) -> bool:
+    def take(self, update: Update) -> bool:
         """Takes note of an update; whether the pages have to be told.
 
         They need not be while the connection is live: that no message comes means then that nothing has changed.
         """
         before = self._state, str(self._error)
-        self._interval = interval or INTERVAL
         self._error = update.error
         if update.error is None:
-            self._state, self._since = "live" if waits else "polling", None
+            self._state, self._since = "live" if self._connection.agent.waits else "polling", None
             self._updated = time.time()
         else:
             self._state = "silent"
             self._since = time.time() - (time.monotonic() - (update.failing_since or time.monotonic()))
         return (self._state, str(self._error)) != before or self._state == "polling"
 
-    def message(self, ends: datetime | None) -> dict[str, Any]:
-        """What a page is told; `ends` is when the connection's sandbox does."""
-        return {
-            "name": self._connection,
-            "state": self._state,
-            "updated": self._updated,
-            "since": self._since,
-            "error": None if self._error is None else printable(str(self._error), 500),
-            "interval": self._interval,
-            "ends": None if ends is None else ends.timestamp(),
-        }
+    def state(self) -> ConnectionState:
+        """What a page is told."""
+        ends = self._connection.expiry.at() if self._connection.expiry else None
+        return ConnectionState(
+            name=self._connection.name,
+            state=self._state,
+            updated=self._updated,
+            since=self._since,
+            error=None if self._error is None else printable(str(self._error), 500),
+            interval=self._interval,
+            ends=None if ends is None else ends.timestamp(),
+        )
 
-    def in_words(self) -> str | None:
-        """What is wrong, or nothing."""
+    def notes(self) -> list[str]:
+        """What is to be said of the connection: that its agent is silent, and what it says of itself."""
+        return [note for note in (self._silence(), self._connection.note()) if note]
+
+    def _silence(self) -> str | None:
         if self._error is None:
             return None
-        since = self._updated or self._since or time.time()
-        silence = format_duration(max(0.0, time.time() - since))
-        return f"{self._connection}: no answer for {silence}, retrying ({printable(str(self._error), 200)})"
+        silence = format_counting(time.time() - (self._updated or self._since or time.time()))
+        return f"{self._connection.name}: no answer for {silence}, retrying ({printable(str(self._error), 200)})"

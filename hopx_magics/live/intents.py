@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from ..models import Stream
+from ..words import Stream
 
 _Text = Annotated[str, msgspec.Meta(max_length=1000)]
 _Offset = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -149,6 +149,9 @@ Intent = (
     | Find
     | Chunk
 )
+
+Deed = Kill | Rerun | Details | Chunk
+"""The intents about a process for which its agent is asked, or the history."""
 
 PaneIntent = Open | Show | Close | Follow | Hold | Page | Find
 """The intents about output that is shown, which are carried out in their order."""

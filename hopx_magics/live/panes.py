@@ -3,10 +3,11 @@
 import codecs
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from ..client.agent import OutputPart
-from ..output import Screen
+from ..output import Line, Screen
+from .messages import Anew, Earlier, FindAnswer, Grown, Later, Part, Sized
 
 WINDOW = 64 * 1024
 """Bytes that are shown at first, and that one page more shows. More than that at once is no help to a reader."""
@@ -30,8 +31,8 @@ class Read(Protocol):
     def __call__(self, start: int, stop: int | None = None) -> OutputPart: ...
 
 
-Tell = Callable[..., None]
-"""Sends an `output` message with these fields."""
+Tell = Callable[[Part], None]
+"""Tells the page what is new of the stream."""
 
 Direction = Literal["before", "after"]
 
@@ -55,15 +56,16 @@ class Pane:
         self._tail = tail = _Tail(part)
         tail.forget_old_lines()
         self._tell(
-            mode="reset",
-            lines=tail.screen.rows(tail.screen.first, tail.screen.count),
-            first=tail.screen.first,
-            begin=tail.begin,
-            end=tail.end,
-            size=part.size,
-            following=True,
-            match=None,
-            ended=ended,
+            Anew(
+                lines=tail.screen.rows(tail.screen.first, tail.screen.count),
+                first=tail.screen.first,
+                begin=tail.begin,
+                end=tail.end,
+                size=part.size,
+                following=True,
+                match=None,
+                ended=ended,
+            )
         )
         tail.screen.take_changed_from()
 
@@ -78,7 +80,7 @@ class Pane:
         if not self.following or self._tail is None:
             self._size = self._size if size is None else size
             self._ended = ended
-            self._tell(mode="size", size=self._size, ended=ended)
+            self._tell(Sized(size=self._size, ended=ended))
             return
         tail = self._tail
         part = self._read(tail.end, tail.end + WINDOW)
@@ -92,28 +94,27 @@ class Pane:
         drop = tail.forget_old_lines()
         first = tail.screen.take_changed_from()
         self._tell(
-            mode="grow",
-            lines=[] if first is None else tail.screen.rows(first, tail.screen.count),
-            first=tail.screen.count if first is None else first,
-            drop=drop,
-            begin=tail.begin,
-            end=tail.end,
-            size=part.size,
-            ended=ended,
+            Grown(
+                lines=[] if first is None else tail.screen.rows(first, tail.screen.count),
+                first=tail.screen.count if first is None else first,
+                drop=drop,
+                begin=tail.begin,
+                end=tail.end,
+                size=part.size,
+                ended=ended,
+            )
         )
 
     def page(self, direction: Direction, offset: int) -> None:
         """Shows more of the stream, before or after the byte at `offset`."""
         if direction == "before":
-            begin, data, size = self._part_before(offset)
-            span = {"begin": begin}
+            begin, data, self._size = self._part_before(offset)
+            self._tell(Earlier(lines=_lines(data), begin=begin, size=self._size, ended=self._ended))
         else:
-            data, size = self._part_after(offset)
-            span = {"end": offset + len(data)}
-        self._size = size
-        self._tell(mode=direction, lines=_lines(data), size=size, ended=self._ended, **span)
+            data, self._size = self._part_after(offset)
+            self._tell(Later(lines=_lines(data), end=offset + len(data), size=self._size, ended=self._ended))
 
-    def find(self, text: str, start: int | None, direction: Direction) -> dict[str, Any]:
+    def find(self, text: str, start: int | None, direction: Direction) -> FindAnswer:
         """Looks for `text`, and shows the part of the stream around it: whether it was found, and what was looked at.
 
         Upper and lower case of ASCII letters are the same.
@@ -121,27 +122,27 @@ class Pane:
         needle = text.encode().lower()
         offset, scanned = self._scan_back(needle, start) if direction == "before" else self._scan_on(needle, start or 0)
         if offset is None:
-            return {"found": False, "line": None, "scanned": scanned}
+            return FindAnswer(found=False, line=None, scanned=scanned)
         self.hold()
         begin, before, _ = self._part_before(offset)
-        after, size = self._part_after(offset, WINDOW // 2)
+        after, self._size = self._part_after(offset, WINDOW // 2)
         screen = Screen()
         screen.feed(before.decode("utf-8", "replace"))
         line = screen.count - 1
         screen.feed(after.decode("utf-8", "replace"))
-        self._size = size
         self._tell(
-            mode="reset",
-            lines=_without_last_break(screen),
-            first=0,
-            begin=begin,
-            end=offset + len(after),
-            size=size,
-            following=False,
-            match=line,
-            ended=self._ended,
+            Anew(
+                lines=_without_last_break(screen),
+                first=0,
+                begin=begin,
+                end=offset + len(after),
+                size=self._size,
+                following=False,
+                match=line,
+                ended=self._ended,
+            )
         )
-        return {"found": True, "line": line, "scanned": scanned}
+        return FindAnswer(found=True, line=line, scanned=scanned)
 
     # ------------------------------------------------------------ parts that begin and end with lines
 
@@ -241,14 +242,14 @@ def _before_last_lines(data: bytes) -> int:
     return len(data) - len(b"\n".join(data.split(b"\n")[-MOST_LINES - 1 :]))
 
 
-def _lines(data: bytes) -> list[Any]:
+def _lines(data: bytes) -> list[Line]:
     """What a part of a stream shows on its own."""
     screen = Screen()
     screen.feed(data.decode("utf-8", "replace"))
     return _without_last_break(screen) if data else []
 
 
-def _without_last_break(screen: Screen) -> list[Any]:
+def _without_last_break(screen: Screen) -> list[Line]:
     """The lines, without the empty one behind the last line end."""
     lines = screen.rows(screen.first, screen.count)
     return lines[:-1] if lines and not lines[-1] else lines

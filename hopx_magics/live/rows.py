@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..models import ENDED, Listing, Process, ProcessId, Status
+from ..models import Listing, Process, ProcessId
 from ..output import Progress, last_line, newest_progress, printable, progress_in
+from ..words import ENDED, Status
 
 CLOCK_JITTER = 0.5
 """Seconds by which the computed beginning of a running process may move without being a change."""
@@ -16,7 +17,7 @@ CLOCK_JITTER = 0.5
 ALMOST_DONE = 0.99
 """What the bar of a process that did not complete shows at most."""
 
-Key = tuple[str, ProcessId]
+Key = tuple[str, ProcessId | None]
 """A process of several agents: the connection's name and the process's id."""
 
 Choose = Callable[[Process], bool]
@@ -107,11 +108,16 @@ class Rows:
     def __iter__(self) -> Iterator[tuple[int, Row]]:
         return iter(self._rows.items())
 
-    def key(self, slot: int) -> Key:
-        """The process that a slot stands for. Raises LookupError."""
-        if slot not in self._rows:
-            raise LookupError(f"there is no row {slot}")
-        return self._keys[slot]
+    def key(self, slot: int) -> tuple[str, ProcessId]:
+        """The process that a slot stands for. Raises LookupError, also when its id can't be read."""
+        connection, process_id = self._keys[slot] if slot in self._rows else ("", None)
+        if process_id is None:
+            raise LookupError(f"there is no process of row {slot}")
+        return connection, process_id
+
+    def connection(self, slot: int) -> str:
+        """The connection of the process that a slot stands for."""
+        return self._keys[slot][0]
 
     def process(self, slot: int) -> Process:
         """The process of a slot as last listed. Raises LookupError."""
@@ -127,7 +133,7 @@ class Rows:
         connection: str,
         listing: Listing,
         changed: Iterable[Process] | None = None,
-        gone: Iterable[ProcessId] = (),
+        gone: Iterable[ProcessId | None] = (),
     ) -> None:
         """Takes note of a connection's listing, of which only `changed` and `gone` differ from the one before.
 
@@ -204,7 +210,7 @@ class Rows:
         progress, left = self._progress(slot, process, now) or known
         ended = process.status in ENDED
         return Row(
-            id=process.process_id,
+            id=process.process_id or "",
             connection=connection,
             name=printable(process.name) if process.name else None,
             status=process.status,

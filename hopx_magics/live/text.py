@@ -1,14 +1,16 @@
 """The live table where no page shows it: as text in a terminal, as HTML in a saved notebook."""
 
 import io
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..display.in_words import COLOURS, ICONS
-from ..durations import format_duration
+from ..durations import format_counting, format_duration, format_roughly
 from ..output import printable
+from .columns import TABLE_COLUMNS, Column
 from .facts import counts_in_words, escaped
 from .rows import Row
 
@@ -47,25 +49,17 @@ def renderable(state: State, *, most: int | None = None) -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
+    columns = _columns(state, without=("language", "last"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("status", "name", "progress"):
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
-    for column in ("elapsed", "started", "exit"):
-        table.add_column(column, no_wrap=True, justify="right")
-    table.add_column("process id", no_wrap=True, overflow="ellipsis")
-    if state.several:
-        table.add_column("connection", no_wrap=True, overflow="ellipsis")
+    for column in columns:
+        right = column.kind in ("span", "moment", "number")
+        table.add_column(column.label.lower(), no_wrap=True, justify="right" if right else "left")
     for row in state.rows[:most]:
-        cells = [
-            Text(f"{ICONS[row.status]} {row.status}", _STYLES.get(row.status, "")),
-            Text(printable(row.name or "", 60)),
-            Text(progress_in_words(row)),
-            Text(elapsed_in_words(row, state.at)),
-            Text(_clock(row.started, state.at)),
-            Text("" if row.exit_code is None else str(row.exit_code)),
-            Text(printable(row.id, 60), "dim"),
-        ]
-        table.add_row(*cells, *([Text(printable(row.connection, 40))] if state.several else []))
+        styles = {"status": _STYLES.get(row.status, ""), "id": "dim"}
+        words = _WORDS | {"started": _clock}
+        table.add_row(
+            *(Text(printable(words[name](row, state.at), 60), styles.get(name, "")) for name, *_ in columns),
+        )
     parts: list[RenderableType] = [table] if state.rows else []
     hidden = len(state.rows) - len(state.rows[:most])
     if hidden:
@@ -75,10 +69,9 @@ def renderable(state: State, *, most: int | None = None) -> "RenderableType":
 
 def as_html(state: State) -> str:
     """The table as HTML that needs no scripts and no style sheet, for saved and exported notebooks."""
-    columns = ["status", "name", "progress", "elapsed", "started", "exit code", "language", "process id"]
-    columns += ["connection"] if state.several else []
-    head = "".join(f'<th style="text-align:left">{column}</th>' for column in columns)
-    body = "".join(_html_row(row, state) for row in state.rows[:HTML_ROWS])
+    columns = _columns(state, without=("last",))
+    head = "".join(f'<th style="text-align:left">{column.label.lower()}</th>' for column in columns)
+    body = "".join(_html_row(row, columns, state.at) for row in state.rows[:HTML_ROWS])
     hidden = len(state.rows) - HTML_ROWS
     more = f"<div>and {hidden:,} more</div>" if hidden > 0 else ""
     notes = "".join(f'<div style="color:{COLOURS["failed"]}">{escaped(note, 400)}</div>' for note in state.notes)
@@ -87,34 +80,35 @@ def as_html(state: State) -> str:
     return f'<div class="hopx-static">{table}{more}<div><b>{_summary(state)}</b>, as of {at}</div>{notes}</div>'
 
 
-def _html_row(row: Row, state: State) -> str:
-    status = f'<span style="color:{COLOURS[row.status]};font-weight:600">{ICONS[row.status]} {row.status}</span>'
-    texts = [
-        escaped(row.name or ""),
-        progress_in_words(row),
-        elapsed_in_words(row, state.at),
-        "" if row.started is None else f"{datetime.fromtimestamp(row.started):%Y-%m-%d %H:%M:%S}",
-        "" if row.exit_code is None else str(row.exit_code),
-        escaped(row.language or ""),
-        f"<code>{escaped(row.id, 80)}</code>",
-        *([escaped(row.connection)] if state.several else []),
+def _html_row(row: Row, columns: Sequence[Column], now: float) -> str:
+    cells = {column.name: escaped(_WORDS[column.name](row, now)) for column in columns}
+    cells["status"] = f'<span style="color:{COLOURS[row.status]};font-weight:600">{cells["status"]}</span>'
+    cells["id"] = f"<code>{cells['id']}</code>"
+    told = "".join(f'<td style="text-align:left;white-space:nowrap">{cell}</td>' for cell in cells.values())
+    return f"<tr>{told}</tr>"
+
+
+def _columns(state: State, without: Sequence[str]) -> list[Column]:
+    """The columns that are shown: that of the connections only where there are several."""
+    return [
+        column
+        for column in TABLE_COLUMNS
+        if column.name not in without and (state.several or column.name != "connection")
     ]
-    cells = "".join(f'<td style="text-align:left;white-space:nowrap">{text}</td>' for text in (status, *texts))
-    return f"<tr>{cells}</tr>"
 
 
 def progress_in_words(row: Row) -> str:
     """`37 %, 2 min left`, or nothing."""
     if row.progress is None:
         return ""
-    left = f", {format_duration(row.left)} left" if row.left is not None and row.status == "running" else ""
-    return f"{row.progress:.0%}".replace("%", " %") + left
+    left = f", {format_roughly(row.left)} left" if row.left is not None and row.status == "running" else ""
+    return f"{math.floor(row.progress * 100 + 1e-9)} %{left}"
 
 
 def elapsed_in_words(row: Row, now: float) -> str:
     """How long it has been running, or has run."""
     if row.began is not None:
-        return format_duration(max(0.0, now - row.began))
+        return format_counting(now - row.began)
     return "" if row.elapsed is None else format_duration(row.elapsed)
 
 
@@ -122,8 +116,24 @@ def _summary(state: State) -> str:
     return counts_in_words(state.rows) or "no processes"
 
 
-def _clock(moment: float | None, now: float) -> str:
-    if moment is None:
+def _clock(row: Row, now: float) -> str:
+    if row.started is None:
         return ""
-    form = "%H:%M:%S" if now - moment < 20 * 3600 else "%Y-%m-%d"
-    return time.strftime(form, time.localtime(moment))
+    form = "%H:%M:%S" if now - row.started < 20 * 3600 else "%Y-%m-%d"
+    return time.strftime(form, time.localtime(row.started))
+
+
+_WORDS: dict[str, Callable[[Row, float], str]] = {
+    "status": lambda row, now: f"{ICONS[row.status]} {row.status}",
+    "name": lambda row, now: row.name or "",
+    "progress": lambda row, now: progress_in_words(row),
+    "elapsed": elapsed_in_words,
+    "started": lambda row, now: (
+        "" if row.started is None else f"{datetime.fromtimestamp(row.started):%Y-%m-%d %H:%M:%S}"
+    ),
+    "exit_code": lambda row, now: "" if row.exit_code is None else str(row.exit_code),
+    "language": lambda row, now: row.language or "",
+    "id": lambda row, now: row.id,
+    "connection": lambda row, now: row.connection,
+}
+"""What the cells of a column say."""

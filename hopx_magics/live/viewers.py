@@ -1,21 +1,25 @@
 """The output of opened processes: their panes, kept up to date by one thread, in the order of what happens."""
 
+import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 
 from ..errors import HopxError
-from ..models import Process, Stream
+from ..models import Process
+from ..words import Stream
 from .intents import Close, Find, Follow, Hold, Open, Page, PaneIntent, Show
+from .messages import Anew, Done, FindAnswer, Message, OpenViewer, Output, Part, reason
 from .panes import Pane, Read
 
 _log = logging.getLogger(__name__)
 
-Answer = Callable[[PaneIntent, dict[str, Any]], None]
+
+_NOTHING = Anew(lines=[], first=0, begin=0, end=0, size=0, following=True, match=None, ended=False)
 
 
 class Opened(msgspec.Struct):
@@ -30,30 +34,27 @@ class Viewers:
     """All panes of one table, those of each page on their own.
 
     The methods return at once; the work is done by a thread that lives until `close`. `process_of` gives the process
-    of a slot as last listed, `reader_of` reads one of its streams, `tell` sends a message to the pages, and `answer`
-    says that an intent was carried out.
+    of a slot as last listed, `reader_of` reads one of its streams, and `tell` sends a message to the pages.
     """
 
     def __init__(
         self,
         process_of: Callable[[int], Process],
         reader_of: Callable[[int, Stream], Read],
-        tell: Callable[..., None],
-        answer: Answer,
+        tell: Callable[[Message], None],
     ) -> None:
         self._process_of = process_of
         self._reader_of = reader_of
         self._tell = tell
-        self._answer = answer
         self._pages: dict[str, dict[int, Opened]] = {}
-        self._last: list[dict[str, Any]] = []
-        self._work: queue.SimpleQueue[PaneIntent | None] = queue.SimpleQueue()
+        self._last: list[OpenViewer] = []
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._growing = threading.Event()  # set while a look at all panes is due and queued
         self._thread: threading.Thread | None = None
 
     @property
-    def last_opened(self) -> list[dict[str, Any]]:
-        """What the page that opened or closed something last shows, for a new page to open: slot, streams, pinned."""
+    def last_opened(self) -> list[OpenViewer]:
+        """What the page that opened or closed something last shows, for a new page to open."""
         return self._last
 
     def carry_out(self, intent: PaneIntent) -> None:
@@ -61,13 +62,13 @@ class Viewers:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="hopx-viewers", daemon=True)
             self._thread.start()
-        self._work.put(intent)
+        self._work.put(partial(self._serve, intent))
 
     def grow(self) -> None:
         """There may be new output: shows it. Called again before that has begun, it is done once."""
         if self._pages and not self._growing.is_set():
             self._growing.set()
-            self._work.put(_GROW)
+            self._work.put(self._grow_all)
 
     def forget(self, page: str) -> None:
         """The page is gone, and its panes with it."""
@@ -82,28 +83,19 @@ class Viewers:
     # ------------------------------------------------------------ on the thread
 
     def _run(self) -> None:
-        while (intent := self._work.get()) is not None:
-            if intent is _GROW:
-                self._growing.clear()
-                self._grow_all()
-            else:
-                self._serve(intent)
+        while (work := self._work.get()) is not None:
+            work()
 
     def _serve(self, intent: PaneIntent) -> None:
-        error, results = None, {}
+        error, answer = None, None
         try:
-            results = self._do(intent) or {}
-        except HopxError as failure:
-            error = str(failure)
-            self._note(intent, error)
-        except LookupError:
-            error = "this process is no longer listed"
+            answer = self._do(intent)
         except Exception as failure:  # whatever it was, the next intent must find the thread alive
-            _log.exception("a pane failed")
-            error = f"{type(failure).__name__}: {failure}"
-        self._answer(intent, {"error": error, **results})
+            error = reason(failure)
+        if intent.request:
+            self._tell(Done(request=intent.request, error=error, answer=answer))
 
-    def _do(self, intent: PaneIntent) -> dict[str, Any] | None:
+    def _do(self, intent: PaneIntent) -> FindAnswer | None:
         match intent:
             case Open():
                 self._show(intent, intent.streams, pinned=intent.pinned)
@@ -113,7 +105,8 @@ class Viewers:
                 self._pages.get(intent.page, {}).pop(intent.slot, None)
                 self._note_opened(intent.page)
             case Follow():
-                self._pane(intent, intent.stream).follow(ended=self._process_of(intent.slot).ended)
+                with self._noting(intent, [intent.stream]):
+                    self._pane(intent, intent.stream).follow(ended=self._process_of(intent.slot).ended)
             case Hold():
                 self._pane(intent, intent.stream).hold()
             case Page():
@@ -129,29 +122,30 @@ class Viewers:
         opened.pinned = opened.pinned if pinned is None else pinned
         opened.panes = {stream: pane for stream, pane in opened.panes.items() if stream in streams}
         self._note_opened(intent.page)
-        for stream in streams:
-            pane = self._pane(intent, stream)
-            if pane.following:
-                pane.follow(ended=process.ended)
+        with self._noting(intent, streams):
+            for stream in streams:
+                pane = self._pane(intent, stream)
+                if pane.following:
+                    pane.follow(ended=process.ended)
 
     def _note_opened(self, page: str) -> None:
         self._last = [
-            {"slot": slot, "streams": opened.streams, "pinned": opened.pinned}
+            OpenViewer(slot=slot, streams=opened.streams, pinned=opened.pinned)
             for slot, opened in self._pages.get(page, {}).items()
         ]
 
     def _pane(self, intent: PaneIntent, stream: Stream) -> Pane:
         opened = self._pages[intent.page][intent.slot]
         if stream not in opened.panes:
-            place = {"to": intent.page, "slot": intent.slot, "stream": stream}
-
-            def tell(**fields: Any) -> None:
-                self._tell("output", **place, note=None, **fields)
-
+            tell = partial(self._tell_part, intent.page, intent.slot, stream)
             opened.panes[stream] = Pane(self._reader_of(intent.slot, stream), tell)
         return opened.panes[stream]
 
+    def _tell_part(self, page: str, slot: int, stream: Stream, part: Part, note: str | None = None) -> None:
+        self._tell(Output(to=page, slot=slot, stream=stream, note=note, part=part))
+
     def _grow_all(self) -> None:
+        self._growing.clear()
         for opened_by_slot in list(self._pages.values()):
             for slot, opened in list(opened_by_slot.items()):
                 for stream, pane in list(opened.panes.items()):
@@ -166,15 +160,12 @@ class Viewers:
         except Exception:  # whatever it was, the next pane must find the thread alive
             _log.exception("a pane failed")
 
-    def _note(self, intent: PaneIntent, error: str) -> None:
-        """Says in the pane itself why there is nothing to see."""
-        if not isinstance(intent, Open | Show | Follow):
-            return
-        nothing = {"lines": [], "first": 0, "begin": 0, "end": 0, "size": 0, "match": None}
-        for stream in [intent.stream] if isinstance(intent, Follow) else intent.streams:
-            fields = {"to": intent.page, "slot": intent.slot, "stream": stream, "note": error}
-            self._tell("output", mode="reset", following=True, ended=False, **fields, **nothing)
-
-
-_GROW = Close(slot=-1)
-"""Stands in the queue for a look at all panes."""
+    @contextlib.contextmanager
+    def _noting(self, intent: PaneIntent, streams: Sequence[Stream]) -> Iterator[None]:
+        """An error is said in the panes themselves, too: there is nothing else to see in them."""
+        try:
+            yield
+        except HopxError as error:
+            for stream in streams:
+                self._tell_part(intent.page, intent.slot, stream, _NOTHING, str(error))
+            raise

@@ -3,12 +3,14 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anywidget
+import msgspec
 
 from .intents import Intent, read_intent
+from .messages import Beat, Done, Message, Pong
 from .source import script, styles
 
 _log = logging.getLogger(__name__)
@@ -19,13 +21,16 @@ class TableWidget(anywidget.AnyWidget):
 
     Rows, output and answers travel as custom messages, sent from any thread under one lock, in order, and numbered: a
     notebook server drops messages while a cell prints more than its limits, and a page that misses one asks anew.
+
+    `carry_out` is given what pages ask for, on the thread that got the message: it must not take long.
     """
 
     _esm = script()
     _css = styles()
 
-    def __init__(self) -> None:
+    def __init__(self, carry_out: Callable[[Intent], None]) -> None:
         super().__init__()
+        self._hand_on = carry_out
         self._sending = threading.RLock()
         self._told_at = time.monotonic()
         self._told = 0
@@ -43,24 +48,21 @@ class TableWidget(anywidget.AnyWidget):
         """Whether the pages were last told nothing but that the kernel lives, so that nothing can be missing."""
         return self._confirmed
 
-    def tell(self, kind: str, *, buffers: Sequence[bytes] = (), **fields: Any) -> None:
+    def tell(self, message: Message, buffers: Sequence[bytes] = ()) -> None:
         """Sends a message to all pages. After the widget was closed it does nothing."""
         with self._sending:
             if self.comm is None:
                 return
             self._told_at = time.monotonic()
             self._told += 1
-            self._confirmed = kind in ("beat", "pong")
-            self.send({"kind": kind, "number": self._told, "now": time.time(), **fields}, list(buffers) or None)
+            self._confirmed = isinstance(message, Beat | Pong)
+            content = {**msgspec.to_builtins(message), "number": self._told, "now": time.time()}
+            self.send(content, list(buffers) or None)
 
     def view_bundle(self) -> dict[str, Any]:
         """What makes a front end show the widget, as a part of a mimebundle."""
         view = {"version_major": 2, "version_minor": 1, "model_id": self.model_id}
         return {"application/vnd.jupyter.widget-view+json": view}
-
-    def carry_out(self, intent: Intent) -> None:
-        """Does what a page asks for. Called on the thread that got the message: must not take long."""
-        raise NotImplementedError
 
     def _receive(self, content: object) -> None:
         try:
@@ -69,9 +71,9 @@ class TableWidget(anywidget.AnyWidget):
             _log.warning("a page asked for what is no intent: %s", error)
             request = content.get("request") if isinstance(content, dict) else None
             if isinstance(request, int):
-                self.tell("done", request=request, error=f"not understood: {error}")
+                self.tell(Done(request=request, error=f"not understood: {error}"))
             return
-        self.carry_out(intent)
+        self._hand_on(intent)
 
 
 def let_clicks_through(comm: object) -> None:

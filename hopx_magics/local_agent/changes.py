@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from itertools import takewhile
 
-from ..models import STREAMS
+from ..words import STREAMS
 from . import outputs
 from .store import Folder
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from ..models import STREAMS, Status
+from ..words import STREAMS, Status
 from . import outputs
 from .journal import Ended, Row
 from .store import KILLED, Evidence, Folder, Launched

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 
-from ..models import STREAMS
+from ..words import STREAMS
 from . import outputs
 from .active import Active
 from .killing import Killing

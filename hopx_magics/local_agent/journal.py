@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..models import Status
+from ..words import Status
 
 
 class Row(msgspec.Struct, kw_only=True):

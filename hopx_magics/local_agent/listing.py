@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..models import STREAMS
+from ..words import STREAMS
 from . import outputs
 from .active import Active
 from .changes import Growth

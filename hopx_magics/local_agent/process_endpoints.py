@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from .. import protocol
-from ..models import STREAMS
+from ..words import STREAMS
 from . import requests
 from .answers import Refused, Routes, json_response
 from .journal import Ended

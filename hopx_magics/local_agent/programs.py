@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ..models import LANGUAGE_ALIASES, LANGUAGES, Language
 from ..protocol import WORKSPACE
+from ..words import LANGUAGE_ALIASES, LANGUAGES, Language
 
 _SECRET = ("HOPX_AGENT_TOKEN", "HOPX_API_KEY")
 """Variables that are for a client of agents, should this agent have been started from a shell that has them."""

@@ -28,7 +28,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..models import ProcessId, Status, Stream
+from ..models import ProcessId
+from ..words import Status, Stream
 
 RECORD_SIZE = 64
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"

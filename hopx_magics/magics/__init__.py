@@ -28,7 +28,7 @@ def load(shell: InteractiveShell) -> None:
     if HopxMagics.__name__ in shell.magics_manager.registry:
         return
     history = HopxHistory(shell)
-    arrival = Arrival(shell, lambda: history.file)
+    arrival = Arrival(lambda: history.file)
     for magics in (HopxMagics(shell), history, HopxCloud(shell)):
         magics.arrival = arrival
         shell.register_magics(magics)
@@ -70,9 +70,12 @@ def unload(shell: InteractiveShell) -> None:
     if shell.display_formatter:
         for shown in _SHOWN:
             shell.display_formatter.ipython_display_formatter.pop(shown, None)
-    if "hopx_magics.api" in sys.modules:
-        from .. import api
+    if "hopx_magics.api.watch" in sys.modules:
+        from ..api.watch import close_tables
 
-        api.close_tables()
-        for connection in api.session().connections.values():
+        close_tables()
+    if "hopx_magics.session.session" in sys.modules:
+        from ..session.session import session
+
+        for connection in session().connections.values():
             connection.watcher.close()

@@ -1,6 +1,5 @@
-"""What all magics need: their arguments, the runs that words stand for, and where they are called."""
+"""What all magics need: their arguments, the runs that words stand for, and the news for those who come back."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,6 @@ from IPython.core.magic import Magics
 from .parsers import PARSERS
 
 if TYPE_CHECKING:
-    from ..history import Origin
     from ..run import Run
 
 
@@ -22,36 +20,24 @@ class Arrival:
     `history_file` tells which file the history is to be kept in, or nothing for the default one.
     """
 
-    def __init__(self, shell: InteractiveShell, history_file: Callable[[], str]) -> None:
-        self._shell = shell
+    def __init__(self, history_file: Callable[[], str]) -> None:
         self._history_file = history_file
         self._used_file = ""
         self._greeted = False
 
     def greet(self) -> None:
         """Says it once, if there is something to say."""
-        from .. import api
+        from ..api.history import looked, news, use_history
 
-        api.tell_origin(self._origin)
         if (file := self._history_file()) != self._used_file:
             self._used_file = file
-            api.use_history(file or None)
+            use_history(file or None)
         if self._greeted:
-            api.looked()
+            looked()
             return
         self._greeted = True
-        if news := api.news():
-            print(news)  # noqa: T201
-
-    def _origin(self) -> "Origin":
-        """The notebook, which Jupyter's server and VS Code tell in ways of their own, and the cell."""
-        from ..history import Origin
-
-        notebook = self._shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
-        kernel: Any = getattr(self._shell, "kernel", None)
-        parent = kernel.get_parent("shell") if kernel is not None else None
-        cell = (parent or {}).get("metadata", {}).get("cellId")
-        return Origin(notebook and str(notebook), str(cell) if cell else f"In [{self._shell.execution_count}]")
+        if line := news():
+            print(line)  # noqa: T201
 
 
 class HopxBase(Magics):
@@ -67,7 +53,7 @@ class HopxBase(Magics):
 
     def _references(self, words: list[str]) -> list[str]:
         """Words that are ids or names as they are; variables that hold runs as the ids of these."""
-        return [run if isinstance(run, str) else run.process_id for word in words for run in self._meant(word)]
+        return [run if isinstance(run, str) else str(run.process_id) for word in words for run in self._meant(word)]
 
     def _meant(self, word: str) -> "list[Run | str]":
         from ..run import Run
@@ -88,15 +74,15 @@ class HopxBase(Magics):
 
     def _run(self, word: str, on: str | None) -> "Run":
         """The one run that a word stands for, wherever it is."""
-        from .. import api
+        from ..api.find import attach
 
         run = self._one(word)
-        return api.attach(run, on=on) if isinstance(run, str) else run
+        return attach(run, on=on) if isinstance(run, str) else run
 
     def _runs(self, words: list[str], on: list[str] | None) -> "list[Run]":
-        from .. import api
+        from ..api.find import runs_of
 
-        return api.runs_of([meant for word in words for meant in self._meant(word)], on=on)
+        return runs_of([meant for word in words for meant in self._meant(word)], on=on)
 
 
 def names_of(on: list[list[str]]) -> list[str] | None:

@@ -84,13 +84,14 @@ class Completions:
         return self._words
 
     def _ask(self) -> None:
-        from ..api import session
         from ..errors import HopxError
+        from ..session.session import session
 
-        if session().current not in session().connections:
+        connection = session().connections.get(session().current)
+        if connection is None:
             return  # nothing has been launched or listed: completion is no reason to start an agent
         try:
-            processes: Any = session().listing(tail=0).processes
+            processes: Any = connection.listing(tail=0).processes
         except HopxError:
             return
         words = [word for process in reversed(processes) for word in (process.name, process.process_id) if word]
@@ -99,20 +100,20 @@ class Completions:
 
 
 def _connections() -> list[str]:
-    from ..api import session
-    from ..session import LOCAL
+    from ..connection.local import LOCAL
+    from ..session.session import session
 
     return list(dict.fromkeys([LOCAL, *session().connections, "all"]))
 
 
 def _runs() -> list[str]:
     """The names and ids of the newest runs in the history."""
-    from ..api import session
     from ..errors import HistoryError
-    from ..history import Wanted
+    from ..run_history import reading
+    from ..session.session import session
 
     try:
-        columns = session().books.history.columns(Wanted(limit=RUNS))
+        columns = session().history.read(reading.columns, reading.Wanted(limit=RUNS))
     except HistoryError:
         return []
     words = [word for pair in zip(columns["name"], columns["run_id"], strict=True) for word in pair if word]

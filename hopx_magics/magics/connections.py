@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from ..connection.connection import Connection
     from ..models import CommandResult
-    from ..session import Connection
 
 
 @magics_class
@@ -66,8 +66,9 @@ class HopxCloud(HopxBase):
         args = self._parsed("%hopx_connect", line)
         name = getattr(args, "as")
         with usage_errors("%hopx_connect"):
-            from .. import api
-            from ..session import checked_url, is_vendor_sandbox
+            from ..api.connect import connect, connections
+            from ..client.transport import checked_url
+            from ..client.vendor import is_vendor_sandbox
 
             if args.new is not None:
                 return self._created(args, name)
@@ -75,21 +76,21 @@ class HopxCloud(HopxBase):
                 if getattr(args, option) is not None:
                     raise ValueError(f"{'-' if option == 'n' else '--'}{option} is for --new")
             if args.target is None:
-                return api.connections()
+                return connections()
             value = self.shell.user_ns.get(args.target)
             if is_vendor_sandbox(value):
-                return api.connect(value, name=name)
+                return connect(value, name=name)
             token = _token(checked_url(args.target), args.token_env) if "://" in args.target else None
-            return api.connect(args.target, name=name, token=token, resume=args.resume)
+            return connect(args.target, name=name, token=token, resume=args.resume)
 
     def _created(self, args: Any, name: str | None) -> "Connection | list[Connection]":
-        from .. import api
+        from ..api.connect import create
 
         if args.target is not None:
             raise ValueError(f"{args.target} is there already, and --new creates another one: use one of them")
         line = StateLine(self.shell)
         try:
-            made = api.create(
+            made = create(
                 args.new,
                 1 if args.n is None else args.n,
                 name=name,
@@ -124,9 +125,9 @@ class HopxCloud(HopxBase):
         """
         args = self._parsed("%hopx_disconnect", line)
         with usage_errors("%hopx_disconnect"):
-            from .. import api
+            from ..api.connect import disconnect
 
-            return api.disconnect(args.name, delete=args.delete)
+            return disconnect(args.name, delete=args.delete)
 
     @no_var_expand
     @line_magic
@@ -149,9 +150,9 @@ class HopxCloud(HopxBase):
         """
         self._parsed("%hopx_sandboxes", line)
         with usage_errors("%hopx_sandboxes"):
-            from .. import api
+            from ..api.connect import sandboxes
 
-            return api.sandboxes()
+            return sandboxes()
 
     @no_var_expand
     @line_magic
@@ -172,9 +173,9 @@ class HopxCloud(HopxBase):
         """
         args = self._parsed("%hopx_extend", line)
         with usage_errors("%hopx_extend"):
-            from .. import api
+            from ..api.connect import extend
 
-            return api.extend(args.name, args.time)
+            return extend(args.name, args.time)
 
     @no_var_expand
     @line_magic
@@ -208,10 +209,10 @@ class HopxCloud(HopxBase):
         with usage_errors("%hopx_sh"):
             if not command:
                 raise ValueError("there is no command")
-            from .. import api
+            from ..api.shell import run_command
             from ..errors import RunFailed
 
-            result = api.run_command(
+            result = run_command(
                 _with_values(command, self.shell.user_ns),
                 timeout=30.0 if args.timeout is None else args.timeout,
                 on=args.on,
@@ -245,13 +246,13 @@ class HopxCloud(HopxBase):
         """
         args = self._parsed("%hopx_put", line)
         with usage_errors("%hopx_put"):
-            from .. import api
+            from ..api.shell import put
 
             *local, remote = args.path
             if not local:
                 raise ValueError("say what to copy and to where: %hopx_put LOCAL ... REMOTE")
             with TransferLine(self.shell, "to") as progress:
-                return api.put(local, remote, on=args.on, progress=progress)
+                return put(local, remote, on=args.on, progress=progress)
 
     @no_var_expand
     @line_magic
@@ -277,10 +278,10 @@ class HopxCloud(HopxBase):
         """
         args = self._parsed("%hopx_get", line)
         with usage_errors("%hopx_get"):
-            from .. import api
+            from ..api.shell import get
 
             with TransferLine(self.shell, "from") as progress:
-                return api.get(args.remote, args.local or ".", on=args.on, progress=progress)
+                return get(args.remote, args.local or ".", on=args.on, progress=progress)
 
     @no_var_expand
     @line_magic
@@ -304,9 +305,9 @@ class HopxCloud(HopxBase):
         """
         args = self._parsed("%hopx_ls", line)
         with usage_errors("%hopx_ls"):
-            from .. import api
+            from ..api.shell import ls
 
-            return api.ls(args.path, on=args.on)
+            return ls(args.path, on=args.on)
 
 
 def _split_command(line: str) -> tuple[str, str]:

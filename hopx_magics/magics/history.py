@@ -65,7 +65,7 @@ class HopxHistory(HopxBase):
         """
         args = self._parsed("%hopx_history", line)
         with usage_errors("%hopx_history"):
-            from .. import api
+            from ..api.history import history, prune
 
             chosen: dict[str, Any] = {
                 "name": args.name,
@@ -79,8 +79,8 @@ class HopxHistory(HopxBase):
             if args.yes and not args.prune:
                 raise ValueError("--yes is for --prune")
             if args.prune:
-                return api.prune(**chosen, really=args.yes)
-            return api.history(**chosen, code=args.code, output=args.output)
+                return prune(**chosen, really=args.yes)
+            return history(**chosen, code=args.code, output=args.output)
 
     @no_var_expand
     @line_magic
@@ -103,9 +103,9 @@ class HopxHistory(HopxBase):
         """
         args = self._parsed("%hopx_show", line)
         with usage_errors("%hopx_show"):
-            from .. import api
+            from ..api.history import show
 
-            return api.show(self._one(args.reference))
+            return show(self._one(args.reference))
 
     @no_var_expand
     @line_magic
@@ -137,10 +137,10 @@ class HopxHistory(HopxBase):
         """
         args = self._parsed("%hopx_rerun", line)
         with usage_errors("%hopx_rerun"):
-            from .. import api
-            from ..session import LOCAL
+            from ..api.launch import rerun
+            from ..connection.local import LOCAL
 
-            run = api.rerun(
+            run = rerun(
                 self._one(args.reference),
                 params=dict(args.param),
                 env=dict(args.env),
@@ -168,9 +168,9 @@ class HopxHistory(HopxBase):
         """
         args = self._parsed("%hopx_diff", line)
         with usage_errors("%hopx_diff"):
-            from .. import api
+            from ..api.history import diff
 
-            return api.diff(self._one(args.one), self._one(args.other))
+            return diff(self._one(args.one), self._one(args.other))
 
     @no_var_expand
     @line_magic

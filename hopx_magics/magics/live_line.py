@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from ..models import Process
     from ..run import Run, Sweep
 
-STDERR_TAIL = 2000
-"""Bytes of the standard error from which the last lines of a failed run are taken."""
-
-STDERR_LINES = 8
-
 SILENT_AFTER = 5.0
 """Seconds without an answer after which the line says so."""
 
@@ -58,24 +53,11 @@ class Display:
 
 
 def show_run(run: "Run") -> None:
-    """Shows a run as one line that follows its state until it has ended; one of the past as what it is."""
-    from ..run import PastRun
-
-    if isinstance(run, PastRun):
+    """Shows a run as one line that follows its state until it has ended, as far as there is an agent to tell it."""
+    if run.source.connection is None:
         Display().show(run._repr_mimebundle_())
     else:
         _RunLine(run).show()
-
-
-def end_of_stderr(run: "Run") -> str:
-    """The last lines of a failed run's standard error, or nothing when they can't be had."""
-    from ..errors import HopxError
-    from ..output import last_lines
-
-    try:
-        return last_lines(run.end_of("stderr", STDERR_TAIL).text, STDERR_LINES)
-    except HopxError:
-        return ""
 
 
 def show_document(document: "Document") -> None:
@@ -147,6 +129,7 @@ class _RunLine:
             self._stop()
 
     def _bundle(self, process: "Process", note: str = "") -> dict[str, str]:
+        from ..api.logs import end_of_stderr
         from ..display import in_words
 
         stderr = end_of_stderr(self._run) if process.status == "failed" else ""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .live_line import Display, has_live_display
 
 if TYPE_CHECKING:
-    from ..live import LiveTable
+    from ..live.table import LiveTable
 
 STATIC_INTERVAL = 2.0
 """Seconds between two states of a table that is shown as HTML."""
@@ -65,7 +65,7 @@ class _Shown:
         if self._clickable:
             self._table.on_keep(self._update)
         else:
-            self._table.stays = True
+            self._table.stay()
             self._table.listen(self._take_note)
 
     def _take_note(self) -> None:
@@ -104,7 +104,7 @@ def _refresh_in_place(table: "LiveTable") -> None:
 
     console = Console()
     changed = threading.Event()
-    table.stays = True
+    table.stay()
     table.listen(changed.set)
     try:
         with Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:

@@ -3,29 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ..live.columns import COLUMN_NAMES, TABLE_GROUPS
+from ..words import CAPTURES, LANGUAGES, OFFERED_COLUMNS, OUTPUT_CHOICES, STATUSES
 from .arguments import MagicParser, assignment, checked, identifier, whole_number, words_of
 
-STATUS_WORDS = ("queued", "running", "completed", "failed", "killed", "unknown")
-LANGUAGE_WORDS = ("python", "bash", "javascript", "go")
-CAPTURE_WORDS = ("auto", "files", "agent")
-OUTPUT_WORDS = ("none", "tail", "full")
 CONNECTIONS = ("(connections)",)
 """Stands for the names of the connections, which are known only when Tab is pressed."""
-
-COLUMN_WORDS = (
-    "status",
-    "name",
-    "language",
-    "started_at",
-    "completed_at",
-    "execution_time",
-    "exit_code",
-    "connection",
-    "sandbox",
-)
-
-WATCH_WORDS = ("status", "name", "progress", "elapsed", "started", "exit_code", "language", "id", "connection")
-WATCH_GROUP_WORDS = ("status", "name", "connection")
 
 
 def _option(parser: MagicParser, *names: str, completions: Iterable[str] = (), **how: Any) -> None:
@@ -47,7 +30,7 @@ def _connections(parser: MagicParser) -> None:
 
 
 def _status(parser: MagicParser) -> None:
-    _option(parser, "--status", action="append", type=words_of, default=[], completions=STATUS_WORDS)
+    _option(parser, "--status", action="append", type=words_of, default=[], completions=STATUSES)
 
 
 def _tags(parser: MagicParser) -> None:
@@ -57,7 +40,7 @@ def _tags(parser: MagicParser) -> None:
 def _bg() -> MagicParser:
     parser = MagicParser("%%hopx_bg")
     _option(parser, "--name")
-    _option(parser, "--lang", default="python", completions=LANGUAGE_WORDS)
+    _option(parser, "--lang", default="python", completions=LANGUAGES)
     _option(parser, "--timeout", type=checked(_limit), completions=("none",))
     _option(parser, "--env", action="append", type=checked(assignment), default=[])
     _option(parser, "--cwd")
@@ -70,7 +53,7 @@ def _bg() -> MagicParser:
     _option(parser, "--callback")
     _option(parser, "--callback-header", action="append", type=checked(assignment), default=[])
     _option(parser, "--callback-secret-env")
-    _option(parser, "--capture", default="auto", completions=CAPTURE_WORDS)
+    _option(parser, "--capture", default="auto", completions=CAPTURES)
     _option(parser, "-o", type=checked(identifier))
     _option(parser, "-q", "--quiet", action="store_true")
     return parser
@@ -79,7 +62,7 @@ def _bg() -> MagicParser:
 def _filters(parser: MagicParser, columns: Iterable[str], groups: Iterable[str]) -> None:
     _references(parser)
     _status(parser)
-    _option(parser, "--lang", completions=LANGUAGE_WORDS)
+    _option(parser, "--lang", completions=LANGUAGES)
     _option(parser, "--name")
     _option(parser, "--since", type=checked(_duration))
     _option(parser, "--sort", completions=(*columns, *(f"-{word}" for word in columns)))
@@ -89,8 +72,8 @@ def _filters(parser: MagicParser, columns: Iterable[str], groups: Iterable[str])
 
 def _ps() -> MagicParser:
     parser = MagicParser("%hopx_ps")
-    _filters(parser, COLUMN_WORDS, COLUMN_WORDS)
-    _option(parser, "--output", completions=OUTPUT_WORDS)
+    _filters(parser, OFFERED_COLUMNS, OFFERED_COLUMNS)
+    _option(parser, "--output", completions=OUTPUT_CHOICES)
     _option(parser, "--watch", action="store_true")
     _connections(parser)
     return parser
@@ -98,7 +81,7 @@ def _ps() -> MagicParser:
 
 def _watch() -> MagicParser:
     parser = MagicParser("%hopx_watch")
-    _filters(parser, WATCH_WORDS, WATCH_GROUP_WORDS)
+    _filters(parser, COLUMN_NAMES, TABLE_GROUPS)
     _option(parser, "--interval", type=checked(_duration))
     _option(parser, "--notify", action="store_true")
     _connections(parser)
@@ -110,7 +93,7 @@ def _history() -> MagicParser:
     _option(parser, "--name")
     _tags(parser)
     _status(parser)
-    _option(parser, "--lang", completions=LANGUAGE_WORDS)
+    _option(parser, "--lang", completions=LANGUAGES)
     _option(parser, "--since", type=checked(_duration))
     _option(parser, "--sweep")
     _option(parser, "--limit", type=checked(whole_number))

@@ -7,17 +7,14 @@ from traitlets import Enum, TraitError, Unicode, validate
 
 from .arguments import once
 from .base import HopxBase, names_of, usage_errors
-from .live_line import ProgressLine, end_of_stderr
+from .live_line import ProgressLine
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..live import LiveTable
-    from ..models import Callback
+    from ..live.table import LiveTable
+    from ..models import Callback, Stream
     from ..run import Run, Sweep
-
-LOG_BYTES = 1_000_000
-"""Bytes of a stream's end from which %hopx_logs shows lines: more would be no help to a reader and a load to a page."""
 
 
 class Logs(str):
@@ -110,7 +107,7 @@ class HopxMagics(HopxBase):
         """
         args = self._parsed("%%hopx_bg", line)
         with usage_errors("%%hopx_bg"):
-            from .. import api
+            from ..api.launch import launch, launch_on_each, sweep
 
             options: Any = {
                 "language": args.lang,
@@ -129,11 +126,11 @@ class HopxMagics(HopxBase):
             on = names_of(args.on)
             run: Run | Sweep
             if args.sweep:
-                run = api.sweep(cell, once("--sweep", args.sweep), limit=args.limit, per=args.per, on=on, **options)
+                run = sweep(cell, once("--sweep", args.sweep), limit=args.limit, per=args.per, on=on, **options)
             elif on is None or (len(on) == 1 and on != ["all"]):
-                run = api.launch(cell, on=on[0] if on else None, **options)
+                run = launch(cell, on=on[0] if on else None, **options)
             else:
-                run = api.launch_on_each(cell, on=on, **options)
+                run = launch_on_each(cell, on=on, **options)
         if args.o:
             self.shell.user_ns[args.o] = run
         return None if args.quiet else run
@@ -177,15 +174,16 @@ class HopxMagics(HopxBase):
         """
         args = self._parsed("%hopx_ps", line)
         with usage_errors("%hopx_ps"):
-            from .. import api
+            from ..api.ps import ps
+            from ..api.watch import watch
 
             if args.watch and args.output:
                 raise ValueError("--output is for the DataFrame: a live table shows the output of what is opened in it")
             on = names_of(args.on)
             if args.watch:
-                return api.watch(*self._references(args.reference), **self._filters(args), on=on)
+                return watch(*self._references(args.reference), **self._filters(args), on=on)
             output = args.output or self.output
-            return api.ps(*self._references(args.reference), **self._filters(args), output=output, on=on)
+            return ps(*self._references(args.reference), **self._filters(args), output=output, on=on)
 
     @no_var_expand
     @line_magic
@@ -228,9 +226,9 @@ class HopxMagics(HopxBase):
         """
         args = self._parsed("%hopx_watch", line)
         with usage_errors("%hopx_watch"):
-            from .. import api
+            from ..api.watch import watch
 
-            return api.watch(
+            return watch(
                 *self._references(args.reference),
                 **self._filters(args),
                 interval=args.interval,
@@ -268,12 +266,16 @@ class HopxMagics(HopxBase):
         """
         args = self._parsed("%hopx_logs", line)
         with usage_errors("%hopx_logs"):
+            from ..api.logs import logs
+
             run = self._run(args.reference, args.on)
-            streams = ("stdout", "stderr") if args.both else ("stderr",) if args.stderr else ("stdout",)
+            streams: tuple[Stream, ...] = (
+                ("stdout", "stderr") if args.both else ("stderr",) if args.stderr else ("stdout",)
+            )
             if args.follow:
                 self._follow(run, streams, args.tail)
                 return None
-            return Logs("\n".join(text for stream in streams if (text := self._log(run, stream, args.tail))))
+            return Logs(logs(run, streams=streams, tail=args.tail))
 
     @no_var_expand
     @line_magic
@@ -309,10 +311,12 @@ class HopxMagics(HopxBase):
         progress = ProgressLine(self.shell)
         on = names_of(args.on)
         with usage_errors("%hopx_wait"):
-            from .. import api
+            from ..api.logs import check_completed
+            from ..api.ps import frame_of
+            from ..api.wait import wait
 
             try:
-                runs = api.wait(
+                runs = wait(
                     *self._runs(args.reference, on),
                     any_one=args.any,
                     timeout=args.timeout,
@@ -322,8 +326,8 @@ class HopxMagics(HopxBase):
             finally:
                 progress.close()
             if not args.no_raise:
-                _raise_failed(runs)
-            return api.frame_of(runs)
+                check_completed(runs)
+            return frame_of(runs)
 
     @no_var_expand
     @line_magic
@@ -358,10 +362,10 @@ class HopxMagics(HopxBase):
         with usage_errors("%hopx_kill"):
             if not args.reference and not statuses:
                 raise ValueError("say what to kill: an id, a name, --status running, or --all")
-            from .. import api
+            from ..api.kill import kill
 
             on = names_of(args.on)
-            return api.kill(*self._runs(args.reference, on), status=statuses, on=on)
+            return kill(*self._runs(args.reference, on), status=statuses, on=on)
 
     # ------------------------------------------------------------ helpers
 
@@ -375,15 +379,6 @@ class HopxMagics(HopxBase):
             "limit": args.limit,
             "by": args.by,
         }
-
-    def _log(self, run: "Run", stream: Any, lines: int | None) -> str:
-        from ..output import as_shown, last_lines
-
-        output = run.end_of(stream, LOG_BYTES)
-        if lines is not None:
-            return last_lines(output.text, lines)
-        left_out = f"[{output.left_out:,} bytes before this are left out: run.{stream} has them]\n"
-        return (left_out if output.left_out else "") + as_shown(output.text).rstrip("\n")
 
     def _follow(self, run: "Run", streams: Any, lines: int | None) -> None:
         """Prints what comes; in the cell's own thread, so that it lands in the cell's own output."""
@@ -402,7 +397,7 @@ class HopxMagics(HopxBase):
 def _callback(args: Any) -> "Callback | None":
     import os
 
-    from ..session import checked_callback
+    from ..models import Callback
 
     if args.callback is None:
         if args.callback_header or args.callback_secret_env:
@@ -412,15 +407,4 @@ def _callback(args: Any) -> "Callback | None":
     if variable and not os.environ.get(variable):
         raise ValueError(f"the environment variable {variable} is not set")
     secret = os.environ[variable] if variable else None
-    return checked_callback(args.callback, once("--callback-header", args.callback_header), secret)
-
-
-def _raise_failed(runs: "list[Run]") -> None:
-    from ..display import in_words
-    from ..errors import RunFailed
-
-    failed = [run for run in runs if run.process.status in ("failed", "killed")]
-    if failed:
-        first = failed[0]
-        others = f"\nAlso failed or killed: {', '.join(run.process_id for run in failed[1:])}" if failed[1:] else ""
-        raise RunFailed(in_words.failure_in_words(first.process, end_of_stderr(first)) + others)
+    return Callback(url=args.callback, headers=once("--callback-header", args.callback_header), secret=secret)

@@ -126,9 +126,7 @@ def sgr(style: Style) -> str:
     codes = [str(code) for name, _, code in _FLAGS if getattr(style, name)]
     for color, first in ((style.fg, 30), (style.bg, 40)):
         if isinstance(color, int):
-            codes.append(
-                str(first + color if color < 8 else first + 52 + color) if color < 16 else f"{first + 8};5;{color}"
-            )
+            codes.append(_palette_code(color, first))
         elif color is not None:
             codes.append(f"{first + 8};2;" + ";".join(map(str, color)))
     return f"\x1b[{';'.join(codes)}m" if codes else ""

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from ..models import Language
+from ..words import Language
 
 DEEPEST = 20
 """How many lists and dicts may be in one another."""

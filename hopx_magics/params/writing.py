@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from ..models import Language
+from ..words import Language
 from .checking import check_language
 from .placing import rows_for, rows_of
 

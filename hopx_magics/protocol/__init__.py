@@ -25,7 +25,7 @@ from .files import (
     decode_file_reply,
     decode_files,
 )
-from .listing import decode_listing
+from .listing import FORGOTTEN_AFTER, decode_listing
 from .replies import ErrorReply, Launched, check_kill_reply, decode_error, decode_launched
 from .requests import (
     AGENT_FILE,
@@ -66,6 +66,7 @@ __all__ = [
     "FILES_UPLOAD",
     "FILES_WRITE",
     "FILE_UNKNOWN_CODES",
+    "FORGOTTEN_AFTER",
     "HEALTH",
     "INFO",
     "KILL",

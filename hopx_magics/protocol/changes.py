@@ -43,7 +43,7 @@ def decode_change(body: Body, headers: Mapping[str, str], base: Listing, *, rece
     gone = [process_id for process_id in dict.fromkeys(delta.gone) if process_id in base.by_id]
     listing = _merged(base, rows, gone, received_at, headers.get("etag"))
     ids = {row.process_id for row in rows}
-    if "" in ids or not ids.isdisjoint(delta.gone) or len(listing.processes) != delta.count:
+    if None in ids or not ids.isdisjoint(delta.gone) or len(listing.processes) != delta.count:
         raise BadReply("the difference that it told does not fit to the listing before", agent=agent)
     changed = tuple(row for row in rows if _differ(base.find(row.process_id), row))
     return Change(listing, changed, tuple(gone))
@@ -59,7 +59,7 @@ def _merged(
     for process in base.processes:
         if process.status == "running" and process.execution_time is not None and process.process_id in by_id:
             by_id[process.process_id] = msgspec.structs.replace(process, execution_time=process.execution_time + later)
-    by_id.update((row.process_id, row) for row in rows)
+    by_id.update((row.process_id, row) for row in rows if row.process_id)
     listing = Listing(
         processes=tuple(by_id.values()), agent=base.agent, received_at=received_at, etag=etag, tail=base.tail
     )
@@ -73,7 +73,7 @@ def compare(known: Listing | None, listing: Listing) -> Change:
         return Change(listing)
     old, new = known.by_id, listing.by_id
     changed = tuple(process for process_id, process in new.items() if _differ(old.get(process_id), process))
-    gone = tuple(process.process_id for process_id, process in old.items() if process_id not in new)
+    gone = tuple(process_id for process_id in old if process_id not in new)
     return Change(listing, changed, gone)
 
 

@@ -13,7 +13,8 @@ from urllib.parse import quote
 import msgspec
 
 from ..errors import BadReply
-from ..models import SANDBOX_STATUSES, AccessToken, Sandbox, SandboxStatus
+from ..models import AccessToken, Sandbox
+from ..words import SANDBOX_STATUSES, SandboxStatus
 from .fields import Body, first, read_integer, read_text, read_time
 
 SANDBOXES = "/v1/sandboxes"

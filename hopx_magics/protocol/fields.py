@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
-from ..models import STATUSES, Status
+from ..words import STATUSES, Status
 
 _T = TypeVar("_T")
 

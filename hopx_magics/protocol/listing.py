@@ -8,10 +8,14 @@ from typing import Any
 import msgspec
 
 from ..errors import BadReply
-from ..models import ENDED, Listing, Process, ProcessId, Status
+from ..models import Listing, Process, ProcessId
+from ..words import ENDED, Status
 from .fields import Body, first, read_integer, read_seconds, read_status, read_text, read_time
 from .replies import excerpt, read_json, reject_catch_all
 from .requests import PROCESSES
+
+FORGOTTEN_AFTER = 10.0
+"""Seconds after which a process that the agent doesn't list counts as forgotten: new ones may be listed late."""
 
 
 class _Listing(msgspec.Struct):
@@ -76,12 +80,12 @@ def _read_rows(body: Body, agent: str) -> Sequence[Any]:
 
 def _read_process(row: Any, received_at: datetime) -> Process:
     if not isinstance(row, dict):
-        return Process(process_id=ProcessId(""), status_detail=f"not understood: {json.dumps(row)[:80]}")
+        return Process(process_id=None, status_detail=f"not understood: {json.dumps(row)[:80]}")
     status, detail = read_status(row.get("status"))
     started_at = first(read_time, row, "started_at", "start_time")
     completed_at = first(read_time, row, "completed_at", "end_time")
     return Process(
-        process_id=ProcessId(first(read_text, row, "process_id", "id", "execution_id") or ""),
+        process_id=_id(first(read_text, row, "process_id", "id", "execution_id")),
         execution_id=first(read_text, row, "execution_id"),
         name=first(read_text, row, "name"),
         status=status,
@@ -98,6 +102,10 @@ def _read_process(row: Any, received_at: datetime) -> Process:
         stdout_bytes=read_integer(row.get("stdout_bytes")),
         stderr_bytes=read_integer(row.get("stderr_bytes")),
     )
+
+
+def _id(text: str | None) -> ProcessId | None:
+    return ProcessId(text) if text else None
 
 
 def _elapsed(status: Status, started_at: datetime | None, completed_at: datetime | None, now: datetime) -> float | None:

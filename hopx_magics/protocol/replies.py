@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from ..errors import BadReply, NotSupported
-from ..models import ProcessId, Status
+from ..models import ProcessId
 from ..output import printable
+from ..words import Status
 from .fields import Body, first, read_integer, read_seconds, read_status, read_text
 
 

@@ -6,19 +6,17 @@ just not given any more, and what it may have been given stays its own. Nothing 
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..connection.connection import Connection
 from ..connection.watcher import Update
 from ..errors import AgentRefused, AgentUnreachable, HopxError, LaunchError
-from ..models import Launch, Process, ProcessId, RunId, Status
-
-if TYPE_CHECKING:
-    from .connecting import Connection
-    from .session import Session
+from ..models import Launch, Process, RunId
+from ..run_history.database import Database
+from ..run_history.recorder import Recorder
+from ..words import Status
 
 DEAD_AFTER = 10.0
 """Seconds without an answer after which an agent is given nothing more, until it answers again."""
@@ -28,8 +26,8 @@ LOOK_EVERY = 1.0
 _PASSING = frozenset({429, 502, 503, 504})
 """Refusals that speak of the agent and not of what was sent."""
 
-Told = Callable[[RunId, Process, str], None]
-"""Called with a run, its process as it is now, and the connection: "" as long as it is not handed out."""
+Told = Callable[[RunId, Process, Connection | None], None]
+"""Called with a run, its process as it is now, and the connection, None as long as it is not handed out."""
 
 
 class Dispatcher:
@@ -40,48 +38,50 @@ class Dispatcher:
 
     def __init__(
         self,
-        session: "Session",
-        connections: Sequence["Connection"],
+        recorder: Recorder,
+        connections: Sequence[Connection],
         launches: Sequence[Launch],
         *,
         per: int | None,
         limit: int | None,
         tell: Told,
     ) -> None:
-        self._session = session
+        self._recorder = recorder
         self._connections = {connection.name: connection for connection in connections}
         self._per = per or len(launches)
         self._limit = limit or len(launches)
         self._tell = tell
-        self._waiting = deque(launches)
-        self._going: dict[str, dict[ProcessId, RunId]] = {name: {} for name in self._connections}
+        self._waiting = {launch.run_id: launch for launch in launches}
+        self._going: dict[str, dict[RunId, Process]] = {name: {} for name in self._connections}
         self._silent_since: dict[str, float] = {}
         self._in_hand: RunId | None = None
         """What is on its way to an agent at this moment."""
         self._changed = threading.Condition()
 
+    @property
+    def history(self) -> Database:
+        """The history that has the launches."""
+        return self._recorder.history
+
     def start(self) -> None:
         """Begins to hand out, on a thread that is there until all have ended."""
+        self._recorder.begin(list(self._waiting.values()), None)
         threading.Thread(target=self._run, name="hopx-dispatcher", daemon=True).start()
 
     def wait_handed(self, run_id: RunId, timeout: float | None = None) -> bool:
         """Waits until a launch waits no longer, whatever has become of it; tells whether it does not."""
         with self._changed:
-            return self._changed.wait_for(lambda: run_id != self._in_hand and self._find(run_id) is None, timeout)
+            return self._changed.wait_for(lambda: run_id not in self._waiting and run_id != self._in_hand, timeout)
 
     def withdraw(self, run_id: RunId) -> bool:
         """Takes back a launch that still waits; tells whether it did."""
         with self._changed:
-            launch = self._find(run_id)
+            launch = self._waiting.pop(run_id, None)
             if launch is None:
                 return False
-            self._waiting.remove(launch)
             self._changed.notify_all()
         self._settle(launch, "killed", "withdrawn before it was launched")
         return True
-
-    def _find(self, run_id: RunId) -> Launch | None:
-        return next((launch for launch in self._waiting if launch.run_id == run_id), None)
 
     # ------------------------------------------------------------ handing out
 
@@ -102,16 +102,17 @@ class Dispatcher:
             name = self._roomiest()
             if name is None or not self._waiting:
                 return False
-            launch = self._waiting.popleft()
-            self._in_hand = launch.run_id
+            self._in_hand = run_id = next(iter(self._waiting))
+            launch = self._waiting.pop(run_id)
+        connection = self._connections[name]
         try:
-            process = self._session.launch_assigned(self._connections[name], launch)
+            process = connection.launch_assigned(launch)
         except HopxError as error:
-            self._take_failure(name, launch, error)
+            self._take_failure(connection, launch, error)
         else:
-            self._tell(launch.run_id, process, name)
+            self._tell(run_id, process, connection)
             with self._changed:
-                self._going[name][process.process_id] = launch.run_id
+                self._going[name][run_id] = process
         with self._changed:
             self._in_hand = None
             self._changed.notify_all()
@@ -129,29 +130,31 @@ class Dispatcher:
         since = self._silent_since.get(name)
         return since is None or time.monotonic() - since < DEAD_AFTER
 
-    def _take_failure(self, name: str, launch: Launch, error: HopxError) -> None:
+    def _take_failure(self, connection: Connection, launch: Launch, error: HopxError) -> None:
         """Puts a launch back that certainly is not at its agent, which does not answer; any other stays what it is."""
         unsent = isinstance(error, AgentUnreachable) and not error.sent
         passing = isinstance(error, AgentRefused) and error.status in _PASSING
         nowhere = isinstance(error, LaunchError) and not error.may_run
         if unsent or passing or nowhere:
-            self._session.books.assigned(launch.run_id, None)
+            self._recorder.assigned(launch.run_id, None)
             with self._changed:
-                self._waiting.appendleft(launch)
-                self._silent_since[name] = time.monotonic() - DEAD_AFTER
+                self._waiting = {launch.run_id: launch, **self._waiting}
+                self._silent_since[connection.name] = time.monotonic() - DEAD_AFTER
             return
         may_run = isinstance(error, LaunchError)
-        self._settle(launch, "unknown" if may_run else "failed", f"not launched: {error.message}", name)
+        self._settle(launch, "unknown" if may_run else "failed", f"not launched: {error.message}", connection)
 
-    def _settle(self, launch: Launch, status: Status, reason: str, connection: str = "") -> None:
+    def _settle(self, launch: Launch, status: Status, reason: str, connection: Connection | None = None) -> None:
         """That is what has become of it, for good."""
-        self._session.books.not_launched([launch.run_id], status, reason)
+        self._recorder.not_launched([launch.run_id], status, reason)
         process = msgspec.structs.replace(not_launched_yet(launch), status=status, status_detail=reason)
         self._tell(launch.run_id, process, connection)
 
     # ------------------------------------------------------------ following
 
     def _listener(self, name: str) -> Callable[[Update], None]:
+        connection = self._connections[name]
+
         def take(update: Update) -> None:
             with self._changed:
                 if update.error is not None:
@@ -160,26 +163,24 @@ class Dispatcher:
                 self._silent_since.pop(name, None)
                 news = self._news(name, update)
                 self._changed.notify_all()
-            for run_id, process in news:
-                self._tell(run_id, process, name)
+            for run_id, process in news.items():
+                self._tell(run_id, process, connection)
 
         return take
 
-    def _news(self, name: str, update: Update) -> list[tuple[RunId, Process]]:
+    def _news(self, name: str, update: Update) -> dict[RunId, Process]:
+        """What is listed of the runs that go on there; those that do so no longer are forgotten."""
         if update.listing is None:
-            return []
-        going, listed = self._going[name], update.listing.by_id
-        news = [(run_id, listed[process_id]) for process_id, run_id in going.items() if process_id in listed]
-        for _, process in news:
-            if process.ended or process.status == "unknown":
-                del going[process.process_id]
-        for process_id in update.gone:
-            going.pop(process_id, None)
+            return {}
+        going = self._going[name]
+        news = {run_id: listed for run_id, known in going.items() if (listed := update.listing.find(known.process_id))}
+        over = {run_id for run_id, process in news.items() if process.ended or process.status == "unknown"}
+        over |= {run_id for run_id, known in going.items() if known.process_id in update.gone}
+        for run_id in over:
+            del going[run_id]
         return news
 
 
 def not_launched_yet(launch: Launch) -> Process:
     """How a launch is shown that waits to be handed out: it has no process id."""
-    return Process(
-        process_id=ProcessId(""), name=launch.name, status="queued", language=launch.language, run_id=launch.run_id
-    )
+    return Process(process_id=None, name=launch.name, status="queued", language=launch.language, run_id=launch.run_id)

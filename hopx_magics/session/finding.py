@@ -19,7 +19,7 @@ def find_process(listing: Listing, reference: str) -> Process:
     processes = listing.processes
     name = printable(reference)  # as names are made when they are launched
     named = [process for process in processes if name and process.name == name]
-    prefixed = [process for process in processes if reference and process.process_id.startswith(reference)]
+    prefixed = [process for id_, process in listing.by_id.items() if reference and id_.startswith(reference)]
     found = listing.find(reference) or (named[-1] if named else prefixed[0] if len(prefixed) == 1 else None)
     if found is not None:
         return found
@@ -50,7 +50,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def _described(processes: Sequence[Process]) -> str:
     texts = [
-        f"{process.process_id} ({printable(process.name, 40)})" if process.name else process.process_id
+        f"{process.process_id} ({printable(process.name, 40)})" if process.name else str(process.process_id)
         for process in reversed(processes[-SHOWN:])
     ]
     more = [f"and {len(processes) - SHOWN} more"] if len(processes) > SHOWN else []

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import AgentUnreachable, HopxError
-from ..models import Listing
+from ..models import Listing, Process
 
 if TYPE_CHECKING:
-    from .connecting import Connection
+    from ..connection.connection import Connection
 
 PATIENCE = 5.0
 """Seconds that several agents are given together: who is slower is shown as it was last seen."""
@@ -26,6 +26,11 @@ class Listed(NamedTuple):
     error: HopxError | None = None
 
     @property
+    def processes(self) -> tuple[Process, ...]:
+        """Those that are known of, none where nothing is known of it."""
+        return self.listing.processes if self.listing else ()
+
+    @property
     def warning(self) -> str | None:
         """What is to be said of it: why it is an old one, and how old."""
         if self.error is None:
@@ -37,12 +42,25 @@ class Listed(NamedTuple):
         return f"{reason}\nThe processes of {name} are as of {_clock(self.listing.received_at)}."
 
 
-def gather(connections: Sequence["Connection"], *, tail: int | None, patience: float = PATIENCE) -> list[Listed]:
-    """The listings of several agents, in their order; all of them take no longer than `patience` seconds."""
+def gather(connections: Sequence["Connection"], *, tail: int | None) -> list[Listed]:
+    """The listings of some agents, in their order; several of them take no longer than `PATIENCE` seconds.
+
+    A single one raises its error; of several, each has its own, unless none has ever answered, which raises, too.
+    """
+    if len(connections) == 1:
+        return [Listed(connections[0], connections[0].listing(tail=tail))]
+    listed = gather_answers(connections, tail=tail)
+    if listed and all(each.listing is None and each.error for each in listed):
+        raise listed[0].error or AssertionError
+    return listed
+
+
+def gather_answers(connections: Sequence["Connection"], *, tail: int | None) -> list[Listed]:
+    """The listings of some agents, or their errors; all of them take no longer than `PATIENCE` seconds."""
     pool = ThreadPoolExecutor(min(len(connections), ASKED_AT_ONCE) or 1, thread_name_prefix="hopx-listing")
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + PATIENCE
     try:
-        asked = [(connection, pool.submit(connection.agent.listing, tail=tail)) for connection in connections]
+        asked = [(connection, pool.submit(connection.listing, tail=tail)) for connection in connections]
         return [_listed(connection, answer, deadline) for connection, answer in asked]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -12,10 +12,10 @@ import pytest
 
 from hopx_magics import api, protocol
 from hopx_magics.client.transport import Endpoint, Request
+from hopx_magics.connection.connection import Connection
 from hopx_magics.errors import AgentRefused, NotSupported, Unauthorized, UnknownProcess
 from hopx_magics.models import ProcessId
-from hopx_magics.session import Connection
-from tests.conftest import Answer, Asked, OddAgent, is_running, wait_until
+from tests.conftest import Answer, Asked, OddAgent, is_running, launch, wait_until
 from tests.standins import agents
 from tests.standins.agents import AgentStandIn, Dialect
 from tests.standins.network import DeadAddress, resolve_localhost
@@ -211,10 +211,10 @@ def test_a_process_that_the_agent_does_not_know(there: Connection, hopx: Any) ->
     for look in (hopx.attach, hopx.ps, hopx.kill):
         with pytest.raises(UnknownProcess, match="there is no process 'nowhere'"):
             look("nowhere")
-    (killed,) = api.session().kill([ProcessId("bg_0")])
+    (killed,) = api.session().connection().kill([ProcessId("bg_0")])
     assert killed.result == "unknown id"
     with pytest.raises(UnknownProcess):
-        api.session().output(ProcessId("bg_0"))
+        api.session().connection().outputs.read(ProcessId("bg_0"), "stdout")
 
 
 def test_a_wrong_token_is_refused(place: Place, hopx: Any) -> None:
@@ -271,7 +271,7 @@ def test_output_that_is_in_the_listing(start: Start, hopx: Any, tmp_path: Path, 
     standin = start(dialect)
     hopx.connect(standin.url, name="there", token=standin.token)
     code = "import sys, time\nprint('first', flush=True)\nprint('beside', file=sys.stderr)\ntime.sleep(600)"
-    process = api.session().launch(code, name="shown", capture="agent")
+    process = launch(api.session(), code, name="shown", capture="agent")
     wait_until(lambda: hopx.ps("shown").stdout.tolist() == ["first\n"], "its output is listed")
     run = hopx.attach(process.process_id)
     wait_until(lambda: run.stderr == "beside\n", "its other stream is listed, too")
@@ -296,7 +296,7 @@ def test_a_refused_launch_says_why(start: Start, hopx: Any, errors: Any) -> None
     standin = start(Dialect(errors=errors))
     hopx.connect(standin.url, name="there", token=standin.token)
     with pytest.raises(AgentRefused, match="unsupported language: javascript") as caught:
-        api.session().launch("1", language="javascript", capture="agent")
+        launch(api.session(), "1", language="javascript", capture="agent")
     assert caught.value.code == (None if errors in ("text only", "no json") else "INVALID_REQUEST")
     assert hopx.ps().empty
 

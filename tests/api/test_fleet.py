@@ -1,6 +1,8 @@
 """Several agents at once: one table of all, launches on each, sweeps spread over them, and one of them dying."""
 
 import signal
+import socket
+import subprocess
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from hopx_magics import api
 from hopx_magics.errors import AgentRefused, AgentWarning, UnknownConnection, UnknownProcess
-from hopx_magics.session import Session
+from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings
 from tests.conftest import Answer, Asked, OddAgent, agent_pid, is_running, stop_agent, wait_until
 
@@ -37,7 +39,7 @@ def fleet(
             with monkeypatch.context() as patched:
                 patched.setenv("HOPX_STATE_DIR", str(tmp_path / name))
                 sessions.append(Session())
-                sessions[-1].listing()
+                sessions[-1].connection().listing()
             endpoint = sessions[-1].connection().agent.transport._endpoint
             assert endpoint is not None
             hopx.connect(endpoint.url, name=name, token=endpoint.token)
@@ -47,7 +49,8 @@ def fleet(
     for session in sessions:
         pid = agent_pid(session.settings)
         if pid is not None and is_running(pid):
-            session.kill([process.process_id for process in session.listing(tail=0).processes if not process.ended])
+            listing = session.connection().listing(tail=0)
+            session.connection().kill([id_ for id_, process in listing.by_id.items() if not process.ended])
         session.close()
         stop_agent(session.settings)
 
@@ -116,7 +119,7 @@ def test_a_hanging_agent_adds_no_more_than_its_time(
 
 def test_launching_on_each(hopx: Any, fleet: Callable[..., Any]) -> None:
     fleet("a", "b")
-    runs = api.launch_on_each("import os; print(os.getcwd())", on="all", name="each")
+    runs = hopx.launch_on_each("import os; print(os.getcwd())", on="all", name="each")
     assert [run.connection for run in runs] == ["a", "b"]
     assert [run.exit_code for run in runs.wait()] == [0, 0]
     frame = hopx.history(sweep=runs.sweep_id)
@@ -128,13 +131,13 @@ def test_launching_on_each_where_one_is_gone(hopx: Any, fleet: Callable[..., Any
     _, b = fleet("a", "b")
     stop_agent(b, signal.SIGKILL)
     with pytest.warns(AgentWarning, match="agent 'b'"):
-        runs = api.launch_on_each("pass", on=["a", "b"])
+        runs = hopx.launch_on_each("pass", on=["a", "b"])
     assert runs[0].wait().exit_code == 0
-    assert (runs[1].process.status, runs[1].process_id) == ("failed", "")
+    assert (runs[1].process.status, runs[1].process_id) == ("failed", None)
     assert runs.in_words() == "1 of 2 completed, 1 failed"
     assert sorted(hopx.history()["status"]) == ["completed", "failed"]
     with pytest.raises(Exception, match="agent 'b'"):
-        api.launch_on_each("pass", on="b")
+        hopx.launch_on_each("pass", on="b")
 
 
 def most_at_once(log: Path) -> dict[str, int]:
@@ -191,7 +194,7 @@ def test_what_was_not_launched_moves_away_from_an_agent_that_died(
     assert sorted(int(word) for word in log.read_text().split()) == list(range(8)), "nothing was launched twice"
     others = [run for run in runs if run.connection == "a"]
     wait_until(lambda: all(run.process.status == "completed" for run in others), "they have ended")
-    assert on_b[0].result_status == "running", "nobody has seen its end"
+    assert on_b[0].process.status == "running", "nobody has seen its end"
 
 
 def test_a_refusal_is_no_reason_to_try_it_elsewhere(
@@ -253,15 +256,16 @@ def test_a_sweep_limit_that_an_agent_cant_keep_is_kept_here(hopx: Any, odd_agent
 
 def test_a_notebook_that_ends_leaves_word_of_what_it_did_not_launch(hopx: Any, state: Settings) -> None:
     from hopx_magics.launches import checked_launch, checked_sweep
-    from hopx_magics.session.dispatcher import Dispatcher
+    from hopx_magics.run_history import writing
+    from hopx_magics.run_history.origin import Origin
+    from hopx_magics.run_history.writing import Waiter
 
     session = Session(state)
     launches = checked_sweep(checked_launch("pass", name="late"), {"n": [1, 2]})
-    session.books._nowhere = session.books._nowhere._replace(
-        agent=f"{session.books._nowhere.agent.split(': ')[0]}: 1999999"
-    )
-    dispatcher = session.dispatch(launches, [session.connection()], per=1, limit=None, tell=lambda *args: None)
-    assert isinstance(dispatcher, Dispatcher)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    waiter = Waiter(socket.gethostname(), gone.pid)
+    session.history.write(writing.begin, launches, waiter, Origin())
     session.close()
     frame = hopx.history()
     assert list(frame["status"]) == ["unknown", "unknown"]

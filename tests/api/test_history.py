@@ -16,9 +16,9 @@ import pytest
 from hopx_magics import api
 from hopx_magics.display.history_frame import COLUMNS
 from hopx_magics.errors import HistoryWarning, LaunchError, UnknownConnection, UnknownProcess, UnknownRun
-from hopx_magics.models import STATUSES
-from hopx_magics.run import PastRun
 from hopx_magics.settings import Settings
+from hopx_magics.sources import HistorySource
+from hopx_magics.words import STATUSES
 from tests.conftest import Answer, Asked, OddAgent, is_running, stop_agent, wait_until
 
 
@@ -185,10 +185,8 @@ def test_attaching_to_what_is_gone(hopx: Any, state: Settings, monkeypatch: pyte
     (state.agent_folder / "finished.jsonl").unlink()
     api.session.cache_clear()
     past = hopx.attach("old")
-    assert isinstance(past, PastRun)
-    assert (past.process_id, past.status, past.result_status, past.exit_code) == (
-        *(run.process_id, "completed", "completed", 0),
-    )
+    assert isinstance(past.source, HistorySource)
+    assert (past.process_id, past.status, past.exit_code) == (run.process_id, "completed", 0)
     assert past.stdout == "kept\n"
     assert past.logs(tail=1) == "kept"
     assert past.end_of("stdout", 3).text == "pt\n"
@@ -216,8 +214,8 @@ def test_what_the_agent_forgot_becomes_unknown(hopx: Any, state: Settings) -> No
     subprocess.run(["rm", "-r", state.agent_folder / "processes"], check=True)
     assert list(hopx.history()["status"]) == ["unknown"]
     past = hopx.attach("lost")
-    assert isinstance(past, PastRun)
-    assert past.result_status == "unknown"
+    assert isinstance(past.source, HistorySource)
+    assert past.status == "unknown"
     with pytest.raises(UnknownProcess, match=r"was last seen unknown\nIts agent no longer has it"):
         past.wait()
 
@@ -238,7 +236,7 @@ def test_an_agent_that_cant_be_reached_leaves_the_last_state(
     run = hopx.launch("pass", name="there")
     assert run.status == "running"
     agent.close()
-    assert run.result_status == "running", "nobody has seen its end"
+    assert run.process.status == "running", "nobody has seen its end"
     (row,) = hopx.history().to_dict("records")
     assert (row["status"], row["connection"]) == ("running", "far")
     assert row["seen_at"] >= row["launched_at"]
@@ -246,8 +244,8 @@ def test_an_agent_that_cant_be_reached_leaves_the_last_state(
     api.session().close()
     api.session.cache_clear()
     past = hopx.attach("there")
-    assert isinstance(past, PastRun), "there is no connection to it in this session"
-    assert (past.result_status, past.connection) == ("running", "far")
+    assert isinstance(past.source, HistorySource), "there is no connection to it in this session"
+    assert (past.status, past.connection) == ("running", "far")
     assert "last seen" in repr(past)
     with pytest.raises(UnknownProcess, match=r"no connection to its agent \(far\)"):
         past.kill()
@@ -343,7 +341,7 @@ def test_what_was_seen_to_end_can_be_waited_for_when_it_is_forgotten(
     assert len(hopx.ps()) == 1
     again = [hopx.attach(f"n{number}") for number in range(3)]
     assert [run.status for run in hopx.wait(again)] == ["completed"] * 3
-    assert list(api.frame_of(again)["status"]) == ["completed"] * 3
+    assert list(hopx.frame_of(again)["status"]) == ["completed"] * 3
     assert list(hopx.kill("n0")["result"]) == ["already finished"]
     assert [run.exit_code for run in hopx.wait("n0")] == [0]
     assert runs[0].params == {}
@@ -364,7 +362,7 @@ def test_a_sweep_that_cant_be_launched_is_on_record(hopx: Any, state: Settings) 
 
 
 def test_a_history_that_cant_be_written_is_one_warning(hopx: Any, state: Settings) -> None:
-    api.session().books.move(Path("/proc/history.sqlite"))
+    api.session().recorder.move(Path("/proc/history.sqlite"))
     with pytest.warns(HistoryWarning, match=r"/proc/history.sqlite can't be used") as caught:
         run = hopx.launch("print(1)").wait()
     assert len(caught) == 1

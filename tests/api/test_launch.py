@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from hopx_magics import api
+from hopx_magics.connection import waiting
 from hopx_magics.errors import (
     AgentRefused,
     CodeError,
@@ -43,9 +44,9 @@ def test_the_first_lines_of_the_readme(hopx: Any) -> None:
 
 def test_a_part_of_an_empty_stream_leaves_the_others_their_bytes(hopx: Any) -> None:
     run = hopx.launch("import sys; sys.stdout.buffer.write(bytes(range(256)))").wait()
-    empty = api.session().output_part(run.process_id, "stderr", start=0, stop=100)
+    empty = api.session().connection().outputs.part(run.process_id, "stderr", 0, 100)
     assert (empty.data, empty.size) == (b"", 0)
-    assert api.session().output_part(run.process_id, "stdout", start=0).data == bytes(range(256))
+    assert api.session().connection().outputs.part(run.process_id, "stdout", 0).data == bytes(range(256))
 
 
 def test_every_use_case_of_the_list_processes_page(hopx: Any) -> None:
@@ -157,22 +158,23 @@ def test_references(hopx: Any) -> None:
 
 
 def test_a_forgotten_process_is_unknown(hopx: Any) -> None:
-    api.session().listing()
+    api.session().connection().listing()
     stranger = hopx.attach(hopx.launch("pass").wait().process_id)
     process_id = ProcessId("proc_nobody")
-    assert api.session().kill([process_id])[0].result == "unknown id"
+    assert api.session().connection().kill([process_id])[0].result == "unknown id"
     with pytest.raises(UnknownProcess, match="no output of proc_nobody"):
-        api.session().output(process_id)
+        api.session().connection().outputs.read(process_id, "stdout")
     assert stranger.status == "completed"
 
 
 def test_waiting_for_what_the_agent_has_forgotten(hopx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "FORGOTTEN_AFTER", 0.5)
     monkeypatch.setenv("HOPX_KEEP_FINISHED", "1")
     monkeypatch.setenv("HOPX_HOLD_SECONDS", "0")
     monkeypatch.setenv("HOPX_MAX_RUNNING", "1")  # one after the other, so that the last one ends last
     runs = [hopx.launch("pass", name=f"n{number}") for number in range(3)]
     wait_until(lambda: len(hopx.ps()) == 1 and hopx.ps()["status"][0] == "completed", "only the last one is kept")
-    with sqlite3.connect(api.session().books.history.file) as db:
+    with sqlite3.connect(api.session().history.file) as db:
         db.execute("UPDATE runs SET status = 'running' WHERE name <> 'n2'")  # as if nobody had ever seen their ends
     db.close()
     with pytest.raises(UnknownProcess, match="how it ended is not known"):
@@ -375,7 +377,7 @@ def test_the_agents_token_is_in_no_environment_repr_or_error(hopx: Any, state: S
 def test_windows_has_no_local_agent_and_says_so(state: Settings) -> None:
     code = """
 import sys
-import hopx_magics as hopx, hopx_magics.api, hopx_magics.client.local
+import hopx_magics as hopx, hopx_magics.api.ps, hopx_magics.client.local
 sys.platform = "win32"
 try:
     hopx.ps()
@@ -436,13 +438,14 @@ def test_a_working_folder_that_is_gone(hopx: Any, tmp_path: Path, monkeypatch: p
 
 def test_an_interrupt_during_a_kill_comes_at_once(hopx: Any, state: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOPX_KILL_GRACE_SECONDS", "3")
-    run = hopx.launch("import signal, time; signal.signal(15, lambda *_: None); print(1)\nwhile True: time.sleep(1)")
-    wait_until(lambda: run.stdout, "it has begun")
+    code = "import os, signal, time; signal.signal(15, lambda *_: None); print(os.getpid())\nwhile True: time.sleep(1)"
+    run = hopx.launch(code)
+    pid = int(wait_until(lambda: run.stdout, "it has begun"))
     intent = state.agent_folder / "processes" / run.process_id / "intent"
-    interrupt_when(intent.exists, "the kill is under way")
+    interrupt_when(lambda: intent.read_text().strip(), "the kill is under way")
     with pytest.raises(WaitInterrupted, match=f"Asked to end: {run.process_id}"):
         run.kill()
-    assert is_running(run.process.pid), "its time to end is not over"
+    assert is_running(pid), "its time to end is not over"
     assert run.wait().status == "killed"
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hopx_magics.session import Session
+from hopx_magics.session.session import Session
 from tests.conftest import stop_agent
 
 from .listing import fill

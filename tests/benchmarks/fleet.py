@@ -29,8 +29,8 @@ AT_REST = 30.0
 def measure() -> Iterator[Row]:
     with fleet() as urls, connected(urls) as names:
         one, all_ = medians(lambda: api.ps(on=names[0]), lambda: api.ps(on="all"), rounds=7)
-        rows = [(name, None, process) for name in names for process in listing(name)]
-        (frame,) = medians(lambda: frames.sorted_frame(frames.rows_frame(rows), None), rounds=7)
+        processes, places = zip(*((process, (name, None)) for name in names for process in listing(name)), strict=True)
+        (frame,) = medians(lambda: frames.processes_frame(processes, places), rounds=7)
         assert len(api.ps(on="all")) == AGENTS * PROCESSES
         ratio = (all_ - frame) / one
         yield Row(

@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 import pandas as pd
+from hopx_magics.history.listings import Recorder
 
 from hopx_magics.display.history_frame import COLUMNS, runs_frame
-from hopx_magics.history import History, Limits, Origin, Place, Wanted
-from hopx_magics.history.listings import Recorder
 from hopx_magics.models import Change, Launch, Listing, Process, ProcessId, RunId
+from hopx_magics.run_history import History, Limits, Origin, Place, Wanted
 
 from .measure import Row, medians, ms
 

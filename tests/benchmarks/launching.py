@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hopx_magics.session import Session
+from hopx_magics.session.session import Session
 
 from .measure import Row, local_session, ms
 

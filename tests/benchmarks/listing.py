@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from hopx_magics.display.frames import COLUMNS, processes_frame
-from hopx_magics.models import STATUSES
-from hopx_magics.session import Session
+from hopx_magics.session.session import Session
+from hopx_magics.words import STATUSES
 
 from .measure import Row, local_session, medians, ms
 
@@ -37,7 +37,8 @@ def compare(session: Session, count: int, size: int, target: str) -> Iterator[Ro
     vendor = AgentHTTPClient(endpoint.url, jwt_token=endpoint.token)
 
     def ours(tail: int | None = None) -> pd.DataFrame:
-        return processes_frame(session.listing(tail=tail), "local")
+        processes = session.listing(tail=tail).processes
+        return processes_frame(processes, [("local", None)] * len(processes))
 
     def theirs() -> pd.DataFrame:
         return typed(vendor.get("/execute/processes", operation="list processes").json().get("processes", []))

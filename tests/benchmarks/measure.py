@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from hopx_magics.session import Session
+from hopx_magics.session.session import Session
 from hopx_magics.settings import read_settings
 from tests.conftest import agent_pid, stop_agent
 

@@ -13,7 +13,7 @@ from typing import Any
 from playwright.sync_api import Browser, sync_playwright
 
 from hopx_magics.protocol import DELTA
-from hopx_magics.session import Session
+from hopx_magics.session.session import Session
 from hopx_magics.settings import read_settings
 from tests.browser.conftest import CHROMIUM_OPTIONS, chromium_path
 from tests.browser.notebook import NotebookPage, write_notebook

@@ -5,7 +5,7 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from hopx_magics.session import Session
+from hopx_magics.session.session import Session
 from tests.browser.conftest import FindBarriers, OpenNotebook, Shots
 
 COUNTER = """
@@ -68,11 +68,11 @@ def test_a_widget_lives_through_clicks_reloads_and_restarts(
 def test_kernel_and_test_have_one_agent(open_notebook: OpenNotebook, session: Session) -> None:
     notebook = open_notebook("%load_ext hopx_magics", "%%hopx_bg --name slow -o run\nimport time; time.sleep(60)")
     notebook.run_all()
-    (process,) = session.listing(tail=0).processes
+    (process,) = session.connection().listing(tail=0).processes
     assert notebook.execute("print(run.process_id)").strip() == process.process_id
     notebook.watch("killed", "() => document.body.innerText.includes('killed after')")
     asked = time.time()
-    session.kill([process.process_id])
+    session.connection().kill([process.process_id])
     assert asked < notebook.moment("killed") < asked + 10
 
 

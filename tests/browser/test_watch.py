@@ -4,12 +4,12 @@ import itertools
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, expect
 
-from hopx_magics.session import Session
 from tests.browser.conftest import FindBarriers, OpenNotebook, Shots
 from tests.browser.notebook import NotebookPage
 from tests.conftest import Asked, OddAgent
@@ -126,9 +126,15 @@ def launches(**codes: str) -> str:
 
 
 def test_rows_live_and_end(
-    open_notebook: OpenNotebook, watch_in: WatchIn, session: Session, shots: Shots, barriers: FindBarriers
+    open_notebook: OpenNotebook, watch_in: WatchIn, tmp_path: Path, shots: Shots, barriers: FindBarriers
 ) -> None:
-    steps = "import time\nfor i in range(1, 6): print(f'step {i}/5', flush=True); time.sleep(0.4)"
+    seen = tmp_path / "seen"
+    steps = f"""
+import os, time
+for i in range(1, 6):
+    print(f'step {{i}}/5', flush=True)
+    while i == 2 and not os.path.exists({str(seen)!r}): time.sleep(0.02)
+"""
     notebook = open_notebook(LOAD, "%hopx_watch", launches(steps=steps, bad="raise ValueError('no data')"))
     table = watch_in(notebook, 1)
     expect(table.root).to_contain_text("No processes yet")
@@ -137,6 +143,7 @@ def test_rows_live_and_end(
     expect(table.cell("steps", "status")).to_contain_text("running")
     expect(table.cell("steps", "progress")).to_contain_text("40 %")
     expect(table.fresh).to_have_attribute("data-state", "live")
+    seen.touch()
     expect(table.cell("bad", "status")).to_contain_text("failed")
     expect(table.cell("bad", "exit_code")).to_have_text("1")
     expect(table.cell("steps", "status")).to_contain_text("completed")

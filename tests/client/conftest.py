@@ -5,10 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from hopx_magics.client.api_key import ApiKey
-from hopx_magics.client.control_plane import (
-    ControlPlane,
-    SandboxEndpoint,
-)
+from hopx_magics.client.control_plane import ControlPlane
+from hopx_magics.client.sandbox import SandboxEndpoint
 from hopx_magics.client.transport import Transport
 from tests.standins.control_plane import ControlPlaneStandIn
 

@@ -4,14 +4,15 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from hopx_magics.client.agent import Agent
-from hopx_magics.client.callbacks import checked_callback, launch_with_callback
 from hopx_magics.client.local import LocalAgent
 from hopx_magics.client.transport import Endpoint, Transport
 from hopx_magics.errors import AgentRefused, NotSupported
-from hopx_magics.models import Launch, RunId
+from hopx_magics.launches import checked_launch
+from hopx_magics.models import Callback, Launch, RunId
 from hopx_magics.settings import Settings
 from tests.conftest import OddAgent
 from tests.standins.server import Answer, Asked
@@ -19,6 +20,12 @@ from tests.waiting import wait_until
 
 CATCH_ALL = {"agent": "HopX VM Agent (Go)", "status": "running", "version": "3.2.8", "message": "success"}
 LAUNCH = Launch(code="print(1)", run_id=RunId("0123456789abcdef"), name="told", timeout=60, env={"X": "y"})
+
+
+def told(url: str, **options: Any) -> Launch:
+    """The launch whose end the agent is to tell there."""
+    return msgspec.structs.replace(LAUNCH, callback=Callback(url=url, **options))
+
 
 StartOdd = Callable[[Answer], OddAgent]
 
@@ -39,7 +46,7 @@ def connect() -> Iterator[Callable[..., Agent]]:
 def test_the_local_agent_calls(state: Settings, connect: Callable[..., Agent], odd_agent: StartOdd) -> None:
     receiver = odd_agent(lambda asked: asked.reply())
     agent = connect(LocalAgent(state))
-    launched = launch_with_callback(agent, LAUNCH, checked_callback(receiver.url, {"X-Mine": "1"}, "tok-1"))
+    launched = agent.launch(told(receiver.url, headers={"X-Mine": "1"}, secret="tok-1"))
     wait_until(lambda: receiver.asked, "the callback has arrived")
     asked = receiver.asked[0]
     assert json.loads(asked.body)["process_id"] == launched.process_id
@@ -52,8 +59,8 @@ def test_the_local_agent_calls(state: Settings, connect: Callable[..., Agent], o
 
 def test_what_is_sent(connect: Callable[..., Agent], odd_agent: StartOdd) -> None:
     agent = odd_agent(lambda asked: asked.reply({"execution_id": "exec_1", "status": "queued", "callback_url": "x"}))
-    callback = checked_callback("https://x.example/y", {"A": "b"}, "tok-1")
-    launched = launch_with_callback(connect(lambda http: Endpoint(agent.url)), LAUNCH, callback)
+    launch = told("https://x.example/y", headers={"A": "b"}, secret="tok-1")
+    launched = connect(lambda http: Endpoint(agent.url)).launch(launch)
     assert (launched.process_id, launched.execution_id, launched.status) == ("exec_1", "exec_1", "queued")
     (asked,) = agent.asked
     assert (asked.method, asked.path) == ("POST", "/execute/async")
@@ -80,7 +87,7 @@ def test_what_is_sent(connect: Callable[..., Agent], odd_agent: StartOdd) -> Non
 def test_agents_without_callbacks(connect: Callable[..., Agent], odd_agent: StartOdd, answer: Answer) -> None:
     agent = odd_agent(answer)
     with pytest.raises(NotSupported, match="nothing was launched") as caught:
-        launch_with_callback(connect(lambda http: Endpoint(agent.url)), LAUNCH, checked_callback("https://x.example"))
+        connect(lambda http: Endpoint(agent.url)).launch(told("https://x.example"))
     assert "Launch without a callback" in str(caught.value)
     assert len(agent.asked) == 1
 
@@ -88,7 +95,7 @@ def test_agents_without_callbacks(connect: Callable[..., Agent], odd_agent: Star
 def test_a_refusal(connect: Callable[..., Agent], odd_agent: StartOdd) -> None:
     agent = odd_agent(lambda asked: asked.reply({"error": "no such host", "code": "INVALID_REQUEST"}, 400))
     with pytest.raises(AgentRefused, match="no such host"):
-        launch_with_callback(connect(lambda http: Endpoint(agent.url)), LAUNCH, checked_callback("https://x.example"))
+        connect(lambda http: Endpoint(agent.url)).launch(told("https://x.example"))
 
 
 def test_a_lost_reply(connect: Callable[..., Agent], odd_agent: StartOdd) -> None:
@@ -99,8 +106,7 @@ def test_a_lost_reply(connect: Callable[..., Agent], odd_agent: StartOdd) -> Non
             asked.reply({"processes": [{"process_id": "p1", "name": "told [hopx:0123456789abcdef]"}]})
 
     agent = odd_agent(answer)
-    callback = checked_callback("https://x.example")
-    launched = launch_with_callback(connect(lambda http: Endpoint(agent.url)), LAUNCH, callback)
+    launched = connect(lambda http: Endpoint(agent.url)).launch(told("https://x.example"))
     assert launched.process_id == "p1"
     assert [asked.path for asked in agent.asked] == ["/execute/async", "/execute/processes"]
 
@@ -108,4 +114,4 @@ def test_a_lost_reply(connect: Callable[..., Agent], odd_agent: StartOdd) -> Non
 @pytest.mark.parametrize("url", ["", "x", "ftp://x/", "https://", "http:///x", "http://[::1/"])
 def test_what_can_not_be_called(url: str) -> None:
     with pytest.raises(ValueError, match="use a URL of the form"):
-        checked_callback(url)
+        checked_launch("pass", callback=Callback(url=url))

@@ -1,6 +1,6 @@
 """What differs between two listings: told by the agent, or found out here; and agents that tell it wrongly."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hopx_magics import protocol
-from hopx_magics.client.agent import Agent
-from hopx_magics.client.transport import Endpoint, Transport
+from hopx_magics.connection.connection import Connection
 from hopx_magics.errors import BadReply, HopxError, NotSupported
 from hopx_magics.models import Listing, Process, ProcessId
 from tests.conftest import OddAgent
@@ -21,22 +20,17 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ETAG = 'W/"1"'
 
 Start = Callable[[Answer], OddAgent]
-Client = Callable[[Answer], tuple[OddAgent, Agent]]
+ConnectionOf = Callable[[OddAgent], Connection]
+Client = Callable[[Answer], tuple[OddAgent, Connection]]
 
 
 @pytest.fixture
-def client(odd_agent: Start) -> Iterator[Client]:
-    clients = []
-
-    def start(answer: Answer) -> tuple[OddAgent, Agent]:
+def client(odd_agent: Start, connection_of: ConnectionOf) -> Client:
+    def start(answer: Answer) -> tuple[OddAgent, Connection]:
         agent = odd_agent(answer)
-        endpoint = Endpoint(agent.url)
-        clients.append(Agent(Transport("odd", lambda http: endpoint, timeout=5, retry_time=0, max_reply=1_000_000)))
-        return agent, clients[-1]
+        return agent, connection_of(agent)
 
-    yield start
-    for each in clients:
-        each.close()
+    return start
 
 
 def row(process_id: str, status: str = "completed", **fields: Any) -> dict[str, Any]:
@@ -68,7 +62,7 @@ def test_a_difference_is_put_into_the_listing(client: Client) -> None:
         "count": 3
     }
     agent, asks = client(lambda asked: telling(asked, body, Preference_Applied="wait=3"))
-    first = asks.change_since(None, tail=0)
+    first = asks.change_since(None, tail=0, wait=0.0)
     assert (first.changed, ids(first.listing.processes)) == (None, ["a", "b", "c"])
     change = asks.change_since(first.listing, tail=0, wait=3)
     assert ids(change.listing.processes) == ["b", "c", "d [hopx"]
@@ -78,7 +72,7 @@ def test_a_difference_is_put_into_the_listing(client: Client) -> None:
     assert change.listing.processes[1] is first.listing.processes[2]
     assert change.listing.find("b") is change.listing.processes[0]
     assert change.listing.find("a") is None
-    assert asks.waits
+    assert asks.agent.waits
     asked = agent.asked[-1]
     assert [asked.headers[name] for name in ("If-None-Match", "A-IM", "Prefer")] == [ETAG, "hopx-rows", "wait=3"]
 
@@ -122,8 +116,8 @@ def test_a_difference_that_makes_no_sense(client: Client, name: str) -> None:
     agent, asks = client(lambda asked: telling(asked, body, **headers))
     known = asks.listing(tail=0)
     with pytest.raises(BadReply):
-        asks.change_since(known, tail=0)
-    change = asks.change_since(known, tail=0)
+        asks.change_since(known, tail=0, wait=0.0)
+    change = asks.change_since(known, tail=0, wait=0.0)
     assert "A-IM" not in agent.asked[-1].headers
     assert (change.changed, change.gone, ids(change.listing.processes)) == ((), (), ["a", "b", "c"])
 
@@ -154,29 +148,29 @@ def test_an_agent_that_knows_no_differences(client: Client) -> None:
         {"processes": []},
     ]
     _, asks = client(lambda asked: asked.reply(listings.pop(0)))
-    change = asks.change_since(None, tail=3)
+    change = asks.change_since(None, tail=3, wait=0.0)
     seen = []
     while listings:
-        change = asks.change_since(change.listing, tail=3)
+        change = asks.change_since(change.listing, tail=3, wait=0.0)
         seen.append((ids(change.changed), list(change.gone)))
     assert seen == [([], []), (["d", "b", "c"], []), ([], ["d", "b"]), ([], ["a", "c"])]
-    assert not asks.waits
+    assert not asks.agent.waits
 
 
 def test_the_etag_of_another_tail_is_not_sent(client: Client) -> None:
     agent, asks = client(lambda asked: asked.reply(KNOWN, ETag=ETAG))
-    listing = asks.change_since(None, tail=0).listing
+    listing = asks.change_since(None, tail=0, wait=0.0).listing
     change = asks.change_since(listing, tail=100, wait=5)
     assert (change.changed, change.listing.tail) == ((), 100)
     assert "If-None-Match" not in agent.asked[-1].headers
-    asks.change_since(change.listing, tail=100)
+    asks.change_since(change.listing, tail=100, wait=0.0)
     assert agent.asked[-1].headers["If-None-Match"] == ETAG
 
 
 def test_nothing_new(client: Client) -> None:
     _, asks = client(lambda asked: asked.reply(b"", 304) if "If-None-Match" in asked.headers else telling(asked, b""))
     listing = asks.listing(tail=0)
-    change = asks.change_since(listing, tail=0)
+    change = asks.change_since(listing, tail=0, wait=0.0)
     assert (change.changed, change.gone) == ((), ())
     assert change.listing is listing
 
@@ -187,7 +181,7 @@ def test_an_agent_that_waits_no_longer(client: Client) -> None:
     listing = asks.listing()
     for waits in (True, False):
         asks.change_since(listing, wait=1)
-        assert asks.waits is waits
+        assert asks.agent.waits is waits
 
 
 def test_rows_without_an_id_can_not_be_told_apart(client: Client) -> None:
@@ -195,10 +189,10 @@ def test_rows_without_an_id_can_not_be_told_apart(client: Client) -> None:
     listings = [rows(row("a"), nameless), rows(row("b"), nameless), rows(row("b"), nameless, nameless)]
     agent, asks = client(lambda asked: asked.reply(listings.pop(0), ETag=ETAG))
     first = asks.listing(tail=0)
-    second = asks.change_since(first, tail=0)
+    second = asks.change_since(first, tail=0, wait=0.0)
     assert "A-IM" not in agent.asked[-1].headers
     assert (ids(second.changed), second.gone, len(second.listing.processes)) == (["b"], ("a",), 2)
-    third = asks.change_since(second.listing, tail=0)
+    third = asks.change_since(second.listing, tail=0, wait=0.0)
     assert (third.changed, len(third.listing.processes)) == (None, 3)
 
 

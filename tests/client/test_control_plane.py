@@ -13,10 +13,8 @@ import pytest
 from rich.pretty import pretty_repr
 
 from hopx_magics.client.api_key import ApiKey
-from hopx_magics.client.control_plane import (
-    ControlPlane,
-    SandboxEndpoint,
-)
+from hopx_magics.client.control_plane import ControlPlane
+from hopx_magics.client.sandbox import SandboxEndpoint
 from hopx_magics.client.transport import Request, Transport
 from hopx_magics.errors import (
     ControlPlaneError,
@@ -180,7 +178,7 @@ def test_a_sandbox_that_is_not_there_or_not_mine(
     ("answer", "words"),
     [
         (answering({"error": "no credit", "code": "PAYMENT_REQUIRED"}, 402), "no credit"),
-        (answering({"error": {"message": "Sandbox limit reached"}}, 403), "limit is reached"),
+        (answering({"error": {"message": "Too many", "code": "RESOURCE_LIMIT_ERROR"}}, 403), "limit is reached"),
         (answering({"error": "slow down", "retry_after": 60}, 429), "in a minute"),
         (answering(b"<html>Bad Gateway", 500), "status 500"),
         (answering(b"<html>Sign in</html>"), "web page"),

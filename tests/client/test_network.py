@@ -11,9 +11,9 @@ import pytest
 
 from hopx_magics.client import transport
 from hopx_magics.errors import AgentUnreachable
-from hopx_magics.session import Session
+from hopx_magics.session.session import Session
 from hopx_magics.settings import read_settings
-from tests.conftest import OddAgent
+from tests.conftest import OddAgent, connect_to
 from tests.standins.network import DeadAddress, resolve_localhost
 from tests.standins.server import Answer, Server
 from tests.waiting import DEADLINE
@@ -51,7 +51,7 @@ def ipv6_port() -> Iterator[int]:
 
 def listed(session: Session, port: int) -> list[str]:
     """The ids that an agent at localhost lists."""
-    connection = session.connect(f"http://localhost:{port}", name="there")
+    connection = connect_to(session, f"http://localhost:{port}", name="there")
     return [process.process_id for process in connection.agent.listing().processes]
 
 
@@ -88,7 +88,7 @@ def test_ipv6_is_used_when_ipv4_is_dead(session: Session, ipv6_port: int, monkey
 
 def failure(session: Session, url: str) -> AgentUnreachable:
     with pytest.raises(AgentUnreachable, match="no connection within the time limit") as caught:
-        session.connect(url)
+        connect_to(session, url)
     return caught.value
 
 
@@ -111,7 +111,7 @@ def test_a_name_that_nobody_knows(session: Session, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     with pytest.raises(AgentUnreachable, match="Name or service not known") as caught:
-        session.connect("https://7777-nowhere.vms.hopx.dev")
+        connect_to(session, "https://7777-nowhere.vms.hopx.dev")
     assert not caught.value.sent
 
 
@@ -125,8 +125,8 @@ def test_proxies_of_the_environment_are_for_other_machines_only(
     settings = read_settings({"HOPX_STATE_DIR": str(tmp_path), "HOPX_HISTORY": str(tmp_path / "history.sqlite")})
     session = Session(msgspec.structs.replace(settings, retry_time=0.0))
     try:
-        assert session.connect(agent.url).agent.listing().find("bg_1")
+        assert connect_to(session, agent.url).agent.listing().find("bg_1")
         with pytest.raises(AgentUnreachable, match="501"):
-            session.connect("https://7777-somewhere.vms.hopx.dev")
+            connect_to(session, "https://7777-somewhere.vms.hopx.dev")
     finally:
         session.close()

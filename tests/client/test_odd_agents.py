@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from hopx_magics.client import agent as agent_module
+from hopx_magics.client import lost_replies
 from hopx_magics.client.transport import Endpoint
 from hopx_magics.connection import killing, watcher
+from hopx_magics.connection.connection import Connection
+from hopx_magics.connection.waiting import wait_for
 from hopx_magics.errors import (
     AgentError,
     AgentRefused,
@@ -24,11 +26,10 @@ from hopx_magics.errors import (
     NotSupported,
     Unauthorized,
 )
-from hopx_magics.history import Place
-from hopx_magics.models import ProcessId
-from hopx_magics.session import Session
+from hopx_magics.models import Place, ProcessId
+from hopx_magics.session.session import Session
 from hopx_magics.settings import read_settings
-from tests.conftest import OddAgent
+from tests.conftest import OddAgent, connect_to, launch
 from tests.standins.server import Answer, Asked
 from tests.waiting import DEADLINE
 
@@ -65,15 +66,16 @@ def listing_of(*rows: dict[str, Any]) -> dict[str, Any]:
 def connect(session: Session, agent: OddAgent) -> None:
     """Connects without asking, so that the test's own request is the first one."""
     place = Place("odd", agent.url)
-    session.connections["odd"] = session._new_connection(place, agent.url, lambda http: Endpoint(agent.url, TOKEN))
-    session.connections["odd"].capture = "agent"  # or it would be asked first whether it returns output
-    session.current = "odd"
+    endpoint = Endpoint(agent.url, TOKEN)
+    connection = Connection(place, lambda http: endpoint, session.settings, session.recorder, url=agent.url)
+    connection.capture = "agent"  # or it would be asked first whether it returns output
+    session.add(connection)
 
 
 def error_of(session: Session, agent: OddAgent) -> HopxError:
     connect(session, agent)
     with pytest.raises(HopxError) as caught:
-        session.listing()
+        session.connection().listing()
     text = str(caught.value)
     assert "odd" in text
     assert agent.url in text
@@ -179,7 +181,7 @@ def test_a_read_is_tried_again_until_it_works(session: Session, odd_agent: Start
 
     agent = odd_agent(answer)
     connect(session, agent)
-    assert session.listing().find("a")
+    assert session.connection().listing().find("a")
 
 
 def test_a_read_comes_back_when_it_was_asked_to(session: Session, odd_agent: Start) -> None:
@@ -195,7 +197,7 @@ def test_a_read_comes_back_when_it_was_asked_to(session: Session, odd_agent: Sta
     limit = threading.Timer(0.9, over.set)
     agent = odd_agent(answer)
     connect(session, agent)
-    session.listing()
+    session.connection().listing()
     assert len(agent.asked) == 2
 
 
@@ -224,7 +226,7 @@ def test_a_launch_whose_reply_is_lost_is_found_and_sent_once(session: Session, o
 
     agent = odd_agent(answer)
     connect(session, agent)
-    process = session.launch("print(1)", name="train")
+    process = launch(session, "print(1)", name="train")
     assert (process.process_id, process.name) == ("bg_1", "train")
     assert len(launch_bodies(agent)) == 1
 
@@ -232,18 +234,18 @@ def test_a_launch_whose_reply_is_lost_is_found_and_sent_once(session: Session, o
 def test_a_launch_that_never_arrived_says_that_nothing_was_launched(
     session: Session, odd_agent: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent_module, "LOOK_FOR_LAUNCH", 0.5)
+    monkeypatch.setattr(lost_replies, "LOOK_FOR", 0.5)
     agent = odd_agent(lambda asked: asked.reply(listing_of()) if asked.method == "GET" else asked.reset())
     connect(session, agent)
     with pytest.raises(LaunchError, match=r"(?s)Nothing was launched.*safe to launch again"):
-        session.launch("print(1)")
+        launch(session, "print(1)")
     assert len(launch_bodies(agent)) == 1
 
 
 def test_a_launch_of_which_nothing_can_be_known_says_so(session: Session, odd_agent: Start) -> None:
     connect(session, odd_agent(lambda asked: asked.reset()))
     with pytest.raises(LaunchError, match="can't be seen"):
-        session.launch("print(1)", name="train")
+        launch(session, "print(1)", name="train")
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 507])
@@ -251,7 +253,7 @@ def test_a_launch_that_was_refused_is_not_looked_for(session: Session, odd_agent
     agent = odd_agent(lambda asked: asked.reply({"error": "no"}, status))
     connect(session, agent)
     with pytest.raises(AgentRefused):
-        session.launch("print(1)")
+        launch(session, "print(1)")
     assert len(launch_bodies(agent)) == 1
     assert all(asked.method == "POST" for asked in agent.asked)
 
@@ -259,13 +261,13 @@ def test_a_launch_that_was_refused_is_not_looked_for(session: Session, odd_agent
 def test_the_catch_all_reply_to_a_launch(session: Session, odd_agent: Start) -> None:
     connect(session, odd_agent(lambda asked: asked.reply(CATCH_ALL)))
     with pytest.raises(NotSupported, match="POST /execute/background"):
-        session.launch("print(1)")
+        launch(session, "print(1)")
 
 
 def test_what_a_launch_sends(session: Session, odd_agent: Start) -> None:
     agent = odd_agent(lambda asked: asked.reply({"process_id": "bg_1", "execution_id": "e", "status": "running"}))
     connect(session, agent)
-    session.launch("print(1)", name="n", env={"A": "1"}, timeout="90s", language="sh")
+    launch(session, "print(1)", name="n", env={"A": "1"}, timeout="90s", language="sh")
     (asked,) = agent.asked
     (body,) = launch_bodies(agent)
     assert asked.headers["Authorization"] == f"Bearer {TOKEN}"
@@ -301,7 +303,7 @@ def test_the_form_of_kill_that_the_agent_understands_is_found(
             asked.reply(CATCH_ALL if otherwise == 200 else {"error": "what?"}, otherwise)
 
     connect(session, odd_agent(answer))
-    (killed,) = session.kill([ProcessId("bg_1")])
+    (killed,) = session.connection().kill([ProcessId("bg_1")])
     assert (killed.result, killed.name) == ("killed", "n")
 
 
@@ -339,7 +341,7 @@ def test_the_four_answers_to_a_kill(
             asked.reply({"error": "gone", "code": "PROCESS_NOT_FOUND", "process_id": "bg_1"}, reply or 500)
 
     connect(session, odd_agent(answer))
-    (killed,) = session.kill([ProcessId("bg_1")])
+    (killed,) = session.connection().kill([ProcessId("bg_1")])
     assert killed.result == result
 
 
@@ -350,7 +352,7 @@ def test_an_agent_that_can_not_kill(session: Session, odd_agent: Start) -> None:
 
     connect(session, odd_agent(answer))
     with pytest.raises(NotSupported, match="kill"):
-        session.kill([ProcessId("bg_1")])
+        session.connection().kill([ProcessId("bg_1")])
 
 
 @pytest.mark.parametrize("refusal", [404, 405, 200])
@@ -368,10 +370,10 @@ def test_output_from_the_listing_of_an_agent_that_does_not_serve_it(
     agent = odd_agent(answer)
     connect(session, agent)
     process_id = ProcessId("bg_1")
-    assert session.output(process_id).text == "all of it\n"
-    assert session.output(process_id, tail=3).text == "it\n"
-    assert session.output(process_id, tail=3).left_out == 7
-    assert list(session.follow(process_id)) == [("stdout", "all of it\n")]
+    assert session.connection().outputs.read(process_id, "stdout").text == "all of it\n"
+    assert session.connection().outputs.read(process_id, "stdout", tail=3).text == "it\n"
+    assert session.connection().outputs.read(process_id, "stdout", tail=3).left_out == 7
+    assert list(session.connection().outputs.follow(process_id, ("stdout",))) == [("stdout", "all of it\n")]
     assert sum(asked.path.endswith("/stdout") for asked in agent.asked) == 1, "it is asked for only once"
 
 
@@ -381,7 +383,7 @@ def test_an_agent_that_reports_no_output(session: Session, odd_agent: Start) -> 
 
     connect(session, odd_agent(answer))
     with pytest.raises(NotSupported, match="does not report the stdout"):
-        session.output(ProcessId("bg_1"))
+        session.connection().outputs.read(ProcessId("bg_1"), "stdout")
 
 
 # ---------------------------------------------------------------- connecting
@@ -392,7 +394,7 @@ def test_an_agent_that_reports_no_output(session: Session, odd_agent: Start) -> 
 )
 def test_a_token_never_travels_unencrypted(session: Session, url: str) -> None:
     with pytest.raises(InsecureConnection, match="unencrypted"):
-        session.connect(url, token=TOKEN)
+        connect_to(session, url, token=TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -400,13 +402,13 @@ def test_a_token_never_travels_unencrypted(session: Session, url: str) -> None:
 )
 def test_urls_that_are_none(session: Session, url: str) -> None:
     with pytest.raises(ValueError, match="URL"):
-        session.connect(url)
+        connect_to(session, url)
 
 
 def test_connecting_asks_at_once_and_keeps_no_connection_that_failed(session: Session, odd_agent: Start) -> None:
     agent = odd_agent(lambda asked: asked.reply({"error": "no"}, 401))
     with pytest.raises(Unauthorized):
-        session.connect(agent.url, name="odd", token=TOKEN)
+        connect_to(session, agent.url, name="odd", token=TOKEN)
     assert session.connections == {}
     assert session.current == "local"
 
@@ -414,15 +416,15 @@ def test_connecting_asks_at_once_and_keeps_no_connection_that_failed(session: Se
 def test_connections_have_names(session: Session, odd_agent: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     agent = odd_agent(lambda asked: asked.reply(listing_of()))
     monkeypatch.setenv("HOPX_AGENT_TOKEN", TOKEN)
-    assert session.connect(agent.url, name="gpu").name == "gpu"
+    assert connect_to(session, agent.url, name="gpu").name == "gpu"
     assert agent.asked[0].headers["Authorization"] == f"Bearer {TOKEN}"
     assert session.current == "gpu"
-    assert session.connect(agent.url).name == agent.url.removeprefix("http://")
-    assert session.connect("gpu").name == "gpu"
+    assert connect_to(session, agent.url).name == agent.url.removeprefix("http://")
+    assert connect_to(session, "gpu").name == "gpu"
     with pytest.raises(ValueError, match="taken"):
-        session.connect("https://elsewhere.example", name="gpu")
+        connect_to(session, "https://elsewhere.example", name="gpu")
     with pytest.raises(HopxError, match="did you mean 'gpu'"):
-        session.connect("gpo")
+        connect_to(session, "gpo")
     assert TOKEN not in repr(session.connections)
 
 
@@ -433,17 +435,17 @@ def test_connecting_again_with_a_new_token_keeps_the_connection(session: Session
         )
 
     agent = odd_agent(answer)
-    first = session.connect(agent.url, name="gpu", token="one")
-    assert session.connect(agent.url, name="gpu", token="two") is first
+    first = connect_to(session, agent.url, name="gpu", token="one")
+    assert connect_to(session, agent.url, name="gpu", token="two") is first
     with pytest.raises(Unauthorized):
-        session.connect(agent.url, name="gpu", token="bad")
-    session.listing()
+        connect_to(session, agent.url, name="gpu", token="bad")
+    session.connection().listing()
     assert agent.asked[-1].headers["Authorization"] == "Bearer two"
 
 
 def test_a_token_with_a_line_end_is_refused(session: Session) -> None:
     with pytest.raises(ValueError, match="token"):
-        session.connect("https://example.com", token="abc\n")
+        connect_to(session, "https://example.com", token="abc\n")
 
 
 def test_waiting_survives_an_agent_that_flaps(
@@ -460,14 +462,15 @@ def test_waiting_survives_an_agent_that_flaps(
 
     agent = odd_agent(answer)
     connect(session, agent)
-    (process,) = session.wait({"odd": [ProcessId("bg_1")]}, timeout=60)
+    connection = session.connection()
+    (process,) = wait_for({connection: [ProcessId("bg_1")]}, timeout=60)[connection]
     assert process.status == "completed"
 
 
 def test_waiting_ends_at_once_when_it_is_hopeless(session: Session, odd_agent: Start) -> None:
     connect(session, odd_agent(lambda asked: asked.reply({"error": "expired"}, 401)))
     with pytest.raises(Unauthorized):
-        session.wait({"odd": [ProcessId("bg_1")]}, timeout=60)
+        wait_for({session.connection(): [ProcessId("bg_1")]}, timeout=60)
 
 
 def test_agent_errors_have_one_base() -> None:

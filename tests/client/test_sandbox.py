@@ -7,13 +7,9 @@ from typing import Any
 
 import pytest
 
-from hopx_magics.client import control_plane
-from hopx_magics.client.control_plane import (
-    ControlPlane,
-    renewal_delay,
-    wait_until_ready,
-    why_unusable,
-)
+from hopx_magics.client import sandbox as sandbox_module
+from hopx_magics.client.control_plane import ControlPlane
+from hopx_magics.client.sandbox import renewal_delay, wait_until_ready, why_unusable
 from hopx_magics.client.transport import Request, Transport
 from hopx_magics.errors import (
     HopxError,
@@ -211,7 +207,7 @@ def test_a_fresh_sandbox_is_waited_for(
     odd_agent: Start,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(control_plane, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(sandbox_module, "FIRST_PAUSE", 0.01)
     late: list[Answer] = [
         answering({"error": "NOT_INITIALIZED", "message": "JWT authentication not yet initialized"}, 503),
         answering({"status": "healthy"}),

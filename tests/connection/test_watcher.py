@@ -9,14 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from hopx_magics.client.agent import Agent
-from hopx_magics.client.transport import Endpoint, Transport
 from hopx_magics.connection import watcher as watching
+from hopx_magics.connection.connection import Connection
 from hopx_magics.connection.watcher import Update, Watcher
 from hopx_magics.models import Process
-from hopx_magics.session import Session
+from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings
-from tests.conftest import Answer, Asked, OddAgent, stop_agent, wait_until
+from tests.conftest import Answer, Asked, OddAgent, launch, stop_agent, wait_until
 from tests.waiting import DEADLINE
 
 Start = Callable[[Answer], OddAgent]
@@ -73,18 +72,9 @@ Listen = Callable[..., Heard]
 
 
 @pytest.fixture
-def watcher_of() -> Iterator[Callable[[OddAgent], Watcher]]:
+def watcher_of(connection_of: Callable[[OddAgent], Connection]) -> Callable[[OddAgent], Watcher]:
     """Makes watchers of agents that answer oddly."""
-    agents: list[Agent] = []
-
-    def make(agent: OddAgent) -> Watcher:
-        endpoint = Endpoint(agent.url)
-        agents.append(Agent(Transport("odd", lambda http: endpoint, timeout=5, retry_time=0, max_reply=1_000_000)))
-        return Watcher(agents[-1])
-
-    yield make
-    for agent in agents:
-        agent.close()
+    return lambda agent: connection_of(agent).watcher
 
 
 WatcherOf = Callable[[OddAgent], Watcher]
@@ -121,7 +111,7 @@ def threads() -> Callable[[], int]:
 
 
 def bash(session: Session, code: str) -> str:
-    return session.launch(code, language="bash").process_id
+    return launch(session, code, language="bash").process_id
 
 
 # ------------------------------------------------------------ the local agent
@@ -208,7 +198,7 @@ def test_a_process_that_prints_all_the_time(session: Session, listen: Listen, cl
     wait_until(lambda: len(heard.updates) - count > 5, "more of it is told")
     process_id = bash(session, "true")
     wait_until(lambda: process_id in heard.table and heard.table[process_id].ended, "it has ended")
-    session.kill([printing])
+    session.connection().kill([printing])
 
 
 def test_an_agent_that_was_replaced(session: Session, state: Settings, listen: Listen) -> None:

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from hopx_magics.display import accessor, frames
-from hopx_magics.models import STATUSES, Listing, Process, ProcessId
+from hopx_magics.models import Process, ProcessId
+from hopx_magics.words import STATUSES
 
 NOW = datetime.now(UTC)
 
@@ -27,7 +28,7 @@ def history(*rows: dict[str, Any]) -> pd.DataFrame:
 
 
 def processes(*rows: Process) -> pd.DataFrame:
-    return frames.processes_frame(Listing(processes=rows, agent="a", received_at=NOW), "local")
+    return frames.processes_frame(rows, [("local", None)] * len(rows))
 
 
 def process(process_id: str, **fields: Any) -> Process:

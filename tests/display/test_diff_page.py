@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hopx_magics.display.diff_page import Differences
-from hopx_magics.models import KeptOutput, KeptRun, Stream
+from hopx_magics.models import KeptOutput, KeptRun
+from hopx_magics.words import Stream
 from tests.display.test_run_page import (
     HOSTILE,
     NOW,
@@ -72,7 +73,7 @@ def test_facts_that_differ() -> None:
         "folder": ("/work", "/tmp"),
         "time limit": ("—", "1 min"),
         "connection": ("local", "gpu (sandbox 176)"),
-        "version": ("1.2", "1.3"),
+        "version": ("hopx_magics 1.2", "hopx_magics 1.3"),
         "environment": ("A", "C"),
         "running time": ("3 min", "3 min: the same"),
     }
@@ -103,7 +104,7 @@ def test_running_times(a: float | None, b: float | None, words: str) -> None:
 
 def test_the_time_of_what_goes_on_is_not_compared() -> None:
     shown = differences(kept_run(), kept_run(status="running", exit_code=None, execution_time=9.0))
-    assert rows_of(shown)["running time"] == ("3 min", "9.0 s when last seen")
+    assert rows_of(shown)["running time"] == ("3 min", "9 s when last seen")
     assert "running time" not in rows_of(differences(kept_run(execution_time=None), kept_run(execution_time=None)))
 
 

@@ -1,18 +1,19 @@
 """The DataFrame: columns, dtypes, order, groups, and what hostile texts become."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pandas as pd
 import pytest
 
 from hopx_magics.display import frames
-from hopx_magics.models import STATUSES, Killed, Listing, Process, ProcessId
+from hopx_magics.models import Killed, Process, ProcessId
+from hopx_magics.words import OFFERED_COLUMNS, STATUSES
 
 NOW = datetime.now(UTC).replace(microsecond=123456)
 
 
 def frame_of(*processes: Process) -> pd.DataFrame:
-    return frames.processes_frame(Listing(processes=processes, agent="a", received_at=NOW), "local")
+    return frames.processes_frame(processes, [("local", None)] * len(processes))
 
 
 def process(process_id: str = "p", **fields: object) -> Process:
@@ -61,6 +62,10 @@ def test_columns_and_dtypes_are_always_the_same(rows: tuple[Process, ...]) -> No
     assert frame["status"].dtype == pd.CategoricalDtype(list(STATUSES), ordered=True)
 
 
+def test_what_tab_offers_are_columns() -> None:
+    assert set(OFFERED_COLUMNS) <= set(frames.COLUMNS)
+
+
 def test_values() -> None:
     (row,) = frame_of(FULL).to_dict("records")
     assert row["started_at"] == pd.Timestamp(NOW)
@@ -87,8 +92,6 @@ def test_progress_is_whole_only_of_what_may_have_got_there() -> None:
 
 
 def test_times_with_different_offsets_are_in_utc() -> None:
-    from datetime import timezone
-
     moment = datetime(2025, 1, 1, 10, tzinfo=timezone(timedelta(hours=2)))
     frame = frame_of(process(started_at=moment), process("q", started_at=NOW), process("r"))
     assert frame["started_at"][0] == pd.Timestamp("2025-01-01T08:00:00Z")
@@ -113,9 +116,29 @@ def test_html_is_escaped() -> None:
     assert "&lt;img" in page
 
 
+def test_each_process_is_where_it_is() -> None:
+    rows = [process("a"), process("b"), process("c")]
+    frame = frames.processes_frame(rows, [("gpu", "176"), ("local", None), ("evil\x1b", "177")])
+    assert list(frame["connection"]) == ["gpu", "local", "evil␛"]
+    assert list(frame["sandbox"].fillna("none")) == ["176", "none", "177"]
+    frame = frames.processes_frame(rows, [("gpu\x1b", "176")] * 3)
+    assert list(frame["connection"]) == ["gpu␛"] * 3
+    assert list(frame["sandbox"]) == ["176"] * 3
+
+
 def test_newest_first_and_waiting_ones_on_top() -> None:
-    rows = [process("old", started_at=NOW - timedelta(hours=1)), process("new", started_at=NOW), process("queued")]
-    assert list(frames.sorted_frame(frame_of(*rows), None)["process_id"]) == ["queued", "new", "old"]
+    rows = [
+        process("old", started_at=NOW - timedelta(hours=1)),
+        process("new", started_at=NOW),
+        process("queued"),
+        process("as new", started_at=NOW.astimezone(timezone(timedelta(hours=2)))),
+        process("never started", completed_at=NOW - timedelta(minutes=1)),
+        process("queued, too"),
+    ]
+    assert [rows[number].process_id for number in frames.newest_first(rows)] == [
+        *("queued", "queued, too", "new", "as new", "never started", "old"),
+    ]
+    assert frames.newest_first([]) == []
 
 
 def test_sorting_by_a_column() -> None:
@@ -149,28 +172,8 @@ def test_groups() -> None:
         frames.grouped_frame(frame_of(), "age")
 
 
-def test_choosing() -> None:
-    rows = [
-        process("proc_a1", name="train-1", status="running", language="python", started_at=NOW),
-        process("proc_a2", name="train-2", status="failed", language="bash", started_at=NOW - timedelta(hours=3)),
-        process("proc_b1", status="queued"),
-    ]
-
-    def chosen(**wanted: object) -> list[str]:
-        return [row.process_id for row in rows if frames.chooser(**wanted)(row)]  # type: ignore[arg-type]
-
-    assert chosen() == ["proc_a1", "proc_a2", "proc_b1"]
-    assert chosen(statuses=["running", "queued"]) == ["proc_a1", "proc_b1"]
-    assert chosen(language="bash") == ["proc_a2"]
-    assert chosen(name="train-*") == ["proc_a1", "proc_a2"]
-    assert chosen(since=3600.0) == ["proc_a1", "proc_b1"]
-    assert chosen(references=["proc_a"]) == ["proc_a1", "proc_a2"]
-    assert chosen(references=["train-2", "proc_b1"]) == ["proc_a2", "proc_b1"]
-    assert chosen(references=[""]) == []
-
-
 def test_frame_of_kill_results() -> None:
     killed = Killed(process_id=ProcessId("p"), name=None, result="killed", status="killed")
-    frame = frames.killed_frame({"local": [killed], "gpu": []})
+    frame = frames.killed_frame([("local", killed)])
     assert frame.to_dict("records")[0]["result"] == "killed"
-    assert list(frame.columns) == list(frames.killed_frame({}).columns)
+    assert list(frame.columns) == list(frames.killed_frame([]).columns)

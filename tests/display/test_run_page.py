@@ -11,7 +11,8 @@ import pytest
 from hopx_magics.display import coloured
 from hopx_magics.display.document import Document
 from hopx_magics.display.run_page import Shown
-from hopx_magics.models import KeptOutput, KeptRun, ProcessId, RunId, Stream
+from hopx_magics.models import KeptOutput, KeptRun, ProcessId, RunId
+from hopx_magics.words import Stream
 
 NOW = datetime(2025, 11, 24, 19, 30, tzinfo=UTC)
 
@@ -78,7 +79,7 @@ def without_colours(text: str) -> str:
         ),
         (
             {"status": "running", "seen_at": NOW + timedelta(minutes=1)},
-            "▸ running, as last seen 0.0 s ago  train  proc_1 on local",
+            "▸ running, as last seen 0 s ago  train  proc_1 on local",
         ),
         (
             {"status": "unknown", "status_detail": "the agent no longer lists it"},

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from hopx_magics.client.agent import OutputPart
+from hopx_magics.live.messages import Part
 from hopx_magics.live.panes import MOST_LINES, WINDOW, Pane
 
 
@@ -36,7 +38,8 @@ class Stream:
         self.read_bytes += len(data)
         return OutputPart(data, first, self.size)
 
-    def tell(self, **message: Any) -> None:
+    def tell(self, part: Part) -> None:
+        message = msgspec.to_builtins(part)
         self.told.append(message)
         mode, lines = message["mode"], message.get("lines", [])
         if mode == "reset":
@@ -123,9 +126,9 @@ def test_pages_behind_a_found_place_lead_to_the_end(stream: Stream, pane: Pane) 
     stream.write("\n".join(lines) + "\n")
     pane.follow()
     found = pane.find("needle", None, "before")
-    assert found["found"]
-    assert stream.texts[found["line"]] == lines[9_000]
-    assert stream.told[-1]["match"] == found["line"]
+    assert found.found
+    assert stream.texts[found.line] == lines[9_000]
+    assert stream.told[-1]["match"] == found.line
     assert stream.told[-1]["following"] is False
     while stream.end < stream.size:
         pane.page("after", stream.end)
@@ -137,14 +140,14 @@ def test_pages_behind_a_found_place_lead_to_the_end(stream: Stream, pane: Pane) 
 def test_find_goes_on_in_both_directions_and_ends(stream: Stream, pane: Pane) -> None:
     stream.write("a needle\n" + "x\n" * 2_100_000 + "a needle\n")
     last = pane.find("needle", None, "before")
-    assert last["found"]
-    assert pane.find("needle", stream.size - 10, "before")["found"]
+    assert last.found
+    assert pane.find("needle", stream.size - 10, "before").found
     assert stream.told[-1]["begin"] == 0
-    assert pane.find("needle", 10, "after")["found"]
+    assert pane.find("needle", 10, "after").found
     assert stream.end == stream.size
     nothing = pane.find("nothing", None, "before")
-    assert (nothing["found"], nothing["line"]) == (False, None)
-    assert nothing["scanned"] >= stream.size
+    assert (nothing.found, nothing.line) == (False, None)
+    assert nothing.scanned >= stream.size
 
 
 def test_a_pane_that_is_held_only_tells_the_size(stream: Stream, pane: Pane) -> None:

@@ -5,7 +5,6 @@ import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hopx_magics.live import facts
 from hopx_magics.live.rows import FIELDS, Rows
 from hopx_magics.models import Listing, Process, ProcessId
 
@@ -107,21 +106,3 @@ def test_names_and_details_are_one_printable_line() -> None:
     ((_, row),) = rows
     assert row.name == "a [31m b"
     assert row.detail == "x y"
-
-
-def test_shown_rows_are_filtered_and_sorted_as_in_the_page() -> None:
-    rows = Rows(lambda process: True)
-    rows.update(
-        "a",
-        listing(
-            process(1, name="b"),
-            process(2, name="a", status="completed", exit_code=0),
-            process(3, name=None, status="queued", started_at=None, execution_time=None),
-        ),
-    )
-    assert facts.shown(rows, {}) == [2, 1, 0]
-    assert facts.shown(rows, {"sort": "name"}) == [1, 0, 2]
-    assert facts.shown(rows, {"sort": "-name"}) == [0, 1, 2]
-    assert facts.shown(rows, {"sort": ["-language", "nonsense", 3, "exit_code", "name"]}) == [1, 0, 2]
-    assert facts.shown(rows, {"filters": ["running", "queued"]}) == [2, 0]
-    assert facts.shown(rows, {"search": "PROC_2"}) == [1]

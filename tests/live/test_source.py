@@ -1,8 +1,6 @@
 """The front end's source: one module for the widget, and plain ES modules for everybody else."""
 
 import re
-import shutil
-import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 
 import hopx_magics
 from hopx_magics.live.source import script, styles
+from tests.page.node import run
 
 MODULES = sorted((Path(hopx_magics.__file__).parent / "live" / "page").glob("*.js"))
 DECLARED = re.compile(r"^(?:export )?(?:async )?(?:function\*?|class|const|let) (\w+)", re.MULTILINE)
@@ -18,28 +17,18 @@ DECLARED = re.compile(r"^(?:export )?(?:async )?(?:function\*?|class|const|let) 
 SINKS = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "srcdoc", "setHTML")
 
 
-def parse(path: Path) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no node to parse it with: apt-get install nodejs")
-    done = subprocess.run([node, "--check", str(path)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
 def test_the_joined_module_parses(tmp_path: Path) -> None:
     joined = tmp_path / "joined.mjs"
     joined.write_text(script())
-    parse(joined)
+    run("--check", joined)
     assert not re.search(r"^import ", script(), re.MULTILINE)
     assert re.findall(r"^export .*", script(), re.MULTILINE) == re.findall(r"^export default.*", script(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
-def test_each_module_parses_alone_and_is_used(path: Path, tmp_path: Path) -> None:
-    copy = tmp_path / f"{path.stem}.mjs"
-    copy.write_text(path.read_text())
-    parse(copy)
-    assert path.name == "main.js" or any(f'from "./{path.name}"' in other.read_text() for other in MODULES)
+def test_each_module_parses_alone_and_is_used(path: Path) -> None:
+    run("--check", path)
+    assert path.name == "main.js" or any(f'"./{path.name}"' in other.read_text() for other in MODULES)
 
 
 def test_no_name_is_declared_twice() -> None:

@@ -52,10 +52,10 @@ class PageStandIn:
             for slot in message["gone"]:
                 self.rows.pop(slot)
         elif message["kind"] == "output" and message["to"] == self.name:
-            lines = self.lines.setdefault((message["slot"], message["stream"]), {})
-            if message["mode"] == "reset":
+            lines, part = self.lines.setdefault((message["slot"], message["stream"]), {}), message["part"]
+            if part["mode"] == "reset":
                 lines.clear()
-            lines.update(enumerate(message.get("lines", []), message.get("first", 0)))
+            lines.update(enumerate(part.get("lines", []), part.get("first", 0)))
         self.messages.append(message)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
@@ -122,9 +122,9 @@ def test_a_kill_says_what_the_listing_says(hopx: Any, watch: Callable[..., PageS
     wait_until(lambda: page.rows and page.rows[0]["status"] == "running", "it runs")
     request = page.ask("kill", slot=0)
     assert page.done(request, "accepted")
-    assert page.done(request)["result"] == "killed"
+    assert page.done(request)["answer"]["result"] == "killed"
     wait_until(lambda: page.rows[0]["status"] == "killed", "the row says so")
-    assert page.done(page.ask("kill", slot=0))["result"] == "already finished"
+    assert page.done(page.ask("kill", slot=0))["answer"]["result"] == "already finished"
     assert "no longer listed" in page.done(page.ask("kill", slot=77))["error"]
 
 
@@ -136,12 +136,12 @@ def test_output_is_followed_and_details_are_told(hopx: Any, watch: Callable[...,
     page.done(page.ask("open", slot=0, streams=["stdout", "stderr"], pinned=True))
     wait_until(lambda: page.lines.get((0, "stderr"), {}).get(0) == "err", "its stderr is shown")
     wait_until(lambda: "on" in page.lines[0, "stdout"].values(), "what came later is shown")
-    details = page.done(page.ask("details", slot=0))
+    details = page.done(page.ask("details", slot=0))["answer"]
     assert details["code"] == code
     assert ["environment", "API_SECRET"] in details["fields"]
     assert "hush-hush" not in json.dumps(details["fields"])
     run.kill()
-    wait_until(lambda: page.of("output")[-1]["ended"], "the pane knows that it has ended")
+    wait_until(lambda: page.of("output")[-1]["part"]["ended"], "the pane knows that it has ended")
     again = PageStandIn(page.table, "p2")
     again.ask("hello")
     assert again.of("reset")[0]["open"] == [{"slot": 0, "streams": ["stdout", "stderr"], "pinned": True}]
@@ -155,9 +155,9 @@ def test_a_download_gets_every_byte(hopx: Any, watch: Callable[..., PageStandIn]
     wait_until(lambda: page.rows and page.rows[0]["status"] == "completed", "it is shown")
     data, last = b"", False
     while not last:
-        chunk = page.done(page.ask("chunk", slot=0, stream="stdout", offset=len(data)), "chunk")
+        chunk = page.done(page.ask("chunk", slot=0, stream="stdout", offset=len(data)))
         data += zlib.decompress(chunk["buffers"][0])
-        last = chunk["last"]
+        last = chunk["answer"]["last"]
     assert data == bytes(range(256)) * 10_000
 
 

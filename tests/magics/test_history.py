@@ -10,6 +10,7 @@ import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
+import hopx_magics as hopx
 from hopx_magics import api
 from hopx_magics.errors import UnknownRun
 from hopx_magics.settings import Settings
@@ -36,7 +37,7 @@ def test_a_parameter_that_tries_to_be_code_arrives_as_data(cell: Cell, lang: str
     evil = [f"'; rm -rf {victim}; '", f"$(rm {victim})", f"`rm {victim}`", f"\"; require('fs').rmSync('{victim}'); \""]
     show = {"bash": 'printf %s "$x"', "javascript": "process.stdout.write(x)", "python": "print(x, end='')"}
     for value in evil:
-        run = api.launch(show[lang], language=lang, params={"x": value})
+        run = hopx.launch(show[lang], language=lang, params={"x": value})
         assert run.wait().stdout == value
     assert victim.exists()
 
@@ -165,7 +166,7 @@ def test_the_first_magic_says_what_has_happened(
     cell("%%hopx_bg --name c -q\nimport time; time.sleep(1000)")
     assert come_back(shell, cell) == "3 runs of this notebook still running: %hopx_history shows them\n"
     go.touch()
-    api.wait("a", "b")
+    hopx.wait("a", "b")
     monkeypatch.setenv("JPY_SESSION_NAME", "other.ipynb")
     assert come_back(shell, cell) == "", "they are of another notebook"
     monkeypatch.setenv("JPY_SESSION_NAME", "train.ipynb")

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hopx_magics.models import Language
 from hopx_magics.params import checked_params, with_params
+from hopx_magics.words import Language
 
 from .conftest import INSERTED, same
 

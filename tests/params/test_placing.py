@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hopx_magics.models import Language
 from hopx_magics.params import with_params
+from hopx_magics.words import Language
 from tests.growth import grows_like_its_input
 
 from .conftest import INSERTED, from_python, output_of

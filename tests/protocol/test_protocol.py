@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hopx_magics import protocol
 from hopx_magics.errors import BadReply, NotSupported
-from hopx_magics.models import STATUSES, Launch, Listing, Process, RunId
+from hopx_magics.models import Launch, Listing, Process, RunId
+from hopx_magics.words import STATUSES
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 

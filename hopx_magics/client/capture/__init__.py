@@ -4,10 +4,10 @@ The files of a run are in one folder: `stdout`, `stderr`, `pid`, `exit_code` and
 code that writes them, which needs bash, coreutils, and the language of the code itself.
 """
 
-from ...models import Capture
-from .deciding import CAPTURES, decide
+from ...words import Capture
+from .deciding import decide
 from .exit_codes import ExitCodes
 from .reading import CapturedOutput
 from .wrapping import ROOTS, run_folders, wrapped
 
-__all__ = ["CAPTURES", "ROOTS", "Capture", "CapturedOutput", "ExitCodes", "decide", "run_folders", "wrapped"]
+__all__ = ["ROOTS", "Capture", "CapturedOutput", "ExitCodes", "decide", "run_folders", "wrapped"]

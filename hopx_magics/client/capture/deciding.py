@@ -1,12 +1,10 @@
 """Whether a launch has to keep its output in files."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 from ...errors import AgentRefused, BadReply, NotSupported
-from ...models import Capture, Listing, ProcessId
+from ...models import Listing, ProcessId
 from ..agent import Agent
-
-CAPTURES: tuple[Capture, ...] = get_args(Capture)
 
 _NOBODY = ProcessId("hopx-is-there-output")
 """A process that no agent has: one that serves output says so, and others don't understand the question."""

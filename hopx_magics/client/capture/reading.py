@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ... import protocol
 from ...errors import AgentRefused, BadReply, NotSupported, UnknownProcess
-from ...models import RunId, Stream
+from ...models import RunId
+from ...words import Stream
 from ..agent import OutputPart
 from ..commands import read_by_command
 from ..files import Files

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from ...models import Language, Launch, RunId
+from ...models import Launch, RunId
 from ...protocol import WORKSPACE
 from ...protocol.requests import launch_fields
+from ...words import Language
 
 ROOTS = (f"{WORKSPACE}/.hopx/runs", "/tmp/hopx-runs")
 """Where the folders of runs are, in the order in which they are tried: agents let files be read below these only."""

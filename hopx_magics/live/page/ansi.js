@@ -1,7 +1,8 @@
 /** What a line of output looks like: runs with styles, and links, as DOM nodes made of text alone. */
 
-/** @typedef {[string, string]} Run a text and its style: tokens separated by blanks */
-/** @typedef {string | Run[]} Line */
+import { formatCount } from "./format.js";
+
+/** @import { Line } from "./messages.js" */
 /** @typedef {{classes: string, color: string, background: string}} Look */
 
 const SHOWN_CHARACTERS = 5000;
@@ -91,8 +92,8 @@ function moreButton(element, line, from, left) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "hopx-rest";
-  button.textContent = `… ${left.toLocaleString("en")} more characters`;
-  button.title = left > MORE_CHARACTERS ? `Show the next ${MORE_CHARACTERS.toLocaleString("en")}` : "Show them";
+  button.textContent = `… ${formatCount(left)} more characters`;
+  button.title = left > MORE_CHARACTERS ? `Show the next ${formatCount(MORE_CHARACTERS)}` : "Show them";
   button.addEventListener("click", () => {
     button.remove();
     appendPart(element, line, from, MORE_CHARACTERS);

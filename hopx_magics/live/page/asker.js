@@ -2,54 +2,81 @@
 
 import { el, setText } from "./dom.js";
 
+/** @import { Answered, Link } from "./link.js" */
+/** @import { Intent } from "./messages.js" */
+
+/**
+ * An intent of a viewer, which knows its slot by itself.
+ * @template T
+ * @typedef {T extends {slot: number} ? Omit<T, "slot"> : never} OfSlot
+ */
+
 const KERNEL_BUSY = "kernel busy: will be done when the cell ends";
 
+/**
+ * Asks, and says meanwhile whether the kernel takes notice.
+ * @template {Intent} I
+ * @param {Link} link @param {I} intent @param {(busy: string) => void} show "" when it has taken notice
+ * @returns {Promise<Answered<I>>}
+ */
+export function askShowing(link, intent, show) {
+  return link.ask(intent, { onSlow: () => show(KERNEL_BUSY), onAccepted: () => show("") });
+}
+
+/** @param {unknown} error @returns {string} what it says */
+export function textOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
 export class Asker {
-  /** @param {any} link @param {number} slot */
+  /** @param {Link} link @param {number} slot */
   constructor(link, slot) {
     this.link = link;
     this.slot = slot;
-    this.slow = 0;
+    /** Requests of which the kernel takes no notice. */
+    this.slow = new Set();
     this.error = "";
     this.element = el("div", { class: "hopx-viewer-notice", role: "status" });
   }
 
-  /** @param {string} doWhat @param {Record<string, any>} [fields] */
-  tell(doWhat, fields = {}) {
-    this.link.send(doWhat, { slot: this.slot, ...fields });
+  /** @param {OfSlot<Intent>} intent */
+  tell(intent) {
+    this.link.send(this.#whole(intent));
   }
 
   /**
    * Asks, and shows what went wrong before it passes it on.
-   * @param {string} doWhat @param {Record<string, any>} [fields]
+   * @template {OfSlot<Intent>} I
+   * @param {I} intent
    */
-  async ask(doWhat, fields = {}) {
+  async ask(intent) {
     try {
-      const answer = await this.askQuietly(doWhat, fields);
+      const answered = await this.askQuietly(intent);
       this.fail("");
-      return answer;
+      return answered;
     } catch (error) {
-      this.fail(error instanceof Error ? error.message : String(error));
+      this.fail(textOf(error));
       throw error;
     }
   }
 
   /**
    * Asks for one who shows errors elsewhere.
-   * @param {string} doWhat @param {Record<string, any>} [fields]
+   * @template {OfSlot<Intent>} I
+   * @param {I} intent
+   * @returns {Promise<Answered<Extract<Intent, {do: I["do"]}>>>}
    */
-  async askQuietly(doWhat, fields = {}) {
-    let slow = 0;
-    const setSlow = (/** @type {number} */ value) => {
-      this.slow += value - slow;
-      slow = value;
+  async askQuietly(intent) {
+    const request = {};
+    const show = (/** @type {string} */ busy) => {
+      if (busy) this.slow.add(request);
+      else this.slow.delete(request);
       this.#show();
     };
     try {
-      const hooks = { onSlow: () => setSlow(1), onAccepted: () => setSlow(0) };
-      return await this.link.ask(doWhat, { slot: this.slot, ...fields }, hooks);
+      return await askShowing(this.link, this.#whole(intent), show);
     } finally {
-      setSlow(0);
+      show("");
     }
   }
 
@@ -60,7 +87,13 @@ export class Asker {
   }
 
   #show() {
-    setText(this.element, this.slow > 0 ? KERNEL_BUSY : this.error);
-    this.element.classList.toggle("hopx-failed", this.slow === 0 && this.error !== "");
+    const busy = this.slow.size > 0;
+    setText(this.element, busy ? KERNEL_BUSY : this.error);
+    this.element.classList.toggle("hopx-failed", !busy && this.error !== "");
+  }
+
+  /** @template {OfSlot<Intent>} I @param {I} intent @returns {Extract<Intent, {do: I["do"]}>} */
+  #whole(intent) {
+    return /** @type {any} */ ({ ...intent, slot: this.slot });
   }
 }

@@ -1,10 +1,11 @@
 /** The cells of a row: built once, then changed in place and only where they differ. */
 import { drawing, el, setAttribute, setText } from "./dom.js";
-import { ICONS, formatClock, formatDuration, formatPercent, formatRelative, formatRoughly } from "./format.js";
-import { elapsedAt, isOpenStatus, titleOf } from "./store.js";
+import { ICONS, formatClock, formatPercent, formatRelative } from "./format.js";
+import { isOpenStatus, titleOf } from "./store.js";
+import { elapsedInWords, leftInWords, progressInWords } from "./words.js";
 
+/** @import { Row } from "./messages.js" */
 /**
- * @typedef {import("./store.js").Row} Row
  * @typedef {object} Surroundings what a cell's text depends on beside its row
  * @property {number} now the kernel's clock
  * @property {boolean} reachable whether the button of the row can be reached by Tab
@@ -61,14 +62,13 @@ const progressCell = {
   },
   paint: ({ cell, bar, done, percent, left }, row) => {
     const known = row.progress !== null;
-    const remains = row.left !== null && row.status === "running" ? `${formatRoughly(row.left)} left` : "";
     setAttribute(bar, "hidden", !known);
     setAttribute(bar, "data-status", row.status);
     const width = `${known ? Math.round(Math.min(1, Math.max(0, /** @type {number} */ (row.progress))) * 1000) / 10 : 0}%`;
     if (done.style.width !== width) done.style.width = width;
     setText(percent, formatPercent(row.progress));
-    setText(left, remains);
-    setAttribute(cell, "title", [formatPercent(row.progress), remains].filter(Boolean).join(", ") || null);
+    setText(left, leftInWords(row));
+    setAttribute(cell, "title", progressInWords(row) || null);
   },
 };
 
@@ -126,7 +126,7 @@ export const CELLS = {
   status: statusCell,
   name: nameCell,
   progress: progressCell,
-  elapsed: textCell((row, { now }) => formatDuration(elapsedAt(row, now))),
+  elapsed: textCell((row, { now }) => elapsedInWords(row, now)),
   started: textCell((row, { now }) => startedText(row, now), (row) => formatClock(row.started)),
   exit_code: textCell((row) => (row.exit_code === null ? "" : String(row.exit_code))),
   language: textCell((row) => row.language ?? ""),
@@ -153,7 +153,7 @@ function startedText(row, now) {
 export function cellText(key, row, now) {
   if (key === "status") return `${ICONS[row.status]}  ${row.status}`;
   if (key === "started") return startedText(row, now);
-  if (key === "elapsed") return formatDuration(elapsedAt(row, now));
+  if (key === "elapsed") return elapsedInWords(row, now);
   const value = /** @type {any} */ (row)[key];
   return value === null || value === undefined ? "" : String(value);
 }

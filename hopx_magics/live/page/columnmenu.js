@@ -10,28 +10,26 @@ export class ColumnMenu {
     this.hooks = hooks;
     this.button = el("button", {
       type: "button", class: "hopx-toolbar-button", "aria-label": "Columns", title: "Columns", "aria-haspopup": "true",
-      "aria-expanded": "false", onclick: () => this.toggle(),
+      "aria-expanded": "false", onclick: () => this.#toggle(),
     }, drawing("columns"));
     this.panel = el("div", { class: "hopx-menu", role: "group", "aria-label": "Columns", hidden: true });
     this.element = el("div", { class: "hopx-menu-holder" }, this.button, this.panel);
-    this.element.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.onKey(event));
-    this.element.addEventListener("focusout", (/** @type {FocusEvent} */ event) => this.onFocusOut(event));
+    this.element.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#onKey(event));
+    this.element.addEventListener("focusout", (/** @type {FocusEvent} */ event) => this.#onFocusOut(event));
     this.outside = (/** @type {Event} */ event) => {
       if (!this.element.contains(/** @type {Node} */ (event.target))) this.close();
     };
   }
 
-  /** @private */
-  toggle() {
-    if (this.panel.hidden) this.open();
+  #toggle() {
+    if (this.panel.hidden) this.#open();
     else this.close();
   }
 
-  /** @private */
-  open() {
-    this.fill();
+  #open() {
+    this.#fill();
     this.panel.hidden = false;
-    this.showOnTop();
+    this.#showOnTop();
     setAttribute(this.button, "aria-expanded", "true");
     this.panel.querySelector("input")?.focus();
     document.addEventListener("pointerdown", this.outside, true);
@@ -48,9 +46,8 @@ export class ColumnMenu {
 
   /**
    * Notebooks cut off what reaches over an output's edge; the browser's top layer lies above all edges.
-   * @private
    */
-  showOnTop() {
+  #showOnTop() {
     if (typeof this.panel.showPopover !== "function") return;
     this.panel.popover = "manual";
     this.panel.showPopover();
@@ -60,38 +57,36 @@ export class ColumnMenu {
     this.panel.style.top = `${Math.max(4, Math.min(bottom + 2, window.innerHeight - height - 4))}px`;
   }
 
-  /** @private */
-  fill() {
+  #fill() {
     const choices = this.hooks.choices().map(({ key, label, wanted, crowdedOut }) => {
       const box = el("input", { type: "checkbox", "data-column": key });
       box.checked = wanted;
-      box.addEventListener("change", () => this.choose(key, box.checked));
+      box.addEventListener("change", () => this.#choose(key, box.checked));
       return el("label", { class: "hopx-choice" }, box, label, crowdedOut && el("span", { class: "hopx-hint" }, "no room"));
     });
-    const reset = el("button", { type: "button", class: "hopx-button", onclick: () => this.reset() }, "Default columns");
+    const reset = el("button", { type: "button", class: "hopx-button", onclick: () => this.#reset() }, "Default columns");
     this.panel.replaceChildren(...choices, reset);
   }
 
-  /** @private @param {string} key @param {boolean} wanted */
-  choose(key, wanted) {
+  /** @param {string} key @param {boolean} wanted */
+  #choose(key, wanted) {
     this.hooks.onChoose(key, wanted);
-    this.fill();
-    /** @type {any} */ (this.panel.querySelector(`input[data-column="${key}"]`))?.focus();
+    this.#fill();
+    /** @type {HTMLElement | null} */ (this.panel.querySelector(`input[data-column="${key}"]`))?.focus();
   }
 
-  /** @private */
-  reset() {
+  #reset() {
     this.hooks.onReset();
     this.close();
   }
 
-  /** @private @param {FocusEvent} event */
-  onFocusOut(event) {
+  /** @param {FocusEvent} event */
+  #onFocusOut(event) {
     if (event.relatedTarget && !this.element.contains(/** @type {Node} */ (event.relatedTarget))) this.close();
   }
 
-  /** @private @param {KeyboardEvent} event */
-  onKey(event) {
+  /** @param {KeyboardEvent} event */
+  #onKey(event) {
     if (event.key !== "Escape" || this.panel.hidden) return;
     event.stopPropagation();
     event.preventDefault();

@@ -1,9 +1,11 @@
 /** The columns: what they are called, how wide they want to be, and which give way where it is narrow. Pure. */
 
+/** @import { Row } from "./messages.js" */
 /**
  * @typedef {object} Column
- * @property {string} key the field of a row, and `data-column` in the page
+ * @property {keyof Row | "actions"} key the field of a row, and `data-column` in the page
  * @property {string} label
+ * @property {"status" | "text" | "number" | "span" | "moment" | "share"} [kind] of its values
  * @property {number} width pixels that suit most contents
  * @property {number} least pixels under which it says nothing
  * @property {number} most pixels over which it gains nothing, while others could use them
@@ -15,18 +17,21 @@
 
 /** @type {Column[]} */
 export const COLUMNS = [
-  { key: "status", label: "Status", width: 104, least: 92, most: 104, fixed: true },
-  { key: "name", label: "Name", width: 150, least: 84, most: 420, fixed: true },
-  { key: "progress", label: "Progress", short: "%", width: 176, least: 92, most: 240 },
-  { key: "elapsed", label: "Elapsed", width: 92, least: 78, most: 100, right: true },
-  { key: "started", label: "Started", width: 104, least: 96, most: 104 },
-  { key: "exit_code", label: "Exit", width: 52, least: 46, most: 52, right: true },
-  { key: "language", label: "Language", width: 92, least: 88, most: 92 },
-  { key: "id", label: "Process id", width: 118, least: 100, most: 150 },
-  { key: "connection", label: "Connection", width: 110, least: 106, most: 160 },
-  { key: "last", label: "Last line", width: 220, least: 100, most: 4000, optional: true },
+  { key: "status", label: "Status", kind: "status", width: 104, least: 92, most: 104, fixed: true },
+  { key: "name", label: "Name", kind: "text", width: 150, least: 84, most: 420, fixed: true },
+  { key: "progress", label: "Progress", kind: "share", short: "%", width: 176, least: 92, most: 240 },
+  { key: "elapsed", label: "Elapsed", kind: "span", width: 92, least: 78, most: 100, right: true },
+  { key: "started", label: "Started", kind: "moment", width: 104, least: 96, most: 104 },
+  { key: "exit_code", label: "Exit", kind: "number", width: 52, least: 46, most: 52, right: true },
+  { key: "language", label: "Language", kind: "text", width: 92, least: 88, most: 92 },
+  { key: "id", label: "Process id", kind: "text", width: 118, least: 100, most: 150 },
+  { key: "connection", label: "Connection", kind: "text", width: 110, least: 106, most: 160 },
+  { key: "last", label: "Last line", kind: "text", width: 220, least: 100, most: 4000, optional: true },
   { key: "actions", label: "Actions", width: 84, least: 56, most: 84, fixed: true },
 ];
+
+/** What rows can be grouped by. */
+export const GROUPS = ["status", "name", "connection"];
 
 export const NARROWEST_COLUMN = 40;
 /** Under this width rows keep to what matters most. */

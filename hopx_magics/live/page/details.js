@@ -1,13 +1,17 @@
 /** All that is known of a process, and its code. */
 
+import { textOf } from "./asker.js";
 import { el, setText } from "./dom.js";
+
+/** @import { Asker } from "./asker.js" */
+/** @import { DetailsAnswer } from "./messages.js" */
 
 const DETAILS_DELAY = 2000;
 
 export class Details {
-  /** @param {() => Promise<any>} ask for the details */
-  constructor(ask) {
-    this.ask = ask;
+  /** @param {Asker} asker */
+  constructor(asker) {
+    this.asker = asker;
     this.list = el("dl", { class: "hopx-details-list" });
     this.codeTitle = el("div", { class: "hopx-details-title", hidden: true }, "code");
     this.code = el("pre", { class: "hopx-code", hidden: true });
@@ -43,35 +47,33 @@ export class Details {
     if (this.loading) return;
     this.loading = true;
     try {
-      this.#fill(await this.ask());
+      this.#fill((await this.asker.ask({ do: "details" })).answer);
     } catch (error) {
-      setText(this.note, error instanceof Error ? error.message : String(error));
+      setText(this.note, textOf(error));
       this.note.hidden = false;
     }
     this.loading = false;
     if (this.stale && this.wanted) this.#load();
   }
 
-  /** @param {any} answer */
-  #fill(answer) {
+  /** @param {DetailsAnswer} answer */
+  #fill({ fields, code, language }) {
     this.note.hidden = true;
     const terms = this.list.getElementsByTagName("dt");
     const values = this.list.getElementsByTagName("dd");
-    const fields = answer.fields ?? [];
     // In place: a selection in a value survives the next answer.
     while (terms.length < fields.length) this.list.append(el("dt"), el("dd"));
     while (terms.length > fields.length) {
       terms[terms.length - 1].remove();
       values[values.length - 1].remove();
     }
-    fields.forEach((/** @type {[string, string]} */ [label, text], /** @type {number} */ index) => {
-      setText(terms[index], String(label));
-      setText(values[index], String(text ?? ""));
+    fields.forEach(([label, text], index) => {
+      setText(terms[index], label);
+      setText(values[index], text);
     });
-    const code = answer.code ?? "";
     this.code.hidden = this.codeTitle.hidden = !code;
-    setText(this.codeTitle, answer.language ? `code (${answer.language})` : "code");
-    setText(this.code, code);
+    setText(this.codeTitle, language ? `code (${language})` : "code");
+    setText(this.code, code ?? "");
   }
 
   text() {

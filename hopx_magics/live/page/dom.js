@@ -6,16 +6,17 @@
 
 /**
  * An element with attributes, listeners (`onclick: f`) and children; strings become text, never markup.
- * @param {string} tag
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
  * @param {Record<string, any>} [attributes] null and false leave an attribute out, true sets it empty
  * @param {...(Child | Child[])} children
- * @returns {any}
+ * @returns {HTMLElementTagNameMap[K]}
  */
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) setProperty(element, name, value);
   for (const child of children.flat()) {
-    if (child !== null && child !== undefined && child !== false) element.append(/** @type {any} */ (child));
+    if (child !== null && child !== undefined && child !== false) element.append(/** @type {Node | string} */ (child));
   }
   return element;
 }
@@ -52,6 +53,7 @@ export function setText(element, text) {
   }
 }
 
+/** Lines in a square of 16. */
 const SHAPES = {
   open: "M2 3h12v10H2zM2 6h12M4.5 8.5l1.5 1.5-1.5 1.5M8 11.5h3",
   kill: "M4.5 4.5h7v7h-7z",
@@ -59,11 +61,22 @@ const SHAPES = {
   copy: "M6 5.5h7v8H6zM10 5.5v-3H3v8h3",
   bell: "M8 2.2c-2.4 0-3.8 1.7-3.8 4v2.6L3 11.3h10l-1.2-2.5V6.2c0-2.3-1.4-4-3.8-4zM6.7 13.4c.7.6 1.9.6 2.6 0",
   columns: "M2.5 3h11v10h-11zM6.2 3v10M9.8 3v10",
+  pin: "M6 2h4M6.7 2v4.6L4.4 9.4h7.2L9.3 6.6V2M8 9.4V14",
+  close: "M4 4l8 8M12 4l-8 8",
+  wrap: "M2.5 3.5h11M2.5 7.5h8.7a2.1 2.1 0 0 1 0 4.2H8M9.8 9.8L7.9 11.7l1.9 1.9M2.5 11.7h2.6",
+  download: "M8 2.5v7.2M4.9 6.9L8 10l3.1-3.1M3 13.5h10",
+  find: "M7 2.8a4.2 4.2 0 1 0 0 8.4 4.2 4.2 0 0 0 0-8.4zM10.2 10.2l3.3 3.3",
+  "to-end": "M4.2 3l3.8 3.8L11.8 3M4.2 7.5L8 11.3l3.8-3.8M3 14h10",
+  older: "M3.8 10L8 5.8l4.2 4.2",
+  newer: "M3.8 6L8 10.2 12.2 6",
+  "close-find": "M4.5 4.5l7 7M11.5 4.5l-7 7",
 };
+
+/** @typedef {keyof typeof SHAPES} Shape */
 
 /**
  * A line drawing in the colour of the text around it.
- * @param {keyof typeof SHAPES} shape
+ * @param {Shape} shape
  */
 export function drawing(shape) {
   const space = "http://www.w3.org/2000/svg";

@@ -1,7 +1,12 @@
 /** A whole stream, piece by piece out of the kernel, into a file of the browser. */
 
+import { textOf } from "./asker.js";
 import { setAttribute } from "./dom.js";
+import { inflate } from "./link.js";
 import { labelButton, viewerButton } from "./viewerparts.js";
+
+/** @import { Asker } from "./asker.js" */
+/** @import { Stream } from "./messages.js" */
 
 /** The notebook server drops a client that it owes more than 1 MB a second. */
 const BYTES_PER_SECOND = 700_000;
@@ -15,10 +20,9 @@ const DOWNLOAD_TITLE = "Download all of it";
 export class DownloadButton {
   /**
    * @param {object} host
-   * @param {(doWhat: string, fields: Record<string, any>) => Promise<any>} host.ask
-   * @param {() => string[]} host.streams that are wanted, one file each
+   * @param {Asker} host.asker
+   * @param {() => Stream[]} host.streams that are wanted, one file each
    * @param {() => string} host.name of the process
-   * @param {(error: string) => void} host.onError
    */
   constructor(host) {
     this.host = host;
@@ -37,18 +41,18 @@ export class DownloadButton {
     try {
       for (const stream of this.host.streams()) if (!(await this.#save(stream))) break;
     } catch (error) {
-      this.host.onError(`download: ${error instanceof Error ? error.message : error}`);
+      this.host.asker.fail(`download: ${textOf(error)}`);
     }
     this.running = null;
     labelButton(this.element, "");
     this.#setTitle(DOWNLOAD_TITLE);
   }
 
-  /** @param {string} stream @returns {Promise<boolean>} */
+  /** @param {Stream} stream @returns {Promise<boolean>} */
   #save(stream) {
     labelButton(this.element, "0 %");
     this.running = new Download({
-      ask: this.host.ask, stream, filename: logFilename(this.host.name(), stream),
+      asker: this.host.asker, stream, filename: logFilename(this.host.name(), stream),
       onProgress: (share) => labelButton(this.element, `${Math.floor(share * 100)} %`),
     });
     return this.running.run();
@@ -68,13 +72,13 @@ export class DownloadButton {
 class Download {
   /**
    * @param {object} job
-   * @param {(doWhat: string, fields: Record<string, any>) => Promise<any>} job.ask
-   * @param {string} job.stream
+   * @param {Asker} job.asker
+   * @param {Stream} job.stream
    * @param {string} job.filename
    * @param {(share: number) => void} job.onProgress 0 to 1
    */
-  constructor({ ask, stream, filename, onProgress }) {
-    this.ask = ask;
+  constructor({ asker, stream, filename, onProgress }) {
+    this.asker = asker;
     this.stream = stream;
     this.filename = filename;
     this.onProgress = onProgress;
@@ -110,14 +114,14 @@ class Download {
     await this.#turn();
     if (this.cancelled) return { bytes: new Blob(), size: 0, last: true };
     const asked = performance.now();
-    const message = await this.ask("chunk", { stream: this.stream, offset });
-    if (message.error) throw new Error(message.error);
-    if (message.offset !== offset) throw new Error("the pieces of the output don't fit together");
-    const packed = message.buffers?.[0];
-    nextPieceAt = Math.max(nextPieceAt, asked) + ((packed?.byteLength ?? 0) / BYTES_PER_SECOND) * 1000;
-    const bytes = packed?.byteLength ? await inflateBytes(packed) : new Blob();
-    if (!bytes.size && !message.last) throw new Error("the output ended too early");
-    return { bytes, size: message.size ?? 0, last: Boolean(message.last) };
+    const { answer: { offset: begin, size, last }, buffers: [packed] } = await this.asker.askQuietly(
+      { do: "chunk", stream: this.stream, offset },
+    );
+    if (begin !== offset) throw new Error("the pieces of the output don't fit together");
+    nextPieceAt = Math.max(nextPieceAt, asked) + (packed.byteLength / BYTES_PER_SECOND) * 1000;
+    const bytes = await inflate(packed);
+    if (!bytes.size && !last) throw new Error("the output ended too early");
+    return { bytes, size, last };
   }
 
   #turn() {
@@ -134,12 +138,6 @@ class Download {
 function logFilename(name, stream) {
   const plain = name.normalize("NFC").replace(/[^\p{L}\p{N}._-]+/gu, "_").replace(/^[._]+|[._]+$/g, "");
   return `${plain.slice(0, 100) || "output"}-${stream}.log`;
-}
-
-/** @param {DataView | ArrayBuffer} packed @returns {Promise<Blob>} */
-function inflateBytes(packed) {
-  const stream = new Blob([/** @type {any} */ (packed)]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Response(stream).blob();
 }
 
 /** @param {Blob} blob @param {string} filename */

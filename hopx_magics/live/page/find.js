@@ -1,13 +1,16 @@
 /** Finding text in a pane: first among its loaded lines, then, by the kernel, in the rest of the stream. */
 
 import { lineText } from "./ansi.js";
+import { textOf } from "./asker.js";
 import { el, setText } from "./dom.js";
 import { formatBytes } from "./format.js";
 import { Marks } from "./marks.js";
+import { viewerButton } from "./viewerparts.js";
 
-/** @typedef {import("./panes.js").Pane} Pane */
+/** @import { Asker } from "./asker.js" */
+/** @import { Direction, FindAnswer } from "./messages.js" */
+/** @import { Pane } from "./panes.js" */
 /** @typedef {{number: number, start: number, end: number}} Match in the line with this number */
-/** @typedef {"before" | "after"} Direction */
 
 const MOST_MATCHES = 10_000;
 const MOST_MARKS = 1000;
@@ -17,8 +20,7 @@ export class Finder {
   /**
    * @param {object} host
    * @param {() => Pane} host.pane the one that is searched
-   * @param {(doWhat: string, fields: Record<string, any>) => Promise<any>} host.ask
-   * @param {(name: string, title: string, onclick: () => void) => HTMLElement} host.button
+   * @param {Asker} host.asker
    * @param {() => void} host.onClose
    */
   constructor(host) {
@@ -39,9 +41,9 @@ export class Finder {
     this.status = el("span", { class: "hopx-find-status", role: "status" });
     this.element = el(
       "div", { class: "hopx-find", role: "search", hidden: true }, this.input,
-      host.button("older", "Older match (Enter)", () => this.step("before")),
-      host.button("newer", "Newer match (Shift+Enter)", () => this.step("after")),
-      this.status, host.button("close-find", "Close the search", () => host.onClose()),
+      viewerButton("older", "Older match (Enter)", () => this.step("before")),
+      viewerButton("newer", "Newer match (Shift+Enter)", () => this.step("after")),
+      this.status, viewerButton("close-find", "Close the search", () => host.onClose()),
     );
   }
 
@@ -131,20 +133,21 @@ export class Finder {
     const { search } = this;
     this.#say("searching…");
     try {
-      const fields = { stream: pane.stream, text: this.input.value, from, direction };
-      this.#answered(search, await this.host.ask("find", fields), pane);
+      const { stream } = pane;
+      const { answer } = await this.host.asker.askQuietly({ do: "find", stream, text: this.input.value, from, direction });
+      this.#answered(search, answer, pane);
     } catch (error) {
-      if (search === this.search) this.#say(error instanceof Error ? error.message : String(error));
+      if (search === this.search) this.#say(textOf(error));
     }
   }
 
-  /** @param {number} search @param {any} answer @param {Pane} pane */
+  /** @param {number} search @param {FindAnswer} answer @param {Pane} pane */
   #answered(search, answer, pane) {
     if (search !== this.search || !this.isOpen) return;
     if (!answer.found) {
       const scanned = answer.scanned ? ` in ${formatBytes(answer.scanned)}` : "";
       this.#say(`not found${scanned}`);
-    } else if (!this.current && Number.isFinite(answer.line)) this.matchArrived(pane, answer.line);
+    } else if (!this.current && answer.line !== null) this.matchArrived(pane, answer.line);
     else this.#count();
   }
 

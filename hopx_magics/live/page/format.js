@@ -1,16 +1,16 @@
 /** Numbers and times as people read them, and the words and signs of the statuses. Pure. */
 
-/** The statuses in the order in which they are shown everywhere. */
+/** @import { Status } from "./messages.js" */
+
+/** @type {Status[]} in the order in which they are shown everywhere */
 export const STATUSES = ["queued", "running", "completed", "failed", "killed", "unknown"];
 
-const COUNTS = new Intl.NumberFormat("en-US");
-
-/** @param {number} count with its thousands set apart */
+/** @param {number} count a whole one, with its thousands set apart */
 export function formatCount(count) {
-  return COUNTS.format(count);
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
-/** @type {Record<string, string>} */
+/** @type {Record<Status, string>} */
 export const ICONS = { queued: "◌", running: "▸", completed: "✓", failed: "✗", killed: "■", unknown: "?" };
 
 const UNITS = [
@@ -20,30 +20,42 @@ const UNITS = [
 ];
 
 /**
- * "0.4 s", "12 s", "3 min 5 s", "2 h 10 min", "3 d 4 h"; "" when unknown.
- * @param {number | null | undefined} seconds
- * @returns {string}
+ * A span that is over: "0.4 s", "12 s", "3 min 5 s", "2 h 10 min", "3 d 4 h"; "" when unknown.
+ * @param {number | null} seconds
  */
 export function formatDuration(seconds) {
-  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "";
-  const span = Math.max(0, seconds);
-  if (span < 1) return `${(Math.floor(span * 10) / 10).toFixed(1)} s`;
-  const unit = UNITS.find((one) => span >= one.seconds);
-  if (!unit) return `${Math.floor(span)} s`;
-  const rest = Math.floor((span % unit.seconds) / unit.smaller);
-  const whole = `${Math.floor(span / unit.seconds)} ${unit.name}`;
-  return rest ? `${whole} ${rest} ${unit.smallerName}` : whole;
+  if (seconds === null) return "";
+  const tenths = Math.floor(seconds * 10 + 0.5);
+  return tenths < 100 ? `${Math.floor(tenths / 10)}.${tenths % 10} s` : formatWhole(Math.floor(seconds + 0.5));
 }
 
 /**
- * A duration by its largest unit, for what is known only roughly: "40 s", "2 min", "3 h".
+ * A span that is still being counted, by the whole seconds that are over: "0 s", "59 s", "1 min", "3 min 5 s".
+ * @param {number} seconds
+ */
+export function formatCounting(seconds) {
+  return formatWhole(Math.max(0, Math.floor(seconds)));
+}
+
+/**
+ * A span that is only estimated, by its largest unit: "40 s", "2 min", "3 h".
  * @param {number} seconds
  */
 export function formatRoughly(seconds) {
-  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 129600) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86400)} d`;
+  const whole = Math.max(1, Math.floor(seconds + 0.5));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 5400) return `${Math.floor(whole / 60 + 0.5)} min`;
+  if (whole < 129600) return `${Math.floor(whole / 3600 + 0.5)} h`;
+  return `${Math.floor(whole / 86400 + 0.5)} d`;
+}
+
+/** @param {number} seconds */
+function formatWhole(seconds) {
+  const unit = UNITS.find((one) => seconds >= one.seconds);
+  if (!unit) return `${seconds} s`;
+  const rest = Math.floor((seconds % unit.seconds) / unit.smaller);
+  const whole = `${Math.floor(seconds / unit.seconds)} ${unit.name}`;
+  return rest ? `${whole} ${rest} ${unit.smallerName}` : whole;
 }
 
 /**
@@ -99,8 +111,9 @@ export function formatPercent(share) {
 
 /**
  * "3 completed, 1 failed", in the order of the statuses; those that don't occur are left out.
- * @param {Record<string, number>} counts
+ * @param {Partial<Record<Status, number>>} counts
  */
 export function formatCounts(counts) {
-  return STATUSES.filter((status) => counts[status]).map((status) => `${formatCount(counts[status])} ${status}`).join(", ");
+  const told = STATUSES.filter((status) => counts[status]);
+  return told.map((status) => `${formatCount(counts[status] ?? 0)} ${status}`).join(", ");
 }

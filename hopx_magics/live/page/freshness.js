@@ -1,11 +1,8 @@
 /** How fresh the table is, in words. Pure. */
-import { formatCounts, formatDuration } from "./format.js";
+import { formatCounting, formatCounts } from "./format.js";
 
-/**
- * @typedef {{name: string, state: "live" | "polling" | "silent", updated: number | null, since: number | null,
- *   error: string | null, interval: number, ends?: number | null}} Connection
- * @typedef {{state: string, text: string, title: string}} Freshness
- */
+/** @import { ConnectionState, Status } from "./messages.js" */
+/** @typedef {{state: string, text: string, title: string}} Sentence */
 
 /** Seconds before its end from which on it is said that a sandbox ends. */
 const ENDS_SOON = 900;
@@ -16,12 +13,12 @@ const ENDS_SOON = 900;
  * @param {boolean} known.ready whether rows have come
  * @param {boolean} known.closed
  * @param {"live" | "busy" | "gone"} known.kernel
- * @param {Connection[]} known.connections
- * @param {Record<string, number>} known.counts
+ * @param {ConnectionState[]} known.connections
+ * @param {Record<Status, number>} known.counts
  * @param {boolean} known.anyOpen
  * @param {number} known.now the kernel's clock
  * @param {number} known.heard when the kernel last said anything, by its clock
- * @returns {Freshness}
+ * @returns {Sentence}
  */
 export function freshnessOf(known) {
   const freshness = sentence(known);
@@ -29,17 +26,17 @@ export function freshnessOf(known) {
   return ending ? { ...freshness, text: `${freshness.text}, ${ending}` } : freshness;
 }
 
-/** @param {Connection[]} connections @param {number} now @returns {string} which sandbox ends soon */
+/** @param {ConnectionState[]} connections @param {number} now @returns {string} which sandbox ends soon */
 function expiryOf(connections, now) {
   const ending = connections
     .filter((connection) => connection.ends != null && connection.ends - now < ENDS_SOON)
     .sort((a, b) => /** @type {number} */ (a.ends) - /** @type {number} */ (b.ends))[0];
   if (!ending) return "";
   const left = /** @type {number} */ (ending.ends) - now;
-  return left <= 0 ? `${ending.name} has expired` : `${ending.name} expires in ${formatDuration(whole(left))}`;
+  return left <= 0 ? `${ending.name} has expired` : `${ending.name} expires in ${formatCounting(whole(left))}`;
 }
 
-/** @param {Parameters<typeof freshnessOf>[0]} known @returns {Freshness} */
+/** @param {Parameters<typeof freshnessOf>[0]} known @returns {Sentence} */
 function sentence({ ready, closed, kernel, connections, counts, anyOpen, now, heard }) {
   if (closed) return { state: "closed", text: "closed", title: "This table was closed; run the cell again to follow on." };
   if (kernel === "gone") {
@@ -59,36 +56,37 @@ function sentence({ ready, closed, kernel, connections, counts, anyOpen, now, he
   return { state: "updated", text: sentenceOf(worst, now, heard), title };
 }
 
-/** @param {string} kernel @returns {Freshness} */
+/** @param {string} kernel @returns {Sentence} */
 function waiting(kernel) {
   if (kernel === "busy") return { state: "busy", text: "kernel busy", title: "The rows come when its cell ends." };
   return { state: "connecting", text: "connecting…", title: "" };
 }
 
-/** @param {Connection[]} connections @returns {Connection | undefined} */
+/** @param {ConnectionState[]} connections @returns {ConnectionState | undefined} */
 function worstOf(connections) {
-  const badness = { live: 0, polling: 1, silent: 2 };
+  const badness = { live: 0, polling: 1, connecting: 2, silent: 3 };
   return [...connections].sort((a, b) => badness[b.state] - badness[a.state] || updatedOf(a) - updatedOf(b))[0];
 }
 
-/** @param {Connection} connection */
+/** @param {ConnectionState} connection */
 function updatedOf(connection) {
   return connection.updated ?? 0;
 }
 
-/** @param {Connection} connection @param {number} now @param {number} heard */
+/** @param {ConnectionState} connection @param {number} now @param {number} heard */
 function sentenceOf(connection, now, heard) {
   if (connection.state === "silent") {
     const answered = connection.updated ?? connection.since ?? now;
-    return `no answer for ${formatDuration(whole(now - answered))}: retrying`;
+    return `no answer for ${formatCounting(whole(now - answered))}: retrying`;
   }
   if (connection.state === "live") return "live";
-  return `updated ${formatDuration(whole(now - (connection.updated ?? heard)))} ago`;
+  if (connection.state === "connecting") return "connecting…";
+  return `updated ${formatCounting(whole(now - (connection.updated ?? heard)))} ago`;
 }
 
-/** @param {Connection} connection @param {number} now @param {number} heard */
+/** @param {ConnectionState} connection @param {number} now @param {number} heard */
 function hoverOf(connection, now, heard) {
-  const rhythm = connection.state === "polling" ? `, asked every ${formatDuration(connection.interval)}` : "";
+  const rhythm = connection.state === "polling" ? `, asked every ${connection.interval} s` : "";
   const error = connection.error ? `\n${connection.error}` : "";
   return `${connection.name}: ${sentenceOf(connection, now, heard)}${rhythm}${error}`;
 }

@@ -1,4 +1,4 @@
-/** Mouse and keyboard in the rows of the table. */
+/** Mouse and keyboard in the rows of the table, and which keys the notebook gets. */
 import { isGroup } from "./order.js";
 
 /**
@@ -14,56 +14,56 @@ export class GridInput {
     this.table = table;
     this.hooks = hooks;
     const { body } = table;
-    body.addEventListener("mousedown", (/** @type {MouseEvent} */ event) => this.onMouseDown(event));
-    body.addEventListener("click", (/** @type {MouseEvent} */ event) => this.onClick(event));
-    body.addEventListener("dblclick", (/** @type {MouseEvent} */ event) => this.onDoubleClick(event));
-    body.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.onKey(event));
-    body.addEventListener("focusin", (/** @type {FocusEvent} */ event) => this.onFocus(event));
+    body.addEventListener("mousedown", (/** @type {MouseEvent} */ event) => this.#onMouseDown(event));
+    body.addEventListener("click", (/** @type {MouseEvent} */ event) => this.#onClick(event));
+    body.addEventListener("dblclick", (/** @type {MouseEvent} */ event) => this.#onDoubleClick(event));
+    body.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#onKey(event));
+    body.addEventListener("focusin", (/** @type {FocusEvent} */ event) => this.#onFocus(event));
   }
 
-  /** @private @param {Event} event @returns {HTMLElement | null} */
-  lineOf(event) {
+  /** @param {Event} event @returns {HTMLElement | null} */
+  #lineOf(event) {
     return /** @type {Element} */ (event.target).closest(".hopx-row, .hopx-group");
   }
 
-  /** @private @param {HTMLElement} line @returns {number | string} */
-  keyOf(line) {
+  /** @param {HTMLElement} line @returns {number | string} */
+  #keyOf(line) {
     return line.dataset.slot === undefined ? `group ${line.dataset.group}` : Number(line.dataset.slot);
   }
 
-  /** @private @param {MouseEvent} event a second click, or one with Shift, would mark text */
-  onMouseDown(event) {
+  /** @param {MouseEvent} event a second click, or one with Shift, would mark text */
+  #onMouseDown(event) {
     if (event.shiftKey || event.detail > 1) event.preventDefault();
   }
 
-  /** @private @param {FocusEvent} event */
-  onFocus(event) {
-    const line = this.lineOf(event);
+  /** @param {FocusEvent} event */
+  #onFocus(event) {
+    const line = this.#lineOf(event);
     if (!line) return;
-    const key = this.keyOf(line);
+    const key = this.#keyOf(line);
     if (key === this.table.active) return;
     this.table.activate(key);
     this.table.render();
   }
 
-  /** @private @param {MouseEvent} event */
-  onClick(event) {
-    const line = this.lineOf(event);
+  /** @param {MouseEvent} event */
+  #onClick(event) {
+    const line = this.#lineOf(event);
     if (!line) return;
     const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("button"));
-    if (line.dataset.slot === undefined) this.clickGroup(line);
-    else if (button) this.press(Number(line.dataset.slot), button.dataset.action ?? "");
-    else this.clickRow(line, Number(line.dataset.slot), event);
+    if (line.dataset.slot === undefined) this.#clickGroup(line);
+    else if (button) this.#press(Number(line.dataset.slot), button.dataset.action ?? "");
+    else this.#clickRow(line, Number(line.dataset.slot), event);
   }
 
-  /** @private @param {HTMLElement} line */
-  clickGroup(line) {
+  /** @param {HTMLElement} line */
+  #clickGroup(line) {
     line.focus({ preventScroll: true });
     this.table.toggleFold(line.dataset.group ?? "");
   }
 
-  /** @private @param {HTMLElement} line @param {number} slot @param {MouseEvent} event */
-  clickRow(line, slot, event) {
+  /** @param {HTMLElement} line @param {number} slot @param {MouseEvent} event */
+  #clickRow(line, slot, event) {
     const { table } = this;
     if (/** @type {Element} */ (event.target).closest(".hopx-ask")) return;
     const marked = document.getSelection();
@@ -77,16 +77,16 @@ export class GridInput {
     table.render();
   }
 
-  /** @private @param {MouseEvent} event */
-  onDoubleClick(event) {
-    const line = this.lineOf(event);
+  /** @param {MouseEvent} event */
+  #onDoubleClick(event) {
+    const line = this.#lineOf(event);
     if (!line || line.dataset.slot === undefined) return;
     if (/** @type {Element} */ (event.target).closest("button, .hopx-ask")) return;
     this.hooks.onOpen(Number(line.dataset.slot));
   }
 
-  /** @private @param {number} slot @param {string} action */
-  press(slot, action) {
+  /** @param {number} slot @param {string} action */
+  #press(slot, action) {
     const { table } = this;
     if (action === "kill-yes" || action === "kill-no") {
       table.answer(action === "kill-yes");
@@ -99,23 +99,23 @@ export class GridInput {
     else if (action === "copy" || action === "copy-id") table.actions.copyId(slot);
   }
 
-  /** @private @param {KeyboardEvent} event */
-  onKey(event) {
+  /** @param {KeyboardEvent} event */
+  #onKey(event) {
     if (event.altKey || event.isComposing || event.defaultPrevented) return;
-    const line = this.lineOf(event);
+    const line = this.#lineOf(event);
     if (!line) return;
     const onButton = /** @type {Element} */ (event.target).closest("button") !== null;
     if (onButton && (event.key === "Enter" || event.key === " ")) {
       event.stopPropagation();
       return;
     }
-    if (!this.move(event) && !this.act(event, this.keyOf(line))) return;
+    if (!this.#move(event) && !this.#act(event, this.#keyOf(line))) return;
     event.preventDefault();
     event.stopPropagation();
   }
 
-  /** @private @param {KeyboardEvent} event @returns {boolean} whether it moved */
-  move(event) {
+  /** @param {KeyboardEvent} event @returns {boolean} whether it moved */
+  #move(event) {
     const { table } = this;
     const index = table.indexOfActive();
     const last = table.order.items.length - 1;
@@ -126,29 +126,29 @@ export class GridInput {
     if (wanted === undefined) return false;
     if (event.key === "ArrowUp" && index <= 0) table.header.focus();
     else table.moveTo(Math.min(last, wanted));
-    if (event.shiftKey) this.extendTo(table.active);
+    if (event.shiftKey) this.#extendTo(table.active);
     return true;
   }
 
-  /** @private @param {number | string | null} key */
-  extendTo(key) {
+  /** @param {number | string | null} key */
+  #extendTo(key) {
     const { selection } = this.table;
     if (typeof key !== "number") return;
     selection.extend(key, this.table.shownSlots());
     this.table.render();
   }
 
-  /** @private @param {KeyboardEvent} event @param {number | string} key @returns {boolean} whether it meant anything here */
-  act(event, key) {
-    if (event.ctrlKey || event.metaKey) return this.actWithControl(event, key);
+  /** @param {KeyboardEvent} event @param {number | string} key @returns {boolean} whether it meant anything here */
+  #act(event, key) {
+    if (event.ctrlKey || event.metaKey) return this.#actWithControl(event, key);
     if (event.key === "/") this.hooks.onSearch();
-    else if (typeof key === "string") return this.actOnGroup(event.key, key.slice("group ".length));
-    else return this.actOnRow(event.key, key);
+    else if (typeof key === "string") return this.#actOnGroup(event.key, key.slice("group ".length));
+    else return this.#actOnRow(event.key, key);
     return true;
   }
 
-  /** @private @param {KeyboardEvent} event @param {number | string} key */
-  actWithControl(event, key) {
+  /** @param {KeyboardEvent} event @param {number | string} key */
+  #actWithControl(event, key) {
     const { table } = this;
     if (event.key === " " && typeof key === "number") table.selection.toggle(key);
     else if (event.key === "a") table.selection.replace(table.shownSlots());
@@ -157,8 +157,8 @@ export class GridInput {
     return true;
   }
 
-  /** @private @param {string} pressed @param {string} group */
-  actOnGroup(pressed, group) {
+  /** @param {string} pressed @param {string} group */
+  #actOnGroup(pressed, group) {
     const { table } = this;
     const folded = table.order.folded.has(group);
     const closes = pressed === "ArrowLeft" && !folded;
@@ -168,8 +168,8 @@ export class GridInput {
     return ["ArrowLeft", "ArrowRight", "Enter", " "].includes(pressed);
   }
 
-  /** @private @param {string} pressed @param {number} slot */
-  actOnRow(pressed, slot) {
+  /** @param {string} pressed @param {number} slot */
+  #actOnRow(pressed, slot) {
     const { table } = this;
     if (pressed === "Enter") this.hooks.onOpen(slot);
     else if (pressed === "k") table.ask(slot);
@@ -177,25 +177,46 @@ export class GridInput {
     else if (pressed === " ") {
       table.selection.toggle(slot);
       table.render();
-    } else if (pressed === "ArrowLeft") this.toGroupOf(slot);
-    else if (pressed === "Escape") this.escape(slot);
+    } else if (pressed === "ArrowLeft") this.#toGroupOf(slot);
+    else if (pressed === "Escape") this.#escape(slot);
     else return pressed === "ArrowRight";
     return true;
   }
 
-  /** @private @param {number} slot */
-  escape(slot) {
+  /** @param {number} slot */
+  #escape(slot) {
     const { table } = this;
     if (table.question.asked) table.answer(false);
     else if (table.actions.notes.has(slot)) table.actions.dismiss(slot);
     else this.hooks.onEscape(slot);
   }
 
-  /** @private @param {number} slot */
-  toGroupOf(slot) {
+  /** @param {number} slot */
+  #toGroupOf(slot) {
     const { order } = this.table;
     const entry = order.entries.get(slot);
     if (order.grouping === "none" || !entry) return;
     this.table.moveTo(order.items.findIndex((item) => isGroup(item) && item.group === entry.group));
   }
+}
+
+/**
+ * JupyterLab looks for its shortcuts before the table sees a key, and leaves out elements that are marked. Keys with
+ * Ctrl or Cmd that mean nothing here (save, command palette) are JupyterLab's: for them the mark is lifted in time.
+ * @param {HTMLElement} root
+ * @returns {() => void} ends it
+ */
+export function passSomeShortcuts(root) {
+  const name = "data-lm-suppress-shortcuts";
+  const lift = (/** @type {KeyboardEvent} */ event) => {
+    const ours = event.key.length > 1 || "acfvxz ".includes(event.key.toLowerCase());
+    if (!(event.ctrlKey || event.metaKey) || (ours && !event.shiftKey)) return;
+    if (!root.contains(/** @type {Node} */ (event.target))) return;
+    for (const marked of [root, ...root.querySelectorAll(`[${name}]`)]) {
+      marked.removeAttribute(name);
+      setTimeout(() => marked.setAttribute(name, "true"));
+    }
+  };
+  window.addEventListener("keydown", lift, true);
+  return () => window.removeEventListener("keydown", lift, true);
 }

@@ -21,9 +21,11 @@ export class Header {
     this.element = el("div", { class: "hopx-head", role: "rowgroup" }, this.row);
     /** @type {Placed[]} */
     this.placed = [];
+    /** @type {HTMLElement[]} */
+    this.cells = [];
     this.focused = 0;
-    this.row.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.onKey(event));
-    this.row.addEventListener("focusin", (/** @type {any} */ event) => this.takeFocus(event.target));
+    this.row.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#onKey(event));
+    this.row.addEventListener("focusin", (/** @type {FocusEvent} */ event) => this.#takeFocus(event.target));
   }
 
   /** @param {Placed[]} placed */
@@ -32,13 +34,14 @@ export class Header {
     this.placed = placed;
     if (same) return;
     this.focused = Math.min(this.focused, placed.length - 1);
-    this.row.replaceChildren(...placed.map(({ column }, position) => this.buildCell(column, position)));
+    this.cells = placed.map(({ column }, position) => this.#buildCell(column, position));
+    this.row.replaceChildren(...this.cells);
   }
 
   /** @param {{column: string, reverse: boolean}[]} sorting */
   setSorting(sorting) {
     const [first] = sorting;
-    for (const cell of this.row.children) {
+    for (const cell of this.cells) {
       const sorted = cell.dataset.column === first?.column;
       const direction = first?.reverse ? "descending" : "ascending";
       if (cell.dataset.column !== "actions") setAttribute(cell, "aria-sort", sorted ? direction : "none");
@@ -46,11 +49,11 @@ export class Header {
   }
 
   focus() {
-    this.row.children[this.focused]?.focus();
+    this.cells[this.focused]?.focus();
   }
 
-  /** @private @param {import("./columns.js").Column} column @param {number} position */
-  buildCell(column, position) {
+  /** @param {import("./columns.js").Column} column @param {number} position */
+  #buildCell(column, position) {
     const sorts = column.key !== "actions";
     const cell = el(
       "div",
@@ -62,28 +65,28 @@ export class Header {
       el("span", { class: sorts ? "hopx-label" : "hopx-offscreen" }, column.label),
       column.short && el("span", { class: "hopx-short-label", "aria-hidden": "true" }, column.short),
       sorts && el("span", { class: "hopx-arrow", "aria-hidden": "true" }),
-      sorts && this.buildEdge(column.key),
+      sorts && this.#buildEdge(column.key),
     );
     if (sorts) cell.addEventListener("click", () => this.hooks.onSort(column.key));
     return cell;
   }
 
-  /** @private @param {string} key */
-  buildEdge(key) {
+  /** @param {string} key */
+  #buildEdge(key) {
     const edge = el("div", { class: "hopx-column-edge", title: "Drag to resize, double-click to fit" });
     edge.addEventListener("click", (/** @type {Event} */ event) => event.stopPropagation());
     edge.addEventListener("dblclick", (/** @type {Event} */ event) => {
       event.stopPropagation();
       this.hooks.onFit(key);
     });
-    edge.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => this.startDrag(event, key));
+    edge.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => this.#startDrag(event, key));
     return edge;
   }
 
-  /** @private @param {PointerEvent} event @param {string} key */
-  startDrag(event, key) {
+  /** @param {PointerEvent} event @param {string} key */
+  #startDrag(event, key) {
     const edge = /** @type {HTMLElement} */ (event.currentTarget);
-    const width = this.widthOf(key);
+    const width = this.#widthOf(key);
     const from = event.clientX;
     event.preventDefault();
     edge.setPointerCapture(event.pointerId);
@@ -96,33 +99,33 @@ export class Header {
     edge.addEventListener("pointercancel", stop, { once: true });
   }
 
-  /** @private @param {string} key */
-  widthOf(key) {
+  /** @param {string} key */
+  #widthOf(key) {
     return this.placed.find(({ column }) => column.key === key)?.width ?? NARROWEST_COLUMN;
   }
 
-  /** @private @param {Element} target */
-  takeFocus(target) {
-    const position = [...this.row.children].indexOf(target);
+  /** @param {EventTarget | null} target */
+  #takeFocus(target) {
+    const position = this.cells.indexOf(/** @type {HTMLElement} */ (target));
     if (position < 0) return;
     this.focused = position;
-    [...this.row.children].forEach((cell, index) => setAttribute(cell, "tabindex", index === position ? "0" : "-1"));
+    this.cells.forEach((cell, index) => setAttribute(cell, "tabindex", index === position ? "0" : "-1"));
   }
 
-  /** @private @param {KeyboardEvent} event */
-  onKey(event) {
+  /** @param {KeyboardEvent} event */
+  #onKey(event) {
     const key = this.placed[this.focused]?.column.key;
-    if (event.ctrlKey || event.metaKey || event.altKey || !key || !this.act(event.key, event.shiftKey, key)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || !key || !this.#act(event.key, event.shiftKey, key)) return;
     event.preventDefault();
     event.stopPropagation();
   }
 
-  /** @private @param {string} pressed @param {boolean} shift @param {string} key @returns {boolean} whether it was ours */
-  act(pressed, shift, key) {
+  /** @param {string} pressed @param {boolean} shift @param {string} key @returns {boolean} whether it was ours */
+  #act(pressed, shift, key) {
     if (pressed === "ArrowLeft" || pressed === "ArrowRight") {
       const step = pressed === "ArrowLeft" ? -1 : 1;
-      if (shift) this.hooks.onWidth(key, Math.max(NARROWEST_COLUMN, this.widthOf(key) + step * KEY_STEP));
-      else /** @type {any} */ (this.row.children[this.focused + step])?.focus();
+      if (shift) this.hooks.onWidth(key, Math.max(NARROWEST_COLUMN, this.#widthOf(key) + step * KEY_STEP));
+      else this.cells[this.focused + step]?.focus();
     } else if (pressed === "Enter" || pressed === " ") {
       if (key !== "actions") this.hooks.onSort(key);
     } else if (pressed === "ArrowDown") this.hooks.onLeave();

@@ -1,5 +1,6 @@
 /**
- * Whether the kernel behind the table is there: from its own status where the front end tells it, and from pings.
+ * Whether the kernel behind the table is there: from its own status where the front end tells it, and from pings; and
+ * what it is told when nobody is using the table.
  */
 
 const PING_EVERY = 30_000;
@@ -7,13 +8,16 @@ const PONG_WITHIN = 5_000;
 const BUSY_SUSPECTED = 1_500;
 const GONE_AFTER = 90_000;
 const TIMER_LATE = 2_000;
+const LOOK_EVERY = 1000;
+const REST_FOR = 1000;
 const DEAD_STATUSES = new Set(["restarting", "autorestarting", "terminating", "dead"]);
 
+/** @import { Kernel, Listener, Model, Signal, Told } from "./link.js" */
 /** @typedef {"live" | "busy" | "gone"} KernelState */
 
 export class KernelHealth {
   /**
-   * @param {{model: any, link: import("./link.js").Link, onChange: () => void, onReconnect: () => void}} parts
+   * @param {{model: Model, link: import("./link.js").Link, onChange: () => void, onReconnect: () => void}} parts
    */
   constructor({ model, link, onChange, onReconnect }) {
     this.link = link;
@@ -29,13 +33,13 @@ export class KernelHealth {
     this.stops = [];
     this.timers = { ping: 0, pong: 0, busy: 0 };
     this.kernel = kernelOf(model);
-    this.watchModel();
-    this.watchKernel();
+    this.#watchModel();
+    this.#watchKernel();
   }
 
   /** Pings from now on: a view is there. */
   start() {
-    if (!this.timers.ping) this.timers.ping = window.setInterval(() => this.ping(), PING_EVERY);
+    if (!this.timers.ping) this.timers.ping = window.setInterval(() => this.#ping(), PING_EVERY);
   }
 
   /** No view, no pings: the kernel may end its watchers. */
@@ -52,64 +56,60 @@ export class KernelHealth {
     for (const stop of this.stops) stop();
   }
 
-  /** @param {any} message any message of the kernel */
+  /** @param {Told} message */
   heard(message) {
     this.silentSince = Date.now();
     if (this.final) {
-      if (message.kind === "reset") this.revive();
+      if (message.kind === "reset") this.#revive();
       return;
     }
     if (message.kind === "pong" && message.page === this.link.page) {
       this.pingedAt = 0;
       clearTimeout(this.timers.pong);
-      this.become("live");
+      this.#become("live");
     } else if (this.state === "gone") {
-      this.become("live");
+      this.#become("live");
       this.onReconnect();
     }
   }
 
-  /** @private */
-  revive() {
+  #revive() {
     this.final = false;
     this.pingedAt = 0;
-    this.become("live");
+    this.#become("live");
   }
 
-  /** @private */
-  ping() {
+  #ping() {
     if (this.final) return;
     // One question at a time: a kernel whose cell runs for hours must not find hundreds of them.
     if (!this.pingedAt) {
       this.pingedAt = Date.now();
-      this.link.send("ping");
+      this.link.send({ do: "ping" });
     }
-    this.expectPong();
+    this.#expectPong();
   }
 
-  /** @private */
-  expectPong() {
+  #expectPong() {
     clearTimeout(this.timers.pong);
     const due = Date.now() + PONG_WITHIN;
     this.timers.pong = window.setTimeout(() => {
       const late = Date.now() - due > TIMER_LATE;
-      if (late) this.expectPong();
-      else this.missPong();
+      if (late) this.#expectPong();
+      else this.#missPong();
     }, PONG_WITHIN);
   }
 
-  /** @private */
-  missPong() {
+  #missPong() {
     if (!this.pingedAt || this.final) return;
     const silence = Date.now() - Math.max(this.silentSince, 0);
     const status = this.kernel?.status;
-    if (status === "busy" || silence < PING_EVERY + PONG_WITHIN) this.become("busy");
-    else if (silence > GONE_AFTER) this.become("gone");
+    if (status === "busy" || silence < PING_EVERY + PONG_WITHIN) this.#become("busy");
+    else if (silence > GONE_AFTER) this.#become("gone");
     if (silence > GONE_AFTER) this.pingedAt = 0;
   }
 
-  /** @private @param {KernelState} state */
-  become(state) {
+  /** @param {KernelState} state */
+  #become(state) {
     if (this.state === state) return;
     this.state = state;
     this.onChange();
@@ -118,11 +118,10 @@ export class KernelHealth {
   /** The kernel can't come back under this table: only a new table's rows would. */
   end() {
     this.final = true;
-    this.become("gone");
+    this.#become("gone");
   }
 
-  /** @private */
-  watchModel() {
+  #watchModel() {
     const onLive = () => {
       if (this.model.comm_live !== true) this.end();
     };
@@ -134,39 +133,37 @@ export class KernelHealth {
     }
   }
 
-  /** @private */
-  watchKernel() {
+  #watchKernel() {
     const kernel = this.kernel;
     if (!kernel) return;
-    this.connect(kernel.statusChanged, () => this.statusChanged(kernel.status));
-    this.connect(kernel.disposed, () => this.end());
-    this.connect(kernel.connectionStatusChanged, (_, status) => this.connectionChanged(status));
+    this.#connect(kernel.statusChanged, () => this.#statusChanged(kernel.status));
+    this.#connect(kernel.disposed, () => this.end());
+    this.#connect(kernel.connectionStatusChanged, (_, status) => this.#connectionChanged(status));
   }
 
-  /** @private @param {any} signal @param {(sender: any, value: any) => void} listener */
-  connect(signal, listener) {
+  /** @param {Signal | undefined} signal @param {Listener} listener */
+  #connect(signal, listener) {
     if (typeof signal?.connect !== "function") return;
     signal.connect(listener);
     this.stops.push(() => signal.disconnect(listener));
   }
 
-  /** @private @param {string} status */
-  statusChanged(status) {
+  /** @param {string} status */
+  #statusChanged(status) {
     clearTimeout(this.timers.busy);
     if (DEAD_STATUSES.has(status)) this.end();
     else if (status === "busy" && this.timers.ping) {
       // A ping makes the kernel busy for a moment, too: only what lasts is asked about.
-      this.timers.busy = window.setTimeout(() => this.suspectBusy(), BUSY_SUSPECTED);
+      this.timers.busy = window.setTimeout(() => this.#suspectBusy(), BUSY_SUSPECTED);
     }
   }
 
-  /** @private */
-  suspectBusy() {
-    if (this.kernel?.status === "busy") this.ping();
+  #suspectBusy() {
+    if (this.kernel?.status === "busy") this.#ping();
   }
 
-  /** @private @param {string} status */
-  connectionChanged(status) {
+  /** @param {string} status */
+  #connectionChanged(status) {
     if (status !== "connected") this.wasCut = true;
     else if (this.wasCut && !this.final) {
       this.wasCut = false;
@@ -175,7 +172,52 @@ export class KernelHealth {
   }
 }
 
-/** @param {any} model @returns {any} the front end's kernel, null where it tells nothing */
+/**
+ * Tells the kernel when nobody is using the table, so that what the notebook keeps of it can be renewed.
+ *
+ * The notebook draws the table anew then. So this happens when the page gets hidden, and when the processes have come
+ * to rest while nobody points at the table or types in it.
+ */
+export class Keeper {
+  /**
+   * @param {object} parts
+   * @param {import("./link.js").Link} parts.link
+   * @param {import("./store.js").Store} parts.store
+   * @param {() => boolean} parts.isUsed whether somebody is doing something with the table
+   * @param {() => boolean} parts.isAlive
+   */
+  constructor({ link, store, isUsed, isAlive }) {
+    this.link = link;
+    this.store = store;
+    this.isUsed = isUsed;
+    this.isAlive = isAlive;
+    /** When the rows last changed since they were kept; 0: they have not. */
+    this.changedAt = Date.now();
+    this.stopStore = store.onChange(() => (this.changedAt = Date.now()));
+    this.hidden = () => document.hidden && this.changedAt && this.#keep();
+    document.addEventListener("visibilitychange", this.hidden);
+    this.timer = window.setInterval(() => this.#look(), LOOK_EVERY);
+  }
+
+  close() {
+    this.stopStore();
+    document.removeEventListener("visibilitychange", this.hidden);
+    clearInterval(this.timer);
+  }
+
+  #look() {
+    const atRest = this.changedAt && !this.store.anyOpen && Date.now() - this.changedAt >= REST_FOR;
+    if (atRest && this.store.rows.size && !this.isUsed()) this.#keep();
+  }
+
+  #keep() {
+    if (!this.store.ready || !this.isAlive()) return;
+    this.changedAt = 0;
+    this.link.send({ do: "keep" });
+  }
+}
+
+/** @param {Model} model @returns {Kernel | null} the front end's kernel, null where it tells nothing */
 function kernelOf(model) {
   try {
     return model.widget_manager?.kernel ?? null;

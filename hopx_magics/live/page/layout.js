@@ -10,7 +10,7 @@ const MEASURED_TEXTS = 40;
 const CELL_PADDING = 18;
 const WIDEST = 1200;
 
-/** @typedef {import("./store.js").Row} Row */
+/** @import { Row } from "./messages.js" */
 
 export class Layout {
   /** @param {HTMLElement} element whose font the table has */
@@ -34,8 +34,8 @@ export class Layout {
   fit(room, connections) {
     this.connections = connections;
     const { chosen, widths, contents } = this;
-    contents.status = this.textWidth(STATUSES) + STATUS_ICON;
-    contents.elapsed = this.textWidth([LONG_ELAPSED]);
+    contents.status = this.#textWidth(STATUSES) + STATUS_ICON;
+    contents.elapsed = this.#textWidth([LONG_ELAPSED]);
     this.placed = fitColumns({ room: room || 900, chosen, widths, contents, connections });
   }
 
@@ -58,7 +58,7 @@ export class Layout {
     if (!longer.length) return false;
     const measured = longestOf(longer);
     this.longest = measured[0].length;
-    const widest = Math.max(this.contents.name ?? 0, this.textWidth(measured));
+    const widest = Math.max(this.contents.name ?? 0, this.#textWidth(measured));
     const grows = widest > (this.contents.name ?? 0);
     this.contents.name = widest;
     return grows;
@@ -72,12 +72,12 @@ export class Layout {
     const column = COLUMNS.find((one) => one.key === key);
     if (!column || key === "progress") return column?.width ?? 0;
     const texts = rows.map((row) => (key === "name" ? titleOf(row) : cellText(key, row, now)));
-    const label = this.textWidth([column.label]) + CELL_PADDING;
-    return Math.min(WIDEST, Math.max(label, this.textWidth(longestOf(texts), key === "id")));
+    const label = this.#textWidth([column.label]) + CELL_PADDING;
+    return Math.min(WIDEST, Math.max(label, this.#textWidth(longestOf(texts), key === "id")));
   }
 
-  /** @private @param {string[]} texts @param {boolean} [code] in the font of code */
-  textWidth(texts, code = false) {
+  /** @param {string[]} texts @param {boolean} [code] in the font of code */
+  #textWidth(texts, code = false) {
     this.pencil ??= document.createElement("canvas").getContext("2d");
     const { pencil } = this;
     if (!pencil || !texts.length) return 0;

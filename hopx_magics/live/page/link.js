@@ -1,19 +1,40 @@
 /** The wire between this page and the kernel: intents out, messages in, and the kernel's clock. */
 
+/** @import { Answers, Done, Intent, Message } from "./messages.js" */
+
 const SLOW_AFTER = 1000;
 const CLOCK_SAMPLES = 8;
 
 /**
+ * @typedef {(...values: any[]) => void} Listener
+ * @typedef {object} Signal of a front end
+ * @property {(listener: Listener) => void} connect
+ * @property {(listener: Listener) => void} disconnect
+ * @typedef {{status: string, statusChanged: Signal, disposed: Signal, connectionStatusChanged: Signal}} Kernel
+ * @typedef {object} Model what the front end knows of the widget
+ * @property {(content: unknown) => void} send
+ * @property {(event: string, listener: Listener) => void} on
+ * @property {(event: string, listener: Listener) => void} off
+ * @property {boolean} [comm_live]
+ * @property {{kernel?: Kernel}} [widget_manager]
+ *
+ * @typedef {Exclude<Message, {kind: "accepted" | "done"}> & {buffers: DataView[]}} Told what is no answer
+ * @typedef {{onSlow?: () => void, onAccepted?: () => void}} Hooks `onSlow`: the kernel took no notice within 1 s
  * @typedef {object} Asked
- * @property {(message: any) => void} resolve
+ * @property {(answered: {answer: any, buffers: DataView[]}) => void} resolve
  * @property {(error: Error) => void} reject
  * @property {(() => void) | undefined} onAccepted
  * @property {number} slowTimer
  * @property {() => void} again
  */
 
+/**
+ * @template {Intent} I
+ * @typedef {{answer: I["do"] extends keyof Answers ? Answers[I["do"]] : null, buffers: DataView[]}} Answered
+ */
+
 export class Link {
-  /** @param {any} model */
+  /** @param {Model} model */
   constructor(model) {
     this.model = model;
     this.page = randomName();
@@ -23,11 +44,11 @@ export class Link {
     this.request = Math.floor(Math.random() * 2 ** 32) * 2 ** 20;
     /** @type {Map<number, Asked>} */
     this.asked = new Map();
-    /** @type {Set<(message: any) => void>} */
+    /** @type {Set<(message: Told) => void>} */
     this.listeners = new Set();
     /** @type {number[]} */
     this.offsets = [];
-    this.receiveCustom = (/** @type {any} */ content, /** @type {any} */ buffers) => this.receive(content, buffers);
+    this.receiveCustom = (/** @type {unknown} */ content, /** @type {DataView[]} */ buffers) => this.#receive(content, buffers);
     /** The number of the newest message; 0 before the first. */
     this.number = 0;
     /** Called when messages of the kernel did not arrive. */
@@ -39,19 +60,19 @@ export class Link {
 
   /**
    * Tells the kernel something that needs no answer.
-   * @param {string} doWhat @param {Record<string, any>} [fields]
+   * @param {Intent} intent
    * @returns {number} the number of the request
    */
-  send(doWhat, fields = {}) {
+  send(intent) {
     this.request += 1;
-    this.post({ ...fields, do: doWhat, request: this.request, page: this.page });
+    this.#post(intent, this.request);
     return this.request;
   }
 
-  /** @private @param {any} intent */
-  post(intent) {
+  /** @param {Intent} intent @param {number} request */
+  #post(intent, request) {
     try {
-      this.model.send(intent);
+      this.model.send({ ...intent, request, page: this.page });
     } catch (error) {
       this.onBroken();
     }
@@ -59,16 +80,15 @@ export class Link {
 
   /**
    * Asks the kernel for something and waits for its answer, however long its cell runs.
-   * @param {string} doWhat @param {Record<string, any>} [fields]
-   * @param {{onSlow?: () => void, onAccepted?: () => void}} [hooks] `onSlow`: the kernel took no notice within 1 s
-   * @returns {Promise<any>} the answer, with its `buffers`
+   * @template {Intent} I
+   * @param {I} intent @param {Hooks} [hooks]
+   * @returns {Promise<Answered<I>>}
    */
-  ask(doWhat, fields = {}, { onSlow, onAccepted } = {}) {
+  ask(intent, { onSlow, onAccepted } = {}) {
     return new Promise((resolve, reject) => {
-      const request = this.send(doWhat, fields);
+      const request = this.send(intent);
       const slowTimer = window.setTimeout(() => onSlow?.(), SLOW_AFTER);
-      const again = () => this.post({ ...fields, do: doWhat, request, page: this.page });
-      this.asked.set(request, { resolve, reject, onAccepted, slowTimer, again });
+      this.asked.set(request, { resolve, reject, onAccepted, slowTimer, again: () => this.#post(intent, request) });
     });
   }
 
@@ -77,7 +97,7 @@ export class Link {
     for (const asked of this.asked.values()) asked.again();
   }
 
-  /** @param {(message: any) => void} listener @returns {() => void} ends it */
+  /** @param {(message: Told) => void} listener @returns {() => void} ends it */
   onMessage(listener) {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
@@ -95,18 +115,20 @@ export class Link {
     this.listeners.clear();
   }
 
-  /** @private @param {any} content @param {any} buffers */
-  receive(content, buffers) {
+  /** @param {unknown} content @param {DataView[]} [buffers] */
+  #receive(content, buffers = []) {
     if (content === null || typeof content !== "object") return;
+    const message = /** @type {Message & {number: number, now: number}} */ (content);
     this.heardAt = Date.now();
-    this.setClock(content.now);
-    this.count(content.number);
-    const message = { ...content, buffers: buffers ?? [] };
-    if (!this.answer(message)) for (const listener of this.listeners) listener(message);
+    this.#setClock(message.now);
+    this.#count(message.number);
+    if (message.kind === "accepted") this.#accepted(message.request);
+    else if (message.kind === "done") this.#done(message, buffers);
+    else for (const listener of this.listeners) listener({ ...message, buffers });
   }
 
-  /** @private @param {any} number the kernel numbers its messages */
-  count(number) {
+  /** @param {number} number the kernel numbers its messages */
+  #count(number) {
     if (!Number.isInteger(number)) return;
     const missed = this.number > 0 && number !== this.number + 1;
     this.number = number;
@@ -115,28 +137,29 @@ export class Link {
 
   /**
    * A message that was delayed makes the kernel's clock look late, never early: the best of the latest counts.
-   * @private @param {any} now
+   * @param {number} now
    */
-  setClock(now) {
+  #setClock(now) {
     if (!Number.isFinite(now)) return;
     this.offsets.push(now - Date.now() / 1000);
     if (this.offsets.length > CLOCK_SAMPLES) this.offsets.shift();
   }
 
-  /** @private @param {any} message @returns {boolean} whether it answered a request, of any page */
-  answer(message) {
-    if (!["accepted", "done", "chunk"].includes(message.kind)) return false;
-    const asked = this.asked.get(message.request);
-    if (!asked) return true;
+  /** @param {number} request of any page */
+  #accepted(request) {
+    const asked = this.asked.get(request);
+    clearTimeout(asked?.slowTimer);
+    asked?.onAccepted?.();
+  }
+
+  /** @param {Done} message to a request of any page @param {DataView[]} buffers */
+  #done({ request, error, answer }, buffers) {
+    const asked = this.asked.get(request);
+    if (!asked) return;
     clearTimeout(asked.slowTimer);
-    if (message.kind === "accepted") {
-      asked.onAccepted?.();
-      return true;
-    }
-    this.asked.delete(message.request);
-    if (message.error) asked.reject(new Error(String(message.error)));
-    else asked.resolve(message);
-    return true;
+    this.asked.delete(request);
+    if (error) asked.reject(new Error(error));
+    else asked.resolve({ answer: answer ?? null, buffers });
   }
 }
 
@@ -147,11 +170,11 @@ function randomName() {
 }
 
 /**
- * The JSON in a deflated buffer.
- * @param {DataView | ArrayBuffer} buffer
- * @returns {Promise<any>}
+ * What is in a deflated buffer.
+ * @param {DataView} buffer
+ * @returns {Promise<Blob>}
  */
-export async function inflateJson(buffer) {
-  const stream = new Blob([/** @type {any} */ (buffer)]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return JSON.parse(await new Response(stream).text());
+export function inflate(buffer) {
+  const packed = new Blob([/** @type {DataView<ArrayBuffer>} */ (buffer)]);
+  return new Response(packed.stream().pipeThrough(new DecompressionStream("deflate"))).blob();
 }

@@ -1,21 +1,21 @@
 /** The live table of processes: what the notebook loads. */
-import { Hub } from "./hub.js";
+import { Page } from "./page.js";
 import { WatchView } from "./view.js";
 
 function watchWidget() {
-  /** @type {Hub} */
-  let hub;
+  /** @type {Page} */
+  let page;
   return {
-    /** @param {{model: any}} parts */
+    /** @param {{model: import("./link.js").Model}} parts */
     initialize({ model }) {
-      hub = new Hub(model);
-      return () => hub.close();
+      page = new Page(model);
+      return () => page.close();
     },
     /** @param {{el: HTMLElement}} parts */
     render({ el: host }) {
-      const view = new WatchView(hub, host);
-      hub.add(view);
-      return () => hub.remove(view);
+      const view = new WatchView(page, host);
+      page.add(view);
+      return () => page.remove(view);
     },
   };
 }

@@ -77,11 +77,10 @@ function liveRange(range) {
   return live;
 }
 
-/** @param {string} name @returns {any} all marks of this kind in the page, of all viewers */
+/** @param {string} name @returns {Highlight | null} all marks of this kind in the page, of all viewers */
 function matchHighlight(name) {
-  const { Highlight } = /** @type {any} */ (globalThis);
-  const all = /** @type {any} */ (CSS).highlights;
-  if (!all || !Highlight) return null;
-  if (!all.has(name)) all.set(name, new Highlight());
-  return all.get(name);
+  if (typeof Highlight !== "function" || !CSS.highlights) return null;
+  const marks = CSS.highlights.get(name) ?? new Highlight();
+  CSS.highlights.set(name, marks);
+  return marks;
 }

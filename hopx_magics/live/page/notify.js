@@ -1,30 +1,25 @@
 /** Telling of processes that ended: in the page for those who hear it, and beyond the page by the browser. */
-import { formatCounts, formatDuration } from "./format.js";
-import { titleOf } from "./store.js";
+import { formatCounts } from "./format.js";
+import { noCounts, titleOf } from "./store.js";
+import { stateInWords } from "./words.js";
 
 const LONG_RUN = 10;
 const MOST_AT_ONCE = 3;
 
-/** @typedef {{slot: number, row: import("./store.js").Row}} Ended */
+/** @typedef {{slot: number, row: import("./messages.js").Row}} Ended */
 
 /**
- * "train failed after 3 min, exit 1"; of many at once only how many.
+ * "train failed after 3 min 5 s, exit 1"; of many at once only how many.
  * @param {Ended[]} ended
  * @returns {string[]}
  */
 export function sentencesOf(ended) {
-  if (ended.length <= MOST_AT_ONCE) return ended.map(({ row }) => sentenceOfEnd(row));
-  /** @type {Record<string, number>} */
-  const counts = {};
-  for (const { row } of ended) counts[row.status] = (counts[row.status] ?? 0) + 1;
+  if (ended.length <= MOST_AT_ONCE) {
+    return ended.map(({ row }) => `${titleOf(row)} ${stateInWords(row, 0)}`);
+  }
+  const counts = noCounts();
+  for (const { row } of ended) counts[row.status] += 1;
   return [`${ended.length} processes ended: ${formatCounts(counts)}`];
-}
-
-/** @param {import("./store.js").Row} row */
-function sentenceOfEnd(row) {
-  const after = row.elapsed === null ? "" : ` after ${formatDuration(row.elapsed)}`;
-  const code = row.status === "failed" && row.exit_code !== null ? `, exit ${row.exit_code}` : "";
-  return `${titleOf(row)} ${row.status === "killed" ? "was killed" : row.status}${after}${code}`;
 }
 
 /** The bell: whether the browser tells when a process ends that ran for a while. */
@@ -40,7 +35,7 @@ export class Bell {
 
   /** @returns {{on: boolean, state: "off" | "on" | "click" | "blocked" | "unsupported", title: string}} */
   get face() {
-    const state = this.state();
+    const state = this.#state();
     const title = {
       off: "Tell me when a process ends that ran over 10 s",
       on: "You are told when a process ends that ran over 10 s; click to stop",
@@ -52,7 +47,7 @@ export class Bell {
   }
 
   async toggle() {
-    if (this.wanted && this.state() === "on") this.wanted = false;
+    if (this.wanted && this.#state() === "on") this.wanted = false;
     else await this.switchOn();
     this.onChange();
   }
@@ -72,15 +67,15 @@ export class Bell {
 
   /** @param {Ended[]} ended */
   tell(ended) {
-    if (this.state() !== "on") return;
+    if (this.#state() !== "on") return;
     const long = ended.filter(({ row }) => (row.elapsed ?? 0) >= LONG_RUN);
     if (!long.length) return;
     const sentences = sentencesOf(long);
-    sentences.forEach((sentence, index) => this.show(sentence, sentences.length === long.length ? long[index] : long[0]));
+    sentences.forEach((sentence, index) => this.#show(sentence, sentences.length === long.length ? long[index] : long[0]));
   }
 
-  /** @private @param {string} sentence @param {Ended} ended */
-  show(sentence, { slot, row }) {
+  /** @param {string} sentence @param {Ended} ended */
+  #show(sentence, { slot, row }) {
     try {
       // One tag a process: several tabs with this table tell it once.
       const notice = new Notification(sentence, { tag: `hopx ${row.connection} ${row.id}`, body: row.last || undefined });
@@ -95,8 +90,8 @@ export class Bell {
     }
   }
 
-  /** @private @returns {"off" | "on" | "click" | "blocked" | "unsupported"} */
-  state() {
+  /** @returns {"off" | "on" | "click" | "blocked" | "unsupported"} */
+  #state() {
     if (!supported() || this.broken) return "unsupported";
     if (Notification.permission === "denied") return "blocked";
     if (!this.wanted) return "off";

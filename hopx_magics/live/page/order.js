@@ -1,12 +1,13 @@
 /**
  * Which rows are shown, in which order and groups; kept right as rows change at the cost of what changed. Pure.
  */
+import { COLUMNS, GROUPS } from "./columns.js";
 import { STATUSES } from "./format.js";
-import { SORT_KEYS, compareKeys, compareText, insertSorted, isSorted } from "./sorting.js";
-import { elapsedAt } from "./store.js";
+import { compareKeys, compareText, insertSorted, isSorted, sortKey } from "./sorting.js";
+import { elapsedAt, noCounts } from "./store.js";
 
+/** @import { Row, Status } from "./messages.js" */
 /**
- * @typedef {import("./store.js").Row} Row
  * @typedef {{slot: number, keys: (string | number | null)[], group: string}} Entry a row that is shown
  * @typedef {{group: string, label: string, entries: Entry[]}} Group
  * @typedef {Entry | Group} Item one line of the table
@@ -14,6 +15,9 @@ import { elapsedAt } from "./store.js";
  */
 
 const SORT_LEVELS = 3;
+/** By default, and where all else is the same. @type {Sorting} */
+const NEWEST_FIRST = { column: "started", reverse: true };
+
 /**
  * Whether an item is a group's headline.
  * @param {Item} item
@@ -37,8 +41,10 @@ export class Order {
   constructor(store) {
     this.store = store;
     /** @type {Sorting[]} the first decides, the others where it doesn't */
-    this.sorting = [{ column: "started", reverse: true }];
-    /** @type {Set<string>} */
+    this.sorting = [NEWEST_FIRST];
+    /** @type {{column: import("./columns.js").Column, reverse: boolean}[]} by which the entries are sorted now */
+    this.levels = [];
+    /** @type {Set<Status>} */
     this.statuses = new Set();
     this.search = "";
     this.grouping = "none";
@@ -53,16 +59,33 @@ export class Order {
     /** @type {Item[]} */
     this.items = [];
     this.now = 0;
-    this.compare = (/** @type {Entry} */ a, /** @type {Entry} */ b) => this.compareEntries(a, b);
+    this.compare = (/** @type {Entry} */ a, /** @type {Entry} */ b) => this.#compareEntries(a, b);
   }
 
   get filtered() {
     return this.statuses.size > 0 || this.search !== "";
   }
 
-  /** @param {string} column */
-  canSortBy(column) {
-    return column in SORT_KEYS;
+  /** What of it is worth remembering. */
+  remember() {
+    return {
+      sort: this.sorting.map(({ column, reverse }) => (reverse ? `-${column}` : column)),
+      group: this.grouping,
+      folded: [...this.folded],
+      filters: [...this.statuses],
+      search: this.search,
+    };
+  }
+
+  /** @param {Record<string, unknown>} known what was remembered, of which what can be used is taken over */
+  recall(known) {
+    const sorting = list(known.sort).filter((sort) => typeof sort === "string").map(readSort);
+    const sortable = sorting.filter(({ column }) => COLUMNS.some(({ key, kind }) => key === column && kind));
+    if (sortable.length) this.sorting = sortable;
+    this.grouping = GROUPS.find((group) => group === known.group) ?? "none";
+    this.folded = new Set(list(known.folded));
+    this.statuses = new Set(list(known.filters));
+    this.search = typeof known.search === "string" ? known.search : "";
   }
 
   /**
@@ -82,17 +105,19 @@ export class Order {
    */
   rebuild(now) {
     this.now = now;
+    this.levels = [...this.sorting, NEWEST_FIRST].flatMap(({ column, reverse }) =>
+      COLUMNS.filter(({ key }) => key === column).map((found) => ({ column: found, reverse })));
     this.entries.clear();
     this.groups.clear();
     for (const [slot, row] of this.store.rows) {
-      if (!this.matches(row)) continue;
-      const entry = this.entryOf(slot, row);
+      if (!this.#matches(row)) continue;
+      const entry = this.#entryOf(slot, row);
       this.entries.set(slot, entry);
-      this.groupOf(entry).entries.push(entry);
+      this.#groupOf(entry).entries.push(entry);
     }
     for (const group of this.groups.values()) group.entries.sort(this.compare);
     this.groupOrder = [...this.groups.values()];
-    this.arrange();
+    this.#arrange();
   }
 
   /**
@@ -108,12 +133,12 @@ export class Order {
     for (const slot of slots) {
       const before = this.entries.get(slot);
       const row = this.store.rows.get(slot);
-      const after = row && this.matches(row) ? this.entryOf(slot, row) : undefined;
+      const after = row && this.#matches(row) ? this.#entryOf(slot, row) : undefined;
       if (sameEntry(before, after)) continue;
       moved.add(slot);
-      this.replaceEntry(slot, before, after, changes);
+      this.#replaceEntry(slot, before, after, changes);
     }
-    if (moved.size) this.merge(changes);
+    if (moved.size) this.#merge(changes);
     return moved;
   }
 
@@ -123,7 +148,7 @@ export class Order {
    * @returns {boolean} whether rows changed places
    */
   advance(now) {
-    const level = this.sorting.findIndex((sorting) => sorting.column === "elapsed");
+    const level = this.levels.findIndex(({ column }) => column.key === "elapsed");
     this.now = now;
     if (level < 0) return false;
     for (const entry of this.entries.values()) {
@@ -136,14 +161,14 @@ export class Order {
       group.entries.sort(this.compare);
       changed = true;
     }
-    if (changed) this.arrange();
+    if (changed) this.#arrange();
     return changed;
   }
 
   /** @param {string} group */
   toggleFold(group) {
     if (!this.folded.delete(group)) this.folded.add(group);
-    this.arrange();
+    this.#arrange();
   }
 
   /** @param {number | string} key @returns {number} the line of a slot or group, -1 if it isn't shown */
@@ -151,22 +176,22 @@ export class Order {
     return this.items.findIndex((item) => itemKey(item) === key);
   }
 
-  /** @private @param {Row} row */
-  matches(row) {
+  /** @param {Row} row */
+  #matches(row) {
     if (this.statuses.size && !this.statuses.has(row.status)) return false;
     if (!this.search) return true;
     const wanted = this.search.toLowerCase();
     return [row.name ?? "", row.id, row.last].some((text) => text.toLowerCase().includes(wanted));
   }
 
-  /** @private @param {number} slot @param {Row} row @returns {Entry} */
-  entryOf(slot, row) {
-    const keys = this.sorting.map(({ column }) => SORT_KEYS[column](row, this.now));
+  /** @param {number} slot @param {Row} row @returns {Entry} */
+  #entryOf(slot, row) {
+    const keys = this.levels.map(({ column }) => sortKey(column, row, this.now));
     return { slot, keys, group: groupName(row, this.grouping) };
   }
 
-  /** @private @param {Entry} entry @returns {Group} */
-  groupOf(entry) {
+  /** @param {Entry} entry @returns {Group} */
+  #groupOf(entry) {
     let group = this.groups.get(entry.group);
     if (!group) {
       group = { group: entry.group, label: entry.group || `(no ${this.grouping})`, entries: [] };
@@ -176,11 +201,10 @@ export class Order {
   }
 
   /**
-   * @private
    * @param {number} slot @param {Entry | undefined} before @param {Entry | undefined} after
    * @param {Map<string, {removed: Set<Entry>, added: Entry[]}>} changes
    */
-  replaceEntry(slot, before, after, changes) {
+  #replaceEntry(slot, before, after, changes) {
     const changesOf = (/** @type {string} */ group) => {
       let change = changes.get(group);
       if (!change) changes.set(group, (change = { removed: new Set(), added: [] }));
@@ -192,31 +216,30 @@ export class Order {
     else this.entries.delete(slot);
   }
 
-  /** @private @param {Map<string, {removed: Set<Entry>, added: Entry[]}>} changes */
-  merge(changes) {
+  /** @param {Map<string, {removed: Set<Entry>, added: Entry[]}>} changes */
+  #merge(changes) {
     for (const [name, { removed, added }] of changes) {
-      const group = this.groups.get(name) ?? this.groupOf(added[0]);
+      const group = this.groups.get(name) ?? this.#groupOf(added[0]);
       if (!group.entries.length) this.groupOrder.push(group);
       const kept = removed.size ? group.entries.filter((entry) => !removed.has(entry)) : group.entries;
       group.entries = insertSorted(kept, added.sort(this.compare), this.compare);
-      if (!group.entries.length) this.dropGroup(group);
+      if (!group.entries.length) this.#dropGroup(group);
     }
-    this.arrange();
+    this.#arrange();
   }
 
-  /** @private @param {Group} group */
-  dropGroup(group) {
+  /** @param {Group} group */
+  #dropGroup(group) {
     this.groups.delete(group.group);
     this.groupOrder = this.groupOrder.filter((other) => other !== group);
   }
 
-  /** @private */
-  arrange() {
+  #arrange() {
     if (this.grouping === "none") {
       this.items = this.groupOrder[0]?.entries ?? [];
       return;
     }
-    this.groupOrder.sort((a, b) => this.compareGroups(a, b));
+    this.groupOrder.sort((a, b) => this.#compareGroups(a, b));
     this.items = [];
     for (const group of this.groupOrder) {
       this.items.push(group);
@@ -224,21 +247,36 @@ export class Order {
     }
   }
 
-  /** @private @param {Group} a @param {Group} b */
-  compareGroups(a, b) {
-    if (this.grouping === "status") return STATUSES.indexOf(a.group) - STATUSES.indexOf(b.group);
+  /** @param {Group} a @param {Group} b */
+  #compareGroups(a, b) {
+    if (this.grouping === "status") return statusNumber(a.group) - statusNumber(b.group);
     if (!a.group || !b.group) return Number(!a.group) - Number(!b.group);
     return compareText(a.group, b.group);
   }
 
-  /** @private @param {Entry} a @param {Entry} b */
-  compareEntries(a, b) {
-    for (let level = 0; level < this.sorting.length; level += 1) {
-      const order = compareKeys(a.keys[level], b.keys[level], this.sorting[level].reverse);
+  /** @param {Entry} a @param {Entry} b */
+  #compareEntries(a, b) {
+    for (let level = 0; level < this.levels.length; level += 1) {
+      const order = compareKeys(a.keys[level], b.keys[level], this.levels[level].reverse);
       if (order) return order;
     }
     return a.slot - b.slot;
   }
+}
+
+/** @param {unknown} value @returns {any[]} */
+export function list(value) {
+  return Array.isArray(value) ? value : [];
+}
+
+/** @param {string} sort */
+function readSort(sort) {
+  return { column: sort.replace(/^-/, ""), reverse: sort.startsWith("-") };
+}
+
+/** @param {string} status */
+function statusNumber(status) {
+  return STATUSES.indexOf(/** @type {Status} */ (status));
 }
 
 /** @param {Row} row @param {string} grouping */
@@ -259,7 +297,7 @@ function sameEntry(a, b) {
  * @param {Group} group @param {import("./store.js").Store} store @param {number} now
  */
 export function summarize(group, store, now) {
-  const counts = Object.fromEntries(STATUSES.map((status) => [status, 0]));
+  const counts = noCounts();
   let total = 0;
   let longest = 0;
   for (const { slot } of group.entries) {

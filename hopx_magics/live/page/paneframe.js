@@ -8,7 +8,7 @@ import { formatBytes } from "./format.js";
  * @property {number} begin first byte that is loaded
  * @property {boolean} reachable whether there is output before it
  * @property {boolean} pagedBack whether the reader has gone back
- * @property {"before" | "after" | null} paging
+ * @property {import("./messages.js").Direction | null} paging
  * @property {boolean} held
  * @property {number} behind bytes that the stream has behind what is loaded
  * @property {number | null} size of the stream, null before anything is known

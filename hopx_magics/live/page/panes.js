@@ -1,12 +1,13 @@
 /** One stream of a process: its lines, and what the place where the reader looks asks of the kernel. */
 
-import { LineWindow } from "./lines.js";
+import { LineWindow } from "./linewindow.js";
 import { PaneFrame } from "./paneframe.js";
 
+/** @import { Asker } from "./asker.js" */
+/** @import { Anew, Direction, Earlier, Grown, Later, Output, Stream } from "./messages.js" */
 /**
  * @typedef {object} PaneHost
- * @property {(doWhat: string, fields: Record<string, any>) => Promise<any>} ask rejects after the error was shown
- * @property {(doWhat: string, fields: Record<string, any>) => void} tell
+ * @property {Asker} asker
  * @property {(pane: Pane, match: number | null) => void} onLines
  */
 
@@ -14,7 +15,7 @@ const END_ZONE = 4;
 const TOP_ZONE = 200;
 
 export class Pane {
-  /** @param {string} stream @param {PaneHost} host */
+  /** @param {Stream} stream @param {PaneHost} host */
   constructor(stream, host) {
     this.stream = stream;
     this.host = host;
@@ -31,7 +32,7 @@ export class Pane {
     this.tailEnd = 0;
     this.pagedBack = false;
     this.nothingEarlier = false;
-    /** @type {"before" | "after" | null} */
+    /** @type {Direction | null} */
     this.paging = null;
     this.lastTop = 0;
     /** @type {{node: HTMLElement, from: number} | null} */
@@ -49,86 +50,86 @@ export class Pane {
     this.#showState();
   }
 
-  /** @param {any} message of the kind "output", for this stream */
-  receive(message) {
-    if (message.mode === "reset") this.#reset(message);
-    else if (message.mode === "grow") this.#grow(message);
-    else if (message.mode === "before") this.#pagedBefore(message);
-    else if (message.mode === "after") this.#pagedAfter(message);
-    if (Number.isFinite(message.size)) this.size = message.size;
-    if ("ended" in message) this.ended = Boolean(message.ended);
-    if ("note" in message) this.note = message.note ?? "";
+  /** @param {Output} message for this stream */
+  receive({ part, note }) {
+    if (part.mode === "reset") this.#reset(part);
+    else if (part.mode === "grow") this.#grow(part);
+    else if (part.mode === "before") this.#pagedBefore(part);
+    else if (part.mode === "after") this.#pagedAfter(part);
+    this.size = part.size;
+    this.ended = part.ended;
+    this.note = note ?? "";
     this.#showState();
   }
 
-  /** @param {any} message */
-  #reset(message) {
-    const found = Number.isFinite(message.match);
+  /** @param {Anew} part */
+  #reset(part) {
+    const found = part.match !== null;
     // The reader stays where they are, whatever made the kernel send the end again.
-    if (this.held && this.loaded && message.following && !found) {
+    if (this.held && this.loaded && part.following && !found) {
       this.attached = false;
-      this.tailEnd = message.end;
-      this.host.tell("hold", { stream: this.stream });
+      this.tailEnd = part.end;
+      this.host.asker.tell({ do: "hold", stream: this.stream });
       return;
     }
-    const following = Boolean(message.following) && !found;
-    this.window.reset(message.lines, message.first ?? 0, message.begin, message.end);
+    const following = part.following && !found;
+    this.window.reset(part.lines, part.first, part.begin, part.end);
     this.held = !following;
-    this.attached = Boolean(message.following);
-    this.tailEnd = message.following ? message.end : Math.max(message.size, message.end);
+    this.attached = part.following;
+    this.tailEnd = part.following ? part.end : Math.max(part.size, part.end);
     this.loaded = true;
     this.paging = null;
     this.nothingEarlier = false;
     this.place = null;
     if (following) this.#stickToEnd();
-    else if (found) this.showLine(message.match - this.window.first);
-    this.host.onLines(this, found ? message.match : null);
+    else if (part.match !== null) this.showLine(part.match - this.window.first);
+    this.host.onLines(this, part.match);
   }
 
-  /** @param {any} message */
-  #grow(message) {
+  /** @param {Grown} part */
+  #grow(part) {
     if (!this.attached) return;
-    const grown = this.window.grow(message.first, message.lines, message.end);
+    const grown = this.window.grow(part.first, part.lines, part.end);
     if (!grown) {
       this.attached = false;
       if (!this.held) this.follow();
       return;
     }
-    this.tailEnd = message.end;
+    this.tailEnd = part.end;
     if (!this.held) {
       // While they read further up, the lines that the kernel forgets stay here.
-      if (message.drop) this.window.dropTop(message.drop, message.begin);
+      if (part.drop) this.window.dropTop(part.drop, part.begin);
       this.window.trimFollowed();
     }
     this.host.onLines(this, null);
   }
 
-  /** @param {any} message */
-  #pagedBefore(message) {
+  /** @param {Earlier} part */
+  #pagedBefore(part) {
     if (this.paging !== "before") return;
     this.paging = null;
     this.pagedBack = true;
-    const isNew = message.begin < this.window.begin;
-    if (!isNew || !message.lines.length) this.nothingEarlier = true;
+    const isNew = part.begin < this.window.begin;
+    if (!isNew || !part.lines.length) this.nothingEarlier = true;
     if (!isNew) return;
     this.#keepingPlace(() => {
-      this.window.prepend(message.lines, message.begin);
+      this.window.prepend(part.lines, part.begin);
       if (this.window.trimBottom()) this.attached = false;
       this.#showState();
     });
     this.host.onLines(this, null);
   }
 
-  /** @param {any} message */
-  #pagedAfter(message) {
+  /** @param {Later} part */
+  #pagedAfter(part) {
     if (this.paging !== "after") return;
     this.paging = null;
-    if (!message.lines.length || message.end <= this.window.end) {
+    if (!part.lines.length || part.end <= this.window.end) {
       this.tailEnd = this.window.end;
       return;
     }
     this.#keepingPlace(() => {
-      this.window.append(message.lines, message.end);
+      this.window.append(part.lines, part.end);
       this.window.trimTop();
       this.nothingEarlier = false;
       this.#showState();
@@ -160,7 +161,7 @@ export class Pane {
   #hold() {
     this.held = true;
     this.place = this.#placeNow();
-    this.host.tell("hold", { stream: this.stream });
+    this.host.asker.tell({ do: "hold", stream: this.stream });
     this.#showState();
   }
 
@@ -175,7 +176,7 @@ export class Pane {
     this.place = null;
     this.#showState();
     try {
-      await this.host.ask("follow", { stream: this.stream });
+      await this.host.asker.ask({ do: "follow", stream: this.stream });
     } catch {
       this.held = true;
       this.#showState();
@@ -202,7 +203,7 @@ export class Pane {
     this.#page("before");
   }
 
-  /** @param {"before" | "after"} direction */
+  /** @param {Direction} direction */
   async #page(direction) {
     const before = direction === "before";
     if (this.paging || (before && (this.window.begin === 0 || this.nothingEarlier))) return;
@@ -210,7 +211,7 @@ export class Pane {
     this.#showState();
     try {
       const offset = before ? this.window.begin : this.window.end;
-      await this.host.ask("page", { stream: this.stream, direction, offset });
+      await this.host.asker.ask({ do: "page", stream: this.stream, direction, offset });
     } catch {
       // The host has shown why; the next scroll or click asks again.
     }

@@ -1,14 +1,17 @@
 /** What is done to single rows, and what is to be said about it in the row. Shared by all views of a page. */
+import { askShowing, textOf } from "./asker.js";
+import { isKillable } from "./cells.js";
 import { copyText } from "./dom.js";
 import { titleOf } from "./store.js";
 
 const COPIED_FOR = 1500;
-const BUSY = "kernel busy: will be done when the cell ends";
 const NOBODY = "not done: this table has no kernel any more";
 /** Results of a kill that the listing does not tell by itself. */
 const TOLD = new Set(["still running", "unknown id", "already finished"]);
 
-/** @typedef {import("./rows.js").Note} Note */
+/** @import { Answered } from "./link.js" */
+/** @import { Kill, Rerun } from "./messages.js" */
+/** @import { Note } from "./rows.js" */
 
 export class RowActions {
   /**
@@ -31,36 +34,36 @@ export class RowActions {
 
   /** @param {number} slot */
   async kill(slot) {
-    if (!this.isAlive()) {
-      this.fail(slot, NOBODY);
-      return;
-    }
-    const killing = () => this.note(slot, "killing…", "busy");
-    killing();
-    try {
-      const hooks = { onSlow: () => this.note(slot, BUSY, "busy"), onAccepted: killing };
-      const { result } = await this.link.ask("kill", { slot }, hooks);
-      if (TOLD.has(result)) this.note(slot, result, "info");
-      else this.dismiss(slot, true);
-    } catch (error) {
-      this.fail(slot, /** @type {Error} */ (error).message);
-    }
+    const answer = await this.#ask({ do: "kill", slot }, "killing…");
+    if (answer && TOLD.has(answer.result)) this.#note(slot, answer.result, "info");
+    else if (answer) this.dismiss(slot, true);
   }
 
   /** @param {number} slot */
   async rerun(slot) {
+    const answer = await this.#ask({ do: "rerun", slot }, "launching again…");
+    if (answer) this.tell(slot, `launched again as ${answer.launched}`);
+  }
+
+  /**
+   * Asks, and says in the row how far it has come.
+   * @template {Kill | Rerun} I
+   * @param {I} intent @param {string} going
+   * @returns {Promise<Answered<I>["answer"] | null>} null after the row has said why nothing came of it
+   */
+  async #ask(intent, going) {
+    const { slot } = intent;
     if (!this.isAlive()) {
       this.fail(slot, NOBODY);
-      return;
+      return null;
     }
-    const launching = () => this.note(slot, "launching again…", "busy");
-    launching();
+    const show = (/** @type {string} */ busy) => this.#note(slot, busy || going, "busy");
+    show("");
     try {
-      const hooks = { onSlow: () => this.note(slot, BUSY, "busy"), onAccepted: launching };
-      const { launched } = await this.link.ask("rerun", { slot }, hooks);
-      this.tell(slot, `launched again as ${launched}`);
+      return (await askShowing(this.link, intent, show)).answer;
     } catch (error) {
-      this.fail(slot, /** @type {Error} */ (error).message);
+      this.fail(slot, textOf(error));
+      return null;
     }
   }
 
@@ -74,7 +77,7 @@ export class RowActions {
     }
     this.copied = slot;
     clearTimeout(this.copiedTimer);
-    this.copiedTimer = window.setTimeout(() => this.forgetCopied(), COPIED_FOR);
+    this.copiedTimer = window.setTimeout(() => this.#forgetCopied(), COPIED_FOR);
     this.say(`Copied the id of ${titleOf(row)}`);
     this.onChange();
   }
@@ -82,14 +85,14 @@ export class RowActions {
   /** An error stays in its row until the next action there, or a click on it. @param {number} slot @param {string} text */
   fail(slot, text) {
     const row = this.store.rows.get(slot);
-    this.note(slot, text.split("\n")[0], "error", text);
+    this.#note(slot, text.split("\n")[0], "error", text);
     if (row) this.say(`${titleOf(row)}: ${text}`);
   }
 
   /** @param {number} slot @param {string} text */
   tell(slot, text) {
     const row = this.store.rows.get(slot);
-    this.note(slot, text, "info");
+    this.#note(slot, text, "info");
     if (row) this.say(`${titleOf(row)} ${text}`);
   }
 
@@ -104,7 +107,7 @@ export class RowActions {
   /** The kernel is gone: nothing will come of what it was asked. */
   abandon() {
     for (const [slot, note] of this.notes) {
-      if (note.kind === "busy") this.note(slot, NOBODY, "error");
+      if (note.kind === "busy") this.#note(slot, NOBODY, "error");
     }
   }
 
@@ -113,15 +116,62 @@ export class RowActions {
     for (const slot of this.notes.keys()) if (!this.store.rows.has(slot)) this.notes.delete(slot);
   }
 
-  /** @private @param {number} slot @param {string} text @param {Note["kind"]} kind @param {string} [title] */
-  note(slot, text, kind, title = text) {
+  /** @param {number} slot @param {string} text @param {Note["kind"]} kind @param {string} [title] */
+  #note(slot, text, kind, title = text) {
     this.notes.set(slot, { text, kind, title });
     this.onChange();
   }
 
-  /** @private */
-  forgetCopied() {
+  #forgetCopied() {
     this.copied = null;
     this.onChange();
+  }
+}
+
+/** The question in a row whether to kill, and whom: it waits for an answer, or until there is nothing left to kill. */
+export class KillQuestion {
+  /** @param {import("./store.js").Store} store */
+  constructor(store) {
+    this.store = store;
+    /** @type {{slot: number, slots: number[]} | null} where it is asked, and of whom */
+    this.asked = null;
+  }
+
+  /**
+   * @param {number} slot @param {Set<number>} chosen all of them are meant when the row is one of them
+   * @returns {boolean} whether there is anything to ask
+   */
+  ask(slot, chosen) {
+    if (!this.#killable([slot]).length) return false;
+    this.asked = { slot, slots: chosen.has(slot) ? [...chosen] : [slot] };
+    return true;
+  }
+
+  /** @returns {{slot: number, slots: number[]} | null} what was asked, of those who still can be killed */
+  take() {
+    const { asked } = this;
+    this.asked = null;
+    return asked && { slot: asked.slot, slots: this.#killable(asked.slots) };
+  }
+
+  /** Forgets a question that has become pointless. */
+  drop() {
+    if (this.asked && !this.#killable([this.asked.slot]).length) this.asked = null;
+  }
+
+  /** @param {number} slot @returns {{text: string} | null} */
+  textFor(slot) {
+    if (this.asked?.slot !== slot) return null;
+    const killable = this.#killable(this.asked.slots);
+    const row = this.store.rows.get(slot);
+    return { text: killable.length > 1 || !row ? `Kill ${killable.length} processes?` : `Kill ${titleOf(row)}?` };
+  }
+
+  /** @param {number[]} slots */
+  #killable(slots) {
+    return slots.filter((slot) => {
+      const row = this.store.rows.get(slot);
+      return row !== undefined && isKillable(row);
+    });
   }
 }

@@ -1,7 +1,7 @@
 /** One line of the table in the page: of a process, or the headline of a group. */
 import { CELLS } from "./cells.js";
 import { el, setAttribute, setText } from "./dom.js";
-import { ICONS, STATUSES, formatCounts, formatDuration } from "./format.js";
+import { ICONS, STATUSES, formatCounting, formatCounts, formatDuration } from "./format.js";
 import { summarize } from "./order.js";
 
 export const ROW_HEIGHT = 28;
@@ -46,7 +46,7 @@ export class RowLine extends TableLine {
   /** @param {Column[]} columns */
   constructor(columns) {
     super("hopx-row");
-    /** @type {{key: string, parts: any}[]} */
+    /** @type {{key: string, parts: import("./cells.js").Parts}[]} */
     this.cells = columns.map((column, position) => {
       const parts = CELLS[column.key].build();
       parts.cell.classList.add("hopx-cell");
@@ -61,7 +61,7 @@ export class RowLine extends TableLine {
     this.aside = null;
   }
 
-  /** @param {number} slot @param {import("./store.js").Row} row @param {LineState} state */
+  /** @param {number} slot @param {import("./messages.js").Row} row @param {LineState} state */
   update(slot, row, state) {
     this.key = slot;
     this.place(state.index, state.active);
@@ -72,11 +72,11 @@ export class RowLine extends TableLine {
     this.element.classList.toggle("hopx-opened", state.opened);
     const around = { now: state.now, reachable: state.active, copied: state.copied };
     for (const { key, parts } of this.cells) CELLS[key].paint(parts, row, around);
-    this.updateAside(state);
+    this.#updateAside(state);
   }
 
-  /** @private @param {LineState} state a question comes before a note: it waits for an answer */
-  updateAside({ asking, note }) {
+  /** @param {LineState} state a question comes before a note: it waits for an answer */
+  #updateAside({ asking, note }) {
     const wanted = asking ? `ask ${asking.text}` : note ? `note ${note.kind} ${note.title} ${note.text}` : "";
     if ((this.aside?.dataset.shows ?? "") === wanted) return;
     this.aside?.remove();
@@ -131,14 +131,15 @@ export class GroupLine extends TableLine {
     setText(this.label, group.label);
     setAttribute(this.label, "title", group.label);
     setText(this.size, String(group.entries.length));
-    this.updateCounts(counts);
-    setText(this.times, total ? `${formatDuration(total)} in all, longest ${formatDuration(longest)}` : "");
+    this.#updateCounts(counts);
+    const spanOf = counts.running ? formatCounting : formatDuration;
+    setText(this.times, total ? `${spanOf(total)} in all, longest ${spanOf(longest)}` : "");
   }
 
-  /** @private @param {Record<string, number>} counts */
-  updateCounts(counts) {
+  /** @param {Record<import("./messages.js").Status, number>} counts */
+  #updateCounts(counts) {
     const occurring = STATUSES.filter((status) => counts[status]);
-    const shown = [...this.counts.children].map((/** @type {any} */ chip) => chip.dataset.status);
+    const shown = [...this.counts.children].map((chip) => /** @type {HTMLElement} */ (chip).dataset.status);
     if (occurring.join() !== shown.join()) {
       this.counts.replaceChildren(...occurring.map((status) => el("span", { "data-status": status }, "")));
     }

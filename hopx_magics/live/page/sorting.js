@@ -2,43 +2,48 @@
 import { STATUSES } from "./format.js";
 import { elapsedAt } from "./store.js";
 
-/** @typedef {import("./store.js").Row} Row */
-
-const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
-const NOT_STARTED = Number.POSITIVE_INFINITY;
-
-/** @type {Record<string, (row: Row, now: number) => string | number | null>} */
-export const SORT_KEYS = {
-  status: (row) => STATUSES.indexOf(row.status),
-  name: (row) => row.name || null,
-  progress: (row) => row.progress,
-  elapsed: (row, now) => elapsedAt(row, now),
-  started: (row) => row.started ?? (row.status === "queued" ? NOT_STARTED : null),
-  exit_code: (row) => row.exit_code,
-  language: (row) => row.language,
-  id: (row) => row.id,
-  connection: (row) => row.connection,
-  last: (row) => row.last || null,
-};
+/** @import { Column } from "./columns.js" */
+/** @import { Row } from "./messages.js" */
+/** @typedef {string | number | null} Key */
 
 /**
- * What is unknown comes last, whichever way the rest is sorted.
- * @param {any} a @param {any} b @param {boolean} reverse
+ * What a row is sorted by in a column; null when it is unknown. What waits to be started is newer than all else.
+ * @param {Column} column @param {Row} row @param {number} now
+ * @returns {Key}
  */
-export function compareKeys(a, b, reverse) {
-  if (a === b) return 0;
-  if (a === null || a === undefined) return 1;
-  if (b === null || b === undefined) return -1;
-  const order = typeof a === "string" ? collator.compare(a, b) : a - b;
-  return reverse ? -order : order;
+export function sortKey({ key, kind }, row, now) {
+  if (kind === "status") return STATUSES.indexOf(row.status);
+  if (kind === "span") return elapsedAt(row, now);
+  if (kind === "moment") return row.started ?? (row.status === "queued" ? Infinity : null);
+  const value = row[/** @type {keyof Row} */ (key)];
+  return typeof value === "string" ? naturalKey(value) || null : value;
 }
 
 /**
- * As people sort names: "run 9" before "run 10"; names that only differ in case are still two.
+ * What is unknown comes last, whichever way the rest is sorted.
+ * @param {Key} a @param {Key} b @param {boolean} reverse
+ */
+export function compareKeys(a, b, reverse) {
+  if (a === b) return 0;
+  if (a === null) return 1;
+  if (b === null) return -1;
+  return (a < b) === reverse ? 1 : -1;
+}
+
+/**
+ * As people sort names: "run 9" before "Run 10"; names that only differ in case are still two.
  * @param {string} a @param {string} b
  */
 export function compareText(a, b) {
-  return collator.compare(a, b) || Number(a > b) - Number(a < b);
+  return compareKeys(naturalKey(a), naturalKey(b), false) || compareKeys(a, b, false);
+}
+
+/**
+ * Texts by their code units, in lower case, but with numbers by their size.
+ * @param {string} text
+ */
+function naturalKey(text) {
+  return text.toLowerCase().replace(/[0-9]+/g, (digits) => digits.padStart(20, "0"));
 }
 
 /** @template T @param {T[]} list @param {(a: T, b: T) => number} compare */

@@ -1,24 +1,11 @@
 /** The processes that a table knows, as the kernel told them. Pure: no page, no clock. */
 import { STATUSES } from "./format.js";
 
-/**
- * @typedef {object} Row
- * @property {string} id
- * @property {string} connection
- * @property {string | null} name
- * @property {string} status
- * @property {string | null} detail
- * @property {string | null} language
- * @property {number | null} started
- * @property {number | null} began
- * @property {number | null} elapsed
- * @property {number | null} exit_code
- * @property {number | null} progress
- * @property {number | null} left
- * @property {string} last
- */
+/** @import { Row, Status } from "./messages.js" */
+/** @typedef {{slot: number[]} & {[Field in keyof Row]: Row[Field][]}} Columns all rows, as one array per field */
 
 const OPEN_STATUSES = new Set(["queued", "running"]);
+/** @type {Row} */
 const EMPTY_ROW = {
   id: "", connection: "", name: null, status: "unknown", detail: null, language: null, started: null, began: null,
   elapsed: null, exit_code: null, progress: null, left: null, last: "",
@@ -56,7 +43,7 @@ export class Store {
     /** @type {string[]} */
     this.connections = [];
     this.ready = false;
-    /** @type {Record<string, number>} */
+    /** @type {Record<Status, number>} */
     this.counts = noCounts();
     /** @type {Set<(slots: Set<number> | null) => void>} */
     this.listeners = new Set();
@@ -65,22 +52,23 @@ export class Store {
   }
 
   /**
-   * All rows anew, as one array per field.
-   * @param {Record<string, any[]>} columns
+   * All rows anew.
+   * @param {Columns} columns
    */
   reset(columns) {
     const before = this.rows;
-    const fields = Object.keys(columns).filter((field) => field !== "slot");
+    const { slot: slots, ...fields } = columns;
+    const named = Object.entries(fields);
     this.rows = new Map();
     this.counts = noCounts();
-    (columns.slot ?? []).forEach((slot, index) => {
+    slots.forEach((slot, index) => {
       const row = /** @type {any} */ ({ ...EMPTY_ROW });
-      for (const field of fields) row[field] = columns[field][index];
-      this.add(slot, row);
+      for (const [field, values] of named) row[field] = values[index];
+      this.#add(slot, row);
     });
     this.ready = true;
-    this.tellEnds([...this.rows].filter(([slot, row]) => hasEnded(before.get(slot), row)));
-    this.tell(null);
+    this.#tellEnds([...this.rows].filter(([slot, row]) => hasEnded(before.get(slot), row)));
+    this.#tell(null);
   }
 
   /**
@@ -91,17 +79,17 @@ export class Store {
     const slots = new Set(gone);
     /** @type {[number, Row][]} */
     const ended = [];
-    for (const slot of gone) this.remove(slot);
+    for (const slot of gone) this.#remove(slot);
     for (const [slot, fields] of changes) {
       const before = this.rows.get(slot);
       const row = { ...(before ?? EMPTY_ROW), ...fields };
-      if (before) this.count(before.status, -1);
-      this.add(slot, row);
+      if (before) this.#count(before.status, -1);
+      this.#add(slot, row);
       slots.add(slot);
       if (hasEnded(before, row)) ended.push([slot, row]);
     }
-    this.tellEnds(ended);
-    if (slots.size) this.tell(slots);
+    this.#tellEnds(ended);
+    if (slots.size) this.#tell(slots);
   }
 
   /** Whether any process is waiting or running. */
@@ -127,41 +115,41 @@ export class Store {
     return () => this.endListeners.delete(listener);
   }
 
-  /** @private @param {number} slot @param {Row} row */
-  add(slot, row) {
+  /** @param {number} slot @param {Row} row */
+  #add(slot, row) {
     if (!STATUSES.includes(row.status)) row.status = "unknown";
     this.rows.set(slot, row);
-    this.count(row.status, 1);
+    this.#count(row.status, 1);
   }
 
-  /** @private @param {number} slot */
-  remove(slot) {
+  /** @param {number} slot */
+  #remove(slot) {
     const row = this.rows.get(slot);
     if (!row) return;
     this.rows.delete(slot);
-    this.count(row.status, -1);
+    this.#count(row.status, -1);
   }
 
-  /** @private @param {string} status @param {number} by */
-  count(status, by) {
+  /** @param {Status} status @param {number} by */
+  #count(status, by) {
     this.counts[status] += by;
   }
 
-  /** @private @param {Set<number> | null} slots */
-  tell(slots) {
+  /** @param {Set<number> | null} slots */
+  #tell(slots) {
     for (const listener of this.listeners) listener(slots);
   }
 
-  /** @private @param {[number, Row][]} ended */
-  tellEnds(ended) {
+  /** @param {[number, Row][]} ended */
+  #tellEnds(ended) {
     if (!ended.length) return;
     for (const listener of this.endListeners) listener(ended.map(([slot, row]) => ({ slot, row })));
   }
 }
 
-/** @returns {Record<string, number>} */
-function noCounts() {
-  return Object.fromEntries(STATUSES.map((status) => [status, 0]));
+/** @returns {Record<Status, number>} */
+export function noCounts() {
+  return { queued: 0, running: 0, completed: 0, failed: 0, killed: 0, unknown: 0 };
 }
 
 /** @param {Row | undefined} before @param {Row} after */

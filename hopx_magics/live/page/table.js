@@ -2,9 +2,9 @@
 import { isKillable } from "./cells.js";
 import { el, setAttribute } from "./dom.js";
 import { Header } from "./header.js";
-import { KillQuestion } from "./killquestion.js";
 import { Layout } from "./layout.js";
 import { isGroup, itemKey } from "./order.js";
+import { KillQuestion } from "./rowactions.js";
 import { GroupLine, ROW_HEIGHT } from "./rows.js";
 import { Viewport } from "./viewport.js";
 
@@ -55,9 +55,9 @@ export class Table {
       this.header.element, this.body);
     this.element = el("div", { class: "hopx-scroll" }, this.grid);
     this.layout = new Layout(this.element);
-    this.viewport = new Viewport(this.body, (line, item, index) => this.paint(line, item, index));
-    this.element.addEventListener("scroll", () => this.scrolled(), { passive: true });
-    this.observer = new ResizeObserver(([{ contentRect }]) => this.resized(contentRect));
+    this.viewport = new Viewport(this.body, (line, item, index) => this.#paint(line, item, index));
+    this.element.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    this.observer = new ResizeObserver(([{ contentRect }]) => this.#resized(contentRect));
     this.observer.observe(this.element);
   }
 
@@ -78,27 +78,27 @@ export class Table {
    * @param {Set<number>} slots
    */
   update(slots) {
-    const seen = this.seen();
+    const seen = this.#seen();
     const moved = this.order.update(slots, this.now());
     this.question.drop();
-    if (this.layout.growForNames(this.rowsOf(slots))) this.layOut();
-    if (moved.size) this.keepPlace(seen, moved);
+    if (this.layout.growForNames(this.#rowsOf(slots))) this.layOut();
+    if (moved.size) this.#keepPlace(seen, moved);
     this.render();
   }
 
   /** A second has passed. */
   tick() {
-    const seen = this.seen();
-    if (this.order.advance(this.now())) this.keepPlace(seen, new Set());
+    const seen = this.#seen();
+    if (this.order.advance(this.now())) this.#keepPlace(seen, new Set());
     this.render();
   }
 
   render() {
     const hadFocus = this.body.contains(document.activeElement);
-    this.setHeight();
+    this.#setHeight();
     setAttribute(this.grid, "role", this.order.grouping === "none" ? "grid" : "treegrid");
     setAttribute(this.grid, "aria-rowcount", this.order.items.length + 1);
-    this.reachable = this.reachableKey();
+    this.reachable = this.#reachableKey();
     this.viewport.render(this.order.items, this.top, this.size.height);
     if (hadFocus && !this.body.contains(document.activeElement)) this.moveTo(this.indexOfActive(), true);
   }
@@ -129,7 +129,7 @@ export class Table {
 
   /** @param {string} key */
   fitWidth(key) {
-    const width = this.layout.contentWidth(key, this.rowsOf(this.shownSlots()), this.now());
+    const width = this.layout.contentWidth(key, this.#rowsOf(this.shownSlots()), this.now());
     if (width) this.setWidth(key, width);
   }
 
@@ -158,9 +158,9 @@ export class Table {
 
   /** @param {string} group */
   toggleFold(group) {
-    const seen = this.seen();
+    const seen = this.#seen();
     this.order.toggleFold(group);
-    this.keepPlace(seen, new Set());
+    this.#keepPlace(seen, new Set());
     this.render();
     this.onView();
   }
@@ -173,7 +173,7 @@ export class Table {
     }
     this.actions.dismiss(slot);
     this.render();
-    /** @type {any} */ (this.viewport.elementOf(slot)?.querySelector("[data-action=kill-yes]"))?.focus();
+    /** @type {HTMLElement | null | undefined} */ (this.viewport.elementOf(slot)?.querySelector("[data-action=kill-yes]"))?.focus();
   }
 
   /** @param {boolean} kill */
@@ -246,15 +246,14 @@ export class Table {
     this.top = this.element.scrollTop;
   }
 
-  /** @private */
-  seen() {
+  #seen() {
     const first = Math.floor(this.top / ROW_HEIGHT);
     const count = Math.ceil(this.size.height / ROW_HEIGHT);
     return this.order.items.slice(first, first + count).map((item, index) => ({ key: itemKey(item), line: first + index }));
   }
 
-  /** @private @param {{key: Key, line: number}[]} seen @param {Set<number>} moved */
-  keepPlace(seen, moved) {
+  /** @param {{key: Key, line: number}[]} seen @param {Set<number>} moved */
+  #keepPlace(seen, moved) {
     if (this.top < 1) return;
     for (const { key, line } of seen) {
       if (moved.has(/** @type {number} */ (key))) continue;
@@ -265,16 +264,15 @@ export class Table {
     }
   }
 
-  /** @private */
-  scrolled() {
+  #scrolled() {
     if (!this.size.height || this.element.scrollTop === this.top) return;
     this.top = this.element.scrollTop;
     this.render();
     this.onView();
   }
 
-  /** @private @param {{width: number, height: number}} rect */
-  resized({ width, height }) {
+  /** @param {{width: number, height: number}} rect */
+  #resized({ width, height }) {
     const appears = !this.size.height && height > 0;
     const wider = width !== this.size.width;
     this.size = { width, height };
@@ -285,8 +283,8 @@ export class Table {
     this.render();
   }
 
-  /** @private It grows with its rows and never shrinks by itself: the notebook below must not jump. */
-  setHeight() {
+  /** It grows with its rows and never shrinks by itself: the notebook below must not jump. */
+  #setHeight() {
     this.rowsHigh = Math.min(MOST_ROWS, Math.max(this.rowsHigh, this.order.items.length));
     const height = `${this.height ?? (this.rowsHigh + 1) * ROW_HEIGHT + 2}px`;
     if (this.element.style.height !== height) this.element.style.height = height;
@@ -305,15 +303,15 @@ export class Table {
     if (this.viewport.setColumns(placed.map(({ column }) => column)) && hadFocus) this.moveTo(this.indexOfActive(), true);
   }
 
-  /** @private @param {Iterable<number>} slots @returns {import("./store.js").Row[]} */
-  rowsOf(slots) {
+  /** @param {Iterable<number>} slots @returns {import("./messages.js").Row[]} */
+  #rowsOf(slots) {
     return Array.from(slots).flatMap((slot) => this.store.rows.get(slot) ?? []);
   }
 
   // -- lines --
 
-  /** @private @returns {Key | null} the one line that Tab leads to: the active one, else the first that is seen */
-  reachableKey() {
+  /** @returns {Key | null} the one line that Tab leads to: the active one, else the first that is seen */
+  #reachableKey() {
     const first = Math.floor(this.top / ROW_HEIGHT);
     const last = first + Math.ceil(this.size.height / ROW_HEIGHT);
     const index = this.indexOfActive();
@@ -322,8 +320,8 @@ export class Table {
     return item ? itemKey(item) : null;
   }
 
-  /** @private @param {import("./viewport.js").AnyLine} line @param {import("./order.js").Item} item @param {number} index */
-  paint(line, item, index) {
+  /** @param {import("./viewport.js").AnyLine} line @param {import("./order.js").Item} item @param {number} index */
+  #paint(line, item, index) {
     const key = itemKey(item);
     const slot = /** @type {number} */ (key);
     /** @type {import("./rows.js").LineState} */
@@ -340,4 +338,22 @@ export class Table {
     const row = this.store.rows.get(slot);
     if (row) line.update(slot, row, state);
   }
+}
+
+/**
+ * The edge below the table, by which it is made higher or lower.
+ * @param {Table} table
+ */
+export function heightHandle(table) {
+  const handle = el("div", { class: "hopx-handle", title: "Drag to resize, double-click for the default height" });
+  handle.addEventListener("dblclick", () => table.setOwnHeight(null));
+  handle.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
+    const above = table.element.offsetHeight - event.clientY;
+    const move = (/** @type {PointerEvent} */ moved) => table.setOwnHeight(above + moved.clientY);
+    event.preventDefault();
+    handle.setPointerCapture(event.pointerId);
+    handle.addEventListener("pointermove", move);
+    handle.addEventListener("lostpointercapture", () => handle.removeEventListener("pointermove", move), { once: true });
+  });
+  return handle;
 }

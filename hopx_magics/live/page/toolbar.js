@@ -1,13 +1,16 @@
 /** The line above the table: chips, search, grouping, freshness, bell, columns. */
 import { ColumnMenu } from "./columnmenu.js";
+import { GROUPS } from "./columns.js";
 import { drawing, el, setAttribute, setText } from "./dom.js";
 import { formatCount, ICONS, STATUSES } from "./format.js";
 
-const GROUPINGS = ["none", "status", "name", "connection"];
+/** @import { Status } from "./messages.js" */
+
+const GROUPINGS = ["none", ...GROUPS];
 
 /**
  * @typedef {object} ToolbarHooks
- * @property {(status: string) => void} onChip
+ * @property {(status: Status) => void} onChip
  * @property {(text: string) => void} onSearch
  * @property {(grouping: string) => void} onGroup
  * @property {() => void} onBell
@@ -21,15 +24,15 @@ export class Toolbar {
   /** @param {ToolbarHooks} hooks */
   constructor(hooks) {
     this.hooks = hooks;
-    /** @type {Map<string, any>} */
+    /** @type {Map<Status, HTMLButtonElement>} */
     this.chips = new Map();
     this.chipBox = el("div", { class: "hopx-chips", role: "group", "aria-label": "Filter by status" });
     this.search = el("input", {
       type: "search", class: "hopx-search", "aria-label": "Search processes", placeholder: "Search  /", spellcheck: "false",
       autocomplete: "off", oninput: () => hooks.onSearch(this.search.value.trim()),
-      onkeydown: (/** @type {KeyboardEvent} */ event) => this.onSearchKey(event),
+      onkeydown: (/** @type {KeyboardEvent} */ event) => this.#onSearchKey(event),
     });
-    this.group = this.buildGroup();
+    this.group = this.#buildGroup();
     this.freshness = el("span", { class: "hopx-fresh", "data-state": "connecting" });
     this.bell = el("button", { type: "button", class: "hopx-toolbar-button hopx-bell", "aria-pressed": "false", onclick: () => hooks.onBell() },
       drawing("bell"));
@@ -38,8 +41,7 @@ export class Toolbar {
       el("div", { class: "hopx-toolbar-end" }, this.freshness, this.bell, this.menu.element));
   }
 
-  /** @private */
-  buildGroup() {
+  #buildGroup() {
     const options = GROUPINGS.map((grouping) =>
       el("option", { value: grouping }, grouping === "none" ? "No groups" : `By ${grouping}`));
     const select = el("select", { class: "hopx-select", "aria-label": "Group by", title: "Group by" }, ...options);
@@ -47,16 +49,16 @@ export class Toolbar {
     return select;
   }
 
-  /** @param {Record<string, number>} counts @param {Set<string>} filtered */
+  /** @param {Record<Status, number>} counts @param {Set<Status>} filtered */
   setCounts(counts, filtered) {
     STATUSES.forEach((status) => {
       const wanted = counts[status] > 0 || filtered.has(status);
-      if (wanted) this.showChip(status, counts[status], filtered.has(status));
-      else this.hideChip(status);
+      if (wanted) this.#showChip(status, counts[status], filtered.has(status));
+      else this.#hideChip(status);
     });
   }
 
-  /** @param {import("./freshness.js").Freshness} freshness */
+  /** @param {import("./freshness.js").Sentence} freshness */
   setFreshness({ state, text, title }) {
     setAttribute(this.freshness, "data-state", state);
     setText(this.freshness, text);
@@ -77,21 +79,21 @@ export class Toolbar {
     this.group.value = GROUPINGS.includes(grouping) ? grouping : "none";
   }
 
-  /** @private @param {string} status @param {number} count @param {boolean} pressed */
-  showChip(status, count, pressed) {
+  /** @param {Status} status @param {number} count @param {boolean} pressed */
+  #showChip(status, count, pressed) {
     let chip = this.chips.get(status);
     if (!chip) {
-      chip = this.buildChip(status);
+      chip = this.#buildChip(status);
       this.chips.set(status, chip);
       const later = STATUSES.slice(STATUSES.indexOf(status) + 1).find((other) => this.chips.has(other));
-      this.chipBox.insertBefore(chip, later ? this.chips.get(later) : null);
+      this.chipBox.insertBefore(chip, (later && this.chips.get(later)) ?? null);
     }
     setAttribute(chip, "aria-pressed", String(pressed));
-    setText(chip.lastElementChild, formatCount(count));
+    setText(/** @type {Element} */ (chip.lastElementChild), formatCount(count));
   }
 
-  /** @private @param {string} status */
-  buildChip(status) {
+  /** @param {Status} status */
+  #buildChip(status) {
     return el(
       "button",
       {
@@ -103,20 +105,20 @@ export class Toolbar {
     );
   }
 
-  /** @private @param {string} status a chip that somebody stands on stays until they leave it */
-  hideChip(status) {
+  /** @param {Status} status a chip that somebody stands on stays until they leave it */
+  #hideChip(status) {
     const chip = this.chips.get(status);
     if (!chip) return;
     if (chip === document.activeElement) {
-      this.showChip(status, 0, false);
+      this.#showChip(status, 0, false);
       return;
     }
     chip.remove();
     this.chips.delete(status);
   }
 
-  /** @private @param {KeyboardEvent} event */
-  onSearchKey(event) {
+  /** @param {KeyboardEvent} event */
+  #onSearchKey(event) {
     if (event.key === "Escape" && this.search.value) {
       this.search.value = "";
       this.hooks.onSearch("");

@@ -1,13 +1,14 @@
 /** One view of the table in the page: toolbar, grid and viewers, and what of it is remembered. */
 import { el, setAttribute, setText, FrameBatch } from "./dom.js";
-import { GridInput } from "./gridinput.js";
+import { GridInput, passSomeShortcuts } from "./gridinput.js";
 import { Order } from "./order.js";
 import { Selection } from "./selection.js";
-import { Table } from "./table.js";
+import { heightHandle, Table } from "./table.js";
 import { Toolbar } from "./toolbar.js";
 import { Viewers } from "./viewers.js";
-import { heightHandle, passSomeShortcuts } from "./surroundings.js";
-import { recall, remember } from "./viewstate.js";
+import { recall, remember, rememberedViewers } from "./viewstate.js";
+
+/** @import { Initial, OpenViewer } from "./messages.js" */
 
 const WIDE = 1100;
 const NARROW_ROOT = 480;
@@ -17,52 +18,52 @@ const SELECTED_PAUSE = 50;
 
 export class WatchView {
   /**
-   * @param {import("./hub.js").Hub} hub
+   * @param {import("./page.js").Page} page
    * @param {HTMLElement} host the element that the notebook gives
    */
-  constructor(hub, host) {
-    this.hub = hub;
-    this.store = hub.store;
+  constructor(page, host) {
+    this.page = page;
+    this.store = page.store;
     this.order = new Order(this.store);
-    this.selection = new Selection(() => this.selected());
+    this.selection = new Selection(() => this.#selected());
     /** @type {Set<number> | null} slots that changed since the last frame; null: all */
     this.changed = new Set();
     this.restored = false;
     this.scrollAtFirst = 0;
     this.timers = { view: 0, selected: 0, tick: 0, first: 0 };
-    this.frames = new FrameBatch(() => this.draw());
+    this.frames = new FrameBatch(() => this.#draw());
     this.viewers = new Viewers({
-      link: this.hub.link, store: this.store, onChange: () => this.viewersChanged(), onFocusTable: (slot) => this.focusTable(slot),
+      link: this.page.link, store: this.store, now: () => this.page.shownNow(), onChange: () => this.#viewersChanged(),
+      onFocusTable: (slot) => this.#focusTable(slot),
     });
     this.table = new Table({
-      store: this.store, order: this.order, selection: this.selection, actions: this.hub.actions,
-      now: () => this.hub.shownNow(), isOpened: (slot) => this.viewers.isOpen(slot), onView: () => this.saveSoon(),
+      store: this.store, order: this.order, selection: this.selection, actions: this.page.actions,
+      now: () => this.page.shownNow(), isOpened: (slot) => this.viewers.isOpen(slot), onView: () => this.#saveSoon(),
     });
-    this.toolbar = new Toolbar(this.toolbarHooks());
+    this.toolbar = new Toolbar(this.#toolbarHooks());
     this.input = new GridInput(this.table, {
-      onOpen: (slot) => this.open(slot), onEscape: (slot) => this.escape(slot), onSearch: () => this.toolbar.search.focus(),
+      onOpen: (slot) => this.#open(slot), onEscape: (slot) => this.#escape(slot), onSearch: () => this.toolbar.search.focus(),
     });
     this.emptyText = el("span", {});
-    this.emptyButton = el("button", { type: "button", class: "hopx-button", onclick: () => this.clearFilters() }, "Clear filters");
+    this.emptyButton = el("button", { type: "button", class: "hopx-button", onclick: () => this.#clearFilters() }, "Clear filters");
     this.empty = el("div", { class: "hopx-empty" }, this.emptyText, this.emptyButton);
     this.announcement = el("div", { class: "hopx-announce hopx-offscreen", role: "status", "aria-live": "polite" });
-    this.root = this.build();
+    this.root = this.#build();
     host.append(this.root);
     this.stopKeys = passSomeShortcuts(this.root);
-    this.observer = new ResizeObserver(([{ contentRect }]) => this.resized(contentRect.width));
+    this.observer = new ResizeObserver(([{ contentRect }]) => this.#resized(contentRect.width));
     this.observer.observe(this.root);
-    this.stopStore = this.store.onChange((slots) => this.rowsChanged(slots));
-    this.timers.tick = window.setInterval(() => this.tick(), 1000);
+    this.stopStore = this.store.onChange((slots) => this.#rowsChanged(slots));
+    this.timers.tick = window.setInterval(() => this.#tick(), 1000);
     this.timers.first = window.setTimeout(() => this.root.classList.remove("hopx-quiet"), QUIET_FIRST);
     if (this.store.ready) {
-      this.restore(hub.view, hub.initial, hub.view?.viewers ?? []);
+      this.restore(page.view, page.initial, rememberedViewers(page.view));
       this.changed = null;
     }
     this.request();
   }
 
-  /** @private */
-  build() {
+  #build() {
     const tablePart = el("div", { class: "hopx-table" }, this.table.element, this.empty, heightHandle(this.table));
     return el(
       "div",
@@ -71,15 +72,15 @@ export class WatchView {
     );
   }
 
-  /** @private @returns {import("./toolbar.js").ToolbarHooks} */
-  toolbarHooks() {
+  /** @returns {import("./toolbar.js").ToolbarHooks} */
+  #toolbarHooks() {
     const { order } = this;
     return {
-      onChip: (status) => this.filter(() => order.statuses.delete(status) || order.statuses.add(status)),
-      onSearch: (text) => this.filter(() => (order.search = text)),
-      onGroup: (grouping) => this.filter(() => (order.grouping = grouping)),
-      onBell: () => this.hub.bell.toggle().then(() => this.saveSoon()),
-      onLeave: () => this.focusTable(),
+      onChip: (status) => this.#filter(() => order.statuses.delete(status) || order.statuses.add(status)),
+      onSearch: (text) => this.#filter(() => (order.search = text)),
+      onGroup: (grouping) => this.#filter(() => (order.grouping = grouping)),
+      onBell: () => this.page.bell.toggle().then(() => this.#saveSoon()),
+      onLeave: () => this.#focusTable(),
       choices: () => this.table.layout.choices(),
       onChoose: (key, wanted) => this.table.choose(key, wanted),
       onResetColumns: () => this.table.resetColumns(),
@@ -108,7 +109,8 @@ export class WatchView {
 
   /**
    * Shows what was remembered, once: what a person did since then is newer.
-   * @param {any} view @param {any} initial @param {any[]} open viewers that the kernel holds open
+   * @param {Record<string, unknown> | null} view @param {Initial | null} initial
+   * @param {OpenViewer[]} open viewers that the kernel holds open
    */
   restore(view, initial, open) {
     if (this.restored) {
@@ -117,7 +119,7 @@ export class WatchView {
     }
     recall(this, view, initial);
     this.toolbar.setInputs(this.order.search, this.order.grouping);
-    this.viewers.restore(open.filter((/** @type {any} */ one) => this.store.rows.has(one.slot)));
+    this.viewers.restore(open.filter(({ slot }) => this.store.rows.has(slot)));
     this.restored = true;
   }
 
@@ -131,32 +133,30 @@ export class WatchView {
     this.frames.request();
   }
 
-  /** @private @param {Set<number> | null} slots */
-  rowsChanged(slots) {
+  /** @param {Set<number> | null} slots */
+  #rowsChanged(slots) {
     if (slots === null || this.changed === null) this.changed = null;
     else for (const slot of slots) this.changed.add(slot);
     this.request();
   }
 
-  /** @private */
-  draw() {
+  #draw() {
     if (!this.root.isConnected) {
       this.changed = null;
       return;
     }
     const { changed } = this;
     this.changed = new Set();
-    if (changed === null) this.takeAll();
+    if (changed === null) this.#takeAll();
     else if (changed.size) {
       this.table.update(changed);
       this.viewers.rowsChanged(changed);
     } else this.table.render();
     if (changed === null || changed.size) this.selection.keepOnly((slot) => this.store.rows.has(slot));
-    this.drawAround();
+    this.#drawAround();
   }
 
-  /** @private */
-  takeAll() {
+  #takeAll() {
     this.table.rebuild();
     this.viewers.rowsChanged(null);
     if (this.scrollAtFirst) this.table.scrollTo(this.scrollAtFirst);
@@ -164,18 +164,16 @@ export class WatchView {
     this.table.render();
   }
 
-  /** @private */
-  drawAround() {
+  #drawAround() {
     this.toolbar.setCounts(this.store.counts, this.order.statuses);
-    this.toolbar.setBell(this.hub.bell.face);
-    const freshness = this.hub.freshness();
+    this.toolbar.setBell(this.page.bell.face);
+    const freshness = this.page.freshness();
     this.toolbar.setFreshness(freshness);
     this.root.classList.toggle("hopx-dead", freshness.state === "gone" || freshness.state === "closed");
-    this.drawEmpty();
+    this.#drawEmpty();
   }
 
-  /** @private */
-  drawEmpty() {
+  #drawEmpty() {
     const nothing = this.order.items.length === 0;
     const filtered = this.order.filtered && this.store.rows.size > 0;
     if (this.store.ready) this.root.classList.remove("hopx-quiet");
@@ -185,44 +183,44 @@ export class WatchView {
     else setText(this.emptyText, filtered ? "Nothing matches" : "No processes yet. %%hopx_bg launches one.");
   }
 
-  /** @private */
-  tick() {
-    if (document.hidden || this.frames.timer || !this.root.isConnected) return;
-    if (this.hub.alive) this.table.tick();
-    this.drawAround();
+  #tick() {
+    if (document.hidden || !this.root.isConnected) return;
+    if (this.page.alive) this.viewers.tick();
+    if (this.frames.timer) return;
+    if (this.page.alive) this.table.tick();
+    this.#drawAround();
   }
 
   // -- what a person does --
 
-  /** @private @param {() => void} change */
-  filter(change) {
+  /** @param {() => void} change */
+  #filter(change) {
     change();
     this.table.rebuildAtTop();
-    this.drawAround();
+    this.#drawAround();
   }
 
-  /** @private */
-  clearFilters() {
+  #clearFilters() {
     this.toolbar.search.value = "";
-    this.filter(() => {
+    this.#filter(() => {
       this.order.search = "";
       this.order.statuses.clear();
     });
-    this.focusTable();
+    this.#focusTable();
   }
 
-  /** @private @param {number} slot */
-  open(slot) {
+  /** @param {number} slot */
+  #open(slot) {
     this.viewers.open(slot);
     this.table.render();
   }
 
-  /** @private @param {number} slot */
-  escape(slot) {
+  /** @param {number} slot */
+  #escape(slot) {
     const open = this.viewers.openSlots();
     const closing = open.includes(slot) ? slot : open[open.length - 1];
     if (closing !== undefined) this.viewers.close(closing);
-    else if (this.order.filtered) this.clearFilters();
+    else if (this.order.filtered) this.#clearFilters();
     return true;
   }
 
@@ -235,40 +233,37 @@ export class WatchView {
     this.table.moveTo(index);
   }
 
-  /** @private @param {number} [slot] */
-  focusTable(slot) {
+  /** @param {number} [slot] */
+  #focusTable(slot) {
     const index = slot === undefined ? -1 : this.order.indexOf(slot);
     this.table.moveTo(Math.max(0, index < 0 ? this.table.indexOfActive() : index));
   }
 
-  /** @private */
-  viewersChanged() {
+  #viewersChanged() {
     const any = this.viewers.openSlots().length > 0;
     this.root.classList.toggle("hopx-viewing", any);
     this.request();
-    this.saveSoon();
+    this.#saveSoon();
   }
 
-  /** @private */
-  selected() {
+  #selected() {
     clearTimeout(this.timers.selected);
     this.timers.selected = window.setTimeout(() => {
-      this.hub.link.send("selected", { slots: [...this.selection.slots] });
+      this.page.link.send({ do: "selected", slots: [...this.selection.slots] });
     }, SELECTED_PAUSE);
-    this.saveSoon();
+    this.#saveSoon();
   }
 
-  /** @private */
-  saveSoon() {
+  #saveSoon() {
     if (!this.restored) return;
     clearTimeout(this.timers.view);
-    this.timers.view = window.setTimeout(() => this.hub.save(remember(this)), VIEW_PAUSE);
+    this.timers.view = window.setTimeout(() => this.page.save(remember(this)), VIEW_PAUSE);
   }
 
   // -- size --
 
-  /** @private @param {number} width */
-  resized(width) {
+  /** @param {number} width */
+  #resized(width) {
     if (!width) return;
     this.root.classList.toggle("hopx-wide", width >= WIDE);
     this.root.classList.toggle("hopx-narrow", width < NARROW_ROOT);

@@ -9,18 +9,24 @@ import { Pane } from "./panes.js";
 import { titleOf } from "./store.js";
 import { endingOf, labelButton, pressButton, TabStrip, viewerButton, viewerLabel, ViewerTitle } from "./viewerparts.js";
 
+/** @import { Link } from "./link.js" */
+/** @import { Output, Stream } from "./messages.js" */
+/** @import { Store } from "./store.js" */
+/** @typedef {"stdout" | "stderr" | "both" | "details"} Tab */
+
+/** @type {Tab[]} */
 const VIEWER_TABS = ["stdout", "stderr", "both", "details"];
 const NOTICE_SHOWN = 1500;
 
 let viewersMade = 0;
 
-/** @param {string} tab @returns {string[]} the streams that it shows */
+/** @param {Tab} tab @returns {Stream[]} the streams that it shows */
 export function streamsOfTab(tab) {
   if (tab === "both") return ["stdout", "stderr"];
   return tab === "details" ? [] : [tab];
 }
 
-/** @param {string[]} streams @returns {string} */
+/** @param {Stream[]} streams @returns {Tab} */
 export function tabOfStreams(streams) {
   if (streams.length > 1) return "both";
   return streams.length ? streams[0] : "details";
@@ -30,9 +36,10 @@ export class Viewer {
   /**
    * @param {object} options
    * @param {number} options.slot
-   * @param {any} options.link
-   * @param {any} options.store
-   * @param {string} options.tab
+   * @param {Link} options.link
+   * @param {Store} options.store
+   * @param {() => number} options.now the clock by which times are shown
+   * @param {Tab} options.tab
    * @param {boolean} options.pinned
    * @param {boolean} options.wrapped
    * @param {(viewer: Viewer) => void} options.onClose
@@ -40,7 +47,7 @@ export class Viewer {
    */
   constructor(options) {
     this.slot = options.slot;
-    this.link = options.link;
+    this.now = options.now;
     this.store = options.store;
     this.tab = options.tab;
     this.pinned = options.pinned;
@@ -49,26 +56,23 @@ export class Viewer {
     this.onSettings = options.onSettings;
     this.row = options.store.rows.get(options.slot) ?? null;
     this.asker = new Asker(options.link, options.slot);
-    this.panes = ["stdout", "stderr"].map((stream) => new Pane(stream, this.#paneHost()));
-    /** @type {Pane} */
+    this.panes = streamsOfTab("both").map((stream) => new Pane(stream, this.#paneHost()));
     this.active = this.panes[0];
-    this.details = new Details(() => this.asker.ask("details"));
+    this.details = new Details(this.asker);
     this.title = new ViewerTitle();
     this.finder = new Finder({
       pane: () => this.active,
-      ask: (doWhat, fields) => this.asker.askQuietly(doWhat, fields),
-      button: viewerButton,
+      asker: this.asker,
       onClose: () => this.#closeFind(),
     });
     this.download = new DownloadButton({
-      ask: (doWhat, fields) => this.asker.askQuietly(doWhat, fields),
+      asker: this.asker,
       streams: () => streamsOfTab(this.tab),
       name: () => (this.row ? titleOf(this.row) : ""),
-      onError: (error) => this.asker.fail(error),
     });
     this.pinButton = viewerButton("pin", "Keep open", () => this.#togglePinned());
     this.wrapButton = viewerButton("wrap", "Wrap long lines", () => this.#toggleWrapped());
-    this.copyButton = viewerButton("copy-output", "Copy what is loaded, or the selection", () => this.#copy());
+    this.copyButton = viewerButton("copy", "Copy what is loaded, or the selection", () => this.#copy(), "copy-output");
     this.findButton = viewerButton("find", "Find (Ctrl+F or /)", () => this.#openFind());
     this.endButton = viewerButton("to-end", "To the end (End)", () => this.#toEnd());
     const paneElements = el("div", { class: "hopx-panes" }, this.panes.map((pane) => pane.element));
@@ -85,8 +89,7 @@ export class Viewer {
   /** @returns {import("./panes.js").PaneHost} */
   #paneHost() {
     return {
-      ask: (doWhat, fields) => this.asker.ask(doWhat, fields),
-      tell: (doWhat, fields) => this.asker.tell(doWhat, fields),
+      asker: this.asker,
       onLines: (pane, match) => this.#linesChanged(pane, match),
     };
   }
@@ -101,7 +104,7 @@ export class Viewer {
     const tools = [this.wrapButton, this.copyButton, this.download.element, this.findButton, this.endButton];
     const group = el("div", { class: "hopx-tools", role: "group", "aria-label": "Tools of the output" }, tools);
     return el(
-      "section", { class: "hopx-viewer", "data-slot": this.slot, onkeydown: (/** @type {any} */ e) => this.#key(e) },
+      "section", { class: "hopx-viewer", "data-slot": this.slot, onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e) },
       el("div", { class: "hopx-viewer-head" }, this.title.element, this.pinButton, closeButton),
       el("div", { class: "hopx-viewer-tools" }, this.tabs.element, group),
       this.finder.element, this.asker.element, this.body,
@@ -121,11 +124,10 @@ export class Viewer {
 
   /** Asks the kernel for what is shown; asking again is harmless. */
   start() {
-    const fields = { streams: streamsOfTab(this.tab), pinned: this.pinned };
-    this.asker.ask("open", fields).catch(() => {});
+    this.asker.ask({ do: "open", streams: streamsOfTab(this.tab), pinned: this.pinned }).catch(() => {});
   }
 
-  /** @param {any} message */
+  /** @param {Output} message */
   receive(message) {
     this.panes.find((pane) => pane.stream === message.stream)?.receive(message);
   }
@@ -135,7 +137,7 @@ export class Viewer {
     const gone = !row;
     this.row = row ?? this.row;
     if (!this.row) return;
-    this.title.show(this.row, this.link.now(), gone);
+    this.title.show(this.row, this.now(), gone);
     setAttribute(this.element, "aria-label", viewerLabel(this.row));
     for (const pane of this.panes) pane.setEnding(endingOf(this.row));
     this.details.refreshSoon();
@@ -143,15 +145,15 @@ export class Viewer {
 
   /** A second has passed. */
   tick() {
-    if (this.row?.status === "running") this.title.show(this.row, this.link.now(), !this.store.rows.has(this.slot));
+    if (this.row?.status === "running") this.title.show(this.row, this.now(), !this.store.rows.has(this.slot));
   }
 
-  /** @param {string} tab */
+  /** @param {Tab} tab */
   selectTab(tab) {
     if (tab === this.tab) return;
     this.tab = tab;
     this.#showTab();
-    this.asker.ask("show", { streams: streamsOfTab(tab) }).catch(() => {});
+    this.asker.ask({ do: "show", streams: streamsOfTab(tab) }).catch(() => {});
     this.onSettings(this);
   }
 
@@ -167,7 +169,7 @@ export class Viewer {
     if (!streams.length) this.finder.close();
   }
 
-  /** @param {string} stream */
+  /** @param {Stream} stream */
   #paneOf(stream) {
     return this.panes.find((pane) => pane.stream === stream) ?? this.panes[0];
   }

@@ -3,35 +3,38 @@
 import { el } from "./dom.js";
 import { streamsOfTab, tabOfStreams, Viewer } from "./viewer.js";
 
-/** @typedef {{slot: number, streams: string[], pinned: boolean}} OpenViewer */
-
-const VIEWER_TICK = 1000;
+/** @import { Link } from "./link.js" */
+/** @import { OpenViewer, Output, Stream } from "./messages.js" */
+/** @import { Store } from "./store.js" */
+/** @import { Tab } from "./viewer.js" */
 
 export class Viewers {
   /**
    * @param {object} options
-   * @param {any} options.link
-   * @param {any} options.store
-   * @param {() => void} [options.onChange] viewers were opened, closed or set otherwise
-   * @param {(slot: number) => void} [options.onFocusTable] a viewer that had the focus was closed
+   * @param {Link} options.link
+   * @param {Store} options.store
+   * @param {() => number} options.now the clock by which times are shown
+   * @param {() => void} options.onChange viewers were opened, closed or set otherwise
+   * @param {(slot: number) => void} options.onFocusTable a viewer that had the focus was closed
    */
-  constructor({ link, store, onChange = () => {}, onFocusTable = () => {} }) {
+  constructor({ link, store, now, onChange, onFocusTable }) {
     this.link = link;
     this.store = store;
+    this.now = now;
     this.onChange = onChange;
     this.onFocusTable = onFocusTable;
     /** @type {Map<number, Viewer>} */
     this.viewers = new Map();
+    /** @type {Tab} */
     this.tab = "stdout";
     this.wrapped = true;
     this.element = el("div", { class: "hopx-viewers", "data-lm-suppress-shortcuts": "true", hidden: true });
-    this.timer = window.setInterval(() => this.#tick(), VIEWER_TICK);
   }
 
   /**
    * Shows a process; without `streams`, by the tab that was used last.
    * @param {number} slot
-   * @param {{pinned?: boolean, streams?: string[], focus?: boolean}} [how]
+   * @param {{pinned?: boolean, streams?: Stream[], focus?: boolean}} [how]
    */
   open(slot, { pinned = false, streams, focus = true } = {}) {
     let viewer = this.viewers.get(slot);
@@ -47,10 +50,10 @@ export class Viewers {
     if (focus) viewer.focus();
   }
 
-  /** @param {number} slot @param {string} tab @param {boolean} pinned */
+  /** @param {number} slot @param {Tab} tab @param {boolean} pinned */
   #add(slot, tab, pinned) {
     const viewer = new Viewer({
-      slot, tab, pinned, link: this.link, store: this.store, wrapped: this.wrapped,
+      slot, tab, pinned, link: this.link, store: this.store, now: this.now, wrapped: this.wrapped,
       onClose: () => this.close(slot),
       onSettings: (changed) => this.#settingsChanged(changed),
     });
@@ -81,7 +84,7 @@ export class Viewers {
   #remove(viewer) {
     this.viewers.delete(viewer.slot);
     viewer.destroy();
-    viewer.asker.tell("close");
+    viewer.asker.tell({ do: "close" });
   }
 
   /** @param {number} slot */
@@ -118,15 +121,15 @@ export class Viewers {
       for (const viewer of this.viewers.values()) viewer.start();
       return;
     }
-    for (const { slot, streams, pinned } of list ?? []) {
+    for (const { slot, streams, pinned } of list) {
       if (!this.viewers.has(slot)) this.#add(slot, tabOfStreams(streams), pinned).start();
     }
     this.#changed();
   }
 
-  /** @param {any} message of the kind "output"; all others are none of its business */
+  /** @param {Output} message */
   receive(message) {
-    if (message.kind !== "output" || (message.to && message.to !== this.link.page)) return;
+    if (message.to !== this.link.page) return;
     this.viewers.get(message.slot)?.receive(message);
   }
 
@@ -135,7 +138,8 @@ export class Viewers {
     for (const slot of slots ?? this.viewers.keys()) this.viewers.get(slot)?.rowChanged();
   }
 
-  #tick() {
+  /** A second has passed. */
+  tick() {
     for (const viewer of this.viewers.values()) viewer.tick();
   }
 
@@ -146,7 +150,6 @@ export class Viewers {
 
   /** Leaves the kernel's own list of what is open as it is: the page may come back. */
   destroy() {
-    clearInterval(this.timer);
     for (const viewer of this.viewers.values()) viewer.destroy();
     this.viewers.clear();
     this.element.remove();

@@ -49,17 +49,17 @@ export class Viewport {
     const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - BEYOND);
     const end = Math.min(items.length, Math.ceil((top + height) / ROW_HEIGHT) + BEYOND);
     const wanted = new Set(items.slice(first, end).map(itemKey));
-    const { kept, free } = this.sortOut(wanted);
+    const { kept, free } = this.#sortOut(wanted);
     /** @type {AnyLine[]} */
     const shown = [];
     for (let index = first; index < end; index += 1) {
-      const line = this.lineFor(items[index], free);
+      const line = this.#lineFor(items[index], free);
       this.paint(line, items[index], index);
       shown.push(line);
     }
-    for (const line of [...free.rows, ...free.groups]) line.element.remove();
-    this.paintKept(kept, items);
-    this.arrange(shown);
+    for (const line of [...free.values()].flat()) line.element.remove();
+    this.#paintKept(kept, items);
+    this.#arrange(shown);
   }
 
   /** @param {number | string} key @returns {HTMLElement | undefined} */
@@ -67,9 +67,10 @@ export class Viewport {
     return this.lines.get(key)?.element;
   }
 
-  /** @private @param {Set<number | string>} wanted */
-  sortOut(wanted) {
-    const free = { rows: /** @type {RowLine[]} */ ([]), groups: /** @type {GroupLine[]} */ ([]) };
+  /** @param {Set<number | string>} wanted */
+  #sortOut(wanted) {
+    /** @type {Map<boolean, AnyLine[]>} by whether they are of groups */
+    const free = new Map([[false, []], [true, []]]);
     /** @type {AnyLine[]} */
     const kept = [];
     for (const [key, line] of this.lines) {
@@ -77,29 +78,27 @@ export class Viewport {
       if (isInUse(line.element)) kept.push(line);
       else {
         this.lines.delete(key);
-        if (line instanceof RowLine) free.rows.push(line);
-        else free.groups.push(line);
+        free.get(typeof key === "string")?.push(line);
       }
     }
     return { kept, free };
   }
 
-  /** @private @param {import("./order.js").Item} item @param {{rows: RowLine[], groups: GroupLine[]}} free */
-  lineFor(item, free) {
+  /** @param {import("./order.js").Item} item @param {Map<boolean, AnyLine[]>} free */
+  #lineFor(item, free) {
     const key = itemKey(item);
     let line = this.lines.get(key);
     if (line) return line;
-    if (isGroup(item)) line = free.groups.pop() ?? new GroupLine();
-    else line = free.rows.pop() ?? new RowLine(this.columns);
+    line = free.get(isGroup(item))?.pop() ?? (isGroup(item) ? new GroupLine() : new RowLine(this.columns));
     this.lines.set(key, line);
     return line;
   }
 
   /**
    * Out of sight, but with the focus or marked text in it: it moves with its row, and goes only with it.
-   * @private @param {AnyLine[]} kept @param {import("./order.js").Item[]} items
+   * @param {AnyLine[]} kept @param {import("./order.js").Item[]} items
    */
-  paintKept(kept, items) {
+  #paintKept(kept, items) {
     for (const line of kept) {
       const index = items.findIndex((item) => itemKey(item) === line.key);
       if (index >= 0) this.paint(line, items[index], index);
@@ -113,9 +112,9 @@ export class Viewport {
   /**
    * Brings the elements into the order in which they are seen, for screen readers, moving as few as possible;
    * moving one would take the focus and the marked text from it.
-   * @private @param {AnyLine[]} shown
+   * @param {AnyLine[]} shown
    */
-  arrange(shown) {
+  #arrange(shown) {
     let cursor = this.body.firstElementChild;
     for (const { element } of shown) {
       if (element !== cursor && cursor?.nextElementSibling === element && !isInUse(cursor)) {

@@ -12,7 +12,8 @@ import pytest
 
 from hopx_magics.client.capture import CapturedOutput, wrapped
 from hopx_magics.client.transport import Endpoint, Transport
-from hopx_magics.models import Language, Launch, RunId
+from hopx_magics.models import Launch, RunId
+from hopx_magics.words import Language
 from tests.conftest import OddAgent
 from tests.standins.server import Answer, Asked
 from tests.waiting import DEADLINE, wait_until

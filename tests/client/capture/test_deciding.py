@@ -7,7 +7,8 @@ import pytest
 from hopx_magics.client.agent import Agent
 from hopx_magics.client.capture import decide
 from hopx_magics.errors import AgentRefused
-from hopx_magics.session import Session
+from hopx_magics.session.session import Session
+from tests.conftest import launch
 from tests.standins.server import Answer, Asked
 
 from .conftest import CATCH_ALL, OCTETS, Connect
@@ -61,7 +62,7 @@ def test_who_keeps_the_output_is_found_out(transport_to: Connect, answer: Answer
 def test_the_local_agent_keeps_the_output(session: Session) -> None:
     agent = session.connection().agent
     assert decide(agent) == "agent"
-    session.launch("print(1)")
+    launch(session, "print(1)")
     assert decide(agent) == "agent"
 
 

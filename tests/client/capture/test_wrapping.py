@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from hopx_magics.client.capture import ROOTS, run_folders, wrapped
-from hopx_magics.models import Language, Launch
+from hopx_magics.models import Launch
 from hopx_magics.protocol import launch_body
+from hopx_magics.words import Language
 from tests.waiting import DEADLINE, is_running, wait_until
 
 from .conftest import RUN, Sandbox

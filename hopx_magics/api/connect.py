@@ -1,0 +1,121 @@
+"""Connections to agents, and HopX sandboxes."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ..connection.connection import Connection
+from ..connection.local import LOCAL
+from ..durations import parse_duration
+from ..session.connecting import connection_to, create_sandboxes
+from ..session.session import session
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEMPLATE = "code-interpreter"
+"""The template of a new sandbox when none is named."""
+
+
+def connect(
+    target: Any = "local", *, name: str | None = None, token: str | None = None, resume: bool = False
+) -> Connection:
+    """Chooses the agent that everything else speaks to.
+
+    `target` is `local`, a connection's name, the URL of an agent, the id of a HopX sandbox, or a live `Sandbox` object
+    of the vendor's SDK. The token of a URL is `token`, or else the environment's HOPX_AGENT_TOKEN; a sandbox needs the
+    API key of its account (HOPX_API_KEY). `resume` resumes a sandbox that is paused. Without any call of this, it is
+    `local`.
+
+    Raises ValueError, UnknownConnection, InsecureConnection for http to another machine, AgentError, SandboxError,
+    ControlPlaneError, CredentialsError.
+    """
+    connection = connection_to(session(), target, name=name, token=token, resume=resume)
+    session().add(connection)
+    return connection
+
+
+def create(
+    template: str = TEMPLATE,
+    count: int = 1,
+    *,
+    name: str | None = None,
+    timeout: str | float | None = None,
+    region: str | None = None,
+    env: Mapping[str, str] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Connection]:
+    """Creates HopX sandboxes, waits until they are ready, and connects to them.
+
+    After `timeout`, in seconds or a text like `4h`, HopX deletes them. Several are called `name-1`, `name-2` and so on.
+    `say` is called with how far that has come.
+
+    Raises ValueError, ControlPlaneError, CredentialsError, SandboxNotReady.
+    """
+    if count < 1:
+        raise ValueError(f"{count} sandboxes can't be created: use 1 or more")
+    seconds = None if timeout is None else max(1, round(parse_duration(timeout)))
+    made = create_sandboxes(session(), template, count, name=name, timeout=seconds, region=region, env=env, say=say)
+    session().add(*made)
+    return made
+
+
+def disconnect(name: str, *, delete: bool = False) -> Connection:
+    """Forgets a connection; what runs there goes on. `delete` deletes its sandbox with all that is in it.
+
+    Raises UnknownConnection, ValueError, ControlPlaneError, SandboxError.
+    """
+    connection = session().connection(name)
+    if connection.name == LOCAL:
+        raise ValueError("the local agent is always connected")
+    if delete:
+        sandbox_id = _sandbox_of(connection, "it can't be deleted")
+        session().control_plane.delete(sandbox_id)
+    session().drop(connection)
+    return connection
+
+
+def extend(name: str, timeout: str | float) -> datetime | None:
+    """Lets a connection's sandbox go on for so long from now, in seconds or a text like `2h`; returns when it ends.
+
+    Raises UnknownConnection, ValueError, ControlPlaneError, SandboxError.
+    """
+    seconds = max(1, round(parse_duration(timeout)))
+    connection = session().connection(name)
+    sandbox_id = _sandbox_of(connection, "it has no end that could be put off")
+    ends = session().control_plane.extend(sandbox_id, seconds)
+    if connection.expiry:
+        connection.expiry.know(ends)
+    return ends
+
+
+def _sandbox_of(connection: Connection, otherwise: str) -> str:
+    """The id of a connection's sandbox. Raises ValueError that says what that means for what is none."""
+    if connection.place.sandbox is None:
+        raise ValueError(f"{connection.name} is no sandbox: {otherwise}")
+    return connection.place.sandbox
+
+
+def sandboxes() -> "pd.DataFrame":
+    """All sandboxes of the account: `sandbox`, `status`, `template`, `region`, `vcpu`, `memory_mb`, `disk_mb`,
+    `created_at`, `expires_at`, `expires_in` (a timedelta), and as what it is `connected`.
+
+    Raises ControlPlaneError, CredentialsError.
+    """
+    from ..display.connection_frames import sandboxes_frame
+
+    connected = {each.place.sandbox: each.name for each in session().connections.values() if each.place.sandbox}
+    found = session().control_plane.sandboxes()
+    return sandboxes_frame([(sandbox, connected.get(sandbox.sandbox_id)) for sandbox in found])
+
+
+def connections() -> "pd.DataFrame":
+    """The connections: `name`, `url` (missing for agents that may move), `sandbox`, and which is the `current` one."""
+    from ..display.connection_frames import connections_frame
+
+    session().connection()
+    rows = [
+        (each.name, each.url, each.place.sandbox, each.name == session().current)
+        for each in list(session().connections.values())
+    ]
+    return connections_frame(rows)

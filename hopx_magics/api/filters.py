@@ -1,0 +1,74 @@
+"""Which processes and runs are wanted: by status, language, name, and since when."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypedDict
+
+from ..display import choosing
+from ..durations import parse_duration
+from ..launches import checked_language
+from ..models import Process
+from ..run_history.reading import Wanted
+from ..words import STATUSES, Status
+
+
+class ProcessFilters(TypedDict, total=False):
+    """Of the processes that are listed those of these statuses, of this language, with a name like this pattern
+    (`train-*`), that started within this span (seconds, or a text like `2h`), and the first `limit` of them."""
+
+    status: str | Iterable[str]
+    language: str | None
+    name: str | None
+    since: str | float | None
+    limit: int | None
+
+
+class RunFilters(ProcessFilters, total=False):
+    """Of the runs in the history, besides, those with these tags, and of this sweep."""
+
+    tags: Mapping[str, str] | None
+    sweep: str | None
+
+
+def chooser(references: list[str], filters: ProcessFilters) -> Callable[[Process], bool]:
+    """Tells of a process whether these filters mean it. Raises ValueError for one that can't be used."""
+    since, language = filters.get("since"), filters.get("language")
+    _check_limit(filters.get("limit"), "rows")
+    return choosing.chooser(
+        references=references,
+        statuses=checked_statuses(filters.get("status", ())),
+        language=checked_language(language) if language else None,
+        name=filters.get("name"),
+        since=None if since is None else parse_duration(since),
+    )
+
+
+def wanted_runs(filters: RunFilters) -> Wanted:
+    """The runs of the history that these filters mean. Raises ValueError for one that can't be used."""
+    since, language = filters.get("since"), filters.get("language")
+    _check_limit(filters.get("limit"), "runs")
+    return Wanted(
+        name=filters.get("name"),
+        tags=dict(filters.get("tags") or {}),
+        statuses=tuple(checked_statuses(filters.get("status", ()))),
+        language=checked_language(language) if language else None,
+        since=None if since is None else round(1e6 * (time.time() - parse_duration(since))),
+        sweep_id=filters.get("sweep"),
+        limit=filters.get("limit"),
+    )
+
+
+def checked_statuses(words: str | Iterable[str]) -> list[Status]:
+    """The statuses of these names. Raises ValueError that names all of them."""
+    statuses: list[Status] = []
+    for word in [words] if isinstance(words, str) else words:
+        found = [status for status in STATUSES if status == word.strip().lower()]
+        if not found:
+            raise ValueError(f"{word!r} is no status: use {', '.join(STATUSES)}")
+        statuses += found
+    return statuses
+
+
+def _check_limit(limit: int | None, what: str) -> None:
+    if limit is not None and limit < 0:
+        raise ValueError(f"a limit of {limit} {what} can't be: use 0 or more")

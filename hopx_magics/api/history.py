@@ -1,0 +1,121 @@
+"""The history of all runs."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+from ..errors import HopxError
+from ..models import KeptOutput, KeptRun
+from ..run import Run
+from ..run_history import pruning, reading
+from ..run_history.origin import find_origin
+from ..run_history.recorder import prune as remove
+from ..session.session import session
+from ..words import STREAMS, Status, Stream
+from .filters import RunFilters, wanted_runs
+from .find import OUTPUTS_WITHIN, catch_up, kept_run
+from .notes import tell_notes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..display.diff_page import Differences
+    from ..display.run_page import Shown
+
+
+def history(*, code: bool = False, output: bool = False, **filters: Unpack[RunFilters]) -> "pd.DataFrame":
+    """Every run that was launched from this machine, or listed to it, as a DataFrame, newest first.
+
+    The filters `name` (a pattern such as `train-*`), `tags`, `status`, `language`, `since` (a span such as `7d`),
+    `sweep` (a sweep's id) and `limit` (the number of runs) choose among them. The parameters of the runs are columns
+    `param.NAME`, their tags `tag.NAME`. `code` and `output` add what was launched and what is kept of its output: the
+    first and the last half megabyte of each stream.
+
+    Agents that can be asked are asked first how runs go on; the others' are as they were at `seen_at`.
+
+    Raises ValueError for an argument that can't be used, HistoryError.
+    """
+    from ..display.history_frame import runs_frame
+
+    wanted = wanted_runs(filters)
+    catch_up()
+    session().recorder.drain(OUTPUTS_WITHIN)
+    columns = session().history.read(reading.columns, wanted, code=code, output=output)
+    tell_notes()
+    return runs_frame(columns)
+
+
+def prune(*, really: bool = False, **filters: Unpack[RunFilters]) -> "pd.DataFrame":
+    """What would go from the history: the runs that are chosen as in `history`, or without any choice those beyond its
+    limits. With `really` it goes.
+
+    One row a run, the oldest first: `goes` is `run and output` or only `output`, `output_mb` how much that is. What has
+    not ended stays.
+
+    Raises as `history` does.
+    """
+    from ..display.history_frame import pruned_frame
+
+    wanted, kept = wanted_runs(filters), session().history
+    if wanted.everything:
+        pruned = kept.read(pruning.over_limits, session().recorder.limits)
+    else:
+        pruned = kept.read(pruning.chosen, wanted)
+    if really:
+        remove(kept, pruned)
+    return pruned_frame(pruned)
+
+
+def show(run: Run | str) -> "Shown":
+    """Everything about one run, to be shown: its code, parameters, times, how it ended, and its output.
+
+    Raises UnknownRun, HistoryError.
+    """
+    from ..display.run_page import Shown
+
+    kept = kept_run(run)
+    return Shown(kept, _outputs(kept))
+
+
+def diff(one: Run | str, other: Run | str) -> "Differences":
+    """In what two runs differ, to be shown: code, parameters, tags, times, and the end of the output.
+
+    Raises UnknownRun, HistoryError.
+    """
+    from ..display.diff_page import Differences
+
+    a, b = kept_run(one), kept_run(other)
+    return Differences(a, b, _outputs(a), _outputs(b))
+
+
+def _outputs(kept: KeptRun) -> dict[Stream, KeptOutput]:
+    """The output that is kept; of a run that goes on, what its agent has by now."""
+    outputs = session().history.read(reading.output, kept.run_id)
+    connection = session().connection_of(kept)
+    if outputs or connection is None or kept.process_id is None:
+        return outputs
+    with contextlib.suppress(HopxError):
+        return {stream: connection.outputs.to_keep(kept.process_id, stream) for stream in STREAMS}
+    return {}
+
+
+def use_history(file: str | os.PathLike[str] | None) -> None:
+    """Keeps the run history in this file from now on, or in the default one."""
+    session().recorder.move(Path(file).expanduser().absolute() if file else session().settings.history_file)
+
+
+def news() -> str | None:
+    """What there is to say to somebody who comes back to this notebook, in one line, or None."""
+    from ..display.in_words import news_in_words
+
+    catch_up()
+    recent = session().recorder.recent()
+    looked()
+    ended: dict[Status, int] = {"completed": recent.completed, "failed": recent.failed, "killed": recent.killed}
+    return news_in_words(recent.going, ended, notebook=find_origin().notebook is not None)
+
+
+def looked() -> None:
+    """Takes note of it that somebody looks at the runs of this notebook."""
+    session().recorder.looked()

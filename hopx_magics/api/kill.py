@@ -1,0 +1,41 @@
+"""Ending runs."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from ..display import frames
+from ..models import Killed
+from ..run import Run, runs_by_connection
+from .filters import checked_statuses
+from .find import runs_of, runs_with
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def kill(
+    *runs: Run | str | Iterable[Run | str], status: str | Iterable[str] = (), on: str | Iterable[str] | None = None
+) -> "pd.DataFrame":
+    """Kills runs with all their children, or all processes of some statuses, and checks in the listing that they died.
+
+    Returns one row for each: `process_id`, `name`, `result` (killed, already finished, still running, unknown id),
+    `status` and `connection`.
+
+    Raises UnknownProcess, AgentError.
+    """
+    states = checked_statuses(status)
+    if not {"queued", "running"}.issuperset(states):
+        raise ValueError("only what is queued or running can be killed")
+    killed: list[tuple[str | None, Killed]] = []
+    left = []
+    for run in [*runs_of(runs, on=on), *(runs_with(states, on) if states else ())]:
+        if without_agent := run.source.kill(run.process):
+            killed.append((run.connection, without_agent))
+        else:
+            left.append(run)
+    wanted = runs_by_connection(left)
+    with ThreadPoolExecutor(max(1, len(wanted))) as pool:
+        for connection, answers in zip(wanted, pool.map(lambda each: each.kill(wanted[each]), wanted), strict=True):
+            killed += [(connection.name, answer) for answer in answers]
+    return frames.killed_frame(killed)

@@ -1,0 +1,147 @@
+"""Launching: one run, a sweep, one on each of several connections, or an earlier run once more."""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Unpack
+
+import msgspec
+
+from ..connection.connection import Connection
+from ..errors import AgentWarning, HopxError, UnknownConnection
+from ..launches import LaunchOptions, checked_copies, checked_launch, checked_sweep
+from ..models import Launch, Process, RunId
+from ..output import printable
+from ..run import Run, Sweep
+from ..session.dispatcher import Dispatcher, not_launched_yet
+from ..session.gathering import ASKED_AT_ONCE
+from ..session.session import session
+from ..sources import AgentSource, WaitingSource
+from .find import kept_run, run_on
+from .notes import tell_notes
+
+
+def launch(code: str, *, on: str | None = None, **options: Unpack[LaunchOptions]) -> Run:
+    """Launches `code` as a background process and returns its `Run` at once.
+
+    `timeout` is in seconds or a text like `2h`; None means no limit. On the local agent the process works in `workdir`,
+    by default the present folder, with the Python of this environment. It has none of the caller's variables: `params`
+    (numbers, texts, or what JSON can hold) become variables of it. They and `tags` are columns of the history. The
+    agent tells the end to a `callback`. `capture` says who keeps the output where the agent does not return it:
+    `files` of the sandbox, the `agent`, or `auto`, whichever works.
+
+    Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
+    AgentError.
+    """
+    connection = session().connection(on)
+    (process,) = connection.launch([checked_launch(code, **options)])
+    tell_notes()
+    return run_on(connection, process)
+
+
+def sweep(
+    code: str,
+    sweeps: Mapping[str, Sequence[Any]],
+    *,
+    limit: int | None = None,
+    per: int | None = None,
+    on: str | Iterable[str] | None = None,
+    **options: Unpack[LaunchOptions],
+) -> Sweep:
+    """Launches `code` once with every combination of the values of `sweeps`, and returns the list of its runs.
+
+    At most `limit` of them run at once. On several connections they are spread: at most `per` run on each, the next one
+    is handed out when one has ended, and none to an agent that does not answer. The handing out is done by this Python
+    process; a single agent that can keep the limit by itself gets all at once. The other options are those of `launch`.
+
+    Raises as `launch` does.
+    """
+    connections = session().chosen(on)
+    least = min((number for number in (limit, per) if number is not None), default=None)
+    launches = checked_sweep(checked_launch(code, **options), sweeps, limit=least)
+    sweep_id = str(launches[0].sweep_id)
+    (first, *others) = connections
+    unlimited = least is None or least >= len(launches)
+    if not others and (unlimited or first.agent.keeps_limits()):
+        runs = Sweep([run_on(first, process) for process in first.launch(launches)], sweep_id)
+    else:
+        runs = _dispatched(launches, connections, sweep_id, per, limit)
+    tell_notes()
+    return runs
+
+
+def _dispatched(
+    launches: list[Launch], connections: list[Connection], sweep_id: str, per: int | None, limit: int | None
+) -> Sweep:
+    def tell(run_id: RunId, process: Process, connection: Connection | None) -> None:
+        runs.handed_out(run_id, process, connection)
+
+    dispatcher = Dispatcher(session().recorder, connections, launches, per=per, limit=limit, tell=tell)
+    waiting = [Run(not_launched_yet(each), WaitingSource(dispatcher, each.run_id)) for each in launches]
+    runs = Sweep(waiting, sweep_id)
+    dispatcher.start()
+    return runs
+
+
+def launch_on_each(code: str, *, on: str | Iterable[str], **options: Unpack[LaunchOptions]) -> Sweep:
+    """Launches `code` on each of several connections, and returns the list of its runs.
+
+    Where it could not be launched, that is a warning, and the run is `failed`. Options as for `launch`.
+
+    Raises as `launch` does when it could be launched nowhere.
+    """
+    connections = session().chosen(on)
+    launches = checked_copies(checked_launch(code, **options), len(connections))
+    session().recorder.begin(launches, None)
+    with ThreadPoolExecutor(min(len(launches), ASKED_AT_ONCE)) as pool:
+        answers = list(pool.map(_try_launch, launches, connections))
+    failed = [answer for answer in answers if isinstance(answer, HopxError)]
+    if len(failed) == len(answers):
+        raise failed[0]
+    for error in failed:
+        warnings.warn(str(error), AgentWarning, stacklevel=2)
+    runs = [
+        Run(_failed(launch, answer) if isinstance(answer, HopxError) else answer, AgentSource(connection))
+        for launch, connection, answer in zip(launches, connections, answers, strict=True)
+    ]
+    tell_notes()
+    return Sweep(runs, str(launches[0].sweep_id))
+
+
+def _try_launch(launch: Launch, connection: Connection) -> Process | HopxError:
+    try:
+        return connection.launch_assigned(launch)
+    except HopxError as error:
+        session().recorder.failed([launch], error)
+        return error
+
+
+def _failed(launch: Launch, error: HopxError) -> Process:
+    reason = f"not launched: {error.message}"
+    return msgspec.structs.replace(not_launched_yet(launch), status="failed", status_detail=reason)
+
+
+def rerun(
+    run: Run | str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] | None = None,
+    on: str | None = None,
+) -> Run:
+    """Launches the code of an earlier run again, with what it was launched with, and some `params` changed.
+
+    By default where it was launched. The values of its environment's variables are not kept: this Python process knows
+    those of its own launches, others are given again in `env`.
+
+    Raises UnknownRun, LaunchError when something of the run is not known, and else as `launch` does.
+    """
+    kept = kept_run(run)
+    connection = session().connection_of(kept) if on is None else session().connection(on)
+    if connection is None:
+        raise UnknownConnection(
+            f"{kept.run_id} was launched on {printable(str(kept.connection), 60)!r}: there is no connection to it now",
+            hint="Connect to it with %hopx_connect, or launch it on this machine with --here.",
+        )
+    process = connection.launch_again(kept, params=params, env=env)
+    tell_notes()
+    return run_on(connection, process)

@@ -1,0 +1,115 @@
+"""Processes as a DataFrame."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Unpack
+
+import msgspec
+
+from ..display import frames
+from ..display.choosing import is_meant
+from ..models import Listing, Process
+from ..run import Run, runs_by_connection
+from ..session.finding import find_process
+from ..session.gathering import Listed, gather
+from ..session.session import session
+from ..words import OUTPUT_CHOICES
+from .filters import ProcessFilters, chooser
+from .notes import tell_notes, tell_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TAIL = 65_536
+"""Bytes of each stream that a listing shows by default: all of an ordinary output, the end of a huge one."""
+
+_TAILS: dict[str, int | None] = {"none": 0, "tail": TAIL, "full": None}
+
+
+def ps(
+    *references: str | Run,
+    sort: str | None = None,
+    output: str = "tail",
+    by: str | None = None,
+    on: str | Iterable[str] | None = None,
+    **filters: Unpack[ProcessFilters],
+) -> "pd.DataFrame":
+    """The agent's processes as a DataFrame, newest first, or those of them that are asked for.
+
+    `references` are runs, ids, beginnings of ids, or names. The filters are `status`, `language`, `name` (a pattern
+    such as `train-*`), `since` (a span such as `2h`) and `limit` (the number of rows). `sort` is a column, `-column`
+    for downwards. `output` is `none`, `tail` (the last 64 kB of each stream) or `full`. `by` gives one row for each
+    value of a column instead: `count`, sum, mean and max of `execution_time` in seconds, and the last start. `on` may
+    be several connections, or `all`: they are asked side by side, and one that does not answer is a warning beside its
+    last known state.
+
+    Raises ValueError for an argument that can't be used, UnknownProcess for a reference without any, AgentError.
+    """
+    wanted = references_of(references)
+    choose = chooser(wanted, filters)
+    if output not in OUTPUT_CHOICES:
+        raise ValueError(f"{output!r} is no choice of output: use {', '.join(OUTPUT_CHOICES)}")
+    listed = gather(session().chosen(on), tail=_TAILS[output])
+    tell_of(listed)
+    tell_notes()
+    if wanted:
+        _check_that_all_are_listed(wanted, listed)
+    processes, places = _chosen(listed, choose)
+    limit = filters.get("limit")
+    if sort is None and by is None:
+        newest = frames.newest_first(processes)[:limit]
+        processes, places = [processes[number] for number in newest], [places[number] for number in newest]
+    frame = frames.processes_frame(processes, places)
+    if by is not None:
+        frame = frames.grouped_frame(frame, by, sort)
+    elif sort is not None:
+        frame = frames.sorted_frame(frame, sort)
+    return frame if limit is None else frame.head(limit)
+
+
+def _check_that_all_are_listed(references: list[str], listed: list[Listed]) -> None:
+    """Raises UnknownProcess that names the processes which are nearest to a reference without any."""
+    processes = [process for each in listed for process in each.processes]
+    for reference in references:
+        if not any(is_meant(process, reference) for process in processes):
+            find_process(_whole(listed), reference)
+
+
+def _chosen(listed: list[Listed], choose: Callable[[Process], bool]) -> tuple[list[Process], list[frames.Place]]:
+    """The processes that are wanted, and the place of each."""
+    processes: list[Process] = []
+    places: list[frames.Place] = []
+    for each in listed:
+        chosen = [process for process in each.processes if choose(process)]
+        processes += chosen
+        places += [(each.connection.name, each.connection.place.sandbox)] * len(chosen)
+    return processes, places
+
+
+def references_of(references: Iterable[str | Run]) -> list[str]:
+    """Ids and names as they are, and the ids of runs."""
+    return [str(each.process_id) if isinstance(each, Run) else each for each in references]
+
+
+def frame_of(runs: Iterable[Run]) -> "pd.DataFrame":
+    """The DataFrame of some runs, in their order; what its agent no longer lists is as it was last seen."""
+    chosen = list(runs)
+    wanted = runs_by_connection(chosen)
+    listed = gather(list(wanted), tail=TAIL) if wanted else []
+    tell_of(listed)
+    found = {
+        (each.connection.name, process.process_id): (process, each.connection.place.sandbox)
+        for each in listed
+        for process in each.processes
+    }
+    shown = [found.get((str(run.connection), run.process_id), (run.process, None)) for run in chosen]
+    places = [(run.connection, sandbox) for run, (_, sandbox) in zip(chosen, shown, strict=True)]
+    return frames.processes_frame([process for process, _ in shown], places)
+
+
+def _whole(listed: list[Listed]) -> Listing:
+    """One listing of all that several agents have."""
+    listings = [each.listing for each in listed if each.listing is not None]
+    processes = tuple(process for listing in listings for process in listing.processes)
+    return msgspec.structs.replace(
+        listings[0], processes=processes, agent=" and ".join(each.connection.agent.label for each in listed[:3])
+    )

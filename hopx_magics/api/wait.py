@@ -1,0 +1,81 @@
+"""Waiting for runs."""
+
+import time
+from collections.abc import Callable, Iterable
+
+from ..connection.waiting import wait_for
+from ..durations import parse_duration
+from ..models import Process
+from ..run import Run, runs_by_connection
+from ..session.session import session
+from .find import run_on, runs_of, runs_with
+from .logs import check_completed
+
+Progress = Callable[[list[Process], int], None]
+"""Called with the processes that are waited for, as last listed, and with how many they are."""
+
+
+def wait(
+    *runs: Run | str | Iterable[Run | str],
+    any_one: bool = False,
+    timeout: str | float | None = None,
+    check: bool = False,
+    progress: Progress | None = None,
+    on: str | Iterable[str] | None = None,
+) -> list[Run]:
+    """Waits until all of the runs, or any one of them, have ended.
+
+    Without runs: for those that were launched from here and not yet waited for, also if they have ended by now; if
+    there are none, for all that are queued or running. Returns the runs. With `check` a run that failed or was killed
+    raises RunFailed, with the end of its stderr. `progress` is called at least every second with the processes as
+    listed and their number.
+
+    Raises WaitTimeout, WaitInterrupted after Ctrl-C (the processes go on), UnknownProcess, AgentError.
+    """
+    chosen = runs_of(runs, on=on) if runs else _unwaited(on) or runs_with(("queued", "running"), on)
+    _wait(chosen, any_one, None if timeout is None else parse_duration(timeout), progress or (lambda *_: None))
+    if check:
+        check_completed(chosen)
+    return chosen
+
+
+def _wait(runs: list[Run], any_one: bool, limit: float | None, progress: Progress) -> None:
+    deadline = None if limit is None else time.monotonic() + limit
+    for run in runs:
+        while not _is_reached(run, deadline):
+            if any_one and any(run.process.ended for run in runs):
+                return
+            progress([run.process for run in runs], len(runs))
+    ended = [run for run in runs if run.source.connection is None]  # what the history knows, and what was taken back
+    if any_one and ended:
+        return
+    wanted = runs_by_connection(runs)
+    left = None if deadline is None else max(0.0, deadline - time.monotonic())
+    tell = _telling(progress, len(runs))
+    for connection, processes in wait_for(wanted, any_one=any_one, timeout=left, progress=tell).items():
+        for process in processes:
+            if process.process_id:
+                wanted[connection][process.process_id].see(process)
+
+
+def _is_reached(run: Run, deadline: float | None) -> bool:
+    """Whether its end can be waited for now, or after a second. Raises WaitTimeout when the time is over."""
+    left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
+    if left > 0:
+        return run.source.reach(run.process, left)
+    run.wait(0)
+    return True
+
+
+def _telling(progress: Progress, total: int) -> Callable[[list[Process]], None]:
+    return lambda processes: progress(processes, total)
+
+
+def _unwaited(on: str | Iterable[str] | None) -> list[Run]:
+    """The runs of some connections, or of all, that were launched here and not yet waited for."""
+    connections = list(session().connections.values()) if on is None else session().chosen(on)
+    return [
+        run_on(connection, Process(process_id=process_id))
+        for connection in connections
+        for process_id in list(connection.unwaited)
+    ]

@@ -1,0 +1,247 @@
+"""Everything about one agent, through the notebook's named link to it."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .. import protocol
+from ..client.agent import Agent
+from ..client.capture import Capture, CapturedOutput, ExitCodes, decide, wrapped
+from ..client.commands import run_command
+from ..client.files import Files
+from ..client.transport import Locate, Transport
+from ..errors import HistoryError, HopxError
+from ..launches import launch_again
+from ..models import Change, CommandResult, KeptRun, Killed, Launch, Listing, Place, Process, ProcessId
+from ..run_history import reading
+from ..run_history.database import Database
+from ..run_history.recorder import Recorder
+from ..settings import Settings
+from .killing import kill
+from .output import OutputReader
+from .watcher import Watcher
+
+if TYPE_CHECKING:
+    from ..client.sandbox import Expiry
+
+
+class Connection:
+    """The notebook's named link to one agent: what it lists, launches, ends and has written goes through it.
+
+    `name` is what the notebook calls it, and `url` its address, None for agents that may move: the local one, and
+    sandboxes'. Methods may be called from several threads.
+    """
+
+    launches_once = False
+    """Whether a launch can be sent again, since the agent launches once per Idempotency-Key."""
+
+    capture: Capture = "auto"
+    """Who keeps the output of what is launched from here: the agent, or files that the launch itself writes."""
+
+    captures = True
+    """Whether launches may have kept their output in files."""
+
+    def __init__(
+        self,
+        place: Place,
+        locate: Locate,
+        settings: Settings,
+        recorder: Recorder,
+        *,
+        url: str | None = None,
+        expiry: "Expiry | None" = None,
+    ) -> None:
+        self.place = place
+        self.url = url
+        self.expiry = expiry
+        """When its sandbox ends; None where there is none, or nobody can tell."""
+        self.locate = locate
+        """How its agent is found."""
+        self.latest: Listing | None = None
+        """The last listing that there is of it."""
+        self.unwaited: dict[ProcessId, None] = {}
+        """What was launched from here and neither waited for nor killed since."""
+        self.remarks: deque[str] = deque()
+        """What the user should be told of it, and has not been told yet."""
+        self._settings = settings
+        self.open(recorder)
+
+    def open(self, recorder: Recorder) -> None:
+        """Begins with sockets, threads and locks of its own; in a forked child those of its parent are of no use."""
+        settings, place = self._settings, self.place
+        self._parents = vars(self).get("agent")  # whose sockets must stay open
+        transport = Transport(
+            place.connection,
+            self.locate,
+            timeout=settings.reply_time,
+            retry_time=settings.retry_time,
+            max_reply=settings.max_reply,
+            kind="sandbox" if place.sandbox else "agent",
+        )
+        self.agent = Agent(transport, launches_once=self.launches_once)
+        self.captured = CapturedOutput(transport)
+        self.outputs = OutputReader(self, kept=settings.history_stream)
+        self.files = Files(transport)
+        self.watcher = Watcher(self)
+        self._exit_codes = ExitCodes(self.captured)
+        self._recorder = recorder
+        self._record = recorder.listings_of(place)
+
+    def close(self) -> None:
+        """Ends all that is under way to the agent, which itself goes on."""
+        self.watcher.close()
+        self.agent.close()
+
+    def move(self, other: "Connection") -> None:
+        """Goes on where another connection, which is closed, has found the agent; runs and watchers go on with it."""
+        other.close()
+        self.locate = other.locate
+        self.agent.transport.move(other.locate)
+        self.expiry = other.expiry or self.expiry
+
+    @property
+    def name(self) -> str:
+        """What the notebook calls it."""
+        return self.place.connection
+
+    @property
+    def history(self) -> Database:
+        """The history in which it is recorded what goes on here."""
+        return self._recorder.history
+
+    def __repr__(self) -> str:
+        sandbox = self.place.sandbox and f"sandbox {self.place.sandbox}"
+        return f"<Connection {self.name}: {self.url or sandbox or 'this machine'}>"
+
+    # ------------------------------------------------------------ list
+
+    def listing(self, *, tail: int | None = None) -> Listing:
+        """The listing as it is now, each stream cut to its last `tail` bytes if the agent can do that."""
+        listing = self._completed(self.agent.listing(tail=tail))
+        self._remember(Change(listing))
+        return listing
+
+    def change_since(self, known: Listing | None, *, tail: int | None = None, wait: float = 0.0) -> Change:
+        """The listing as it is now, and in what it differs from the one that is `known`: see `Agent.change_since`."""
+        told = self.agent.change_since(known, tail=tail, wait=wait)
+        change = told if isinstance(told, Change) else protocol.compare(known, self._completed(told))
+        self._remember(change)
+        return change
+
+    def _completed(self, listing: Listing) -> Listing:
+        """The listing, with the exit codes that the agent doesn't tell."""
+        return self._exit_codes.complete(listing) if self.captures else listing
+
+    def _remember(self, change: Change) -> None:
+        self.latest = change.listing
+        if self._record.take(change):
+            self._recorder.keep_outputs(self.place, self.outputs.to_keep)
+
+    def recall(self, process_id: ProcessId) -> KeptRun | None:
+        """A process as the history has it; None where it has not, or can't be read."""
+        try:
+            return self.history.read(reading.of_process, self.place, process_id)
+        except HistoryError:
+            return None
+
+    # ------------------------------------------------------------ launch
+
+    def launch(self, launches: Sequence[Launch]) -> list[Process]:
+        """Launches one after the other, in the order given. They are in the history before the first one is sent.
+
+        Raises LaunchError and AgentError; those before the one that failed are launched then.
+        """
+        launches = list(map(self.at_home, launches))
+        self._recorder.begin(launches, self.place)
+        processes: list[Process] = []
+        try:
+            for launch in launches:
+                processes.append(self._send(launch))
+        except BaseException as error:
+            self._recorder.failed(launches[len(processes) :], error)
+            raise
+        return processes
+
+    def launch_assigned(self, launch: Launch) -> Process:
+        """Launches here what is in the history already, and waited for an agent. Raises as `launch` does."""
+        self._recorder.assigned(launch.run_id, self.place)
+        return self._send(self.at_home(launch))
+
+    def launch_again(
+        self, kept: KeptRun, *, params: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None
+    ) -> Process:
+        """Launches the code of a kept run here, with some params and variables of its environment changed.
+
+        Raises LaunchError when its code or the value of a variable is not known, and else as `launch` does.
+        """
+        known = self._recorder.environment(kept.run_id)
+        (process,) = self.launch([launch_again(kept, params=params, env={**known, **(env or {})})])
+        return process
+
+    def at_home(self, launch: Launch) -> Launch:
+        """The launch as it is to be on this agent."""
+        return launch
+
+    def _send(self, launch: Launch) -> Process:
+        if launch.timeout is not None and (note := self.note(until=launch.timeout)):
+            self.remarks.append(note)
+        launched = self.agent.launch(self._prepared(launch))
+        self._recorder.launched(launch.run_id, launched)
+        self.unwaited[launched.process_id] = None
+        self.watcher.look()
+        return Process(
+            process_id=launched.process_id,
+            execution_id=launched.execution_id,
+            name=launch.name,
+            status=launched.status,
+            language=launch.language,
+            run_id=launch.run_id,
+        )
+
+    def _prepared(self, launch: Launch) -> Launch:
+        """The launch as it is sent: wrapped, if its output would be lost otherwise."""
+        how = launch.capture
+        if how == "auto":
+            how = self.capture if self.capture != "auto" else self._decide_capture()
+        if how != "files":
+            return launch
+        self.captures = True
+        return wrapped(launch)
+
+    def _decide_capture(self) -> Capture:
+        """Who keeps output here; asked again as long as only the lack of any process speaks for files."""
+        try:
+            decided = decide(self.agent, listing=self.latest)
+        except HopxError:
+            return "agent"  # the launch itself will say what is wrong
+        if decided == "agent" or (self.latest and self.latest.processes):
+            self.capture = decided
+        return decided
+
+    # ------------------------------------------------------------ kill, wait, commands
+
+    def kill(self, process_ids: Iterable[ProcessId]) -> list[Killed]:
+        """Kills processes and says what a later listing shows of each.
+
+        Raises AgentError when the agent can't be asked or has no way to kill, and WaitInterrupted after Ctrl-C.
+        """
+        ids = list(dict.fromkeys(process_ids))
+        killed = kill(self, ids)
+        self.waited(ids)
+        return killed
+
+    def waited(self, process_ids: Iterable[ProcessId]) -> None:
+        """Takes note of it that these were waited for."""
+        for process_id in process_ids:
+            self.unwaited.pop(process_id, None)
+
+    def run_command(self, command: str, *, timeout: float, workdir: str | None = None) -> CommandResult:
+        """Runs a line of bash, and waits for it, for up to `timeout` seconds.
+
+        Raises ValueError for a time limit that no agent grants, NotSupported, AgentError.
+        """
+        return run_command(self.agent.transport, command, timeout=timeout, workdir=workdir)
+
+    def note(self, *, until: float | None = None) -> str | None:
+        """What is to be said of its sandbox: that it ends soon, or before `until` seconds from now are over."""
+        return self.expiry.note(self.name, until=until) if self.expiry else None

@@ -1,0 +1,101 @@
+"""What pages of a live table ask to be done to a process: kill it, launch it again, tell all of it, download it."""
+
+import threading
+import zlib
+from collections.abc import Mapping
+
+from ..client.agent import OutputPart
+from ..connection.connection import Connection
+from ..display.facts import all_facts_of
+from ..errors import LaunchError
+from ..models import ProcessId
+from ..run import Run
+from ..sources import AgentSource
+from ..words import Stream
+from .intents import Chunk, Deed, Details, Kill, Rerun
+from .messages import Answer, ChunkAnswer, DetailsAnswer, Done, KillAnswer, RerunAnswer, reason
+from .panes import Read
+from .rows import Rows
+from .widget import TableWidget
+
+CHUNK = 1_000_000
+"""Bytes of output that one message of a download has, before they are deflated."""
+
+
+class Deeds:
+    """Does what is asked for of the processes of one table, and answers."""
+
+    def __init__(self, connections: Mapping[str, Connection], rows: Rows, widget: TableWidget) -> None:
+        self._connections = connections
+        self._rows = rows
+        self._widget = widget
+
+    def carry_out(self, intent: Deed) -> None:
+        """Does it on a thread of its own: an agent may take its time."""
+        threading.Thread(target=self._serve, args=(intent,), name="hopx-intent", daemon=True).start()
+
+    def run(self, slot: int) -> Run:
+        """The run of a row. Raises LookupError."""
+        return Run(self._rows.process(slot), AgentSource(self._connections[self._rows.connection(slot)]))
+
+    def reader(self, slot: int, stream: Stream) -> Read:
+        """Reads a stream of a row's process. Raises LookupError."""
+        connection, process_id = self._place(slot)
+
+        def read(start: int, stop: int | None = None) -> OutputPart:
+            return connection.outputs.part(process_id, stream, start, stop)
+
+        return read
+
+    # ------------------------------------------------------------ on the thread
+
+    def _serve(self, intent: Deed) -> None:
+        error, answer, buffers = None, None, list[bytes]()
+        try:
+            answer, *buffers = self._do(intent)
+        except Exception as failure:  # the page waits for an answer, whatever has happened
+            error = reason(failure)
+        if intent.request:
+            self._widget.tell(Done(request=intent.request, error=error, answer=answer), buffers)
+
+    def _do(self, intent: Deed) -> tuple[Answer] | tuple[Answer, bytes]:
+        """The answer, and what goes with it."""
+        match intent:
+            case Kill():
+                return (self._kill(intent.slot),)
+            case Rerun():
+                return (self._rerun(intent.slot),)
+            case Details():
+                return (self._details(intent.slot),)
+            case Chunk():
+                return self._chunk(intent)
+
+    def _kill(self, slot: int) -> KillAnswer:
+        connection, process_id = self._place(slot)
+        (killed,) = connection.kill([process_id])
+        return KillAnswer(result=killed.result)
+
+    def _rerun(self, slot: int) -> RerunAnswer:
+        connection, process_id = self._place(slot)
+        kept = connection.recall(process_id)
+        if kept is None:
+            raise LaunchError("its code is not in the history of this machine")
+        return RerunAnswer(launched=str(connection.launch_again(kept).process_id))
+
+    def _details(self, slot: int) -> DetailsAnswer:
+        connection, process_id = self._place(slot)
+        process, kept = self._rows.process(slot), connection.recall(process_id)
+        return DetailsAnswer(
+            fields=all_facts_of(process, (connection.name, connection.place.sandbox), kept),
+            code=kept.code if kept else None,
+            language=process.language,
+        )
+
+    def _chunk(self, intent: Chunk) -> tuple[ChunkAnswer, bytes]:
+        part = self.reader(intent.slot, intent.stream)(intent.offset, intent.offset + CHUNK)
+        last = part.start + len(part.data) >= part.size
+        return ChunkAnswer(offset=part.start, size=part.size, last=last), zlib.compress(part.data, 1)
+
+    def _place(self, slot: int) -> tuple[Connection, ProcessId]:
+        connection, process_id = self._rows.key(slot)
+        return self._connections[connection], process_id

@@ -1,0 +1,222 @@
+"""What the kernel tells the pages of a live table: one tagged struct a kind, in one union.
+
+`page/messages.js` says the same of the page's side, and of the intents that go the other way. Moments are in seconds
+since 1970 by the kernel's clock, sizes and offsets in bytes. A `slot` stands for one process of the table.
+"""
+
+import logging
+from typing import Any, Literal
+
+import msgspec
+
+from ..errors import HopxError
+from ..models import KillResult, Stream
+from ..output import Line
+
+_log = logging.getLogger(__name__)
+
+
+class ConnectionState(msgspec.Struct, frozen=True, kw_only=True):
+    """How fresh the rows of one connection are: `updated` by its last answer, and silent `since` when, why.
+
+    `interval` is in seconds; `ends` is when the connection's sandbox does.
+    """
+
+    name: str
+    state: Literal["connecting", "live", "polling", "silent"]
+    updated: float | None
+    since: float | None
+    error: str | None
+    interval: float
+    ends: float | None
+
+
+class Initial(msgspec.Struct, frozen=True, kw_only=True):
+    """How a table begins, before anybody has changed anything: `-column` is downwards."""
+
+    sort: str | None
+    group: str | None
+
+
+class OpenViewer(msgspec.Struct, frozen=True, kw_only=True):
+    """A process whose output is shown."""
+
+    slot: int
+    streams: list[Stream]
+    pinned: bool
+
+
+# ---------------------------------------------------------------- parts of a stream
+
+
+class _Part(msgspec.Struct, kw_only=True, tag_field="mode"):
+    size: int
+    ended: bool
+
+
+class Anew(_Part, tag="reset"):
+    """All that is to be seen: lines from the number `first` on, of the bytes `begin` to `end`.
+
+    `following` says that what comes next will be told; `match` is the number of the line that was looked for.
+    """
+
+    lines: list[Line]
+    first: int
+    begin: int
+    end: int
+    following: bool
+    match: int | None
+
+
+class Grown(_Part, tag="grow"):
+    """From the number `first` on the lines are these now; `drop` of the oldest are forgotten."""
+
+    lines: list[Line]
+    first: int
+    drop: int
+    begin: int
+    end: int
+
+
+class Sized(_Part, tag="size"):
+    """Only how large the stream is by now: the page shows another part of it."""
+
+
+class Earlier(_Part, tag="before"):
+    """The lines before those that are shown, from the byte `begin` on."""
+
+    lines: list[Line]
+    begin: int
+
+
+class Later(_Part, tag="after"):
+    """The lines behind those that are shown, up to the byte `end`."""
+
+    lines: list[Line]
+    end: int
+
+
+Part = Anew | Grown | Sized | Earlier | Later
+
+# ---------------------------------------------------------------- answers to intents
+
+
+class KillAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the process that was to be killed."""
+
+    result: KillResult
+
+
+class RerunAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The id of the process that was launched."""
+
+    launched: str
+
+
+class DetailsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of a process, as labels and texts, and its code."""
+
+    fields: list[tuple[str, str]]
+    code: str | None
+    language: str | None
+
+
+class FindAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a text was found, in the line of which number, and how many bytes were looked through."""
+
+    found: bool
+    line: int | None
+    scanned: int
+
+
+class ChunkAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a download: the bytes from `offset` on are in the message's one buffer, deflated. `size` is the stream's."""
+
+    offset: int
+    size: int
+    last: bool
+
+
+Answer = KillAnswer | RerunAnswer | DetailsAnswer | FindAnswer | ChunkAnswer
+
+# ---------------------------------------------------------------- messages
+
+
+class _Message(msgspec.Struct, kw_only=True, tag_field="kind", tag=str.lower):
+    pass
+
+
+class Reset(_Message):
+    """Everything anew, for the page `to`: all `count` rows, packed, in the message's one buffer.
+
+    `view` is what the last page wanted to be kept.
+    """
+
+    to: str
+    count: int
+    view: dict[str, Any] | None
+    initial: Initial
+    notify: bool
+    open: list[OpenViewer]
+    connections: list[str]
+
+
+class Changes(_Message):
+    """The changed fields of rows, all fields of new ones, and the slots that are gone."""
+
+    rows: list[tuple[int, dict[str, Any]]]
+    gone: list[int]
+
+
+class Freshness(_Message):
+    """How fresh the rows are, and whether the table was closed."""
+
+    connections: list[ConnectionState]
+    closed: bool
+
+
+class Beat(_Message):
+    """The kernel lives."""
+
+
+class Pong(_Message):
+    """The kernel lives, and has heard this page."""
+
+    page: str
+
+
+class Accepted(_Message):
+    """What a page asked for is being done."""
+
+    request: int
+
+
+class Done(_Message):
+    """What a page asked for is done, or not: then `error` says why."""
+
+    request: int
+    error: str | None = None
+    answer: Answer | None = None
+
+
+class Output(_Message):
+    """What is new of a stream that the page `to` shows, or in a `note` why there is nothing to see."""
+
+    to: str
+    slot: int
+    stream: Stream
+    note: str | None
+    part: Part
+
+
+Message = Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output
+
+
+def reason(failure: Exception) -> str:
+    """Why something could not be done, as a page is told. To be called where the error is handled."""
+    if isinstance(failure, HopxError):
+        return str(failure)
+    if isinstance(failure, LookupError):
+        return "this process is no longer listed"
+    _log.exception("what a page asked for failed")
+    return f"{type(failure).__name__}: {failure}"

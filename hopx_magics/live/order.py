@@ -1,0 +1,68 @@
+"""Which rows of a live table are shown, and in what order. `page/order.js` and `page/sorting.js` do the same."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..models import STATUSES
+from .columns import TABLE_COLUMNS, Column
+from .rows import Row
+
+NEWEST_FIRST = "-started"
+"""The order by default, and where all else is the same: what waits to be started is on top."""
+
+_COLUMNS = {column.name: column for column in TABLE_COLUMNS}
+_DIGITS = re.compile("[0-9]+")
+
+
+def shown(rows: Iterable[tuple[int, Row]], view: Mapping[str, Any], now: float) -> list[int]:
+    """The slots that a page shows with this view at this moment, in its order.
+
+    `sort` of the view are columns, `-column` for downwards, of which the first counts most; what is unknown comes
+    last. `filters` are statuses, and `search` is looked for in names, ids and last lines.
+    """
+    statuses, words = view.get("filters") or (), str(view.get("search") or "").lower()
+    chosen = {
+        slot: row
+        for slot, row in rows
+        if (not statuses or row.status in statuses)
+        and (not words or any(words in text.lower() for text in (row.name or "", row.id, row.last)))
+    }
+    return _sorted(chosen, [*_sorts(view.get("sort")), NEWEST_FIRST], now)
+
+
+def _sorted(rows: Mapping[int, Row], sorts: Sequence[str], now: float) -> list[int]:
+    slots = sorted(rows)
+    for sort in reversed(sorts):
+        column = _COLUMNS[sort.lstrip("-")]
+        keys = {slot: _key(column, rows[slot], now) for slot in slots}
+        known = [slot for slot in slots if keys[slot] is not None]
+        known.sort(key=keys.__getitem__, reverse=sort.startswith("-"))
+        slots = known + [slot for slot in slots if keys[slot] is None]
+    return slots
+
+
+def _sorts(sort: object) -> list[str]:
+    """What a page, or who made the table, has said of the order, as far as it can be used."""
+    wanted = sort if isinstance(sort, list) else [sort]
+    return [word for word in wanted if isinstance(word, str) and word.lstrip("-") in _COLUMNS]
+
+
+def _key(column: Column, row: Row, now: float) -> Any:
+    match column.kind:
+        case "status":
+            return STATUSES.index(row.status)
+        case "text":
+            return _natural(getattr(row, column.name) or "") or None
+        case "span":
+            return row.elapsed if row.began is None else now - row.began
+        case "moment":
+            return math.inf if row.started is None and row.status == "queued" else row.started
+    return getattr(row, column.name)
+
+
+def _natural(text: str) -> bytes:
+    """Texts by their code units, in lower case, but with numbers by their size: `run 9` before `Run 10`."""
+    padded = _DIGITS.sub(lambda digits: digits[0].zfill(20), text.lower())
+    return padded.encode("utf-16-be", "surrogatepass")

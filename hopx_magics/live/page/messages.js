@@ -1,0 +1,332 @@
+/**
+ * What page and kernel tell each other, as types alone: `live/messages.py` and `live/intents.py` say the same.
+ *
+ * Moments are in seconds since 1970 by the kernel's clock, spans in seconds, sizes and offsets in bytes. A slot stands
+ * for one process of the table.
+ */
+
+/** @typedef {"queued" | "running" | "completed" | "failed" | "killed" | "unknown"} Status */
+/** @typedef {"stdout" | "stderr"} Stream */
+/** @typedef {"before" | "after"} Direction */
+/** @typedef {[string, string]} Run a text and its style: tokens separated by blanks */
+/** @typedef {string | Run[]} Line */
+
+/**
+ * @typedef {object} Row
+ * @property {string} id
+ * @property {string} connection
+ * @property {string | null} name
+ * @property {Status} status
+ * @property {string | null} detail
+ * @property {string | null} language
+ * @property {number | null} started by the agent's clock
+ * @property {number | null} began by the kernel's clock, while it runs
+ * @property {number | null} elapsed once it has ended
+ * @property {number | null} exit_code
+ * @property {number | null} progress 0 to 1
+ * @property {number | null} left
+ * @property {string} last line of its output
+ */
+
+// ---------------------------------------------------------------- what the kernel tells
+
+/**
+ * @typedef {object} Reset
+ * @property {"reset"} kind
+ * @property {string} to the page
+ * @property {number} count
+ * @property {Record<string, unknown> | null} view
+ * @property {Initial} initial
+ * @property {boolean} notify
+ * @property {OpenViewer[]} open
+ * @property {string[]} connections
+ */
+
+/**
+ * @typedef {object} Initial
+ * @property {string | null} sort
+ * @property {string | null} group
+ */
+
+/**
+ * @typedef {object} OpenViewer
+ * @property {number} slot
+ * @property {Stream[]} streams
+ * @property {boolean} pinned
+ */
+
+/**
+ * @typedef {object} Changes
+ * @property {"changes"} kind
+ * @property {[number, Partial<Row>][]} rows
+ * @property {number[]} gone
+ */
+
+/**
+ * @typedef {object} Freshness
+ * @property {"freshness"} kind
+ * @property {ConnectionState[]} connections
+ * @property {boolean} closed
+ */
+
+/**
+ * @typedef {object} ConnectionState
+ * @property {string} name
+ * @property {"connecting" | "live" | "polling" | "silent"} state
+ * @property {number | null} updated
+ * @property {number | null} since
+ * @property {string | null} error
+ * @property {number} interval
+ * @property {number | null} ends
+ */
+
+/**
+ * @typedef {object} Beat
+ * @property {"beat"} kind
+ */
+
+/**
+ * @typedef {object} Pong
+ * @property {"pong"} kind
+ * @property {string} page
+ */
+
+/**
+ * @typedef {object} Accepted
+ * @property {"accepted"} kind
+ * @property {number} request
+ */
+
+/**
+ * @typedef {object} Done
+ * @property {"done"} kind
+ * @property {number} request
+ * @property {string | null} [error]
+ * @property {Answer | null} [answer]
+ */
+
+/**
+ * @typedef {object} Output
+ * @property {"output"} kind
+ * @property {string} to the page
+ * @property {number} slot
+ * @property {Stream} stream
+ * @property {string | null} note
+ * @property {Part} part
+ */
+
+/** @typedef {Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output} Message */
+
+// ---------------------------------------------------------------- parts of a stream
+
+/**
+ * @typedef {object} Anew
+ * @property {"reset"} mode
+ * @property {number} size
+ * @property {boolean} ended
+ * @property {Line[]} lines
+ * @property {number} first
+ * @property {number} begin
+ * @property {number} end
+ * @property {boolean} following
+ * @property {number | null} match
+ */
+
+/**
+ * @typedef {object} Grown
+ * @property {"grow"} mode
+ * @property {number} size
+ * @property {boolean} ended
+ * @property {Line[]} lines
+ * @property {number} first
+ * @property {number} drop
+ * @property {number} begin
+ * @property {number} end
+ */
+
+/**
+ * @typedef {object} Sized
+ * @property {"size"} mode
+ * @property {number} size
+ * @property {boolean} ended
+ */
+
+/**
+ * @typedef {object} Earlier
+ * @property {"before"} mode
+ * @property {number} size
+ * @property {boolean} ended
+ * @property {Line[]} lines
+ * @property {number} begin
+ */
+
+/**
+ * @typedef {object} Later
+ * @property {"after"} mode
+ * @property {number} size
+ * @property {boolean} ended
+ * @property {Line[]} lines
+ * @property {number} end
+ */
+
+/** @typedef {Anew | Grown | Sized | Earlier | Later} Part */
+
+// ---------------------------------------------------------------- answers to intents
+
+/**
+ * @typedef {object} KillAnswer
+ * @property {"killed" | "already finished" | "still running" | "unknown id"} result
+ */
+
+/**
+ * @typedef {object} RerunAnswer
+ * @property {string} launched
+ */
+
+/**
+ * @typedef {object} DetailsAnswer
+ * @property {[string, string][]} fields
+ * @property {string | null} code
+ * @property {string | null} language
+ */
+
+/**
+ * @typedef {object} FindAnswer
+ * @property {boolean} found
+ * @property {number | null} line
+ * @property {number} scanned
+ */
+
+/**
+ * @typedef {object} ChunkAnswer
+ * @property {number} offset
+ * @property {number} size
+ * @property {boolean} last
+ */
+
+/** @typedef {KillAnswer | RerunAnswer | DetailsAnswer | FindAnswer | ChunkAnswer} Answer */
+/**
+ * @typedef {{kill: KillAnswer, rerun: RerunAnswer, details: DetailsAnswer, find: FindAnswer, chunk: ChunkAnswer}} Answers
+ */
+
+// ---------------------------------------------------------------- what a page asks for
+
+/**
+ * @typedef {object} Hello
+ * @property {"hello"} do
+ */
+
+/**
+ * @typedef {object} Bye
+ * @property {"bye"} do
+ */
+
+/**
+ * @typedef {object} Ping
+ * @property {"ping"} do
+ */
+
+/**
+ * @typedef {object} View
+ * @property {"view"} do
+ * @property {Record<string, unknown>} view
+ */
+
+/**
+ * @typedef {object} Keep
+ * @property {"keep"} do
+ */
+
+/**
+ * @typedef {object} Selected
+ * @property {"selected"} do
+ * @property {number[]} slots
+ */
+
+/**
+ * @typedef {object} Kill
+ * @property {"kill"} do
+ * @property {number} slot
+ */
+
+/**
+ * @typedef {object} Rerun
+ * @property {"rerun"} do
+ * @property {number} slot
+ */
+
+/**
+ * @typedef {object} Details
+ * @property {"details"} do
+ * @property {number} slot
+ */
+
+/**
+ * @typedef {object} Open
+ * @property {"open"} do
+ * @property {number} slot
+ * @property {Stream[]} [streams]
+ * @property {boolean} [pinned]
+ */
+
+/**
+ * @typedef {object} Show
+ * @property {"show"} do
+ * @property {number} slot
+ * @property {Stream[]} streams
+ */
+
+/**
+ * @typedef {object} Close
+ * @property {"close"} do
+ * @property {number} slot
+ */
+
+/**
+ * @typedef {object} Follow
+ * @property {"follow"} do
+ * @property {number} slot
+ * @property {Stream} stream
+ */
+
+/**
+ * @typedef {object} Hold
+ * @property {"hold"} do
+ * @property {number} slot
+ * @property {Stream} stream
+ */
+
+/**
+ * @typedef {object} Page
+ * @property {"page"} do
+ * @property {number} slot
+ * @property {Stream} stream
+ * @property {Direction} direction
+ * @property {number} offset
+ */
+
+/**
+ * @typedef {object} Find
+ * @property {"find"} do
+ * @property {number} slot
+ * @property {Stream} stream
+ * @property {string} text
+ * @property {number | null} [from]
+ * @property {Direction} [direction]
+ */
+
+/**
+ * @typedef {object} Chunk
+ * @property {"chunk"} do
+ * @property {number} slot
+ * @property {Stream} stream
+ * @property {number} offset
+ */
+
+/**
+ * Each goes with the page's name and a number that the page chose.
+ * @typedef {Hello | Bye | Ping | View | Keep | Selected | Kill | Rerun | Details | Open | Show | Close | Follow | Hold
+ *   | Page | Find | Chunk} Intent
+ */
+
+export {};

@@ -1,0 +1,291 @@
+"""What is read from the history: columns for a DataFrame, and single runs."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..errors import UnknownRun
+from ..models import KeptOutput, KeptRun, Place, ProcessId, RunId
+from ..output import printable
+from ..words import STATUSES, Status, Stream
+from .migrations import MOMENT
+from .writing import ENDED, GOING, Waiter
+
+NEWEST_FIRST = f"ORDER BY {MOMENT} DESC, runs.number DESC"
+
+Columns = dict[str, list[Any]]
+"""For each column its values, all of the same length. Times are microseconds since 1970, `status` is the number of the
+status in `STATUSES`, and `params` and `tags` are JSON objects as text."""
+
+RECENT = 10_000
+"""Of how many runs the newest ones are looked through for what has happened lately."""
+
+NAMED = 3
+"""How many runs an error names."""
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs are wanted. What is not given restricts nothing.
+
+    `name` is a pattern such as `train-*`, `since` the earliest launch (or start, where that is all that is known) in
+    microseconds since 1970, `limit` the number of runs, the newest of them.
+    """
+
+    name: str | None = None
+    tags: Mapping[str, str] = {}
+    statuses: tuple[str, ...] = ()
+    language: str | None = None
+    since: int | None = None
+    sweep_id: str | None = None
+    run_ids: tuple[RunId, ...] | None = None
+    limit: int | None = None
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is restricted."""
+        return self == Wanted()
+
+
+def where(wanted: Wanted) -> tuple[str, list[Any]]:
+    """The condition that chooses the wanted rows of `runs`, and its values."""
+    conditions: list[tuple[str, list[Any]]] = []
+    if wanted.name is not None:
+        conditions.append(("coalesce(name, '') GLOB ?", [wanted.name.replace("[!", "[^")]))
+    if wanted.statuses:
+        conditions.append((f"status IN ({_marks(wanted.statuses)})", [*wanted.statuses]))
+    if wanted.language is not None:
+        conditions.append(("language = ?", [wanted.language]))
+    if wanted.since is not None:
+        conditions.append((f"{MOMENT} >= ?", [wanted.since]))
+    if wanted.sweep_id is not None:
+        conditions.append(("sweep_id GLOB ?", [f"{wanted.sweep_id}*"]))
+    if wanted.run_ids is not None:
+        conditions.append(("run_id IN (SELECT value FROM json_each(?))", [json.dumps(wanted.run_ids)]))
+    for key, value in wanted.tags.items():
+        conditions.append(("EXISTS (SELECT 1 FROM json_each(tags) WHERE key = ? AND value = ?)", [key, value]))
+    condition = " AND ".join(condition for condition, _ in conditions) or "TRUE"
+    return condition, [value for _, values in conditions for value in values]
+
+
+def _marks(values: Iterable[object]) -> str:
+    return ", ".join("?" for _ in values)
+
+
+# ---------------------------------------------------------------- columns
+
+_TEXTS = (
+    *("run_id", "process_id", "execution_id", "name", "status_detail", "language", "sandbox"),
+    *("sweep_id", "rerun_of", "workdir", "env_names", "notebook", "cell", "version", "code_hash", "params", "tags"),
+)
+_INTEGERS = ("launched_at", "started_at", "completed_at", "exit_code", "timeout", "stdout_bytes", "stderr_bytes")
+
+_SEEN_AT = f"iif({GOING}, max(coalesce(agents.seen_at, 0), coalesce(launched_at, 0)), runs.seen_at)"
+"""What goes on was last seen when its agent last answered: until something is new, nothing is written."""
+
+_TIME = f"iif(status = 'running', max(0, {_SEEN_AT} - started_at) / 1e6, execution_time)"
+
+_CODES_OF_STATUSES = " ".join(f"WHEN '{word}' THEN {code}" for code, word in enumerate(STATUSES))
+
+_COMPUTED: dict[str, tuple[str, Any]] = {
+    "connection": ("nullif(connection, '')", str | None),
+    "status": (f"CASE status {_CODES_OF_STATUSES} END", int),
+    "seen_at": (_SEEN_AT, int | None),
+    "execution_time": (_TIME, float | None),
+    "launched_here": ("launched_here", int),
+}
+
+_READ: dict[str, tuple[str, Any]] = {
+    **{name: (name, str | None) for name in _TEXTS},
+    **{name: (name, int | None) for name in _INTEGERS},
+    **_COMPUTED,
+}
+
+
+def columns(db: sqlite3.Connection, wanted: Wanted, *, code: bool = False, output: bool = False) -> Columns:
+    """The wanted runs, the newest first.
+
+    SQLite makes each column one JSON array, which is decoded at once: no row ever becomes an object.
+    """
+    condition, values = where(wanted)
+    chosen = f"WHERE {condition} {NEWEST_FIRST} LIMIT ?"
+    values.append(-1 if wanted.limit is None else wanted.limit)
+    arrays = db.execute(
+        f"""SELECT {", ".join(f"json_group_array({name})" for name in _READ)} FROM (
+            SELECT {", ".join(f"{sql} AS {name}" for name, (sql, _) in _READ.items())}
+            FROM runs LEFT JOIN agents USING (agent) {chosen})""",
+        values,
+    ).fetchone()
+    result: Columns = {
+        name: msgspec.json.decode(array, type=list[type_])  # type: ignore[valid-type]
+        for array, (name, (_, type_)) in zip(arrays, _READ.items(), strict=True)
+    }
+    if code:
+        result["code"] = [text for (text,) in db.execute(_CODES.format(chosen=chosen), values)]
+    if output:
+        kept = db.execute(_OUTPUTS.format(chosen=chosen), values).fetchall()
+        for index, stream in enumerate(("stdout", "stderr")):
+            result[stream] = [_text(row[3 * index : 3 * index + 3]) for row in kept]
+    return result
+
+
+_CODES = """SELECT (SELECT code FROM codes WHERE codes.hash = runs.code_hash) FROM runs {chosen}"""
+
+_OUTPUTS = """SELECT stdout.head, stdout.tail, stdout.size, stderr.head, stderr.tail, stderr.size FROM runs
+    LEFT JOIN outputs AS stdout ON stdout.number = runs.number AND stdout.stream = 'stdout'
+    LEFT JOIN outputs AS stderr ON stderr.number = runs.number AND stderr.stream = 'stderr' {chosen}"""
+
+
+def _text(kept: tuple[bytes | None, bytes, int]) -> str | None:
+    head, tail, size = kept
+    return None if head is None else KeptOutput(head=head, tail=tail, size=size).text
+
+
+# ---------------------------------------------------------------- single runs
+
+
+def find(db: sqlite3.Connection, reference: str) -> KeptRun:
+    """The run that a user means. Raises UnknownRun that names the nearest ones."""
+    for condition in ("run_id = ?", "process_id = ?", "name = ?"):
+        word = printable(reference) if condition.startswith("name") else reference
+        if found := _runs(db, f"{condition} {NEWEST_FIRST} LIMIT 1", [word]):
+            return found[0]
+    pattern = f"{_as_pattern(reference)}*"
+    begun = _runs(db, f"run_id GLOB ? OR process_id GLOB ? {NEWEST_FIRST} LIMIT ?", [pattern, pattern, NAMED + 1])
+    if len(begun) == 1 and reference:
+        return begun[0]
+    if begun and reference:
+        raise UnknownRun(
+            f"several runs have an id that begins with {reference!r}", hint=f"Which one? {_described(begun[:NAMED])}"
+        )
+    raise UnknownRun(
+        f"there is no run {printable(reference, 60)!r} in the history", hint=_hint(_nearest(db, reference))
+    )
+
+
+def _as_pattern(text: str) -> str:
+    return "".join(f"[{char}]" if char in "*?[" else char for char in text)
+
+
+def of_process(db: sqlite3.Connection, place: Place, process_id: ProcessId) -> KeptRun | None:
+    """The run that is an agent's process."""
+    found = _runs(db, "agent = ? AND process_id = ?", [place.agent, process_id])
+    return found[0] if found else None
+
+
+def output(db: sqlite3.Connection, run_id: RunId) -> dict[Stream, KeptOutput]:
+    """What is kept of a run's output."""
+    rows = db.execute(
+        """SELECT stream, head, tail, size FROM outputs
+        WHERE number = (SELECT number FROM runs WHERE run_id = ?) ORDER BY stream DESC""",
+        (run_id,),
+    )
+    return {stream: KeptOutput(head=head, tail=tail, size=size) for stream, head, tail, size in rows}
+
+
+_PLAIN = (
+    *("run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "sweep_id", "rerun_of"),
+    *("language", "workdir", "timeout", "notebook", "cell", "version", "status", "status_detail", "exit_code", "pid"),
+    *("stdout_bytes", "stderr_bytes"),
+)
+_JSON = ("tags", "params", "env_names")
+_MOMENTS = ("launched_at", "started_at", "completed_at", "seen_at")
+
+
+def _runs(db: sqlite3.Connection, condition: str, values: list[Any]) -> list[KeptRun]:
+    names = (*_PLAIN, *_JSON, *_MOMENTS, "execution_time", "launched_here", "code")
+    computed = {"seen_at": _SEEN_AT, "execution_time": _TIME}
+    rows = db.execute(
+        f"""SELECT {", ".join(computed.get(name, name) for name in names)} FROM runs
+        LEFT JOIN agents USING (agent) LEFT JOIN codes ON codes.hash = runs.code_hash WHERE {condition}""",
+        values,
+    )
+    return [_kept_run(dict(zip(names, row, strict=True))) for row in rows]
+
+
+def _kept_run(row: dict[str, Any]) -> KeptRun:
+    row |= {name: json.loads(row[name]) for name in _JSON}
+    row |= {name: moment(row[name]) for name in _MOMENTS}
+    row |= {name: row[name] or None for name in ("connection", "agent")}
+    return KeptRun(**row | {"env_names": tuple(row["env_names"]), "launched_here": bool(row["launched_here"])})
+
+
+def moment(microseconds: int | None) -> datetime | None:
+    """A moment from how the file has it."""
+    return None if microseconds is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+
+
+def _nearest(db: sqlite3.Connection, reference: str) -> list[KeptRun]:
+    """The runs whose names or ids look most like `reference`, else the newest ones."""
+    recent = _runs(db, f"TRUE {NEWEST_FIRST} LIMIT 1000", [])
+    words = {word: run for run in reversed(recent) for word in (run.name, run.process_id, run.run_id) if word}
+    near = get_close_matches(reference, words, n=NAMED, cutoff=0.5)
+    return list({words[word].run_id: words[word] for word in near}.values()) or recent[:NAMED]
+
+
+def _hint(runs: list[KeptRun]) -> str:
+    return f"There is {_described(runs)}; %hopx_history has all." if runs else "The history is empty."
+
+
+def _described(runs: Iterable[KeptRun]) -> str:
+    return ", ".join(f"{run.run_id} ({printable(run.name, 40)})" if run.name else run.run_id for run in runs)
+
+
+# ---------------------------------------------------------------- what goes on, and what has happened
+
+
+def going(db: sqlite3.Connection) -> set[str]:
+    """The agents with runs that had not ended when they were last seen."""
+    return {agent for (agent,) in db.execute(f"SELECT DISTINCT agent FROM runs WHERE {GOING}") if agent}
+
+
+def waiters(db: sqlite3.Connection) -> list[Waiter]:
+    """The programs that are still to launch something."""
+    return [Waiter(*row) for row in db.execute("SELECT DISTINCT host, pid FROM waiting")]
+
+
+def ended(db: sqlite3.Connection, place: Place) -> dict[ProcessId, Status]:
+    """The processes of an agent that were seen to end, and how."""
+    statement = f"SELECT process_id, status FROM runs WHERE agent = ? AND process_id IS NOT NULL AND {ENDED}"
+    return dict(db.execute(statement, (place.agent,)).fetchall())
+
+
+class Due(NamedTuple):
+    """A run that has ended, and whose output is still to be kept. `number` is that of its row."""
+
+    number: int
+    process_id: ProcessId
+
+
+def outputs_due(db: sqlite3.Connection, place: Place) -> list[Due]:
+    """The ended runs of an agent whose output is still to be kept."""
+    statement = f"SELECT number, process_id FROM runs WHERE agent = ? AND output_due AND {ENDED}"
+    return [Due(*row) for row in db.execute(statement, (place.agent,)) if row[1]]
+
+
+class Recent(NamedTuple):
+    """What happened to the runs of one notebook or folder: how many go on, and how many ended since the last look."""
+
+    going: int
+    completed: int
+    failed: int
+    killed: int
+    unknown: int
+
+
+def recent(db: sqlite3.Connection, notebook: str | None, folder: str | None) -> Recent:
+    """What happened to the runs of a notebook, or where it is not known to those of a folder, since the last look."""
+    looked = db.execute("SELECT looked_at FROM looks WHERE place = ?", (notebook or folder,)).fetchone()
+    rows = db.execute(
+        f"""SELECT iif({GOING}, 'going', status), count(*) FROM runs
+        WHERE number > (SELECT max(number) FROM runs) - {RECENT} AND launched_here
+        AND {"notebook = :place" if notebook else "notebook IS NULL AND workdir = :place"}
+        AND ({GOING} OR coalesce(completed_at, seen_at) > :looked) GROUP BY 1""",
+        {"place": notebook or folder, "looked": looked[0] if looked else 2**62},
+    )
+    counts = dict(rows.fetchall())
+    return Recent(**{field: counts.get(field, 0) for field in Recent._fields})

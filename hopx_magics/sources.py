@@ -1,0 +1,207 @@
+"""Who tells of a run: the agent that has it, the history when no agent can, or who is still to hand it out."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Protocol
+
+from .connection.connection import Connection
+from .durations import format_counting
+from .errors import UnknownProcess
+from .models import KeptOutput, KeptRun, Killed, Output, Process, ProcessId, RunId
+from .run_history import reading
+from .run_history.database import Database
+from .session.dispatcher import Dispatcher
+from .words import KillResult, Stream
+
+OLD_AFTER = 10.0
+"""Seconds after which the state of a run that has not ended is shown with its age."""
+
+
+class Source(Protocol):
+    """Tells of one run. `process` is always the run's process as it was last seen."""
+
+    @property
+    def history(self) -> Database:
+        """The history that has the run."""
+
+    @property
+    def connection(self) -> Connection | None:
+        """The connection to the agent that has it; None where there is none that could be asked."""
+
+    @property
+    def place(self) -> str | None:
+        """The name of the connection to the agent that has it or had it."""
+
+    def listed(self, process: Process) -> Process | None:
+        """How it is listed now; None when it is listed no more. Raises AgentError."""
+
+    def output(self, process: Process, stream: Stream, tail: int | None) -> Output:
+        """A stream, whole or its last `tail` bytes. Raises NotSupported, UnknownProcess, AgentError."""
+
+    def follow(self, process: Process, streams: tuple[Stream, ...]) -> Iterator[tuple[Stream, str]]:
+        """What the streams have and get, piece by piece, until it has ended. Raises as `output`."""
+
+    def reach(self, process: Process, timeout: float | None) -> bool:
+        """Waits until its end can be waited for, or nobody has to; whether that came within `timeout` seconds.
+
+        Raises UnknownProcess when it never will.
+        """
+
+    def kill(self, process: Process) -> Killed | None:
+        """Kills it without an agent; None where an agent has to be asked. Raises UnknownProcess as `reach`."""
+
+    def certainty(self, process: Process, age: float) -> str:
+        """How certain a state is that was seen `age` seconds ago; nothing where that goes without saying."""
+
+
+class AgentSource:
+    """The agent that has the process."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    @property
+    def history(self) -> Database:
+        """The one that the connection is recorded in."""
+        return self.connection.history
+
+    @property
+    def place(self) -> str:
+        """The connection's name."""
+        return self.connection.name
+
+    def listed(self, process: Process) -> Process | None:
+        """As the agent lists it."""
+        return self.connection.listing(tail=0).find(process.process_id)
+
+    def output(self, process: Process, stream: Stream, tail: int | None) -> Output:
+        """As the agent has it."""
+        return self.connection.outputs.read(_id(process), stream, tail=tail)
+
+    def follow(self, process: Process, streams: tuple[Stream, ...]) -> Iterator[tuple[Stream, str]]:
+        """Begins with the last megabyte of each."""
+        return self.connection.outputs.follow(_id(process), streams)
+
+    def reach(self, process: Process, timeout: float | None) -> bool:
+        """The agent can be asked at once."""
+        return True
+
+    def kill(self, process: Process) -> None:
+        """It is the agent that has to be asked."""
+
+    def certainty(self, process: Process, age: float) -> str:
+        """Its age, when it is old and may have changed."""
+        return f", seen {format_counting(age)} ago" if not process.ended and age > OLD_AFTER else ""
+
+
+class HistorySource:
+    """The history, of a run that its agent no longer has, or to whose agent there is no `connection`."""
+
+    def __init__(self, history: Database, kept: KeptRun, *, agent_is_known: bool) -> None:
+        self.connection = None
+        self.place = kept.connection
+        self.history = history
+        self._kept = kept
+        self._agent_is_known = agent_is_known
+
+    def listed(self, process: Process) -> Process:
+        """As it was last seen: there is nobody to ask."""
+        return process
+
+    def output(self, process: Process, stream: Stream, tail: int | None) -> Output:
+        """What is kept of it."""
+        kept = self._output(stream)
+        if tail is None:
+            return Output(text=kept.text)
+        end = (kept.tail or kept.head)[-tail:] if tail else b""
+        return Output(text=end.decode("utf-8", "replace"), left_out=kept.size - len(end))
+
+    def follow(self, process: Process, streams: tuple[Stream, ...]) -> Iterator[tuple[Stream, str]]:
+        """What is kept of the streams: nothing more will come."""
+        for stream in streams:
+            yield stream, self._output(stream).text
+
+    def reach(self, process: Process, timeout: float | None) -> bool:
+        """Nobody has to wait for what has ended, and nobody can for what has not."""
+        if not process.ended:
+            raise self._out_of_reach(process)
+        return True
+
+    def kill(self, process: Process) -> Killed:
+        """It has finished already, as far as anybody can tell."""
+        if not process.ended:
+            raise self._out_of_reach(process)
+        return killed(process, "already finished")
+
+    def certainty(self, process: Process, age: float) -> str:
+        """When it was last seen, if it may have changed."""
+        return f"{'' if process.ended else _last_seen(self._kept.seen_at)} (from the history)"
+
+    def _output(self, stream: Stream) -> KeptOutput:
+        kept = self.history.read(reading.output, self._kept.run_id).get(stream)
+        if kept is None:
+            raise UnknownProcess(f"the history has no output of {self._kept.run_id}", hint=self._reason())
+        return kept
+
+    def _out_of_reach(self, process: Process) -> UnknownProcess:
+        return UnknownProcess(f"{self._kept.run_id} was last seen {process.status}", hint=self._reason())
+
+    def _reason(self) -> str:
+        if self._agent_is_known:
+            return "Its agent no longer has it."
+        return f"There is no connection to its agent ({self.place}): %hopx_connect makes one."
+
+
+class WaitingSource:
+    """Who is to hand a run out to one of several agents."""
+
+    connection = None
+    place = None
+
+    def __init__(self, dispatcher: Dispatcher, run_id: RunId) -> None:
+        self.history = dispatcher.history
+        self._dispatcher = dispatcher
+        self._run_id = run_id
+
+    def listed(self, process: Process) -> Process:
+        """As it is: no agent lists it."""
+        return process
+
+    def output(self, process: Process, stream: Stream, tail: int | None) -> Output:
+        """Nothing, before it is handed out."""
+        return Output(text="")
+
+    def follow(self, process: Process, streams: tuple[Stream, ...]) -> Iterator[tuple[Stream, str]]:
+        """Nothing, before it is handed out."""
+        return iter(())
+
+    def reach(self, process: Process, timeout: float | None) -> bool:
+        """Until it is handed out, or never will be."""
+        return self._dispatcher.wait_handed(self._run_id, timeout)
+
+    def kill(self, process: Process) -> Killed | None:
+        """Takes it back, if it still waits."""
+        if self._dispatcher.withdraw(self._run_id):
+            return killed(process, "killed")
+        return killed(process, "already finished") if process.ended else None
+
+    def certainty(self, process: Process, age: float) -> str:
+        """It certainly waits."""
+        return ""
+
+
+def killed(process: Process, result: KillResult) -> Killed:
+    """What became of a process that no agent had to be asked to kill."""
+    status = "killed" if result == "killed" else process.status
+    return Killed(process_id=process.process_id, name=process.name, result=result, status=status)
+
+
+def _id(process: Process) -> ProcessId:
+    """The id of a process that an agent is asked for. Raises UnknownProcess for one whose id can't be read."""
+    if process.process_id is None:
+        raise UnknownProcess(f"the id of {process.name or 'this process'} can't be read")
+    return process.process_id
+
+
+def _last_seen(moment: datetime | None) -> str:
+    return f", last seen {moment.astimezone():%Y-%m-%d %H:%M}" if moment else ""

@@ -1,0 +1,55 @@
+"""The words that are said everywhere, each list in its order: in options, tables, requests and the history.
+
+Imports nothing, so that the magics may use them without cost.
+"""
+
+from typing import Literal, get_args
+
+Status = Literal["queued", "running", "completed", "failed", "killed", "unknown"]
+
+STATUSES: tuple[Status, ...] = get_args(Status)
+"""All statuses, in the order in which a process passes through them and in which tables show them."""
+
+ENDED: frozenset[Status] = frozenset({"completed", "failed", "killed"})
+"""The statuses that are final."""
+
+Stream = Literal["stdout", "stderr"]
+
+STREAMS: tuple[Stream, ...] = get_args(Stream)
+
+Language = Literal["python", "bash", "javascript", "go"]
+
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+LANGUAGE_ALIASES: dict[str, Language] = {
+    "py": "python",
+    "python3": "python",
+    "sh": "bash",
+    "shell": "bash",
+    "js": "javascript",
+    "node": "javascript",
+    "nodejs": "javascript",
+    "golang": "go",
+}
+"""Other names of the languages: those of the agent's OpenAPI 3.1.1, and `py` and `golang`."""
+
+Capture = Literal["auto", "files", "agent"]
+"""Who is to keep the output of a launch."""
+
+CAPTURES: tuple[Capture, ...] = get_args(Capture)
+
+OUTPUT_CHOICES = ("none", "tail", "full")
+"""How much of the output of processes a listing of them has."""
+
+KillResult = Literal["killed", "already finished", "still running", "unknown id"]
+"""What became of a process that was to be killed."""
+
+SandboxStatus = Literal["running", "stopped", "paused", "creating", "unknown"]
+
+SANDBOX_STATUSES: tuple[SandboxStatus, ...] = get_args(SandboxStatus)
+
+OFFERED_COLUMNS = (
+    *("status", "name", "language", "started_at", "completed_at", "execution_time", "exit_code"),
+    *("connection", "sandbox"),
+)
+"""The columns of a DataFrame of processes that Tab offers to sort and to group by."""

@@ -1,0 +1,28 @@
+"""Which processes are meant."""
+
+from datetime import UTC, datetime, timedelta
+
+from hopx_magics.display.choosing import chooser
+from tests.display.test_frames import process
+
+NOW = datetime.now(UTC)
+
+
+def test_choosing() -> None:
+    rows = [
+        process("proc_a1", name="train-1", status="running", language="python", started_at=NOW),
+        process("proc_a2", name="train-2", status="failed", language="bash", started_at=NOW - timedelta(hours=3)),
+        process("proc_b1", status="queued"),
+    ]
+
+    def chosen(**wanted: object) -> list[str]:
+        return [row.process_id for row in rows if chooser(**wanted)(row)]  # type: ignore[arg-type]
+
+    assert chosen() == ["proc_a1", "proc_a2", "proc_b1"]
+    assert chosen(statuses=["running", "queued"]) == ["proc_a1", "proc_b1"]
+    assert chosen(language="bash") == ["proc_a2"]
+    assert chosen(name="train-*") == ["proc_a1", "proc_a2"]
+    assert chosen(since=3600.0) == ["proc_a1", "proc_b1"]
+    assert chosen(references=["proc_a"]) == ["proc_a1", "proc_a2"]
+    assert chosen(references=["train-2", "proc_b1"]) == ["proc_a2", "proc_b1"]
+    assert chosen(references=[""]) == []

@@ -1,0 +1,73 @@
+"""What the page does as well: tests/page/cases.test.js holds it to the same cases."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hopx_magics
+from hopx_magics.display.in_words import ICONS, state_in_words
+from hopx_magics.durations import format_counting, format_duration, format_roughly
+from hopx_magics.live.facts import counts_in_words
+from hopx_magics.live.order import shown
+from hopx_magics.live.rows import Row
+from hopx_magics.live.text import elapsed_in_words, progress_in_words
+from hopx_magics.models import STATUSES, Process, ProcessId
+
+NOW = 1_000_000.0
+NOTHING: dict[str, Any] = dict.fromkeys(Row.__struct_fields__) | {"id": "proc_1", "connection": "local", "last": ""}
+
+
+def cases(name: str) -> Any:
+    return json.loads((Path(__file__).parent.parent / "cases" / f"{name}.json").read_text())
+
+
+def row_of(**fields: Any) -> Row:
+    return Row(**NOTHING | fields)
+
+
+@pytest.mark.parametrize("case", cases("durations"), ids=lambda case: case["seconds"])
+def test_durations(case: dict[str, Any]) -> None:
+    written = [form(case["seconds"]) for form in (format_duration, format_counting, format_roughly)]
+    assert written == [case["over"], case["counting"], case["roughly"]]
+
+
+@pytest.mark.parametrize("case", cases("counts"), ids=lambda case: case["words"])
+def test_counts(case: dict[str, Any]) -> None:
+    rows = [row for status, count in case["counts"].items() for row in [row_of(status=status)] * count]
+    assert counts_in_words(rows) == case["words"]
+
+
+@pytest.mark.parametrize("case", cases("states"), ids=lambda case: case["state"])
+def test_states_in_words(case: dict[str, Any]) -> None:
+    fields = {field: case[field] for field in ("status", "exit_code", "detail", "progress", "left")}
+    seconds, runs = case["seconds"], case["status"] == "running"
+    row = row_of(
+        **fields, began=NOW - seconds if runs and seconds is not None else None, elapsed=None if runs else seconds
+    )
+    process = Process(
+        process_id=ProcessId("proc_1"),
+        status=row.status,
+        status_detail=row.detail,
+        exit_code=row.exit_code,
+        execution_time=seconds,
+    )
+    assert state_in_words(process) == case["state"]
+    assert (elapsed_in_words(row, NOW), progress_in_words(row)) == (case["elapsed_in_words"], case["progress_in_words"])
+
+
+def test_the_signs_of_the_statuses() -> None:
+    page = (Path(hopx_magics.__file__).parent / "live" / "page" / "format.js").read_text()
+    (signs,) = re.findall(r"ICONS = \{(.*)\}", page)
+    assert re.findall(r'(\w+): "(.)"', signs) == list(ICONS.items())
+    (statuses,) = re.findall(r"STATUSES = \[(.*)\]", page)
+    assert re.findall(r"\w+", statuses) == list(STATUSES)
+
+
+@pytest.mark.parametrize("case", cases("order")["views"], ids=lambda case: json.dumps(case["view"]))
+def test_order(case: dict[str, Any]) -> None:
+    given = cases("order")
+    rows = [row_of(**row) for row in given["rows"]]
+    assert [rows[slot].id for slot in shown(enumerate(rows), case["view"], given["now"])] == case["ids"]

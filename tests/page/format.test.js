@@ -1,0 +1,72 @@
+/** What is said in words and figures, and how the columns share the room. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { COLUMNS, fitColumns } from "../../hopx_magics/live/page/columns.js";
+import { formatBytes, formatClock, formatPercent, formatRelative } from "../../hopx_magics/live/page/format.js";
+import { freshnessOf } from "../../hopx_magics/live/page/freshness.js";
+import { sentencesOf } from "../../hopx_magics/live/page/notify.js";
+import { noCounts } from "../../hopx_magics/live/page/store.js";
+import { rowOf } from "./rows.js";
+
+test("sizes", () => {
+  const sizes = [0, 999, 1000, 99_940, 99_960, 999_600, 3.4e6, 2e15].map(formatBytes);
+  assert.deepEqual(sizes, ["0 B", "999 B", "1.0 kB", "99.9 kB", "100 kB", "1.0 MB", "3.4 MB", "2000 TB"]);
+  assert.equal(formatBytes(null), "");
+});
+
+test("shares are rounded down: 100 % is all of it", () => {
+  assert.deepEqual([0, 0.29, 0.999, 1, 7, null].map(formatPercent), ["0 %", "29 %", "99 %", "100 %", "100 %", ""]);
+});
+
+test("moments", () => {
+  assert.equal(formatClock(new Date(2026, 2, 1, 14, 5, 9).getTime() / 1000), "2026-03-01 14:05:09");
+  assert.deepEqual([formatClock(null), formatRelative(null, 0)], ["", ""]);
+  const ago = [1, 2, 59.9, 60, 7300, -5].map((seconds) => formatRelative(1000 - seconds, 1000));
+  assert.deepEqual(ago, ["now", "2 s ago", "59 s ago", "1 min ago", "2 h ago", "in 5 s"]);
+});
+
+test("of many ends only the counts are told", () => {
+  const failed = { slot: 1, row: rowOf({ name: "train", status: "failed", elapsed: 185, exit_code: 1 }) };
+  assert.deepEqual(sentencesOf([failed]), ["train failed after 3 min 5 s, exit 1"]);
+  assert.deepEqual(sentencesOf(Array(4).fill(failed)), ["4 processes ended: 4 failed"]);
+});
+
+const CONNECTION = { name: "local", state: "live", updated: 990, since: null, error: null, interval: 1, ends: null };
+const KNOWN = {
+  ready: true, closed: false, kernel: "live", connections: [CONNECTION], counts: noCounts(), anyOpen: true, now: 1000,
+  heard: 1000,
+};
+
+/** How fresh a table is whose knowledge differs so. */
+function fresh(known, ...connections) {
+  const given = connections.length ? { connections: connections.map((one) => ({ ...CONNECTION, ...one })) } : {};
+  return freshnessOf({ ...KNOWN, ...given, ...known }).text;
+}
+
+test("how fresh the table is: the worst is said", () => {
+  assert.equal(fresh({}), "live");
+  assert.equal(fresh({}, { state: "polling", updated: 997 }), "updated 3 s ago");
+  assert.equal(fresh({}, {}, { state: "silent", updated: 940.4 }, { state: "polling" }), "no answer for 1 min: retrying");
+  assert.equal(fresh({}, { state: "connecting", updated: null }), "connecting…");
+  assert.equal(fresh({ ready: false }), "connecting…");
+  assert.equal(fresh({ kernel: "busy" }), "kernel busy");
+  assert.equal(fresh({ anyOpen: false, counts: { ...noCounts(), failed: 1200 } }), "ended: 1,200 failed");
+  assert.equal(fresh({ kernel: "gone" }, { ends: 1010 }), "kernel gone, run the cell again");
+  assert.equal(fresh({ closed: true }), "closed");
+  assert.equal(fresh({}, { ends: 1100.2 }, { name: "far", ends: 1059.9 }), "live, far expires in 1 min");
+  assert.equal(fresh({}, { ends: 999 }), "live, local has expired");
+});
+
+test("columns find their room, and give way by their weight where it is narrow", () => {
+  const fit = (room, wishes = {}) =>
+    fitColumns({ room, chosen: {}, widths: {}, contents: {}, connections: 1, ...wishes });
+  const keys = (placed) => placed.map(({ column }) => column.key);
+  const sum = (placed) => placed.reduce((total, { width }) => total + width, 0);
+  for (let room = 320; room < 2400; room += 40) assert.ok(sum(fit(room)) <= room, `${room}`);
+  assert.deepEqual(keys(fit(1200)), COLUMNS.map(({ key }) => key).filter((key) => key !== "last" && key !== "connection"));
+  assert.deepEqual(keys(fit(320)), ["status", "name", "elapsed", "actions"]);
+  assert.ok(keys(fit(1200, { connections: 2 })).includes("connection"));
+  assert.ok(!keys(fit(1200, { chosen: { started: false } })).includes("started"));
+  assert.equal(fit(1200, { widths: { id: 133 } }).find(({ column }) => column.key === "id").width, 133);
+});

@@ -1,0 +1,69 @@
+"""What is forgotten when there is too much, or because somebody wants it."""
+
+import sqlite3
+from pathlib import Path
+
+from hopx_magics.models import KeptOutput, RunId
+from hopx_magics.run_history import pruning, reading, writing
+from hopx_magics.run_history.database import Database
+from hopx_magics.run_history.pruning import Limits
+from hopx_magics.run_history.reading import Wanted
+from hopx_magics.run_history.recorder import prune
+
+from .conftest import HERE, NOW, begun, seen, statuses
+
+
+def ended(history: Database, *run_ids: str, size: int = 0) -> None:
+    begun(history, *run_ids)
+    history.write(writing.record, HERE, [seen(f"proc_{run_id}", "completed") for run_id in run_ids], NOW)
+    for due in history.read(reading.outputs_due, HERE):
+        history.write(writing.keep_output, due.number, {"stdout": KeptOutput(head=b"x" * size, tail=b"", size=size)})
+
+
+def test_what_is_beyond_the_limits_goes_the_oldest_first(file: Path) -> None:
+    history = Database(file)
+    limits = Limits(runs=3, output=2_500, stream=1_000)
+    begun(history, "going")
+    ended(history, "a", "b", "c", "d", size=1000)
+    gone = history.read(pruning.over_limits, limits)
+    assert [(run.run_id, run.whole, run.bytes) for run in gone] == [("a", True, 1000), ("b", True, 1000)]
+    assert history.read(pruning.over_limits, limits, 2.0) == []
+    assert len(statuses(history)) == 5, "nothing went yet"
+    prune(history, gone)
+    assert sorted(statuses(history)) == ["c", "d", "going"]
+    assert history.read(reading.output, RunId("c"))["stdout"].size == 1000
+    assert history.read(pruning.over_limits, limits) == []
+    history.close()
+
+
+def test_outputs_go_before_the_runs_do(file: Path) -> None:
+    history = Database(file)
+    limits = Limits(runs=100, output=2_500, stream=1_000)
+    ended(history, "a", "b", "c", "d", size=1000)
+    gone = history.read(pruning.over_limits, limits)
+    assert [(run.run_id, run.whole) for run in gone] == [("a", False), ("b", False)]
+    prune(history, gone)
+    assert len(statuses(history)) == 4
+    assert history.read(reading.output, RunId("a")) == {}
+    assert history.read(reading.output, RunId("c"))["stdout"].head == b"x" * 1000
+    history.close()
+
+
+def test_what_is_chosen_goes_but_nothing_that_goes_on(history: Database, file: Path) -> None:
+    ended(history, "a", "b", size=100_000)
+    begun(history, "c")
+    with sqlite3.connect(file) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    before = file.stat().st_size
+    prune(history, history.read(pruning.chosen, Wanted()))
+    assert list(statuses(history)) == ["c"]
+    history.close()
+    assert file.stat().st_size < before - 150_000, "the disk has its room back"
+
+
+def test_what_was_removed_does_not_come_back(history: Database) -> None:
+    ended(history, "a", "b")
+    prune(history, history.read(pruning.chosen, Wanted(run_ids=(RunId("a"),))))
+    history.write(writing.record, HERE, [seen("proc_a", "completed"), seen("proc_b", "completed")], NOW)
+    assert list(statuses(history)) == ["b"]
