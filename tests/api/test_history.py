@@ -138,8 +138,8 @@ def test_killed_between_row_and_launch(hopx: Any, state: Settings) -> None:
 def test_killed_between_launch_and_reply(hopx: Any) -> None:
     died = run_in_another_program(
         "import os, hopx_magics as hopx\n"
-        "from hopx_magics import protocol\n"
-        "protocol.decode_launched = lambda *args, **kwargs: os.kill(os.getpid(), 9)\n"
+        "from hopx_magics.client import agent\n"
+        "agent.decode_launched = lambda *args, **kwargs: os.kill(os.getpid(), 9)\n"
         "hopx.launch('print(1)', name='found')"
     )
     assert died.returncode == -signal.SIGKILL

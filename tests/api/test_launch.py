@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from hopx_magics import api
+from hopx_magics.connection import waiting
 from hopx_magics.errors import (
     AgentRefused,
     CodeError,
@@ -167,6 +168,7 @@ def test_a_forgotten_process_is_unknown(hopx: Any) -> None:
 
 
 def test_waiting_for_what_the_agent_has_forgotten(hopx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "FORGOTTEN_AFTER", 0.5)
     monkeypatch.setenv("HOPX_KEEP_FINISHED", "1")
     monkeypatch.setenv("HOPX_HOLD_SECONDS", "0")
     monkeypatch.setenv("HOPX_MAX_RUNNING", "1")  # one after the other, so that the last one ends last
@@ -436,13 +438,14 @@ def test_a_working_folder_that_is_gone(hopx: Any, tmp_path: Path, monkeypatch: p
 
 def test_an_interrupt_during_a_kill_comes_at_once(hopx: Any, state: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOPX_KILL_GRACE_SECONDS", "3")
-    run = hopx.launch("import signal, time; signal.signal(15, lambda *_: None); print(1)\nwhile True: time.sleep(1)")
-    wait_until(lambda: run.stdout, "it has begun")
+    code = "import os, signal, time; signal.signal(15, lambda *_: None); print(os.getpid())\nwhile True: time.sleep(1)"
+    run = hopx.launch(code)
+    pid = int(wait_until(lambda: run.stdout, "it has begun"))
     intent = state.agent_folder / "processes" / run.process_id / "intent"
-    interrupt_when(intent.exists, "the kill is under way")
+    interrupt_when(lambda: intent.read_text().strip(), "the kill is under way")
     with pytest.raises(WaitInterrupted, match=f"Asked to end: {run.process_id}"):
         run.kill()
-    assert is_running(run.process.pid), "its time to end is not over"
+    assert is_running(pid), "its time to end is not over"
     assert run.wait().status == "killed"
 
 
