@@ -73,7 +73,7 @@ def test_kernel_and_test_have_one_agent(open_notebook: OpenNotebook, session: Se
     notebook.watch("killed", "() => document.body.innerText.includes('killed after')")
     asked = time.time()
     session.connection().kill([process.process_id])
-    assert asked < notebook.moment("killed") < asked + 10
+    assert notebook.moment("killed") > asked
 
 
 def test_a_widget_that_throws_is_told_of(open_notebook: OpenNotebook) -> None:

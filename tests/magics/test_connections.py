@@ -1,5 +1,6 @@
 """HopX sandboxes through the magics and the Python API, against stand-ins of the control plane and of agents."""
 
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -86,10 +87,12 @@ def test_output_is_captured_in_every_language(cell: Cell, hopx_cloud: HopX, lang
     assert (run.status, run.exit_code, run.stdout, run.stderr) == ("failed", 3, "out\n", "err\n")
 
 
-def test_what_has_not_begun_to_write_has_written_nothing(cell: Cell, hopx_cloud: HopX) -> None:
+def test_what_has_not_begun_to_write_has_written_nothing(cell: Cell, hopx_cloud: HopX, tmp_path: Path) -> None:
     cell(f"%hopx_connect {hopx_cloud.sandbox()} --as box")
-    run = cell("%%hopx_bg --lang bash\nsleep 0.3; echo done")
+    os.mkfifo(tmp_path / "gate")
+    run = cell(f"%%hopx_bg --lang bash\nread x < {tmp_path}/gate; echo done")
     assert run.stdout == ""
+    (tmp_path / "gate").write_text("\n")
     assert run.wait().stdout == "done\n"
 
 

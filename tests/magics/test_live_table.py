@@ -91,14 +91,16 @@ def terminal(state: Settings, tmp_path: Path) -> Iterator[pexpect.spawn]:
     child.close(force=True)
 
 
-def test_a_terminal_shows_it_in_place_until_ctrl_c(terminal: pexpect.spawn) -> None:
+def test_a_terminal_shows_it_in_place_until_ctrl_c(terminal: pexpect.spawn, tmp_path: Path) -> None:
     terminal.sendline("%load_ext hopx_magics")
     terminal.expect(r"In \[2\]: ")
-    terminal.sendline("import hopx_magics as hopx; r = hopx.launch('import time; time.sleep(2)', name='slow')")
+    os.mkfifo(tmp_path / "gate")
+    terminal.sendline("import hopx_magics as hopx; r = hopx.launch('open(\"gate\")', name='slow')")
     terminal.expect(r"In \[3\]: ")
     terminal.sendline("%hopx_watch")
     terminal.expect("▸ running.*slow")
     terminal.expect(r"\x1b\[1A")  # the cursor goes back up: refreshed in place
+    (tmp_path / "gate").write_text("")
     terminal.expect("✓ completed.*slow")
     terminal.sendintr()
     terminal.expect(r"In \[4\]: ")
