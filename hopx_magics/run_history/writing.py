@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ..models import KeptOutput, Launch, Place, ProcessId, RunId
-from ..words import Status, Stream
+from ..words import STREAMS, Status, Stream
 from .origin import Origin
 
 LAUNCH_TAKES = 60.0
@@ -222,20 +222,20 @@ def forget(db: sqlite3.Connection, runs: Iterable[Lost], at: datetime) -> None:
     )
 
 
-def keep_output(db: sqlite3.Connection, number: int, outputs: Mapping[Stream, KeptOutput]) -> None:
-    """Keeps the output of a run, or notes, when there is none, that it can't be had."""
-    sizes = {f"{stream}_bytes": kept.size for stream, kept in outputs.items()}
-    row = {"number": number, "stdout_bytes": None, "stderr_bytes": None, **sizes}
-    kept_now = db.execute(
-        """UPDATE runs SET output_due = 0, stdout_bytes = coalesce(:stdout_bytes, stdout_bytes),
-        stderr_bytes = coalesce(:stderr_bytes, stderr_bytes) WHERE number = :number AND output_due""",
-        row,
-    )
-    if kept_now.rowcount:
-        db.executemany(
-            "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?)",
-            [(number, stream, kept.head, kept.tail, kept.size) for stream, kept in outputs.items()],
+def keep_outputs(db: sqlite3.Connection, outputs: Mapping[int, Mapping[Stream, KeptOutput]]) -> None:
+    """Keeps the outputs of runs, by their numbers, or notes, where there are none, that they can't be had."""
+    for number, kept in outputs.items():
+        sizes: dict[str, int | None] = {each: kept[each].size if each in kept else None for each in STREAMS}
+        kept_now = db.execute(
+            """UPDATE runs SET output_due = 0, stdout_bytes = coalesce(:stdout, stdout_bytes),
+            stderr_bytes = coalesce(:stderr, stderr_bytes) WHERE number = :number AND output_due""",
+            {"number": number, **sizes},
         )
+        if kept_now.rowcount:
+            db.executemany(
+                "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?)",
+                [(number, stream, each.head, each.tail, each.size) for stream, each in kept.items()],
+            )
 
 
 def looked(db: sqlite3.Connection, place: str) -> None:
