@@ -1,4 +1,4 @@
-"""The magics: each parses its line, calls the Python API, and returns what that returns."""
+"""The magics of processes: each parses its line, calls the Python API, and returns what that returns."""
 
 from typing import TYPE_CHECKING, Any
 
