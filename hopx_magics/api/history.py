@@ -12,7 +12,7 @@ from ..run_history import pruning, reading
 from ..run_history.origin import find_origin
 from ..run_history.recorder import prune as remove
 from ..session.session import session
-from ..words import STREAMS, Status, Stream
+from ..words import Status, Stream
 from .filters import RunFilters, wanted_runs
 from .find import OUTPUTS_WITHIN, catch_up, kept_run
 from .notes import tell_notes
@@ -96,7 +96,7 @@ def _outputs(kept: KeptRun) -> dict[Stream, KeptOutput]:
     if outputs or connection is None or kept.process_id is None:
         return outputs
     with contextlib.suppress(HopxError):
-        return {stream: connection.outputs.to_keep(kept.process_id, stream) for stream in STREAMS}
+        return connection.outputs.to_keep([kept.process_id]).get(kept.process_id, {})
     return {}
 
 

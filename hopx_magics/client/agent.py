@@ -63,9 +63,14 @@ class Agent:
         """Closes the connections to the agent, which itself goes on."""
         self.transport.close()
 
-    def listing(self, *, tail: int | None = None) -> Listing:
-        """The listing as it is now, each stream cut to its last `tail` bytes if the agent can do that."""
-        return self._decoded(self.transport.read(_listing_request(tail)), tail)
+    def listing(self, *, tail: int | None = None, known: Listing | None = None) -> Listing:
+        """The listing as it is now, each stream cut to its last `tail` bytes if the agent can do that.
+
+        The one that is `known`, if the agent says that it still holds.
+        """
+        etag = known.etag if known is not None and known.tail == tail else None
+        reply = self.transport.read(_listing_request(tail, {"If-None-Match": etag} if etag else None))
+        return known if known is not None and etag and reply.status == 304 else self._decoded(reply, tail)
 
     def change_since(self, known: Listing | None, *, tail: int | None = None, wait: float = 0.0) -> Change | Listing:
         """In what the listing of now differs from the one that is `known`, or the whole, where the agent tells that.

@@ -1,14 +1,15 @@
 """Output of one process: all of it, its end, or as it comes; by whichever way its agent has."""
 
 import codecs
+import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..client.agent import OutputPart
 from ..errors import AgentRefused, NotSupported, UnknownProcess
 from ..models import KeptOutput, Output, Process, ProcessId, RunId
-from ..words import Stream
+from ..words import STREAMS, Stream
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -18,6 +19,11 @@ FOLLOW_FROM = 1_000_000
 
 FOLLOW_INTERVAL = 0.3
 """Seconds between two looks at a stream that is followed."""
+
+
+SMALL = 4096
+SEVERAL = 4
+"""Of so many processes that have ended, streams of so few bytes are taken from one listing."""
 
 
 class OutputReader:
@@ -90,8 +96,23 @@ class OutputReader:
         first = max(0, len(whole) + start) if start < 0 else start
         return OutputPart(data=whole[first:stop], start=first, size=len(whole))
 
-    def to_keep(self, process_id: ProcessId, stream: Stream) -> KeptOutput:
-        """As much of a stream as the history keeps: all of it, or its beginning and its end."""
+    def to_keep(self, process_ids: Sequence[ProcessId]) -> dict[ProcessId, dict[Stream, KeptOutput]]:
+        """As much of the outputs of processes as the history keeps: all, or beginning and end of each stream.
+
+        Small ones of several processes are taken from one listing. Nothing of those whose output can't be had.
+        """
+        tail = SMALL if len(process_ids) >= SEVERAL else 0
+        listing = self._connection.listing(tail=tail)
+        outputs = {}
+        for process_id in process_ids:
+            with contextlib.suppress(UnknownProcess, NotSupported):
+                process = listing.find(process_id)
+                outputs[process_id] = {
+                    stream: _whole(process, stream) or self._to_keep(process_id, stream) for stream in STREAMS
+                }
+        return outputs
+
+    def _to_keep(self, process_id: ProcessId, stream: Stream) -> KeptOutput:
         part = self.part(process_id, stream, 0, self._kept)
         if part.size <= self._kept:
             return KeptOutput(head=part.data, tail=b"", size=part.size)
@@ -119,9 +140,7 @@ class OutputReader:
         process = self._connection.listing(tail=tail).find(process_id)
         if process is None:
             raise self._forgotten(process_id)
-        text, size = (
-            (process.stdout, process.stdout_bytes) if stream == "stdout" else (process.stderr, process.stderr_bytes)
-        )
+        text, size = _listed(process, stream)
         if text is None:
             raise NotSupported(
                 f"this agent does not report the {stream} of its processes",
@@ -137,6 +156,23 @@ class OutputReader:
             f"{self._agent.label}: there is no output of {process_id} (any more)",
             hint="An agent forgets old processes; %hopx_ps shows those that it has.",
         )
+
+
+def _listed(process: Process, stream: Stream) -> tuple[str | None, int | None]:
+    """What a listing has of a stream, and how large that is."""
+    if stream == "stdout":
+        return process.stdout, process.stdout_bytes
+    return process.stderr, process.stderr_bytes
+
+
+def _whole(process: Process | None, stream: Stream) -> KeptOutput | None:
+    """A stream of a process that has ended, if its listing has all of it, as it was written."""
+    if process is None or not process.ended:
+        return None
+    text, size = _listed(process, stream)
+    data = b"" if size == 0 else (text or "").encode()
+    is_exact = len(data) == size and b"\xef\xbf\xbd" not in data  # which may stand for bytes that are no UTF-8
+    return KeptOutput(head=data, tail=b"", size=len(data)) if is_exact else None
 
 
 class _Followed:

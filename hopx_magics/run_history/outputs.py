@@ -2,16 +2,25 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from ..errors import HopxError, NotSupported, UnknownProcess
+from ..errors import HopxError
 from ..models import KeptOutput, Place, ProcessId
-from ..words import STREAMS, Stream
+from ..words import Stream
 from . import reading, writing
 from .database import Database
 
-Fetch = Callable[[ProcessId, Stream], KeptOutput]
-"""Reads as much of a stream as the history keeps. Raises what an agent raises."""
+AT_ONCE = 100
+"""Runs whose outputs are kept in one transaction."""
+
+PAUSE = 0.3
+"""Seconds between two looks for what has ended: what ends shortly one after the other is kept together."""
+
+Outputs = Mapping[ProcessId, Mapping[Stream, KeptOutput]]
+"""Of each process its streams, none of one whose output can't be had."""
+
+Fetch = Callable[[Sequence[ProcessId]], Outputs]
+"""Reads as much of the outputs of processes as the history keeps. Raises what an agent raises."""
 
 
 class OutputKeeper:
@@ -24,6 +33,7 @@ class OutputKeeper:
         self._history = history
         self._places: dict[Place, Fetch] = {}
         self._lock = threading.Lock()
+        self._hurry = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
 
@@ -33,10 +43,12 @@ class OutputKeeper:
             self._places[place] = fetch
             if self._idle.is_set():
                 self._idle.clear()
+                self._hurry.clear()
                 threading.Thread(target=self._run, name="hopx-history", daemon=True).start()
 
     def drain(self, seconds: float) -> bool:
         """Waits until nothing is left to keep, or for so long; tells whether all is done."""
+        self._hurry.set()
         return self._idle.wait(seconds)
 
     def _run(self) -> None:
@@ -47,14 +59,13 @@ class OutputKeeper:
                     return
                 place, fetch = self._places.popitem()
             with contextlib.suppress(HopxError):
-                for due in self._history.read(reading.outputs_due, place):
-                    outputs = _outputs(due.process_id, fetch)
-                    self._history.write(writing.keep_output, due.number, outputs)
+                self._keep_all(place, fetch)
+            self._hurry.wait(PAUSE)
 
-
-def _outputs(process_id: ProcessId, fetch: Fetch) -> Mapping[Stream, KeptOutput]:
-    """Both streams, or none when the agent has them not (any more)."""
-    try:
-        return {stream: fetch(process_id, stream) for stream in STREAMS}
-    except (UnknownProcess, NotSupported):
-        return {}
+    def _keep_all(self, place: Place, fetch: Fetch) -> None:
+        due = self._history.read(reading.outputs_due, place)
+        for first in range(0, len(due), AT_ONCE):
+            some = due[first : first + AT_ONCE]
+            outputs = fetch([each.process_id for each in some])
+            kept = {each.number: outputs.get(each.process_id, {}) for each in some}
+            self._history.write(writing.keep_outputs, kept)

@@ -24,7 +24,7 @@ from .origin import find_folder, find_origin
 from .outputs import Fetch, OutputKeeper
 from .pruning import Limits
 from .reading import Recent
-from .writing import Waiter
+from .writing import NOWHERE, Waiter
 
 SLACK = 1.2
 """The history is brought back to its limits when it is by so much larger."""
@@ -53,7 +53,8 @@ class Recorder:
     def begin(self, launches: Sequence[Launch], place: Place | None) -> None:
         """Writes down what is about to be sent to an agent; None: to one that is not yet known, by this program."""
         with self._noting():
-            self.history.write(writing.begin, launches, place or self._here, find_origin(), __version__)
+            waiter = None if place else self._here
+            self.history.write(writing.begin, launches, place or NOWHERE, find_origin(), __version__, waiter)
         self._remember_environments(launches)
         if not self._pruned:
             self._pruned = True
@@ -62,7 +63,7 @@ class Recorder:
     def assigned(self, run_id: RunId, place: Place | None) -> None:
         """Writes down to which agent a launch is about to be sent; None: it waits (again)."""
         with self._noting():
-            self.history.write(writing.assign, run_id, place or self._here)
+            self.history.write(writing.assign, run_id, place or NOWHERE, None if place else self._here)
 
     def launched(self, run_id: RunId, reply: Launched) -> None:
         """Writes down which process a launch became."""
@@ -120,8 +121,9 @@ class Recorder:
 
     def looked(self) -> None:
         """Writes down that somebody looks at the runs of this notebook."""
-        with self._noting():
-            self.history.write(writing.looked, find_origin().notebook or find_folder() or "")
+        if place := find_origin().notebook or find_folder():
+            with self._noting():
+                self.history.write(writing.looked, place)
 
     def recent(self) -> Recent:
         """What happened to the runs of this notebook since somebody last looked."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ..models import KeptOutput, Launch, Place, ProcessId, RunId
-from ..words import Status, Stream
+from ..words import STREAMS, Status, Stream
 from .origin import Origin
 
 LAUNCH_TAKES = 60.0
@@ -65,17 +65,18 @@ def now() -> int:
 def begin(
     db: sqlite3.Connection,
     launches: Sequence[Launch],
-    place: Place | Waiter,
+    place: Place,
     origin: Origin,
     version: str | None = None,
+    waiter: Waiter | None = None,
 ) -> None:
-    """Writes down what is about to be launched, by `version` of this package, or what waits for that in a program."""
+    """Writes down what is about to be launched, by `version` of this package, or by a `waiter` later on."""
     codes = {launch.code: _hash(launch.code) for launch in launches}
     moment = now()
     rows = [
         {
             "run_id": launch.run_id,
-            **(NOWHERE if isinstance(place, Waiter) else place)._asdict(),
+            **place._asdict(),
             "name": launch.name,
             "tags": json.dumps(launch.tags),
             "params": json.dumps(launch.params),
@@ -98,21 +99,20 @@ def begin(
         VALUES ({", ".join(f":{column}" for column in rows[0])}, 1, 1, 'queued')""",
         rows,
     )
-    if isinstance(place, Waiter):
-        db.executemany("INSERT INTO waiting VALUES (?, ?, ?)", [(launch.run_id, *place) for launch in launches])
+    if waiter:
+        db.executemany("INSERT INTO waiting VALUES (?, ?, ?)", [(launch.run_id, *waiter) for launch in launches])
 
 
-def assign(db: sqlite3.Connection, run_id: RunId, place: Place | Waiter) -> None:
-    """Writes down to which agent a launch is about to be sent, or in which program it waits (again)."""
-    where = NOWHERE if isinstance(place, Waiter) else place
+def assign(db: sqlite3.Connection, run_id: RunId, place: Place, waiter: Waiter | None = None) -> None:
+    """Writes down to which agent a launch is about to be sent, or who is to do that later (again)."""
     db.execute(
         """UPDATE runs SET connection = :connection, agent = :agent, sandbox = :sandbox
         WHERE run_id = :run_id AND process_id IS NULL""",
-        {"run_id": run_id, **where._asdict()},
+        {"run_id": run_id, **place._asdict()},
     )
     db.execute("DELETE FROM waiting WHERE run_id = ?", (run_id,))
-    if isinstance(place, Waiter):
-        db.execute("INSERT INTO waiting VALUES (?, ?, ?)", (run_id, *place))
+    if waiter:
+        db.execute("INSERT INTO waiting VALUES (?, ?, ?)", (run_id, *waiter))
 
 
 def abandon(db: sqlite3.Connection, waiter: Waiter, reason: str) -> None:
@@ -222,20 +222,20 @@ def forget(db: sqlite3.Connection, runs: Iterable[Lost], at: datetime) -> None:
     )
 
 
-def keep_output(db: sqlite3.Connection, number: int, outputs: Mapping[Stream, KeptOutput]) -> None:
-    """Keeps the output of a run, or notes, when there is none, that it can't be had."""
-    sizes = {f"{stream}_bytes": kept.size for stream, kept in outputs.items()}
-    row = {"number": number, "stdout_bytes": None, "stderr_bytes": None, **sizes}
-    kept_now = db.execute(
-        """UPDATE runs SET output_due = 0, stdout_bytes = coalesce(:stdout_bytes, stdout_bytes),
-        stderr_bytes = coalesce(:stderr_bytes, stderr_bytes) WHERE number = :number AND output_due""",
-        row,
-    )
-    if kept_now.rowcount:
-        db.executemany(
-            "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?)",
-            [(number, stream, kept.head, kept.tail, kept.size) for stream, kept in outputs.items()],
+def keep_outputs(db: sqlite3.Connection, outputs: Mapping[int, Mapping[Stream, KeptOutput]]) -> None:
+    """Keeps the outputs of runs, by their numbers, or notes, where there are none, that they can't be had."""
+    for number, kept in outputs.items():
+        sizes: dict[str, int | None] = {each: kept[each].size if each in kept else None for each in STREAMS}
+        kept_now = db.execute(
+            """UPDATE runs SET output_due = 0, stdout_bytes = coalesce(:stdout, stdout_bytes),
+            stderr_bytes = coalesce(:stderr, stderr_bytes) WHERE number = :number AND output_due""",
+            {"number": number, **sizes},
         )
+        if kept_now.rowcount:
+            db.executemany(
+                "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?)",
+                [(number, stream, each.head, each.tail, each.size) for stream, each in kept.items()],
+            )
 
 
 def looked(db: sqlite3.Connection, place: str) -> None:

@@ -71,11 +71,12 @@ def test_code_and_output_come_when_they_are_asked_for(history: Database) -> None
     (due,) = history.read(reading.outputs_due, HERE)
     assert due.process_id == "proc_a"
     history.write(
-        writing.keep_output,
-        due.number,
+        writing.keep_outputs,
         {
-            "stdout": KeptOutput(head=b"first \xff", tail=b"last", size=1_000_010),
-            "stderr": KeptOutput(head=b"", tail=b"", size=0),
+            due.number: {
+                "stdout": KeptOutput(head=b"first \xff", tail=b"last", size=1_000_010),
+                "stderr": KeptOutput(head=b"", tail=b"", size=0),
+            }
         },
     )
     assert history.read(reading.outputs_due, HERE) == []
