@@ -27,6 +27,31 @@ from tests.standins.server import Asked as Asked
 from tests.waiting import is_running, wait_until
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A whole run waits for its agents on every processor; a few chosen tests run here, where a debugger can be."""
+    chosen = config.option.keyword or any(".py" in argument for argument in config.args)
+    return 0 if chosen else max(2, min(os.cpu_count() or 2, 8))
+
+
+pictures = pytest.StashKey[Path]()
+"""The folder with pictures of the pages that tests saw."""
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput") and pictures in session.config.stash:
+        session.config.workeroutput["pictures"] = str(session.config.stash[pictures])
+
+
+def pytest_testnodedown(node: Any) -> None:
+    if folder := getattr(node, "workeroutput", {}).get("pictures"):
+        node.config.stash[pictures] = Path(folder)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if (folder := config.stash.get(pictures, None)) and any(folder.iterdir()):
+        terminalreporter.line(f"pictures of the pages: {folder}")
+
+
 def agent_pid(settings: Settings) -> int | None:
     """The pid of the local agent that these settings lead to."""
     try:

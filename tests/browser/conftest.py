@@ -8,7 +8,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -17,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwrig
 from hopx_magics.settings import Settings
 from tests.browser.notebook import NotebookPage, write_notebook
 from tests.browser.server import JupyterServer
+from tests.conftest import pictures
 
 HOW_TO_GET_CHROMIUM = (
     "no Chromium: `apt-get install chromium` or `.venv/bin/playwright install chromium`,"
@@ -35,7 +35,14 @@ CHROMIUM_OPTIONS = [
 AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 failed = pytest.StashKey[bool]()
-pictures = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of these go to one worker, which has the one browser and the one server."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -44,11 +51,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.when != "teardown":
         item.stash[failed] = item.stash.get(failed, False) or report.failed
     return report
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if (folder := config.stash.get(pictures, None)) and any(folder.iterdir()):
-        terminalreporter.line(f"pictures of the pages: {folder}")
 
 
 # ---------------------------------------------------------------- what all tests share
