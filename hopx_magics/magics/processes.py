@@ -301,7 +301,7 @@ class HopxMagics(HopxBase):
             from ..api.logs import check_completed
             from ..api.ps import frame_of
             from ..api.wait import wait
-            from ..display.in_words import counts_in_words
+            from ..display.in_words import waiting_in_words
 
             on = args.on or None
             with StateLine(self.shell) as line_below:
@@ -309,7 +309,7 @@ class HopxMagics(HopxBase):
                     *self._runs(args.reference, on),
                     any_one=args.any,
                     timeout=args.timeout,
-                    progress=lambda processes, total: line_below(counts_in_words(processes, total)),
+                    progress=lambda processes, total: line_below(waiting_in_words(processes, total)),
                     on=on,
                 )
             if not args.no_raise:
