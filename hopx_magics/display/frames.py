@@ -11,26 +11,6 @@ from . import accessor, arrays
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = (
-    "process_id",
-    "execution_id",
-    "name",
-    "status",
-    "language",
-    "started_at",
-    "completed_at",
-    "stdout",
-    "stderr",
-    "exit_code",
-    "execution_time",
-    "progress",
-    "pid",
-    "connection",
-    "sandbox",
-)
-"""The columns of every DataFrame of processes, in this order, also when it is empty."""
-
-
 Place = tuple[str | None, str | None]
 """Where a process is: the name of its connection, if it has one yet, and the HopX id of its sandbox."""
 
