@@ -83,35 +83,32 @@ class Agent:
         return app
 
     async def _health(self, request: Request) -> Response:
-        return json_response(
-            {
-                "status": "healthy",
-                "agent": AGENT,
-                "version": __version__,
-                "instance": self._instance,
-                "uptime": _hours(time.time_ns() - self._started),
-            }
-        )
+        return json_response({"status": "healthy", **self._about()})
 
     async def _info(self, request: Request) -> Response:
         return json_response(
             {
-                "agent": AGENT,
-                "version": __version__,
+                **self._about(),
                 "agent_version": __version__,
-                "instance": self._instance,
                 "pid": os.getpid(),
                 "os": platform.system().lower(),
                 "arch": platform.machine(),
                 "platform": platform.platform(),
                 "start_time": utc(self._started),
-                "uptime": _hours(time.time_ns() - self._started),
                 "workspace": str(self._workspace),
                 "languages": installed_languages(),
                 "endpoints": [f"{method} {path}" for methods, path, _ in self._routes for method in methods.split()],
                 "features": _FEATURES,
             }
         )
+
+    def _about(self) -> dict[str, str]:
+        return {
+            "agent": AGENT,
+            "version": __version__,
+            "instance": self._instance,
+            "uptime": _hours(time.time_ns() - self._started),
+        }
 
 
 def _hours(nanoseconds: int) -> str:

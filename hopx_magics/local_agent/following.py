@@ -64,12 +64,8 @@ def _take_end(active: Active, loop: asyncio.AbstractEventLoop, descriptor: int) 
 
 
 def _await_end(active: Active, loop: asyncio.AbstractEventLoop) -> None:
-    with contextlib.suppress(OSError):
-        descriptor = active.folder.open_lock()
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-        finally:
-            os.close(descriptor)
+    with contextlib.suppress(OSError), active.folder.locked(fcntl.LOCK_SH):
+        pass
     _reap(active)
     with contextlib.suppress(RuntimeError):  # the loop is closed: the next agent will see it
         loop.call_soon_threadsafe(active.ended.set)

@@ -22,10 +22,10 @@ from . import requests
 from .answers import Refused, Routes, json_response
 from .delivering import Target, checked_target
 from .endings import utc
-from .foreground import Foreground, Result, TookTooLong
+from .foreground import Foreground, Result
 from .launching import Launching
 from .processes import Processes
-from .programs import Program, UnusableRequest, code_program, command_program, working_directory
+from .programs import Program, code_program, command_program, working_directory
 from .requests import decode_body, read_body
 from .store import Launched
 
@@ -64,8 +64,7 @@ class LaunchEndpoints:
 
     async def _execute_background(self, request: Request) -> Response:
         body = await read_body(request)
-        wanted = decode_body(body, BackgroundRequest)
-        return json_response(self._launch(request, body, wanted).reply)
+        return json_response(self._launch(request, body, decode_body(body, BackgroundRequest)).reply)
 
     async def _execute_async(self, request: Request) -> Response:
         body = await read_body(request)
@@ -82,8 +81,7 @@ class LaunchEndpoints:
 
     async def _command_background(self, request: Request) -> Response:
         body = await read_body(request)
-        wanted = decode_body(body, CommandRequest)
-        return json_response(self._launch(request, body, wanted).reply)
+        return json_response(self._launch(request, body, decode_body(body, CommandRequest)).reply)
 
     def _launch(self, request: Request, body: bytes, wanted: _Background, callback: Target | None = None) -> Launched:
         key = requests.idempotency_key(request)
@@ -97,7 +95,7 @@ class LaunchEndpoints:
         try:
             return self._launching.launch(
                 _program(wanted),
-                workdir=self._workdir(wanted),
+                workdir=working_directory(wanted.workdir or wanted.working_dir, self._workspace),
                 name=requests.checked_name(wanted.name),
                 env=requests.checked_env(wanted.env),
                 timeout=requests.checked_timeout(wanted.timeout, ASYNC_TIMEOUT if callback else BACKGROUND_TIMEOUT),
@@ -110,40 +108,33 @@ class LaunchEndpoints:
         except OSError as error:
             raise _no_room(error) from error
 
-    def _workdir(self, wanted: _Background) -> Path:
-        try:
-            return working_directory(wanted.workdir or wanted.working_dir, self._workspace)
-        except UnusableRequest as error:
-            raise requests.invalid(str(error)) from None
-
     # ------------------------------------------------------------ while the client waits
 
     async def _execute(self, request: Request) -> Response:
         wanted = decode_body(await read_body(request), BackgroundRequest)
-        program = _code(wanted.code, wanted.language)
+        program = _program(wanted)
         result = await self._run(program, wanted, EXECUTE_TIMEOUT)
         return json_response({**_result(result), "language": program.language})
 
     async def _run_command(self, request: Request) -> Response:
         wanted = decode_body(await read_body(request), CommandRequest)
-        result = await self._run(_command(wanted), wanted, COMMAND_TIMEOUT)
+        result = await self._run(_program(wanted), wanted, COMMAND_TIMEOUT)
         return json_response({**_result(result), "command": wanted.command, "pid": result.pid})
 
     async def _run(self, program: Program, wanted: _Background, default: float) -> Result:
         limit = requests.checked_timeout(wanted.timeout, default) or LONGEST_FOREGROUND
-        timeout = min(limit, LONGEST_FOREGROUND)
         env = requests.checked_env(wanted.env)
+        workdir = working_directory(wanted.workdir or wanted.working_dir, self._workspace)
         try:
-            return await self._foreground.run(program, workdir=self._workdir(wanted), env=env, timeout=timeout)
-        except TookTooLong:
-            message = f"execution timed out after {timeout:g} s"
-            raise Refused(408, "EXECUTION_TIMEOUT", message, {"timeout_seconds": timeout}) from None
+            return await self._foreground.run(program, workdir, env, min(limit, LONGEST_FOREGROUND))
         except OSError as error:
             raise _no_room(error) from error
 
 
 def _program(wanted: _Background) -> Program:
-    return _command(wanted) if isinstance(wanted, CommandRequest) else _code(wanted.code, wanted.language)
+    if isinstance(wanted, CommandRequest):
+        return command_program(wanted.command, wanted.args)
+    return code_program(wanted.code, wanted.language)
 
 
 def _sweep(wanted: _Background) -> tuple[str | None, int | None]:
@@ -159,23 +150,6 @@ def _callback(wanted: AsyncRequest) -> Target:
         return checked_target(wanted.callback_url, wanted.callback_headers, wanted.callback_signature_secret)
     except ValueError as error:
         raise requests.invalid(f"callback_url and callback_headers: {error}") from None
-
-
-def _code(code: str, language: str | None) -> Program:
-    if not code.strip():
-        raise requests.missing_parameter("code")
-    try:
-        return code_program(code, language)
-    except UnusableRequest as error:
-        raise requests.invalid(str(error)) from None
-
-
-def _command(wanted: CommandRequest) -> Program:
-    if not wanted.command.strip():
-        raise requests.missing_parameter("command")
-    if any("\0" in word for word in (wanted.command, *(wanted.args or ()))):
-        raise requests.invalid("a command can't hold the character NUL")
-    return command_program(wanted.command, wanted.args)
 
 
 def _result(result: Result) -> dict[str, Any]:

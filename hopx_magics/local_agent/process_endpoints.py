@@ -80,7 +80,7 @@ class ProcessEndpoints:
             raise HTTPException(404)
         if process_id not in self._processes.all:
             raise _unknown(process_id)
-        return file_response(request, _opened(self._processes.folder(process_id).output(stream)))
+        return file_response(request, _opened(self._processes.store.folder(process_id).output(stream)))
 
     # ------------------------------------------------------------ killing
 

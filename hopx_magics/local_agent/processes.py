@@ -9,11 +9,10 @@ from .active import Active
 from .changes import Changes
 from .delivering import Callbacks
 from .endings import conclude
-from .forgetting import Finished
+from .forgetting import Finished, Unheard
 from .journal import Ended, Journal
 from .queue import Queue
-from .store import Folder, Launched, Store, delete
-from .unheard import Unheard
+from .store import Launched, Store, delete
 
 
 class Processes:
@@ -42,10 +41,6 @@ class Processes:
         """Whether something is queued or running, or somebody is still to be told of an end."""
         return bool(self.running or self.queue or self.callbacks.busy)
 
-    def folder(self, process_id: str) -> Folder:
-        """Where a process's output is."""
-        return self.store.folder(process_id)
-
     def next_sequence(self) -> int:
         """The time in nanoseconds, but later than that of any launch so far."""
         self._sequence = max(self._sequence + 1, time.time_ns())
@@ -57,7 +52,7 @@ class Processes:
         item = self.all.get(process_id) if process_id else None
         if item is None:
             return None
-        return item.launched if isinstance(item, Active) else self.folder(item.process_id).read_launch()
+        return item.launched if isinstance(item, Active) else self.store.folder(item.process_id).read_launch()
 
     def add(self, item: Active | Ended) -> None:
         """Takes in a process, after all that were launched before it."""
