@@ -18,7 +18,6 @@ from ..settings import Settings
 from .access import Gate
 from .adopting import adopt
 from .answers import Refused, Routes, answer_failure, answer_http_error, answer_refused, json_response
-from .changes import Changes
 from .endings import utc
 from .file_endpoints import FileEndpoints
 from .following import cut_outputs
@@ -45,7 +44,7 @@ class Agent:
         self._started = time.time_ns()
         self._workspace = settings.agent_folder / "workspace"
         self._workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.processes = Processes(settings, Changes())
+        self.processes = Processes(settings)
         killing = Killing(self.processes)
         self._launching = Launching(self.processes, killing)
         self._closing = asyncio.Event()
@@ -63,8 +62,7 @@ class Agent:
     def begin(self) -> None:
         """Takes over the processes of earlier agents, and looks after all from now on."""
         adopt(self.processes, self._launching)
-        limit = self.processes.settings.output_limit
-        self._cutting = asyncio.get_running_loop().create_task(cut_outputs(self.processes.running, limit))
+        self._cutting = asyncio.get_running_loop().create_task(cut_outputs(self.processes))
 
     def close(self) -> None:
         """Lets go of all who wait for a change."""

@@ -9,15 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..protocol.callbacks import EXECUTE_ASYNC, AsyncRequest
-from ..protocol.requests import (
-    COMMANDS_BACKGROUND,
-    COMMANDS_RUN,
-    EXECUTE,
-    EXECUTE_BACKGROUND,
-    BackgroundRequest,
-    CommandRequest,
-)
+from ..protocol import requests as wire
 from . import requests
 from .answers import Refused, Routes, json_response
 from .delivering import Target, checked_target
@@ -26,7 +18,6 @@ from .foreground import Foreground, Result
 from .launching import Launching
 from .processes import Processes
 from .programs import Program, code_program, command_program, working_directory
-from .requests import decode_body, read_body
 from .store import Launched
 
 BACKGROUND_TIMEOUT = 300.0
@@ -37,7 +28,7 @@ LONGEST_FOREGROUND = 300.0
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
-_Background = BackgroundRequest | CommandRequest
+_Background = wire.BackgroundRequest | wire.CommandRequest
 
 
 class LaunchEndpoints:
@@ -48,27 +39,23 @@ class LaunchEndpoints:
         self._launching = launching
         self._foreground = foreground
         self._workspace = workspace
-
-    @property
-    def routes(self) -> Routes:
-        """Methods, path and endpoint of each."""
-        return [
-            ("POST", EXECUTE, self._execute),
-            ("POST", EXECUTE_BACKGROUND, self._execute_background),
-            ("POST", EXECUTE_ASYNC, self._execute_async),
-            ("POST", COMMANDS_RUN, self._run_command),
-            ("POST", COMMANDS_BACKGROUND, self._command_background),
+        self.routes: Routes = [
+            ("POST", wire.EXECUTE, self._execute),
+            ("POST", wire.EXECUTE_BACKGROUND, self._execute_background),
+            ("POST", wire.EXECUTE_ASYNC, self._execute_async),
+            ("POST", wire.COMMANDS_RUN, self._run_command),
+            ("POST", wire.COMMANDS_BACKGROUND, self._command_background),
         ]
 
     # ------------------------------------------------------------ in the background
 
     async def _execute_background(self, request: Request) -> Response:
-        body = await read_body(request)
-        return json_response(self._launch(request, body, decode_body(body, BackgroundRequest)).reply)
+        body = await requests.read_body(request)
+        return json_response(self._launch(request, body, requests.decode_body(body, wire.BackgroundRequest)).reply)
 
     async def _execute_async(self, request: Request) -> Response:
-        body = await read_body(request)
-        wanted = decode_body(body, AsyncRequest)
+        body = await requests.read_body(request)
+        wanted = requests.decode_body(body, wire.AsyncRequest)
         launched = self._launch(request, body, wanted, _callback(wanted))
         return json_response(
             {
@@ -80,8 +67,8 @@ class LaunchEndpoints:
         )
 
     async def _command_background(self, request: Request) -> Response:
-        body = await read_body(request)
-        return json_response(self._launch(request, body, decode_body(body, CommandRequest)).reply)
+        body = await requests.read_body(request)
+        return json_response(self._launch(request, body, requests.decode_body(body, wire.CommandRequest)).reply)
 
     def _launch(self, request: Request, body: bytes, wanted: _Background, callback: Target | None = None) -> Launched:
         key = requests.idempotency_key(request)
@@ -111,13 +98,13 @@ class LaunchEndpoints:
     # ------------------------------------------------------------ while the client waits
 
     async def _execute(self, request: Request) -> Response:
-        wanted = decode_body(await read_body(request), BackgroundRequest)
+        wanted = requests.decode_body(await requests.read_body(request), wire.BackgroundRequest)
         program = _program(wanted)
         result = await self._run(program, wanted, EXECUTE_TIMEOUT)
         return json_response({**_result(result), "language": program.language})
 
     async def _run_command(self, request: Request) -> Response:
-        wanted = decode_body(await read_body(request), CommandRequest)
+        wanted = requests.decode_body(await requests.read_body(request), wire.CommandRequest)
         result = await self._run(_program(wanted), wanted, COMMAND_TIMEOUT)
         return json_response({**_result(result), "command": wanted.command, "pid": result.pid})
 
@@ -132,18 +119,18 @@ class LaunchEndpoints:
 
 
 def _program(wanted: _Background) -> Program:
-    if isinstance(wanted, CommandRequest):
+    if isinstance(wanted, wire.CommandRequest):
         return command_program(wanted.command, wanted.args)
     return code_program(wanted.code, wanted.language)
 
 
 def _sweep(wanted: _Background) -> tuple[str | None, int | None]:
-    if isinstance(wanted, CommandRequest):
+    if isinstance(wanted, wire.CommandRequest):
         return None, None
     return requests.checked_sweep(wanted.sweep, wanted.sweep_limit)
 
 
-def _callback(wanted: AsyncRequest) -> Target:
+def _callback(wanted: wire.AsyncRequest) -> Target:
     if not wanted.callback_url:
         raise requests.missing_parameter("callback_url")
     try:

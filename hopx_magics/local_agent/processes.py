@@ -6,6 +6,7 @@ import time
 
 from ..settings import Settings
 from .active import Active
+from .answers import Refused
 from .changes import Changes
 from .delivering import Callbacks
 from .endings import conclude
@@ -22,9 +23,9 @@ class Processes:
     `changes` is told of every change in the life of one of them.
     """
 
-    def __init__(self, settings: Settings, changes: Changes) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.changes = changes
+        self.changes = Changes()
         self.store = Store(settings.agent_folder / "processes")
         self.journal = Journal(settings.agent_folder / "finished.jsonl")
         self.callbacks = Callbacks(settings.agent_folder / "callbacks", settings.callback_retry)
@@ -45,6 +46,14 @@ class Processes:
         """The time in nanoseconds, but later than that of any launch so far."""
         self._sequence = max(self._sequence + 1, time.time_ns())
         return self._sequence
+
+    def find(self, process_id: str) -> Active | Ended:
+        """The process of that id. Raises Refused when there is none."""
+        item = self.all.get(process_id)
+        if item is None:
+            process_id = process_id[:80]
+            raise Refused(404, "PROCESS_NOT_FOUND", f"there is no process {process_id}", {"process_id": process_id})
+        return item
 
     def launched_with(self, key: str) -> Launched | None:
         """The launch that was made with this Idempotency-Key."""
