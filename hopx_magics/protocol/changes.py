@@ -18,7 +18,6 @@ class _Delta(msgspec.Struct):
     count: int
 
 
-_set = msgspec.structs.force_setattr
 _decode_delta = msgspec.json.Decoder(_Delta).decode
 
 
