@@ -111,13 +111,10 @@ def news_in_words(going: int, ended: Mapping[Status, int], *, notebook: bool) ->
     """What happened to the runs of a notebook, or of a folder, since somebody last looked; None if nothing did."""
     place = "notebook" if notebook else "folder"
     ends = ", ".join(f"{count} {status}" for status, count in ended.items() if count)
-    parts = []
-    if going:
-        parts.append(f"{going} {'run' if going == 1 else 'runs'} of this {place} still running")
+    parts = [f"{going} {'run' if going == 1 else 'runs'} of this {place} still running"] if going else []
     if ends:
-        parts.append(
-            f"{ends} since you last looked" if going else f"of this {place}'s runs {ends} since you last looked"
-        )
+        whose = "" if going else f"of this {place}'s runs "
+        parts.append(f"{whose}{ends} since you last looked")
     return f"{', '.join(parts)}: %hopx_history shows them" if parts else None
 
 

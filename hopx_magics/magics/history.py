@@ -130,12 +130,8 @@ class HopxHistory(HopxBase):
             from ..api.launch import rerun
             from ..connection.local import LOCAL
 
-            run = rerun(
-                self._one(args.reference),
-                params=dict(args.param),
-                env=dict(args.env),
-                on=LOCAL if args.here else args.on,
-            )
+            on = LOCAL if args.here else args.on
+            run = rerun(self._one(args.reference), params=dict(args.param), env=dict(args.env), on=on)
         if args.o:
             self.shell.user_ns[args.o] = run
         return None if args.quiet else run
