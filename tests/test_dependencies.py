@@ -17,7 +17,8 @@ WANTED_BY_NAME = {"ipywidgets"}
 """What nothing imports: the live table is one by way of anywidget, and people ask for it by its name."""
 
 TOOLS = {
-    *("build", "hatchling", "ipykernel", "jupyterlab", "mypy", "notebook", "pandas-stubs", "pytest-timeout", "ruff"),
+    *("build", "hatchling", "ipykernel", "jupyterlab", "mypy", "notebook", "pandas-stubs", "pytest-timeout"),
+    *("pytest-xdist", "ruff"),
 }
 """What tests start, or what works on them, without an import."""
 

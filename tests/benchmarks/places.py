@@ -14,7 +14,6 @@ import psutil
 import hopx_magics as hopx
 
 
-
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
     """These environment variables, for a while."""
