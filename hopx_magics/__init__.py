@@ -1,4 +1,4 @@
-"""Launch a notebook cell as a background process, and follow, stop and analyse such processes without leaving it.
+"""Launch notebook cells as background processes, and follow, stop and analyse them without leaving the notebook.
 
 In a notebook: `%load_ext hopx_magics`, then `%%hopx_bg` on a cell, `%hopx_ps`, `%hopx_watch`, `%hopx_logs`,
 `%hopx_wait`, `%hopx_kill`, and `%hopx_history` of all runs. The same from plain Python: `launch`, `sweep`, `ps`,

@@ -53,3 +53,8 @@ OFFERED_COLUMNS = (
     *("connection", "sandbox"),
 )
 """The columns of a DataFrame of processes that Tab offers to sort and to group by."""
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text that may have several lines, for a list of words that is long."""
+    return frozenset(text.split())

@@ -7,54 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.contributing import table, words_in
+
 PACKAGE = Path(__file__).parent.parent / "hopx_magics"
 
-# For each part of the package, the parts that it may import, besides `words`, which all may.
-ALLOWED: dict[str, set[str]] = {
-    "words": set(),
-    "errors": set(),
-    "models": set(),
-    "callbacks": set(),
-    "durations": set(),
-    "params": {"models"},
-    "settings": set(),
-    "output": set(),
-    "protocol": {"errors", "models", "output", "params"},
-    "client": {"durations", "errors", "models", "output", "protocol", "settings"},
-    "launches": {"durations", "errors", "models", "output", "params"},
-    "run_history": {"__version__", "errors", "models", "output", "protocol", "settings"},
-    "connection": {
-        *("client", "durations", "errors", "launches", "models", "protocol", "run_history", "settings"),
-    },
-    "session": {"client", "connection", "errors", "models", "output", "run_history", "settings"},
-    "display": {"durations", "errors", "models", "output"},
-    "sources": {"connection", "durations", "errors", "models", "run_history", "session"},
-    "run": {
-        *("connection", "display", "durations", "errors", "models", "output", "protocol", "run_history", "sources"),
-    },
-    "live": {"client", "connection", "display", "durations", "errors", "models", "output", "run", "sources"},
-    "api": {
-        *("connection", "display", "durations", "errors", "launches", "live", "models", "output", "run", "run_history"),
-        *("session", "sources"),
-    },
-    "magics": {
-        *("api", "client", "connection", "display", "durations", "errors", "models", "output", "params", "run"),
-        *("live", "run_history", "session"),
-    },
-    "local_agent": {"callbacks", "errors", "models", "protocol", "settings"},
-    "__init__": {"magics"},
-}
+ALLOWED = {part: words_in(cell) for part, cell in table("Layers").items()}
+"""For each part of the package, the parts that it may import, besides `words`, which all may."""
 
-# Libraries that only one part of the package may import.
-HOMES = {
-    "IPython": "magics",
-    "anywidget": "live",
-    "httpx": "client",
-    "matplotlib": "display",
-    "sqlite3": "run_history",
-    "starlette": "local_agent",
-    "uvicorn": "local_agent",
-}
+HOMES = {library: cell.strip("`") for library, cell in table("Libraries with one home").items()}
+"""Libraries that only one part of the package may import."""
 
 
 def part_of(path: Path) -> str:
@@ -85,14 +46,35 @@ def imports_of(path: Path) -> set[str]:
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
+def parts_imported_by(path: Path) -> set[str]:
+    """The other parts of the package that a module imports."""
+    names = [name.split(".") for name in imports_of(path)]
+    return {words[1] for words in names if words[0] == "hopx_magics" and len(words) > 1} - {part_of(path), "words"}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_one_way(path: Path) -> None:
     part = part_of(path)
-    for name in imports_of(path):
-        words = name.split(".")
-        if words[0] == "hopx_magics" and len(words) > 1:
-            assert words[1] in (part, "words") or words[1] in ALLOWED[part], f"{part} must not import {words[1]}"
-        assert HOMES.get(words[0], part) == part, f"only {HOMES[words[0]]} imports {words[0]}"
+    assert parts_imported_by(path) <= ALLOWED[part]
+    for library in {name.split(".")[0] for name in imports_of(path)}:
+        assert HOMES.get(library, part) == part, f"only {HOMES[library]} imports {library}"
+
+
+def test_each_part_imports_only_from_those_above_it() -> None:
+    above: set[str] = set()
+    for part, allowed in ALLOWED.items():
+        assert allowed <= above, part
+        above.add(part)
+
+
+def test_nothing_is_allowed_that_nobody_needs() -> None:
+    needed: dict[str, set[str]] = {part_of(path): set() for path in MODULES}
+    libraries: set[str] = set()
+    for path in MODULES:
+        needed[part_of(path)] |= parts_imported_by(path)
+        libraries |= {name.split(".")[0] for name in imports_of(path)}
+    assert needed == ALLOWED
+    assert libraries >= HOMES.keys()
 
 
 def imported_by(code: str) -> set[str]:

@@ -1,5 +1,6 @@
 """How far it is from a magic to the socket: the frames of ours that a reader has to walk through."""
 
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import httpcore
 import pytest
 
 import hopx_magics
+from tests.contributing import section
 
 PACKAGE = str(Path(hopx_magics.__file__).parent)
 
@@ -22,7 +24,8 @@ def ours(frame: FrameType | None) -> list[str]:
     found = []
     while frame is not None:
         if frame.f_code.co_filename.startswith(PACKAGE) and not frame.f_code.co_name.endswith("comp>"):
-            found.append(f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_qualname}")
+            module = frame.f_globals["__name__"].removeprefix("hopx_magics.")
+            found.append(f"{module}.{frame.f_code.co_qualname}")
         frame = frame.f_back
     return found
 
@@ -73,6 +76,8 @@ def test_walks_are_short(
     cell(magic)
     (walk,) = [walk for request, walk in walks.items() if asked in request]
     assert len(walk) <= most, walk
+    written = section(f"`{magic.split()[0]}`")
+    assert walk == re.findall(r"^\d+\. `(.*?)`", written, re.MULTILINE), "CONTRIBUTING.md tells another walk"
 
 
 def test_several_connections_are_asked_the_same_way(cell: Callable[[str], Any], walks: Walks) -> None:

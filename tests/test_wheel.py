@@ -1,8 +1,9 @@
-"""A built wheel works in an environment that has nothing else."""
+"""A built wheel works in an environment that has nothing else, and a source distribution has what tells of it."""
 
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -32,6 +33,16 @@ print(hopx.__file__)
 """
 
 
+def test_the_source_distribution_tells_of_itself(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        names = {name.partition("/")[2] for name in files.getnames()}
+    assert {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "tests/test_wheel.py"} <= names
+    assert "hopx_magics/live/page/messages.js" in names
+
+
 @pytest.mark.timeout(400)
 def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
@@ -41,6 +52,7 @@ def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
         names = archive.namelist()
     assert "hopx_magics/py.typed" in names
     assert not [name for name in names if name.startswith(("tests", "notebooks"))]
+    assert [name for name in names if name.endswith("dist-info/licenses/LICENSE")]
 
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
     python = str(tmp_path / "env" / "bin" / "python")

@@ -1,1 +1,1 @@
-"""Speaks to agents over HTTP. The only package that imports httpx."""
+"""Speaks over HTTP to agents and to HopX's control plane. The only part that imports httpx."""

@@ -9,19 +9,10 @@ import msgspec
 
 from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, NotSupported
 from ..models import Change, Launch, Listing, ProcessId
-from ..protocol.callbacks import EXECUTE_ASYNC, async_body
+from ..protocol import requests as wire
 from ..protocol.changes import can_be_base, decode_change
 from ..protocol.listing import decode_listing
 from ..protocol.replies import Launched, check_kill_reply, decode_launched
-from ..protocol.requests import (
-    DELTA,
-    EXECUTE_BACKGROUND,
-    INFO,
-    PROCESS_UNKNOWN_CODES,
-    PROCESSES,
-    kill_forms,
-    launch_body,
-)
 from ..words import Stream
 from . import lost_replies
 from .transport import Reply, Request, Transport
@@ -63,9 +54,14 @@ class Agent:
         """Closes the connections to the agent, which itself goes on."""
         self.transport.close()
 
-    def listing(self, *, tail: int | None = None) -> Listing:
-        """The listing as it is now, each stream cut to its last `tail` bytes if the agent can do that."""
-        return self._decoded(self.transport.read(_listing_request(tail)), tail)
+    def listing(self, *, tail: int | None = None, known: Listing | None = None) -> Listing:
+        """The listing as it is now, each stream cut to its last `tail` bytes if the agent can do that.
+
+        The one that is `known`, if the agent says that it still holds.
+        """
+        etag = known.etag if known is not None and known.tail == tail else None
+        reply = self.transport.read(_listing_request(tail, {"If-None-Match": etag} if etag else None))
+        return known if known is not None and etag and reply.status == 304 else self._decoded(reply, tail)
 
     def change_since(self, known: Listing | None, *, tail: int | None = None, wait: float = 0.0) -> Change | Listing:
         """In what the listing of now differs from the one that is `known`, or the whole, where the agent tells that.
@@ -80,7 +76,7 @@ class Agent:
         if base is not None and base.etag is not None:
             headers["If-None-Match"] = base.etag
             if self._tells_changes and can_be_base(base):
-                headers["A-IM"] = DELTA
+                headers["A-IM"] = wire.DELTA
         reply = self.transport.read(_listing_request(tail, headers, wait if "If-None-Match" in headers else 0.0))
         if wait:
             self.waits = "wait" in reply.headers.get("preference-applied", "")
@@ -133,7 +129,7 @@ class Agent:
         """Whether the agent itself keeps the limit of a sweep. Asked once; one that can't be asked does not."""
         if self._keeps_limits is None:
             try:
-                info = msgspec.json.decode(self.transport.read(Request("GET", INFO)).body)
+                info = msgspec.json.decode(self.transport.read(Request("GET", wire.INFO)).body)
                 self._keeps_limits = "sweep-limit" in info["features"]
             except (AgentError, msgspec.DecodeError, LookupError, TypeError):
                 return False
@@ -149,17 +145,15 @@ class Agent:
         if self._serves_output is False:
             raise self._no_output()
         span = f"bytes={start}" if start < 0 else f"bytes={start}-{'' if stop is None else stop - 1}"
-        path = f"{PROCESSES}/{quote(process_id, safe='')}/{stream}"
+        path = f"{wire.PROCESSES}/{quote(process_id, safe='')}/{stream}"
         try:
             reply = self.transport.read(Request("GET", path, headers={"Range": span}))
         except AgentRefused as error:
-            if error.status not in (404, 405) or error.code in PROCESS_UNKNOWN_CODES:
+            if error.status not in (404, 405) or error.code in wire.PROCESS_UNKNOWN_CODES:
                 raise
-            self._serves_output = False
             raise self._no_output() from None
         is_output = reply.headers.get("content-type", "").startswith("application/octet-stream")
         if not is_output and reply.status != 416:  # which says that there is no such part of it
-            self._serves_output = False
             raise self._no_output()
         self._serves_output = True
         return _output_part(reply, start, stop)
@@ -181,6 +175,7 @@ class Agent:
         return b"".join(parts), 0
 
     def _no_output(self) -> NotSupported:
+        self._serves_output = False
         return NotSupported("this agent does not serve the output of single processes", agent=self.label)
 
     # ------------------------------------------------------------ kill
@@ -201,15 +196,14 @@ class Agent:
                 is_repeated = True
 
     def _ask_to_end(self, process_id: ProcessId) -> bool:
-        for index, form in enumerate(kill_forms(process_id)):
-            if index < self._kill_form:
-                continue
+        forms = wire.kill_forms(process_id)
+        for index, form in enumerate(forms[self._kill_form :], self._kill_form):
             content = None if form.body is None else msgspec.json.encode(form.body)
             try:
                 reply = self.transport.send(Request(form.method, form.path, form.params, content=content))
                 check_kill_reply(reply.body, agent=self.label, endpoint=f"{form.method} {form.path}")
             except AgentRefused as error:
-                if error.status == 404 and error.code in PROCESS_UNKNOWN_CODES:
+                if error.status == 404 and error.code in wire.PROCESS_UNKNOWN_CODES:
                     return False
                 if error.status not in (400, 404, 405):
                     raise
@@ -222,16 +216,13 @@ class Agent:
 
 
 def _listing_request(tail: int | None, headers: Mapping[str, str] | None = None, patience: float = 0.0) -> Request:
-    path = PROCESSES if tail is None else f"{PROCESSES}?tail={tail}"
+    path = wire.PROCESSES if tail is None else f"{wire.PROCESSES}?tail={tail}"
     return Request("GET", path, headers=headers or {}, patience=patience)
 
 
 def _launch_request(launch: Launch) -> Request:
-    headers = {"Idempotency-Key": launch.run_id}
-    if launch.callback is None:
-        return Request("POST", EXECUTE_BACKGROUND, headers=headers, content=launch_body(launch))
-    body = async_body(launch, launch.callback)
-    return Request("POST", EXECUTE_ASYNC, headers=headers, content=body)
+    path = wire.EXECUTE_BACKGROUND if launch.callback is None else wire.EXECUTE_ASYNC
+    return Request("POST", path, headers={"Idempotency-Key": launch.run_id}, content=wire.launch_body(launch))
 
 
 def _no_callbacks(launch: Launch, error: AgentError) -> NotSupported | None:
@@ -240,7 +231,7 @@ def _no_callbacks(launch: Launch, error: AgentError) -> NotSupported | None:
     if launch.callback is None or not unknown:
         return None
     return NotSupported(
-        f"this agent does not support POST {EXECUTE_ASYNC}; nothing was launched",
+        f"this agent does not support POST {wire.EXECUTE_ASYNC}; nothing was launched",
         agent=error.agent,
         hint="Launch without a callback, and wait for the end or watch it here. The local agent has callbacks.",
     )

@@ -12,18 +12,7 @@ import msgspec
 
 from ..errors import AgentRefused, BadReply, HopxError, NotSupported
 from ..models import FileInfo
-from ..protocol.files import (
-    FILE_UNKNOWN_CODES,
-    FILES_DOWNLOAD,
-    FILES_EXISTS,
-    FILES_LIST,
-    FILES_MKDIR,
-    FILES_UPLOAD,
-    WORKSPACE,
-    decode_exists,
-    decode_file_reply,
-    decode_files,
-)
+from ..protocol import files as wire
 from .transport import Request, Stream, Transport
 
 Progress = Callable[[int, int | None], object]
@@ -61,10 +50,7 @@ class Files:
         self._make_room_for(path)
         upload = _Upload(local, path, progress)
         content = Stream(upload.content_type, upload.length, upload.begin)
-        with self._explained():
-            reply = self._transport.send(Request("POST", FILES_UPLOAD, {"path": path}, content=content))
-        endpoint = f"POST {FILES_UPLOAD}"
-        stored = decode_file_reply(reply.body, agent=self._transport.label, endpoint=endpoint)
+        stored = self._change(Request("POST", wire.FILES_UPLOAD, {"path": path}, content=content))
         if stored not in (None, upload.size):
             raise BadReply(
                 f"it stored {stored:,} of the {upload.size:,} bytes of {path}",
@@ -96,7 +82,7 @@ class Files:
         if not target.parent.is_dir():
             raise ValueError(f"the folder {target.parent} does not exist: make it first")
         fresh = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
-        request = Request("GET", FILES_DOWNLOAD, {"path": path}, {"Accept-Encoding": "identity"})
+        request = Request("GET", wire.FILES_DOWNLOAD, {"path": path}, {"Accept-Encoding": "identity"})
         download = _Download(fresh, self._transport, progress)
         try:
             with self._explained():
@@ -113,38 +99,39 @@ class Files:
         """Raises NotSupported for what an agent says that doesn't know downloads."""
         is_file = "content-disposition" in headers or "json" not in headers.get("content-type", "")
         if not is_file and file.stat().st_size < _LONGEST_CATCH_ALL:
-            endpoint = f"GET {FILES_DOWNLOAD}"
-            decode_file_reply(file.read_bytes(), agent=self._transport.label, endpoint=endpoint)
+            endpoint = f"GET {wire.FILES_DOWNLOAD}"
+            wire.decode_file_reply(file.read_bytes(), agent=self._transport.label, endpoint=endpoint)
 
     # ------------------------------------------------------------ looking and changing
 
-    def list(self, path: str = WORKSPACE) -> tuple[FileInfo, ...]:
+    def list(self, path: str = wire.WORKSPACE) -> tuple[FileInfo, ...]:
         """What is in a directory, in the agent's order."""
-        request = Request("GET", FILES_LIST, {"path": _checked(path)})
+        request = Request("GET", wire.FILES_LIST, {"path": _checked(path)})
         with self._explained():
-            return decode_files(self._transport.read(request).body, agent=self._transport.label)
+            return wire.decode_files(self._transport.read(request).body, agent=self._transport.label)
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file or directory."""
-        request = Request("GET", FILES_EXISTS, {"path": _checked(path)})
+        request = Request("GET", wire.FILES_EXISTS, {"path": _checked(path)})
         try:
             with self._explained():
-                return decode_exists(self._transport.read(request).body, agent=self._transport.label)
+                return wire.decode_exists(self._transport.read(request).body, agent=self._transport.label)
         except AgentRefused as error:
-            if error.status == 404 and error.code in FILE_UNKNOWN_CODES:
+            if error.status == 404 and error.code in wire.FILE_UNKNOWN_CODES:
                 return False
             raise
 
     def mkdir(self, path: str) -> None:
         """Makes a directory, and those above it that are missing."""
         content = msgspec.json.encode({"path": _checked(path)})
-        self._change(Request("POST", FILES_MKDIR, content=content))
+        self._change(Request("POST", wire.FILES_MKDIR, content=content))
 
-    def _change(self, request: Request) -> None:
+    def _change(self, request: Request) -> int | None:
+        """Sends a request that changes a file, and returns the size of that, where the agent tells it."""
         with self._explained():
             reply = self._transport.send(request)
         endpoint = f"{request.method} {request.path}"
-        decode_file_reply(reply.body, agent=self._transport.label, endpoint=endpoint)
+        return wire.decode_file_reply(reply.body, agent=self._transport.label, endpoint=endpoint)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -156,7 +143,7 @@ class Files:
                 raise NotSupported("this agent does not serve files in this way", agent=error.agent) from None
             if error.status == 403:
                 error.hint = _POLICY
-            if error.status == 404 and error.code in FILE_UNKNOWN_CODES:
+            if error.status == 404 and error.code in wire.FILE_UNKNOWN_CODES:
                 error.hint = None
             raise
 
@@ -164,8 +151,8 @@ class Files:
 def _checked(path: str) -> str:
     """The path as an absolute one. Raises ValueError."""
     if not path or "\0" in path:
-        raise ValueError(f"{path!r} is no path: use one like {WORKSPACE}/data.csv")
-    return posixpath.join(WORKSPACE, path)
+        raise ValueError(f"{path!r} is no path: use one like {wire.WORKSPACE}/data.csv")
+    return posixpath.join(wire.WORKSPACE, path)
 
 
 class _Upload:

@@ -32,21 +32,13 @@ ENDS_SOON = 900.0
 LOOK_AGAIN = 60.0
 """Seconds after which it is asked again when a sandbox expires: somebody may have prolonged it."""
 
-_STOPPED = "was stopped, and what ran in it is lost: create a new one"
-_PAUSED = "is paused, and so is what runs in it: resume it to go on"
-_FAILED = "failed: create a new one"
-_GONE = "was deleted or has expired, and what ran in it is lost: create a new one"
-
 _REASONS = {
-    "stopped": _STOPPED,
-    "paused": _PAUSED,
-    "pausing": _PAUSED,
-    "suspended": _PAUSED,
-    "error": _FAILED,
-    "failed": _FAILED,
-    "killed": _GONE,
-    "deleted": _GONE,
-    "expired": _GONE,
+    "stopped": "was stopped, and what ran in it is lost: create a new one",
+    **dict.fromkeys(("paused", "pausing", "suspended"), "is paused, and so is what runs in it: resume it to go on"),
+    **dict.fromkeys(("error", "failed"), "failed: create a new one"),
+    **dict.fromkeys(
+        ("killed", "deleted", "expired"), "was deleted or has expired, and what ran in it is lost: create a new one"
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..client.agent import Agent
@@ -12,7 +13,7 @@ from ..client.transport import Locate, Transport
 from ..errors import HistoryError, HopxError
 from ..launches import launch_again
 from ..models import Change, CommandResult, KeptRun, Launch, Listing, Place, Process, ProcessId
-from ..protocol.changes import compare
+from ..protocol.changes import aged, compare
 from ..run_history import reading
 from ..run_history.database import Database
 from ..run_history.recorder import Recorder
@@ -117,9 +118,11 @@ class Connection:
 
     def listing(self, *, tail: int | None = None) -> Listing:
         """The listing as it is now, each stream cut to its last `tail` bytes if the agent can do that."""
-        listing = self._completed(self.agent.listing(tail=tail))
-        self._remember(Change(listing))
-        return listing
+        known = self.latest
+        told = self.agent.listing(tail=tail, known=known)
+        change = Change(aged(told, datetime.now(UTC)), ()) if told is known else Change(self._completed(told))
+        self._remember(change)
+        return change.listing
 
     def change_since(self, known: Listing | None, *, tail: int | None = None, wait: float = 0.0) -> Change:
         """The listing as it is now, and in what it differs from the one that is `known`: see `Agent.change_since`."""

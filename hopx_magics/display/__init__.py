@@ -1,1 +1,1 @@
-"""From models to what a person sees. Knows no session, client or magic."""
+"""From models to what a person sees: words, DataFrames, pages of text and HTML, pictures. Asks nobody for anything."""

@@ -37,7 +37,6 @@ _COMPARED = ("language", "folder", "time limit", "connection", "version")
 
 _MISSING = "—"
 
-_COLUMNS = ("", "A", "B")
 _Row = tuple[str, str, str]
 
 
@@ -56,35 +55,28 @@ class Differences(Document):
         *,
         now: datetime | None = None,
     ) -> None:
-        super().__init__(_blocks(a, b, outputs_a, outputs_b, now or datetime.now(UTC)))
+        texts = _Texts()
+        texts.compare("code", a.code, b.code, _code_difference)
+        for stream in STREAMS:
+            one, other = _written(outputs_a, stream), _written(outputs_b, stream)
+            texts.compare(stream, one, other, partial(_output_difference, stream))
+        facts, same_facts = _facts(a, b)
+        values = [*_values("parameters", _params_in_words(a), _params_in_words(b)), *_values("tags", a.tags, b.tags)]
+        now = now or datetime.now(UTC)
+        super().__init__(
+            [
+                head(a, now, "A"),
+                head(b, now, "B"),
+                *_table([*facts, *_times(a, b)]),
+                *values,
+                *texts.differing,
+                *_notes(bool(facts or values or texts.differing), [*texts.same, *same_facts], texts.unknown),
+            ]
+        )
 
 
-def _blocks(
-    a: KeptRun,
-    b: KeptRun,
-    outputs_a: Mapping[Stream, KeptOutput],
-    outputs_b: Mapping[Stream, KeptOutput],
-    now: datetime,
-) -> list[Block]:
-    texts = _Texts()
-    texts.compare("code", a.code, b.code, _code_difference)
-    for stream in STREAMS:
-        one, other = _written(outputs_a, stream), _written(outputs_b, stream)
-        texts.compare(stream, one, other, partial(_output_difference, stream))
-    facts, same_facts = _facts(a, b)
-    values = [
-        *_values("parameters", _params_in_words(a), _params_in_words(b)),
-        *_values("tags", a.tags, b.tags),
-    ]
-    rows = [*facts, *_times(a, b)]
-    return [
-        head(a, now, "A"),
-        head(b, now, "B"),
-        *([Table(_COLUMNS, rows)] if rows else []),
-        *values,
-        *texts.differing,
-        *_notes(bool(facts or values or texts.differing), [*texts.same, *same_facts], texts.unknown),
-    ]
+def _table(rows: list[_Row], title: str = "", note: str = "") -> list[Block]:
+    return [Table(("", "A", "B"), rows, title, note)] if rows else []
 
 
 def _notes(do_differ: bool, same: list[str], unknown: list[str]) -> Iterator[Note]:
@@ -166,7 +158,7 @@ def _values(title: str, a: Mapping[str, str], b: Mapping[str, str]) -> list[Bloc
     rows = [_row(name, a.get(name), b.get(name)) for name in names if a.get(name) != b.get(name)]
     equal = len(names) - len(rows)
     note = f"{equal} {'other is' if equal == 1 else 'others are'} the same" if equal else ""
-    return [Table(_COLUMNS, rows, title, note)] if rows else []
+    return _table(rows, title, note)
 
 
 # ---------------------------------------------------------------- texts

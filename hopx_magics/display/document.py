@@ -66,13 +66,17 @@ class Document:
 
     def as_terminal(self) -> str:
         """The text with the colours of a terminal."""
-        return as_terminal(self._blocks)
+        return _text(self._blocks, _painted)
 
     def __repr__(self) -> str:
-        return as_text(self._blocks)
+        return _text(self._blocks, lambda part: part.text)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": as_html(self._blocks)}
+        return {"text/plain": repr(self), "text/html": self._as_html()}
+
+    def _as_html(self) -> str:
+        """HTML that needs no scripts and no style sheet, and can also be read without its styles."""
+        return f'<div class="hopx-document" style="max-width:72em">{"".join(map(_html, self._blocks))}</div>'
 
 
 CELL_LIMIT = 300
@@ -108,25 +112,13 @@ _TERMINAL: dict[str, Style] = {
     "unknown": Style(dim=True),
 }
 
-_Paint = Callable[[Part], str]
-
-
-def as_text(blocks: Iterable[Block]) -> str:
-    """The document without colours."""
-    return _text(blocks, lambda part: part.text)
-
-
-def as_terminal(blocks: Iterable[Block]) -> str:
-    """The document in the colours of a terminal."""
-    return _text(blocks, _painted)
-
 
 def _painted(part: Part) -> str:
     begin = sgr(part.look if isinstance(part.look, Style) else _TERMINAL.get(part.look, PLAIN))
     return f"{begin}{part.text}\x1b[0m" if begin and part.text else part.text
 
 
-def _text(blocks: Iterable[Block], paint: _Paint) -> str:
+def _text(blocks: Iterable[Block], paint: Callable[[Part], str]) -> str:
     texts: list[str] = []
     for block in blocks:
         lines = "\n".join("".join(map(paint, line)).rstrip(" ") for line in _lines(block))
@@ -232,11 +224,6 @@ _PRE = (
 )
 _SCROLLED_TO_ITS_END = "display:flex;flex-direction:column-reverse"
 _WRAPPED = "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere"
-
-
-def as_html(blocks: Iterable[Block]) -> str:
-    """The document as HTML that needs no scripts and no style sheet, and can also be read without its styles."""
-    return f'<div class="hopx-document" style="max-width:72em">{"".join(map(_html, blocks))}</div>'
 
 
 def _html(block: Block) -> str:

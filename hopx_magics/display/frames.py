@@ -11,26 +11,6 @@ from . import accessor, arrays
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = (
-    "process_id",
-    "execution_id",
-    "name",
-    "status",
-    "language",
-    "started_at",
-    "completed_at",
-    "stdout",
-    "stderr",
-    "exit_code",
-    "execution_time",
-    "progress",
-    "pid",
-    "connection",
-    "sandbox",
-)
-"""The columns of every DataFrame of processes, in this order, also when it is empty."""
-
-
 Place = tuple[str | None, str | None]
 """Where a process is: the name of its connection, if it has one yet, and the HopX id of its sandbox."""
 
@@ -127,11 +107,11 @@ def newest_first(processes: Sequence[Process]) -> list[int]:
     return sorted(range(len(processes)), key=moments.__getitem__, reverse=True)
 
 
-def sorted_frame(frame: "pd.DataFrame", column: str) -> "pd.DataFrame":
-    """The rows by a column, `-column` for downwards. Raises ValueError that names the columns."""
+def sorted_frame(frame: "pd.DataFrame", column: str, *, ignore_index: bool = True) -> "pd.DataFrame":
+    """The rows by a column, `-column` for downwards, numbered anew or not. Raises ValueError that names the columns."""
     plain = column.lstrip("-")
     _check_column(frame, plain)
-    return frame.sort_values(plain, ascending=plain == column, kind="stable", ignore_index=True)
+    return frame.sort_values(plain, ascending=plain == column, kind="stable", ignore_index=ignore_index)
 
 
 def grouped_frame(frame: "pd.DataFrame", column: str, sort: str | None = None) -> "pd.DataFrame":
@@ -149,10 +129,7 @@ def grouped_frame(frame: "pd.DataFrame", column: str, sort: str | None = None) -
         execution_time_max=("execution_time", "max"),
         last_started_at=("started_at", "max"),
     )
-    if sort is None:
-        return groups
-    _check_column(groups, sort.lstrip("-"))
-    return groups.sort_values(sort.lstrip("-"), ascending=not sort.startswith("-"), kind="stable")
+    return groups if sort is None else sorted_frame(groups, sort, ignore_index=False)
 
 
 def _check_column(frame: "pd.DataFrame", column: str) -> None:

@@ -1,7 +1,7 @@
 """From the history to pandas: the DataFrame of runs."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,8 +20,21 @@ COLUMNS = (
 )
 """The columns of every DataFrame of runs, in this order, also when it is empty; params and tags come behind them."""
 
-_TIMES = frozenset({"launched_at", "started_at", "completed_at", "seen_at"})
-_INTEGERS = frozenset({"exit_code", "timeout", "stdout_bytes", "stderr_bytes"})
+
+def _names(values: list[str]) -> Any:
+    return arrays.texts([", ".join(json.loads(value)) if value != "[]" else None for value in values])
+
+
+_ARRAYS: dict[str, Callable[[list[Any]], Any]] = {
+    "status": arrays.statuses_from_codes,
+    **dict.fromkeys(("launched_at", "started_at", "completed_at", "seen_at"), arrays.times_from_microseconds),
+    **dict.fromkeys(("exit_code", "timeout", "stdout_bytes", "stderr_bytes"), arrays.integers),
+    "execution_time": arrays.floats,
+    "launched_here": arrays.truths,
+    "env_names": _names,
+}
+"""What makes a column that is not of texts."""
+
 _OUTPUTS = ("code", "stdout", "stderr")
 
 
@@ -36,27 +49,11 @@ def runs_frame(columns: Mapping[str, Sequence[Any]]) -> "pd.DataFrame":
     import pandas as pd
 
     accessor.register()
-    made = {name: _array(name, list(columns[name])) for name in COLUMNS}
+    made = {name: _ARRAYS.get(name, arrays.texts)(list(columns[name])) for name in COLUMNS}
     made |= {name: arrays.texts(list(columns[name])) for name in _OUTPUTS if name in columns}
     for kind in ("param", "tag"):
         made |= {f"{kind}.{name}": values for name, values in _spread(list(columns[f"{kind}s"])).items()}
     return pd.DataFrame(made, copy=False)
-
-
-def _array(name: str, values: list[Any]) -> Any:
-    if name == "status":
-        return arrays.statuses_from_codes(values)
-    if name in _TIMES:
-        return arrays.times_from_microseconds(values)
-    if name in _INTEGERS:
-        return arrays.integers(values)
-    if name == "execution_time":
-        return arrays.floats(values)
-    if name == "launched_here":
-        return arrays.truths(values)
-    if name == "env_names":
-        return arrays.texts([", ".join(json.loads(value)) if value != "[]" else None for value in values])
-    return arrays.texts(values)
 
 
 def _spread(texts: list[str]) -> dict[str, Any]:

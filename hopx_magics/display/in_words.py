@@ -1,6 +1,7 @@
 """Processes in words and in HTML. All that comes from agents is escaped and made printable."""
 
 import html
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..durations import format_counting, format_duration
@@ -54,25 +55,32 @@ def place_in_words(process: Process, connection: str | None) -> str:
 
 def run_line(process: Process, connection: str | None, *, below: str = "") -> str:
     """One line of HTML: icon and word of the status, name, id and connection; `below` it more text, such as errors."""
-    status = process.status
     title = html.escape(printable(process.name, 60)) if process.name else "unnamed"
     place = html.escape(place_in_words(process, connection))
-    line = (
-        f'<span style="color:{COLOURS[status]};font-weight:600">{ICONS[status]} '
-        f"{html.escape(state_in_words(process))}</span> "
-        f'<b>{title}</b> <span style="opacity:.65;font-family:monospace;font-size:90%">{place}</span>'
-    )
     text = html.escape(as_plain(below).strip("\n"))
     rest = f'<pre style="margin:.3em 0 0 1.4em;white-space:pre-wrap">{text}</pre>' if text else ""
-    return f'<div class="hopx-run" role="status">{line}{rest}</div>'
+    return _line(process.status, html.escape(state_in_words(process)), f"<b>{title}</b> ", place, rest)
 
 
-def counts_in_words(processes: Iterable[Process], total: int) -> str:
+def _line(status: Status, state: str, title: str, place: str, below: str = "") -> str:
+    return (
+        f'<div class="hopx-run" role="status"><span style="color:{COLOURS[status]};font-weight:600">{ICONS[status]} '
+        f"{state}</span> {title}"
+        f'<span style="opacity:.65;font-family:monospace;font-size:90%">{place}</span>{below}</div>'
+    )
+
+
+def counts_in_words(statuses: Iterable[Status], order: Iterable[Status] = STATUSES) -> str:
+    """How many there are of each status: `2 running, 1 failed`."""
+    counts = Counter(statuses)
+    return ", ".join(f"{counts[status]:,} {status}" for status in order if counts[status])
+
+
+def waiting_in_words(processes: Sequence[Process], total: int) -> str:
     """How far waiting has come: `2 of 3 ended: 1 completed, 1 failed, 1 running`."""
-    statuses = [process.status for process in processes]
+    counts = counts_in_words(process.status for process in processes)
     ended = sum(process.ended for process in processes)
-    counts = ", ".join(f"{statuses.count(status)} {status}" for status in STATUSES if status in statuses)
-    return f"{ended} of {total} ended" + (f": {counts}" if counts else "")
+    return f"{ended:,} of {total:,} ended" + (f": {counts}" if counts else "")
 
 
 def failure_in_words(process: Process, stderr: str) -> str:
@@ -84,12 +92,8 @@ def failure_in_words(process: Process, stderr: str) -> str:
 
 def sweep_in_words(statuses: Sequence[Status]) -> str:
     """How far a sweep has come: `7 of 10 completed, 1 failed, 2 running`."""
-    others = [
-        f"{statuses.count(status)} {status}"
-        for status in ("failed", "killed", "unknown", "running", "queued")
-        if status in statuses
-    ]
-    return ", ".join([f"{statuses.count('completed')} of {len(statuses)} completed", *others])
+    others = counts_in_words(statuses, (*_BAD, "running", "queued"))
+    return f"{statuses.count('completed'):,} of {len(statuses):,} completed" + (f", {others}" if others else "")
 
 
 _BAD: tuple[Status, ...] = ("failed", "killed", "unknown")
@@ -100,24 +104,17 @@ def sweep_line(sweep_id: str, statuses: Sequence[Status]) -> str:
     going = any(status in ("queued", "running") for status in statuses)
     bad = [status for status in _BAD if status in statuses]
     status: Status = "running" if going else bad[0] if bad else "completed"
-    return (
-        f'<div class="hopx-run" role="status"><span style="color:{COLOURS[status]};font-weight:600">{ICONS[status]} '
-        f"{sweep_in_words(statuses)}</span> "
-        f'<span style="opacity:.65;font-family:monospace;font-size:90%">sweep {html.escape(sweep_id)}</span></div>'
-    )
+    return _line(status, sweep_in_words(statuses), "", f"sweep {html.escape(sweep_id)}")
 
 
 def news_in_words(going: int, ended: Mapping[Status, int], *, notebook: bool) -> str | None:
     """What happened to the runs of a notebook, or of a folder, since somebody last looked; None if nothing did."""
     place = "notebook" if notebook else "folder"
     ends = ", ".join(f"{count} {status}" for status, count in ended.items() if count)
-    parts = []
-    if going:
-        parts.append(f"{going} {'run' if going == 1 else 'runs'} of this {place} still running")
+    parts = [f"{going} {'run' if going == 1 else 'runs'} of this {place} still running"] if going else []
     if ends:
-        parts.append(
-            f"{ends} since you last looked" if going else f"of this {place}'s runs {ends} since you last looked"
-        )
+        whose = "" if going else f"of this {place}'s runs "
+        parts.append(f"{whose}{ends} since you last looked")
     return f"{', '.join(parts)}: %hopx_history shows them" if parts else None
 
 

@@ -1,1 +1,1 @@
-"""The live table at work: what its pages show is kept up to date, and what they ask for is done."""
+"""The live table: its pages are kept up to date, and what they ask for is done. `page` is what the browser loads."""

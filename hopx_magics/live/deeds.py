@@ -3,8 +3,8 @@
 import threading
 import zlib
 from collections.abc import Mapping
+from functools import partial
 
-from ..client.agent import OutputPart
 from ..connection.connection import Connection
 from ..display.facts import all_facts_of
 from ..errors import LaunchError
@@ -13,7 +13,7 @@ from ..run import Run
 from ..sources import AgentSource
 from ..words import Stream
 from .intents import Chunk, Deed, Details, Kill, Rerun
-from .messages import Answer, ChunkAnswer, DetailsAnswer, Done, KillAnswer, RerunAnswer, reason
+from .messages import Answer, ChunkAnswer, DetailsAnswer, KillAnswer, RerunAnswer, attempted
 from .panes import Read
 from .rows import Rows
 from .widget import TableWidget
@@ -41,34 +41,26 @@ class Deeds:
     def reader(self, slot: int, stream: Stream) -> Read:
         """Reads a stream of a row's process. Raises LookupError."""
         connection, process_id = self._place(slot)
-
-        def read(start: int, stop: int | None = None) -> OutputPart:
-            return connection.outputs.part(process_id, stream, start, stop)
-
-        return read
+        return partial(connection.outputs.part, process_id, stream)
 
     # ------------------------------------------------------------ on the thread
 
     def _serve(self, intent: Deed) -> None:
-        error, answer, buffers = None, None, list[bytes]()
-        try:
-            answer, *buffers = self._do(intent)
-        except Exception as failure:  # the page waits for an answer, whatever has happened
-            error = reason(failure)
+        buffers: list[bytes] = []
+        done = attempted(intent.request, lambda: self._do(intent, buffers))
         if intent.request:
-            self._widget.tell(Done(request=intent.request, error=error, answer=answer), buffers)
+            self._widget.tell(done, buffers)
 
-    def _do(self, intent: Deed) -> tuple[Answer] | tuple[Answer, bytes]:
-        """The answer, and what goes with it."""
+    def _do(self, intent: Deed, buffers: list[bytes]) -> Answer:
         match intent:
             case Kill():
-                return (self._kill(intent.slot),)
+                return self._kill(intent.slot)
             case Rerun():
-                return (self._rerun(intent.slot),)
+                return self._rerun(intent.slot)
             case Details():
-                return (self._details(intent.slot),)
+                return self._details(intent.slot)
             case Chunk():
-                return self._chunk(intent)
+                return self._chunk(intent, buffers)
 
     def _kill(self, slot: int) -> KillAnswer:
         connection, process_id = self._place(slot)
@@ -91,10 +83,11 @@ class Deeds:
             language=process.language,
         )
 
-    def _chunk(self, intent: Chunk) -> tuple[ChunkAnswer, bytes]:
+    def _chunk(self, intent: Chunk, buffers: list[bytes]) -> ChunkAnswer:
         part = self.reader(intent.slot, intent.stream)(intent.offset, intent.offset + CHUNK)
         last = part.start + len(part.data) >= part.size
-        return ChunkAnswer(offset=part.start, size=part.size, last=last), zlib.compress(part.data, 1)
+        buffers.append(zlib.compress(part.data, 1))
+        return ChunkAnswer(offset=part.start, size=part.size, last=last)
 
     def _place(self, slot: int) -> tuple[Connection, ProcessId]:
         connection, process_id = self._rows.key(slot)

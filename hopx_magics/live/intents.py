@@ -50,111 +50,79 @@ class Selected(_Intent):
     slots: _Slots
 
 
-class Kill(_Intent):
+class _OfProcess(_Intent):
+    slot: int
+
+
+class Kill(_OfProcess):
     """Kill a process."""
 
-    slot: int
 
-
-class Rerun(_Intent):
+class Rerun(_OfProcess):
     """Launch the code of a process again."""
 
-    slot: int
 
-
-class Details(_Intent):
+class Details(_OfProcess):
     """Tell all that is known of a process."""
 
-    slot: int
 
-
-class Open(_Intent):
+class Open(_OfProcess):
     """Show the output of a process from now on."""
 
-    slot: int
     streams: _Streams = []
     pinned: bool = False
 
 
-class Show(_Intent):
+class Show(_OfProcess):
     """Only these streams of an open process can be seen from now on."""
 
-    slot: int
     streams: _Streams
 
 
-class Close(_Intent):
+class Close(_OfProcess):
     """The output of a process is no longer shown."""
 
-    slot: int
+
+class _OfStream(_OfProcess):
+    stream: Stream
 
 
-class Follow(_Intent):
+class Follow(_OfStream):
     """Show the end of a stream, and what comes."""
 
-    slot: int
-    stream: Stream
 
-
-class Hold(_Intent):
+class Hold(_OfStream):
     """Leave what is shown of a stream as it is, and only tell how large it gets."""
 
-    slot: int
-    stream: Stream
 
-
-class Page(_Intent):
+class Page(_OfStream):
     """More of a stream, before or after the byte at `offset`."""
 
-    slot: int
-    stream: Stream
     direction: _Direction
     offset: _Offset
 
 
-class Find(_Intent):
+class Find(_OfStream):
     """The nearest place of a text before or after a byte, by default from the end backwards."""
 
-    slot: int
-    stream: Stream
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
     start: _Offset | None = msgspec.field(default=None, name="from")
     direction: _Direction = "before"
 
 
-class Chunk(_Intent):
+class Chunk(_OfStream):
     """A part of a stream from the byte at `offset`, for a download."""
 
-    slot: int
-    stream: Stream
     offset: _Offset
 
-
-Intent = (
-    Hello
-    | Bye
-    | Ping
-    | View
-    | Keep
-    | Selected
-    | Kill
-    | Rerun
-    | Details
-    | Open
-    | Show
-    | Close
-    | Follow
-    | Hold
-    | Page
-    | Find
-    | Chunk
-)
 
 Deed = Kill | Rerun | Details | Chunk
 """The intents about a process for which its agent is asked, or the history."""
 
 PaneIntent = Open | Show | Close | Follow | Hold | Page | Find
 """The intents about output that is shown, which are carried out in their order."""
+
+Intent = Hello | Bye | Ping | View | Keep | Selected | Deed | PaneIntent
 
 
 def read_intent(content: object) -> Intent:

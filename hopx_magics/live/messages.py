@@ -5,6 +5,7 @@ since 1970 by the kernel's clock, sizes and offsets in bytes. A `slot` stands fo
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -212,8 +213,15 @@ class Output(_Message):
 Message = Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output
 
 
-def reason(failure: Exception) -> str:
-    """Why something could not be done, as a page is told. To be called where the error is handled."""
+def attempted(request: int, do: Callable[[], Answer | None]) -> Done:
+    """What a page is told after `do` was called: its answer, or why it could not be done, whatever has happened."""
+    try:
+        return Done(request=request, answer=do())
+    except Exception as failure:  # the page waits for an answer, and the next intent must find the thread alive
+        return Done(request=request, error=_reason(failure))
+
+
+def _reason(failure: Exception) -> str:
     if isinstance(failure, HopxError):
         return str(failure)
     if isinstance(failure, LookupError):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from .following import Following
-from .messages import Beat, Initial, Pong, Reset
+from .messages import Beat, Initial, Reset
 from .rows import Rows
 from .viewers import Viewers
 from .widget import TableWidget
@@ -95,10 +95,6 @@ class Pages:
                 connections=self._connections,
             )
             self._widget.tell(reset, [self._rows.packed()])
-
-    def pong(self, page: str) -> None:
-        """Tells a page that the kernel has heard it."""
-        self._widget.tell(Pong(page=page))
 
     def bye(self, page: str) -> None:
         """A page is gone, and its panes with it."""

@@ -3,7 +3,7 @@
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -12,6 +12,7 @@ from ..output.oneline import printable
 from ..output.progress import Progress, newest_progress, progress_in
 from ..output.shown import last_line
 from ..words import ENDED, Status
+from .messages import Changes
 
 CLOCK_JITTER = 0.5
 """Seconds by which the computed beginning of a running process may move without being a change."""
@@ -48,13 +49,6 @@ class Row(msgspec.Struct, frozen=True):
 
 
 FIELDS = Row.__struct_fields__
-
-
-class Changes(NamedTuple):
-    """What a page has to be told: the changed fields of slots, and the slots that are gone."""
-
-    rows: list[tuple[int, dict[str, Any]]]
-    gone: list[int]
 
 
 class _Pace:
@@ -145,7 +139,8 @@ class Rows:
         if changed is None:
             changed = listing.processes
             listed = {process.process_id for process in listing.processes}
-            gone = [id_ for place, id_ in self._keys_shown() if place == connection and id_ not in listed]
+            shown = [self._keys[slot] for slot in self._rows]
+            gone = [id_ for place, id_ in shown if place == connection and id_ not in listed]
         for process in changed:
             self._take(connection, process, now)
         for process_id in gone:
@@ -155,7 +150,7 @@ class Rows:
 
     def take_changes(self) -> Changes:
         """What has changed since the last call."""
-        changes = Changes(list(self._changed.items()), list(self._gone))
+        changes = Changes(rows=list(self._changed.items()), gone=list(self._gone))
         self._changed, self._gone = {}, {}
         return changes
 
@@ -168,9 +163,6 @@ class Rows:
         return zlib.compress(msgspec.json.encode(columns), 1)
 
     # ------------------------------------------------------------ one process
-
-    def _keys_shown(self) -> list[Key]:
-        return [self._keys[slot] for slot in self._rows]
 
     def _take(self, connection: str, process: Process, now: float) -> None:
         key = connection, process.process_id

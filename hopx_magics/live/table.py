@@ -13,7 +13,7 @@ from . import intents, order, text
 from .deeds import Deeds
 from .following import Following
 from .freshness import ConnectionFreshness
-from .messages import Accepted, Changes, Freshness, Initial
+from .messages import Accepted, Freshness, Initial, Pong
 from .pages import MAKER, Pages
 from .rows import Choose, Rows
 from .viewers import Viewers
@@ -64,10 +64,7 @@ class LiveTable(TableWidget):
             notify=notify,
         )
         self._catch_up()
-        look_after = threading.Thread(
-            target=self._pages.look_after, args=(self._ended,), name="hopx-table", daemon=True
-        )
-        look_after.start()
+        threading.Thread(target=self._pages.look_after, args=(self._ended,), name="hopx-table", daemon=True).start()
 
     # ------------------------------------------------------------ for the user
 
@@ -176,7 +173,7 @@ class LiveTable(TableWidget):
             return  # each page begins with the whole
         changes = self._rows.take_changes()
         if changes.rows or changes.gone:
-            self.tell(Changes(rows=changes.rows, gone=changes.gone))
+            self.tell(changes)
 
     def _tell_freshness(self) -> None:
         states = [freshness.state() for freshness in self._freshness.values()]
@@ -187,22 +184,17 @@ class LiveTable(TableWidget):
     def _take_intent(self, intent: intents.Intent) -> None:
         if self._ended.is_set():
             return
+        if intent.page and not isinstance(intent, intents.Bye):
+            self._pages.heard(intent.page)
         match intent:
             case intents.Bye():
                 self._pages.bye(intent.page)
-            case _:
-                if intent.page:
-                    self._pages.heard(intent.page)
-                self._carry_out(intent)
-
-    def _carry_out(self, intent: intents.Intent) -> None:
-        match intent:
             case intents.Hello():
                 with self._lock:
                     self._pages.hello(intent.page)
                     self._tell_freshness()
             case intents.Ping():
-                self._pages.pong(intent.page)
+                self.tell(Pong(page=intent.page))
             case intents.View():
                 self._pages.keep(intent.view)
             case intents.Keep():
@@ -213,14 +205,6 @@ class LiveTable(TableWidget):
             case intents.Kill() | intents.Rerun() | intents.Details() | intents.Chunk():
                 self.tell(Accepted(request=intent.request))
                 self._deeds.carry_out(intent)
-            case (
-                intents.Open()
-                | intents.Show()
-                | intents.Close()
-                | intents.Follow()
-                | intents.Hold()
-                | intents.Page()
-                | intents.Find()
-            ):
+            case _:
                 self.tell(Accepted(request=intent.request))
                 self._viewers.carry_out(intent)

@@ -1,5 +1,6 @@
 """The live table where no page shows it: as text in a terminal, as HTML in a saved notebook."""
 
+import html
 import io
 import math
 import time
@@ -7,11 +8,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..display.in_words import COLOURS, ICONS
+from ..display.in_words import COLOURS, ICONS, counts_in_words
 from ..durations import format_counting, format_duration, format_roughly
 from ..output.oneline import printable
 from .columns import TABLE_COLUMNS, Column
-from .facts import counts_in_words, escaped
 from .rows import Row
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ class State(NamedTuple):
     at: float
 
 
-def as_text(state: State, *, width: int = 110, most: int | None = 50) -> str:
+def as_text(state: State, *, most: int | None = 50) -> str:
     """The table as plain text, with `most` rows."""
     from rich.console import Console
 
-    console = Console(file=io.StringIO(), width=width, color_system=None, force_jupyter=False)
+    console = Console(file=io.StringIO(), width=110, color_system=None, force_jupyter=False)
     with console.capture() as captured:
         console.print(renderable(state, most=most))
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
@@ -73,18 +73,22 @@ def as_html(state: State) -> str:
     body = "".join(_html_row(row, columns, state.at) for row in state.rows[:HTML_ROWS])
     hidden = len(state.rows) - HTML_ROWS
     more = f"<div>and {hidden:,} more</div>" if hidden > 0 else ""
-    notes = "".join(f'<div style="color:{COLOURS["failed"]}">{escaped(note, 400)}</div>' for note in state.notes)
+    notes = "".join(f'<div style="color:{COLOURS["failed"]}">{_escaped(note, 400)}</div>' for note in state.notes)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if state.rows else ""
     at = f"{datetime.fromtimestamp(state.at).astimezone():%Y-%m-%d %H:%M:%S %Z}"
     return f'<div class="hopx-static">{table}{more}<div><b>{_summary(state)}</b>, as of {at}</div>{notes}</div>'
 
 
 def _html_row(row: Row, columns: Sequence[Column], now: float) -> str:
-    cells = {column.name: escaped(_WORDS[column.name](row, now)) for column in columns}
+    cells = {column.name: _escaped(_WORDS[column.name](row, now)) for column in columns}
     cells["status"] = f'<span style="color:{COLOURS[row.status]};font-weight:600">{cells["status"]}</span>'
     cells["id"] = f"<code>{cells['id']}</code>"
     told = "".join(f'<td style="text-align:left;white-space:nowrap">{cell}</td>' for cell in cells.values())
     return f"<tr>{told}</tr>"
+
+
+def _escaped(text: str, limit: int = 200) -> str:
+    return html.escape(printable(text, limit))
 
 
 def _columns(state: State, without: Sequence[str]) -> list[Column]:
@@ -112,7 +116,7 @@ def elapsed_in_words(row: Row, now: float) -> str:
 
 
 def _summary(state: State) -> str:
-    return counts_in_words(state.rows) or "no processes"
+    return counts_in_words(row.status for row in state.rows) or "no processes"
 
 
 def _clock(row: Row, now: float) -> str:

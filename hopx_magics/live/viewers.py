@@ -13,7 +13,7 @@ from ..errors import HopxError
 from ..models import Process
 from ..words import Stream
 from .intents import Close, Find, Follow, Hold, Open, Page, PaneIntent, Show
-from .messages import Anew, Done, FindAnswer, Message, OpenViewer, Output, Part, reason
+from .messages import Anew, FindAnswer, Message, OpenViewer, Output, Part, attempted
 from .panes import Pane, Read
 
 _log = logging.getLogger(__name__)
@@ -47,15 +47,11 @@ class Viewers:
         self._reader_of = reader_of
         self._tell = tell
         self._pages: dict[str, dict[int, Opened]] = {}
-        self._last: list[OpenViewer] = []
+        self.last_opened: list[OpenViewer] = []
+        """What the page that opened or closed something last shows, for a new page to open."""
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._growing = threading.Event()  # set while a look at all panes is due and queued
         self._thread: threading.Thread | None = None
-
-    @property
-    def last_opened(self) -> list[OpenViewer]:
-        """What the page that opened or closed something last shows, for a new page to open."""
-        return self._last
 
     def carry_out(self, intent: PaneIntent) -> None:
         """Does what a page asks for, after all that came before."""
@@ -87,13 +83,9 @@ class Viewers:
             work()
 
     def _serve(self, intent: PaneIntent) -> None:
-        error, answer = None, None
-        try:
-            answer = self._do(intent)
-        except Exception as failure:  # whatever it was, the next intent must find the thread alive
-            error = reason(failure)
+        done = attempted(intent.request, partial(self._do, intent))
         if intent.request:
-            self._tell(Done(request=intent.request, error=error, answer=answer))
+            self._tell(done)
 
     def _do(self, intent: PaneIntent) -> FindAnswer | None:
         match intent:
@@ -129,7 +121,7 @@ class Viewers:
                     pane.follow(ended=process.ended)
 
     def _note_opened(self, page: str) -> None:
-        self._last = [
+        self.last_opened = [
             OpenViewer(slot=slot, streams=opened.streams, pinned=opened.pinned)
             for slot, opened in self._pages.get(page, {}).items()
         ]

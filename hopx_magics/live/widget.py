@@ -34,7 +34,8 @@ class TableWidget(anywidget.AnyWidget):
         self._sending = threading.RLock()
         self._told_at = time.monotonic()
         self._told = 0
-        self._confirmed = True
+        self.confirmed = True
+        """Whether the pages were last told nothing but that the kernel lives, so that nothing can be missing."""
         self.on_msg(lambda _, content, buffers: self._receive(content))
         let_clicks_through(self.comm)
 
@@ -43,11 +44,6 @@ class TableWidget(anywidget.AnyWidget):
         """Seconds since the pages were last told anything."""
         return time.monotonic() - self._told_at
 
-    @property
-    def confirmed(self) -> bool:
-        """Whether the pages were last told nothing but that the kernel lives, so that nothing can be missing."""
-        return self._confirmed
-
     def tell(self, message: Message, buffers: Sequence[bytes] = ()) -> None:
         """Sends a message to all pages. After the widget was closed it does nothing."""
         with self._sending:
@@ -55,7 +51,7 @@ class TableWidget(anywidget.AnyWidget):
                 return
             self._told_at = time.monotonic()
             self._told += 1
-            self._confirmed = isinstance(message, Beat | Pong)
+            self.confirmed = isinstance(message, Beat | Pong)
             content = {**msgspec.to_builtins(message), "number": self._told, "now": time.time()}
             self.send(content, list(buffers) or None)
 

@@ -68,9 +68,7 @@ class Gate:
 
 
 def _unauthorized(code: str, message: str) -> Refused:
-    error = Refused(401, code, message)
-    error.headers["www-authenticate"] = "Bearer"
-    return error
+    return Refused(401, code, message, headers={"www-authenticate": "Bearer"})
 
 
 def _host_name(host: str) -> str:

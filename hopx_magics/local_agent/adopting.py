@@ -50,4 +50,4 @@ def _take_over_callbacks(processes: Processes) -> None:
         if item is None:  # its launch came to nothing
             processes.callbacks.drop(process_id)
         elif isinstance(item, Ended):
-            processes.callbacks.deliver(item, processes.folder(process_id))
+            processes.callbacks.deliver(item, processes.store.folder(process_id))

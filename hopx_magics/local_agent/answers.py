@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -18,16 +19,15 @@ Routes = list[tuple[str, str, Callable[[Request], Awaitable[Response]]]]
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 
 
+@dataclass(eq=False)
 class Refused(Exception):
     """A request that is answered with an error. `code` is the machine-readable one of the agent API."""
 
-    def __init__(self, status: int, code: str, message: str, details: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.details = details
-        self.headers: dict[str, str] = {}
+    status: int
+    code: str
+    message: str
+    details: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] | None = None
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -60,9 +60,8 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     what = f"{request.method} {request.url.path}"
     messages = {404: f"there is no endpoint {what}", 405: f"{what} is not an allowed method of this endpoint"}
     code = _CODES.get(error.status_code, "INVALID_REQUEST")
-    refused = Refused(error.status_code, code, messages.get(error.status_code, error.detail))
-    refused.headers.update(error.headers or {})
-    return refusal(request.scope, refused)
+    message = messages.get(error.status_code, error.detail)
+    return refusal(request.scope, Refused(error.status_code, code, message, headers=error.headers))
 
 
 async def answer_failure(request: Request, error: Exception) -> Response:

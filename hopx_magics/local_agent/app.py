@@ -18,7 +18,6 @@ from ..settings import Settings
 from .access import Gate
 from .adopting import adopt
 from .answers import Refused, Routes, answer_failure, answer_http_error, answer_refused, json_response
-from .changes import Changes
 from .endings import utc
 from .file_endpoints import FileEndpoints
 from .following import cut_outputs
@@ -45,7 +44,7 @@ class Agent:
         self._started = time.time_ns()
         self._workspace = settings.agent_folder / "workspace"
         self._workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.processes = Processes(settings, Changes())
+        self.processes = Processes(settings)
         killing = Killing(self.processes)
         self._launching = Launching(self.processes, killing)
         self._closing = asyncio.Event()
@@ -63,8 +62,7 @@ class Agent:
     def begin(self) -> None:
         """Takes over the processes of earlier agents, and looks after all from now on."""
         adopt(self.processes, self._launching)
-        limit = self.processes.settings.output_limit
-        self._cutting = asyncio.get_running_loop().create_task(cut_outputs(self.processes.running, limit))
+        self._cutting = asyncio.get_running_loop().create_task(cut_outputs(self.processes))
 
     def close(self) -> None:
         """Lets go of all who wait for a change."""
@@ -83,35 +81,32 @@ class Agent:
         return app
 
     async def _health(self, request: Request) -> Response:
-        return json_response(
-            {
-                "status": "healthy",
-                "agent": AGENT,
-                "version": __version__,
-                "instance": self._instance,
-                "uptime": _hours(time.time_ns() - self._started),
-            }
-        )
+        return json_response({"status": "healthy", **self._about()})
 
     async def _info(self, request: Request) -> Response:
         return json_response(
             {
-                "agent": AGENT,
-                "version": __version__,
+                **self._about(),
                 "agent_version": __version__,
-                "instance": self._instance,
                 "pid": os.getpid(),
                 "os": platform.system().lower(),
                 "arch": platform.machine(),
                 "platform": platform.platform(),
                 "start_time": utc(self._started),
-                "uptime": _hours(time.time_ns() - self._started),
                 "workspace": str(self._workspace),
                 "languages": installed_languages(),
                 "endpoints": [f"{method} {path}" for methods, path, _ in self._routes for method in methods.split()],
                 "features": _FEATURES,
             }
         )
+
+    def _about(self) -> dict[str, str]:
+        return {
+            "agent": AGENT,
+            "version": __version__,
+            "instance": self._instance,
+            "uptime": _hours(time.time_ns() - self._started),
+        }
 
 
 def _hours(nanoseconds: int) -> str:

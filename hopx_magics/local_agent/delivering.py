@@ -7,7 +7,6 @@ hold secrets, so it is not where the process and those who list it would look, a
 import asyncio
 import contextlib
 import logging
-import os
 import random
 import time
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ from . import outputs
 from .endings import utc
 from .journal import Ended
 from .post import check_target, post_json
-from .store import Folder
+from .store import Folder, private
 
 TRY_TIME = 10.0
 """Seconds that one try to deliver may take."""
@@ -97,7 +96,7 @@ class Callbacks:
     def add(self, process_id: str, target: Target) -> None:
         """Keeps in mind what to call when the process has ended. Raises OSError."""
         try:
-            with open(self._path(process_id), "wb", opener=_private) as file:
+            with open(self._path(process_id), "wb", opener=private) as file:
                 file.write(msgspec.json.encode(target))
         except OSError:
             self.drop(process_id)
@@ -170,7 +169,3 @@ def _body(ended: Ended, folder: Folder) -> bytes:
         "error": facts.message or None,
     }
     return msgspec.json.encode(content)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

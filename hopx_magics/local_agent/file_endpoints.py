@@ -13,25 +13,12 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from ..protocol.files import (
-    FILES_DOWNLOAD,
-    FILES_EXISTS,
-    FILES_LIST,
-    FILES_MKDIR,
-    FILES_READ,
-    FILES_REMOVE,
-    FILES_UPLOAD,
-    FILES_WRITE,
-    WORKSPACE,
-    PathRequest,
-    WriteRequest,
-)
+from ..protocol import files as wire
 from . import requests
 from .answers import Routes, json_response
 from .endings import utc
 from .multipart import Form
 from .ranges import file_response
-from .requests import decode_body, read_body
 from .workspace import Workspace, explained
 
 LARGEST_TEXT = 32_000_000
@@ -43,25 +30,21 @@ class FileEndpoints:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-
-    @property
-    def routes(self) -> Routes:
-        """Methods, path and endpoint of each."""
-        return [
-            ("GET", FILES_READ, self._read),
-            ("POST", FILES_WRITE, self._write),
-            ("POST", FILES_UPLOAD, self._upload),
-            ("GET", FILES_DOWNLOAD, self._download),
-            ("GET", FILES_LIST, self._list),
-            ("GET", FILES_EXISTS, self._exists),
-            ("POST", FILES_MKDIR, self._mkdir),
-            ("DELETE", FILES_REMOVE, self._remove),
+        self.routes: Routes = [
+            ("GET", wire.FILES_READ, self._read),
+            ("POST", wire.FILES_WRITE, self._write),
+            ("POST", wire.FILES_UPLOAD, self._upload),
+            ("GET", wire.FILES_DOWNLOAD, self._download),
+            ("GET", wire.FILES_LIST, self._list),
+            ("GET", wire.FILES_EXISTS, self._exists),
+            ("POST", wire.FILES_MKDIR, self._mkdir),
+            ("DELETE", wire.FILES_REMOVE, self._remove),
         ]
 
     # ------------------------------------------------------------ looking
 
     async def _list(self, request: Request) -> Response:
-        path = request.query_params.get("path") or WORKSPACE
+        path = request.query_params.get("path") or wire.WORKSPACE
         rows = await asyncio.to_thread(self._workspace.list, path)
         return json_response({"files": rows, "path": path, "count": len(rows)})
 
@@ -75,14 +58,14 @@ class FileEndpoints:
         try:
             text = content.decode()
         except UnicodeDecodeError:
-            raise requests.invalid(f"{path[:200]} is no text: use {FILES_DOWNLOAD}") from None
+            raise requests.invalid(f"{path[:200]} is no text: use {wire.FILES_DOWNLOAD}") from None
         return json_response({"content": text, "path": path, "size": len(content)})
 
     def _content(self, path: str) -> bytes:
         with self._workspace.open(path) as file:
             content = file.read(LARGEST_TEXT + 1)
         if len(content) > LARGEST_TEXT:
-            raise requests.invalid(f"{path[:200]} is larger than {LARGEST_TEXT:,} bytes: use {FILES_DOWNLOAD}")
+            raise requests.invalid(f"{path[:200]} is larger than {LARGEST_TEXT:,} bytes: use {wire.FILES_DOWNLOAD}")
         return content
 
     async def _download(self, request: Request) -> Response:
@@ -94,7 +77,7 @@ class FileEndpoints:
     # ------------------------------------------------------------ changing
 
     async def _write(self, request: Request) -> Response:
-        wanted = decode_body(await read_body(request), WriteRequest)
+        wanted = requests.decode_body(await requests.read_body(request), wire.WriteRequest)
         content, mode = _decoded_content(wanted), _checked_mode(wanted.mode)
         path = await asyncio.to_thread(self._put, _checked_path(wanted.path), content, mode, wanted.overwrite)
         return _done(path, "File written successfully", len(content))
@@ -117,7 +100,7 @@ class FileEndpoints:
         return _done(installed, "File uploaded successfully", form.size)
 
     async def _mkdir(self, request: Request) -> Response:
-        wanted = decode_body(await read_body(request), PathRequest)
+        wanted = requests.decode_body(await requests.read_body(request), wire.PathRequest)
         path = await asyncio.to_thread(self._workspace.mkdir, _checked_path(wanted.path))
         return _done(path, "Directory created successfully")
 
@@ -141,7 +124,7 @@ def _path_for(filename: str | None) -> str:
     return _checked_path(PurePosixPath((filename or "").replace("\\", "/")).name)
 
 
-def _decoded_content(wanted: WriteRequest) -> bytes:
+def _decoded_content(wanted: wire.WriteRequest) -> bytes:
     if wanted.encoding in (None, "", "utf-8", "text"):
         return wanted.content.encode()
     if wanted.encoding != "base64":

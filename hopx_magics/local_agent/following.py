@@ -6,12 +6,12 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Mapping
 
 from ..words import STREAMS
 from . import outputs
 from .active import Active
 from .killing import Killing
+from .processes import Processes
 from .store import TIMED_OUT
 
 CHECK_EVERY = 1.0
@@ -64,12 +64,8 @@ def _take_end(active: Active, loop: asyncio.AbstractEventLoop, descriptor: int) 
 
 
 def _await_end(active: Active, loop: asyncio.AbstractEventLoop) -> None:
-    with contextlib.suppress(OSError):
-        descriptor = active.folder.open_lock()
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-        finally:
-            os.close(descriptor)
+    with contextlib.suppress(OSError), active.folder.locked(fcntl.LOCK_SH):
+        pass
     _reap(active)
     with contextlib.suppress(RuntimeError):  # the loop is closed: the next agent will see it
         loop.call_soon_threadsafe(active.ended.set)
@@ -80,10 +76,10 @@ def _reap(active: Active) -> None:
         active.child.wait()
 
 
-async def cut_outputs(running: Mapping[str, Active], limit: int) -> None:
-    """Cuts what running processes write beyond `limit` bytes of a stream, for ever."""
+async def cut_outputs(processes: Processes) -> None:
+    """Cuts what running processes write beyond the limit of a stream, for ever."""
     while True:
         await asyncio.sleep(CHECK_EVERY)
-        for active in running.values():
+        for active in processes.running.values():
             for stream in STREAMS:
-                outputs.cut(active.folder.output(stream), limit)
+                outputs.cut(active.folder.output(stream), processes.settings.output_limit)

@@ -14,17 +14,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ..words import STREAMS
 from . import outputs
+from .answers import Refused
 from .programs import Program, environment
 
 AT_ONCE = 32
 """Runs at the same time, at most; others wait."""
 
 CHECK_EVERY = 1.0
-
-
-class TookTooLong(Exception):
-    """The time limit was over, and the run was killed."""
 
 
 class Result(NamedTuple):
@@ -51,8 +49,8 @@ class Foreground:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700, parents=True)
 
-    async def run(self, program: Program, *, workdir: Path, env: Mapping[str, str], timeout: float) -> Result:
-        """Runs a program to its end. Raises TookTooLong after `timeout` seconds, and OSError for want of room."""
+    async def run(self, program: Program, workdir: Path, env: Mapping[str, str], timeout: float) -> Result:
+        """Runs a program to its end. Raises Refused after `timeout` seconds, and OSError for want of room."""
         async with self._turn:
             folder = Path(tempfile.mkdtemp(dir=self._folder))
             try:
@@ -78,20 +76,21 @@ class Foreground:
                 while not await _ended(process):
                     self._cut(folder)
         except TimeoutError:
-            raise TookTooLong from None
+            message = f"execution timed out after {timeout:g} s"
+            raise Refused(408, "EXECUTION_TIMEOUT", message, {"timeout_seconds": timeout}) from None
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
         self._cut(folder)
-        stdout, stderr = (outputs.read_end(folder / stream, self._shown).text for stream in ("stdout", "stderr"))
+        stdout, stderr = (outputs.read_end(folder / stream, self._shown).text for stream in STREAMS)
         code = await process.wait()
         return Result(stdout, stderr, code if code >= 0 else 128 - code, time.monotonic() - begun, process.pid)
 
     def _cut(self, folder: Path) -> None:
-        outputs.cut(folder / "stdout", self._output_limit)
-        outputs.cut(folder / "stderr", self._output_limit)
+        for stream in STREAMS:
+            outputs.cut(folder / stream, self._output_limit)
 
 
 async def _start(program: Program, folder: Path, workdir: Path, env: Mapping[str, str]) -> asyncio.subprocess.Process:

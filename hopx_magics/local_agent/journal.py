@@ -4,13 +4,13 @@ It holds nothing that the folders don't tell: a line that is missing or damaged 
 """
 
 import contextlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from ..words import Status
+from .store import private
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -89,7 +89,7 @@ class Journal:
     def add(self, ended: Ended) -> None:
         """Appends a line, or nothing."""
         self.lines += 1
-        with contextlib.suppress(OSError), open(self._path, "ab", opener=_private) as file:
+        with contextlib.suppress(OSError), open(self._path, "ab", opener=private) as file:
             size = file.tell()
             try:
                 file.write(_encode(ended) + b"\n")
@@ -102,11 +102,7 @@ class Journal:
         lines = [_encode(ended) for ended in processes]
         fresh = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):
-            with open(fresh, "wb", opener=_private) as file:
+            with open(fresh, "wb", opener=private) as file:
                 file.writelines(line + b"\n" for line in lines)
             fresh.replace(self._path)
         self.lines = len(lines)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

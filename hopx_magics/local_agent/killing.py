@@ -6,6 +6,7 @@ import signal
 import time
 
 from .active import Active, spawned
+from .answers import Refused
 from .groups import has_members, has_strays, signal_group, signal_strays
 from .journal import Ended
 from .processes import Processes
@@ -18,14 +19,6 @@ _STRAGGLER_POLL = 0.02
 _RECORD_POLL = 0.002
 
 
-class NotRunning(Exception):
-    """The process has ended already."""
-
-
-class CannotEnd(Exception):
-    """The process did not end, not even by force."""
-
-
 class Killing:
     """Ends processes. Everything here runs on the event loop's thread."""
 
@@ -35,25 +28,21 @@ class Killing:
     async def kill(self, process_id: str) -> None:
         """Ends a process and all of its process group, and returns when they are dead.
 
-        Raises KeyError for an unknown id, NotRunning for a process that ended otherwise, CannotEnd.
+        Raises Refused for an unknown id, for a process that ended otherwise, and for one that did not end.
         """
-        active = self._processes.all[process_id]
+        active = self._processes.find(process_id)
         if isinstance(active, Ended):
-            raise NotRunning
+            raise _has_ended(active)
         if active.begun is None:
             self._withdraw(active)
             return
         stop = self.stop(active, KILLED)
         await asyncio.wait((stop,))
-        if not stop.result():
-            raise CannotEnd
-        try:
-            await asyncio.wait_for(active.finished.wait(), FORCED_END)
-        except TimeoutError:  # somebody took its folder away
-            raise CannotEnd from None
+        if not stop.result() or not await _comes(active.finished, FORCED_END):  # also where its folder was taken away
+            raise Refused(500, "EXECUTION_FAILED", f"process {process_id} did not end, not even by force")
         ended = self._processes.all.get(process_id)
         if isinstance(ended, Ended) and ended.status != KILLED:
-            raise NotRunning
+            raise _has_ended(ended)
 
     def _withdraw(self, active: Active) -> None:
         self._processes.queue.remove(active)
@@ -86,6 +75,13 @@ class Killing:
         return False
 
 
+def _has_ended(ended: Ended) -> Refused:
+    code = ended.facts().exit_code
+    how = ended.status if code is None else f"{ended.status}, exit code {code}"
+    message = f"process {ended.process_id} has already ended: {how}"
+    return Refused(404, "RESOURCE_NOT_FOUND", message, {"process_id": ended.process_id})
+
+
 async def _group(active: Active) -> int | None:
     """The process group, once there is somebody in it who can be told to end."""
     while not active.ended.is_set():
@@ -99,13 +95,19 @@ async def _group(active: Active) -> int | None:
 async def _is_gone(active: Active, group: int, patience: float) -> bool:
     """Whether the process and all of its group end within `patience` seconds."""
     deadline = time.monotonic() + patience
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(active.ended.wait(), patience)
+    await _comes(active.ended, patience)
     while not active.ended.is_set() or await asyncio.to_thread(_anyone_left, active, group):
         if time.monotonic() >= deadline:
             return False
         await asyncio.sleep(_STRAGGLER_POLL)
     return True
+
+
+async def _comes(event: asyncio.Event, patience: float) -> bool:
+    """Whether something happens within `patience` seconds."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), patience)
+    return event.is_set()
 
 
 def _anyone_left(active: Active, group: int) -> bool:

@@ -9,24 +9,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..protocol.callbacks import EXECUTE_ASYNC, AsyncRequest
-from ..protocol.requests import (
-    COMMANDS_BACKGROUND,
-    COMMANDS_RUN,
-    EXECUTE,
-    EXECUTE_BACKGROUND,
-    BackgroundRequest,
-    CommandRequest,
-)
+from ..protocol import requests as wire
 from . import requests
 from .answers import Refused, Routes, json_response
 from .delivering import Target, checked_target
 from .endings import utc
-from .foreground import Foreground, Result, TookTooLong
+from .foreground import Foreground, Result
 from .launching import Launching
 from .processes import Processes
-from .programs import Program, UnusableRequest, code_program, command_program, working_directory
-from .requests import decode_body, read_body
+from .programs import Program, code_program, command_program, working_directory
 from .store import Launched
 
 BACKGROUND_TIMEOUT = 300.0
@@ -37,7 +28,7 @@ LONGEST_FOREGROUND = 300.0
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
-_Background = BackgroundRequest | CommandRequest
+_Background = wire.BackgroundRequest | wire.CommandRequest
 
 
 class LaunchEndpoints:
@@ -48,28 +39,23 @@ class LaunchEndpoints:
         self._launching = launching
         self._foreground = foreground
         self._workspace = workspace
-
-    @property
-    def routes(self) -> Routes:
-        """Methods, path and endpoint of each."""
-        return [
-            ("POST", EXECUTE, self._execute),
-            ("POST", EXECUTE_BACKGROUND, self._execute_background),
-            ("POST", EXECUTE_ASYNC, self._execute_async),
-            ("POST", COMMANDS_RUN, self._run_command),
-            ("POST", COMMANDS_BACKGROUND, self._command_background),
+        self.routes: Routes = [
+            ("POST", wire.EXECUTE, self._execute),
+            ("POST", wire.EXECUTE_BACKGROUND, self._execute_background),
+            ("POST", wire.EXECUTE_ASYNC, self._execute_async),
+            ("POST", wire.COMMANDS_RUN, self._run_command),
+            ("POST", wire.COMMANDS_BACKGROUND, self._command_background),
         ]
 
     # ------------------------------------------------------------ in the background
 
     async def _execute_background(self, request: Request) -> Response:
-        body = await read_body(request)
-        wanted = decode_body(body, BackgroundRequest)
-        return json_response(self._launch(request, body, wanted).reply)
+        body = await requests.read_body(request)
+        return json_response(self._launch(request, body, requests.decode_body(body, wire.BackgroundRequest)).reply)
 
     async def _execute_async(self, request: Request) -> Response:
-        body = await read_body(request)
-        wanted = decode_body(body, AsyncRequest)
+        body = await requests.read_body(request)
+        wanted = requests.decode_body(body, wire.AsyncRequest)
         launched = self._launch(request, body, wanted, _callback(wanted))
         return json_response(
             {
@@ -81,9 +67,8 @@ class LaunchEndpoints:
         )
 
     async def _command_background(self, request: Request) -> Response:
-        body = await read_body(request)
-        wanted = decode_body(body, CommandRequest)
-        return json_response(self._launch(request, body, wanted).reply)
+        body = await requests.read_body(request)
+        return json_response(self._launch(request, body, requests.decode_body(body, wire.CommandRequest)).reply)
 
     def _launch(self, request: Request, body: bytes, wanted: _Background, callback: Target | None = None) -> Launched:
         key = requests.idempotency_key(request)
@@ -97,7 +82,7 @@ class LaunchEndpoints:
         try:
             return self._launching.launch(
                 _program(wanted),
-                workdir=self._workdir(wanted),
+                workdir=working_directory(wanted.workdir or wanted.working_dir, self._workspace),
                 name=requests.checked_name(wanted.name),
                 env=requests.checked_env(wanted.env),
                 timeout=requests.checked_timeout(wanted.timeout, ASYNC_TIMEOUT if callback else BACKGROUND_TIMEOUT),
@@ -110,72 +95,48 @@ class LaunchEndpoints:
         except OSError as error:
             raise _no_room(error) from error
 
-    def _workdir(self, wanted: _Background) -> Path:
-        try:
-            return working_directory(wanted.workdir or wanted.working_dir, self._workspace)
-        except UnusableRequest as error:
-            raise requests.invalid(str(error)) from None
-
     # ------------------------------------------------------------ while the client waits
 
     async def _execute(self, request: Request) -> Response:
-        wanted = decode_body(await read_body(request), BackgroundRequest)
-        program = _code(wanted.code, wanted.language)
+        wanted = requests.decode_body(await requests.read_body(request), wire.BackgroundRequest)
+        program = _program(wanted)
         result = await self._run(program, wanted, EXECUTE_TIMEOUT)
         return json_response({**_result(result), "language": program.language})
 
     async def _run_command(self, request: Request) -> Response:
-        wanted = decode_body(await read_body(request), CommandRequest)
-        result = await self._run(_command(wanted), wanted, COMMAND_TIMEOUT)
+        wanted = requests.decode_body(await requests.read_body(request), wire.CommandRequest)
+        result = await self._run(_program(wanted), wanted, COMMAND_TIMEOUT)
         return json_response({**_result(result), "command": wanted.command, "pid": result.pid})
 
     async def _run(self, program: Program, wanted: _Background, default: float) -> Result:
         limit = requests.checked_timeout(wanted.timeout, default) or LONGEST_FOREGROUND
-        timeout = min(limit, LONGEST_FOREGROUND)
         env = requests.checked_env(wanted.env)
+        workdir = working_directory(wanted.workdir or wanted.working_dir, self._workspace)
         try:
-            return await self._foreground.run(program, workdir=self._workdir(wanted), env=env, timeout=timeout)
-        except TookTooLong:
-            message = f"execution timed out after {timeout:g} s"
-            raise Refused(408, "EXECUTION_TIMEOUT", message, {"timeout_seconds": timeout}) from None
+            return await self._foreground.run(program, workdir, env, min(limit, LONGEST_FOREGROUND))
         except OSError as error:
             raise _no_room(error) from error
 
 
 def _program(wanted: _Background) -> Program:
-    return _command(wanted) if isinstance(wanted, CommandRequest) else _code(wanted.code, wanted.language)
+    if isinstance(wanted, wire.CommandRequest):
+        return command_program(wanted.command, wanted.args)
+    return code_program(wanted.code, wanted.language)
 
 
 def _sweep(wanted: _Background) -> tuple[str | None, int | None]:
-    if isinstance(wanted, CommandRequest):
+    if isinstance(wanted, wire.CommandRequest):
         return None, None
     return requests.checked_sweep(wanted.sweep, wanted.sweep_limit)
 
 
-def _callback(wanted: AsyncRequest) -> Target:
+def _callback(wanted: wire.AsyncRequest) -> Target:
     if not wanted.callback_url:
         raise requests.missing_parameter("callback_url")
     try:
         return checked_target(wanted.callback_url, wanted.callback_headers, wanted.callback_signature_secret)
     except ValueError as error:
         raise requests.invalid(f"callback_url and callback_headers: {error}") from None
-
-
-def _code(code: str, language: str | None) -> Program:
-    if not code.strip():
-        raise requests.missing_parameter("code")
-    try:
-        return code_program(code, language)
-    except UnusableRequest as error:
-        raise requests.invalid(str(error)) from None
-
-
-def _command(wanted: CommandRequest) -> Program:
-    if not wanted.command.strip():
-        raise requests.missing_parameter("command")
-    if any("\0" in word for word in (wanted.command, *(wanted.args or ()))):
-        raise requests.invalid("a command can't hold the character NUL")
-    return command_program(wanted.command, wanted.args)
 
 
 def _result(result: Result) -> dict[str, Any]:

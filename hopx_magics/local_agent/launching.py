@@ -5,7 +5,7 @@ was lost is asked for again with the same Idempotency-Key, by which it is found.
 """
 
 import contextlib
-import os
+import fcntl
 import subprocess
 import time
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ class Launching:
         It starts as soon as the event loop gets to it, so that the reply needn't wait for that.
         """
         process_id = ProcessId(new_id("proc"))
-        folder = self._processes.folder(process_id)
+        folder = self._processes.store.folder(process_id)
         launched = Launched(
             process_id=process_id,
             execution_id=new_id("exec"),
@@ -122,20 +122,20 @@ def _start(active: Active) -> None:
     launched, folder = active.launched, active.folder
     env = environment(folder.read_env() if launched.has_env else {}, launched.language, launched.workdir)
     env[MARK] = launched.process_id
-    lock = folder.hold_lock()
-    try:
-        with open(folder.output("stdout"), "ab") as stdout, open(folder.output("stderr"), "ab") as stderr:
-            active.child = subprocess.Popen(
-                ["/bin/sh", SHIM, str(folder.path), *launched.command],
-                stdin=lock,
-                stdout=stdout,
-                stderr=stderr,
-                cwd=launched.workdir,
-                env=env,
-                start_new_session=True,
-            )
-    finally:
-        os.close(lock)
+    with (
+        folder.locked(fcntl.LOCK_EX | fcntl.LOCK_NB) as lock,
+        open(folder.output("stdout"), "ab") as stdout,
+        open(folder.output("stderr"), "ab") as stderr,
+    ):
+        active.child = subprocess.Popen(
+            ["/bin/sh", SHIM, str(folder.path), *launched.command],
+            stdin=lock,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=launched.workdir,
+            env=env,
+            start_new_session=True,
+        )
     folder.drop_env()
 
 

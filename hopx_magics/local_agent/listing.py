@@ -22,7 +22,6 @@ from .changes import Growth
 from .endings import utc
 from .journal import Ended, Row
 from .processes import Processes
-from .store import Folder
 
 MB = 1_000_000
 STREAM_LIMIT = 16 * MB
@@ -151,7 +150,7 @@ class Listing:
     def _row(self, item: Row | Ended, tail: int | None, room: int) -> bytes:
         limit = max(0, min(STREAM_LIMIT, room))
         if isinstance(item, Row):
-            return self._with_output(item, tail, limit, growing=item.completed_at is None)
+            return self._with_output(item, tail, limit)
         row = self._rows.get((item.process_id, tail))
         if row is None:
             row = self._encode_ended(item, tail, limit)
@@ -167,15 +166,15 @@ class Listing:
         row.stdout_bytes, row.stderr_bytes = ended.stdout_bytes, ended.stderr_bytes
         return _encode(row)
 
-    def _with_output(self, row: Row, tail: int | None, limit: int, *, growing: bool = False) -> bytes:
-        folder = self._processes.folder(row.process_id)
-        if row.status == "queued":
-            if tail is not None:
-                row.stdout_bytes = row.stderr_bytes = 0
-        else:
-            _fill_in(
-                row, folder, limit if tail is None else min(tail, limit), growing=growing, always_sizes=tail is not None
-            )
+    def _with_output(self, row: Row, tail: int | None, limit: int) -> bytes:
+        shown = limit if tail is None else min(tail, limit)
+        stdout = stderr = outputs.End("", 0)
+        if row.status != "queued":
+            folder, growing = self._processes.store.folder(row.process_id), row.completed_at is None
+            stdout, stderr = (outputs.read_end(folder.output(stream), shown, growing=growing) for stream in STREAMS)
+        row.stdout, row.stderr = stdout.text, stderr.text
+        if tail is not None or max(stdout.size, stderr.size) > shown:
+            row.stdout_bytes, row.stderr_bytes = stdout.size, stderr.size
         return _encode(row)
 
     def _keep_row(self, key: tuple[str, int | None], row: bytes) -> None:
@@ -183,13 +182,6 @@ class Listing:
         self._rows_size += len(row)
         while self._rows_size > KEPT_ROWS:
             self._rows_size -= len(self._rows.pop(next(iter(self._rows))))
-
-
-def _fill_in(row: Row, folder: Folder, limit: int, *, growing: bool, always_sizes: bool) -> None:
-    stdout, stderr = (outputs.read_end(folder.output(stream), limit, growing=growing) for stream in STREAMS)
-    row.stdout, row.stderr = stdout.text, stderr.text
-    if always_sizes or max(stdout.size, stderr.size) > limit:
-        row.stdout_bytes, row.stderr_bytes = stdout.size, stderr.size
 
 
 def _as_of_now(item: Active | Ended) -> Row | Ended:

@@ -4,7 +4,7 @@ from typing import BinaryIO
 
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from .answers import Refused
+from .requests import invalid, missing_parameter
 
 LONGEST_BOUNDARY = 70
 LONGEST_FIELD = 10_000
@@ -22,7 +22,7 @@ class Form:
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary", b"")
         if kind != b"multipart/form-data" or not 0 < len(boundary) <= LONGEST_BOUNDARY:
-            raise Refused(400, "INVALID_REQUEST", "the body must be multipart/form-data with a part named file")
+            raise invalid("the body must be multipart/form-data with a part named file")
         self.fields: dict[str, str] = {}
         self.filename: str | None = None
         self.size = 0
@@ -52,14 +52,14 @@ class Form:
         try:
             self._parser.write(data)
         except ValueError as error:  # MultipartParseError is one
-            raise Refused(400, "INVALID_REQUEST", f"the body is no multipart form: {error}") from None
+            raise invalid(f"the body is no multipart form: {error}") from None
 
     def check_complete(self) -> None:
         """Raises Refused when the body ended too early, or without a file."""
         if not self._complete:
-            raise Refused(400, "INVALID_REQUEST", "the body ended before the end of the form")
+            raise invalid("the body ended before the end of the form")
         if self.filename is None:
-            raise Refused(400, "MISSING_PARAMETER", "file is required", {"parameter": "file"})
+            raise missing_parameter("file")
 
     def _begin_part(self) -> None:
         self._disposition = self._header = self._value = b""
@@ -82,7 +82,7 @@ class Form:
         if self._field is not None:
             return
         if self.filename is not None:
-            raise Refused(400, "INVALID_REQUEST", "there can be only one part named file")
+            raise invalid("there can be only one part named file")
         self.filename = options.get(b"filename", b"").decode("utf-8", "replace")
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
@@ -92,7 +92,7 @@ class Form:
             return
         self._field += data[start:end]
         if len(self._field) > LONGEST_FIELD:
-            raise Refused(400, "INVALID_REQUEST", f"a form field is longer than {LONGEST_FIELD:,} bytes")
+            raise invalid(f"a form field is longer than {LONGEST_FIELD:,} bytes")
 
     def _end_part(self) -> None:
         if self._field is not None:

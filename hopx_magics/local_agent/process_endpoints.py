@@ -12,13 +12,11 @@ from starlette.responses import Response, StreamingResponse
 from ..protocol.requests import DELTA, KILL, PROCESSES
 from ..words import STREAMS
 from . import requests
-from .answers import Refused, Routes, json_response
-from .journal import Ended
-from .killing import CannotEnd, Killing, NotRunning
+from .answers import Routes, json_response
+from .killing import Killing
 from .listing import Listing
 from .processes import Processes
 from .ranges import CHUNK, SMALL, file_response
-from .requests import KillBody, decode_body, read_body
 
 
 class ProcessEndpoints:
@@ -29,11 +27,7 @@ class ProcessEndpoints:
         self._killing = killing
         self._listing = listing
         self._closing = closing
-
-    @property
-    def routes(self) -> Routes:
-        """Methods, path and endpoint of each."""
-        return [
+        self.routes: Routes = [
             ("GET", PROCESSES, self._list),
             ("GET", PROCESSES + "/{process_id}/{stream}", self._output),
             ("DELETE POST", KILL, self._kill),
@@ -75,45 +69,23 @@ class ProcessEndpoints:
                 task.cancel()
 
     async def _output(self, request: Request) -> Response:
-        process_id, stream = request.path_params["process_id"], request.path_params["stream"]
+        stream = request.path_params["stream"]
         if stream not in STREAMS:
             raise HTTPException(404)
-        if process_id not in self._processes.all:
-            raise _unknown(process_id)
-        return file_response(request, _opened(self._processes.folder(process_id).output(stream)))
+        process_id = self._processes.find(request.path_params["process_id"]).process_id
+        return file_response(request, _opened(self._processes.store.folder(process_id).output(stream)))
 
     # ------------------------------------------------------------ killing
 
     async def _kill(self, request: Request) -> Response:
         process_id = request.path_params.get("process_id") or request.query_params.get("process_id")
         if not process_id:
-            body = await read_body(request)
-            process_id = decode_body(body, KillBody).process_id if body.strip() else None
+            body = await requests.read_body(request)
+            process_id = requests.decode_body(body, requests.KillBody).process_id if body.strip() else None
         if not process_id:
             raise requests.missing_parameter("process_id")
-        try:
-            await self._killing.kill(process_id)
-        except KeyError:
-            raise _unknown(process_id) from None
-        except NotRunning:
-            raise Refused(
-                404, "RESOURCE_NOT_FOUND", self._how_it_ended(process_id), {"process_id": process_id}
-            ) from None
-        except CannotEnd:
-            raise Refused(500, "EXECUTION_FAILED", f"process {process_id} did not end, not even by force") from None
+        await self._killing.kill(process_id)
         return json_response({"process_id": process_id, "status": "killed", "message": "Process killed"})
-
-    def _how_it_ended(self, process_id: str) -> str:
-        item = self._processes.all.get(process_id)
-        if not isinstance(item, Ended):
-            return f"process {process_id} has ended"
-        facts = item.facts()
-        code = "" if facts.exit_code is None else f", exit code {facts.exit_code}"
-        return f"process {process_id} has already ended: {facts.status}{code}"
-
-
-def _unknown(process_id: str) -> Refused:
-    return Refused(404, "PROCESS_NOT_FOUND", f"there is no process {process_id[:80]}", {"process_id": process_id[:80]})
 
 
 def _opened(path: str) -> BinaryIO:

@@ -6,14 +6,14 @@ import time
 
 from ..settings import Settings
 from .active import Active
+from .answers import Refused
 from .changes import Changes
 from .delivering import Callbacks
 from .endings import conclude
-from .forgetting import Finished
+from .forgetting import Finished, Unheard
 from .journal import Ended, Journal
 from .queue import Queue
-from .store import Folder, Launched, Store, delete
-from .unheard import Unheard
+from .store import Launched, Store, delete
 
 
 class Processes:
@@ -23,9 +23,9 @@ class Processes:
     `changes` is told of every change in the life of one of them.
     """
 
-    def __init__(self, settings: Settings, changes: Changes) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.changes = changes
+        self.changes = Changes()
         self.store = Store(settings.agent_folder / "processes")
         self.journal = Journal(settings.agent_folder / "finished.jsonl")
         self.callbacks = Callbacks(settings.agent_folder / "callbacks", settings.callback_retry)
@@ -42,14 +42,18 @@ class Processes:
         """Whether something is queued or running, or somebody is still to be told of an end."""
         return bool(self.running or self.queue or self.callbacks.busy)
 
-    def folder(self, process_id: str) -> Folder:
-        """Where a process's output is."""
-        return self.store.folder(process_id)
-
     def next_sequence(self) -> int:
         """The time in nanoseconds, but later than that of any launch so far."""
         self._sequence = max(self._sequence + 1, time.time_ns())
         return self._sequence
+
+    def find(self, process_id: str) -> Active | Ended:
+        """The process of that id. Raises Refused when there is none."""
+        item = self.all.get(process_id)
+        if item is None:
+            process_id = process_id[:80]
+            raise Refused(404, "PROCESS_NOT_FOUND", f"there is no process {process_id}", {"process_id": process_id})
+        return item
 
     def launched_with(self, key: str) -> Launched | None:
         """The launch that was made with this Idempotency-Key."""
@@ -57,7 +61,7 @@ class Processes:
         item = self.all.get(process_id) if process_id else None
         if item is None:
             return None
-        return item.launched if isinstance(item, Active) else self.folder(item.process_id).read_launch()
+        return item.launched if isinstance(item, Active) else self.store.folder(item.process_id).read_launch()
 
     def add(self, item: Active | Ended) -> None:
         """Takes in a process, after all that were launched before it."""

@@ -10,13 +10,10 @@ from typing import NamedTuple
 
 from ..protocol.files import WORKSPACE
 from ..words import LANGUAGE_ALIASES, LANGUAGES, Language
+from .requests import invalid, missing_parameter
 
 _SECRET = ("HOPX_AGENT_TOKEN", "HOPX_API_KEY")
 """Variables that are for a client of agents, should this agent have been started from a shell that has them."""
-
-
-class UnusableRequest(ValueError):
-    """What was asked for can't be run here; the message says why."""
 
 
 class Program(NamedTuple):
@@ -47,18 +44,27 @@ def installed_languages() -> list[Language]:
 
 
 def code_program(code: str, language: str | None) -> Program:
-    """The program that runs `code`. Raises UnusableRequest for a language that isn't known or not installed."""
+    """The program that runs `code`. Raises Refused for no code, and a language that isn't known or not installed."""
+    if not code.strip():
+        raise missing_parameter("code")
     word = (language or "python").strip().lower()
     known = next((name for name in LANGUAGES if name == LANGUAGE_ALIASES.get(word, word)), None)
     if known is None or not (executable := shutil.which(_COMMANDS[known][0][0])):
         what = f"language {word[:80]!r} is {'not installed here' if known else 'unknown'}"
-        raise UnusableRequest(f"{what}; there are: {', '.join(installed_languages())}")
+        raise invalid(f"{what}; there are: {', '.join(installed_languages())}")
     command, file = _COMMANDS[known]
     return Program((executable, *command[1:]), known, file, code)
 
 
 def command_program(command: str, args: list[str] | None) -> Program:
-    """The program that is `command` with `args`, or, without `args`, the shell that runs the line `command`."""
+    """The program that is `command` with `args`, or, without `args`, the shell that runs the line `command`.
+
+    Raises Refused for what can't be a command.
+    """
+    if not command.strip():
+        raise missing_parameter("command")
+    if any("\0" in word for word in (command, *(args or ()))):
+        raise invalid("a command can't hold the character NUL")
     if args is None:
         return Program(("/bin/sh", "-c", command), "bash")
     is_shell = os.path.basename(command) in ("bash", "sh")
@@ -68,17 +74,17 @@ def command_program(command: str, args: list[str] | None) -> Program:
 def working_directory(wanted: str | None, workspace: Path) -> Path:
     """The directory that is meant: `/workspace` is the agent's own work folder, and relative paths are inside it.
 
-    Raises UnusableRequest when there is none.
+    Raises Refused when there is none.
     """
     path = Path(wanted or WORKSPACE)
     if path.is_relative_to(WORKSPACE):
         path = Path(os.path.normpath(workspace / path.relative_to(WORKSPACE)))
         if not path.is_relative_to(workspace):
-            raise UnusableRequest(f"the working directory {wanted!r} is outside of {WORKSPACE}")
+            raise invalid(f"the working directory {wanted!r} is outside of {WORKSPACE}")
     else:
         path = workspace / os.path.expanduser(path)
     if not os.path.isdir(path):
-        raise UnusableRequest(f"the working directory {wanted!r} does not exist")
+        raise invalid(f"the working directory {wanted!r} does not exist")
     return path
 
 

@@ -53,9 +53,8 @@ def _byte_range(request: Request, size: int) -> tuple[int, int] | None:
         return None
     begin, end = (int(first), int(last or size) + 1) if first else (max(0, size - int(last)), size)
     if begin >= size:
-        error = Refused(416, "RANGE_NOT_SATISFIABLE", f"there are {size:,} bytes")
-        error.headers["content-range"] = f"bytes */{size}"
-        raise error
+        headers = {"content-range": f"bytes */{size}"}
+        raise Refused(416, "RANGE_NOT_SATISFIABLE", f"there are {size:,} bytes", headers=headers)
     return begin, min(end, size)
 
 

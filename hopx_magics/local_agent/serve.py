@@ -23,6 +23,7 @@ from hopx_magics import __version__
 from ..protocol.requests import AGENT_FILE, AgentFile
 from ..settings import Settings
 from .app import Agent
+from .store import private
 
 LOCK_PATIENCE = 5.0
 """Seconds to wait for an agent that is about to leave, or to say where it is."""
@@ -189,6 +190,6 @@ async def _end_when_due(server: _Server, agent: Agent, idle_time: float, path: P
 
 def _write_privately(path: Path, content: bytes) -> None:
     fresh = path.with_suffix(".new")
-    with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+    with open(fresh, "wb", opener=private) as file:
         file.write(content)
     fresh.replace(path)

@@ -9,11 +9,12 @@
 word says that the process's program could not be run |
 | intent | why the process was asked to end, `killed` or `timed out`, written before it was asked; locked (flock) by \
 the shell that runs the process, for exactly as long as that lives |
+| alive | nothing: it is what the shell locks in folders of an older version of this program, which alone have it |
 | exit | the exit code, 128 + N for a signal N, as shells have it; its mtime is the end time |
 | stdout, stderr | the output |
 
 `start`, `intent` and `exit` exist from the beginning, filled with blanks, and are overwritten in place: that needs no
-room on a full disk. A pid found on disk is believed only while `intent` is locked: until then nobody else can have it.
+room on a full disk. A pid found on disk is believed only while that lock is held: until then nobody else can have it.
 No file is made that is not needed: to make files is what costs most in a launch, on some file systems.
 """
 
@@ -25,7 +26,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -176,35 +177,21 @@ class Folder:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._file("env.json"))
 
-    def open_lock(self) -> int:
-        """A descriptor of the file whose lock tells that the process lives. Raises OSError."""
-        return os.open(self._file("intent"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def hold_lock(self) -> int:
-        """A descriptor that holds the lock, for the shell to inherit. Raises OSError."""
-        descriptor = self.open_lock()
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            raise
-        return descriptor
+    @contextlib.contextmanager
+    def locked(self, how: int) -> Iterator[BinaryIO]:
+        """The file whose lock tells that the process lives, with that lock (of `fcntl.flock`). Raises OSError."""
+        old = self._file("alive")
+        with open(old if os.path.exists(old) else self._file("intent"), "a+b", buffering=0, opener=private) as file:
+            fcntl.flock(file, how)
+            yield file
 
     def is_alive(self) -> bool:
         """Whether the shell that runs the process lives."""
         try:
-            descriptor = self.open_lock()
-        except OSError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        finally:
-            os.close(descriptor)
-        return False
+            with self.locked(fcntl.LOCK_SH | fcntl.LOCK_NB):
+                return False
+        except OSError as error:
+            return isinstance(error, BlockingIOError)
 
     def read_evidence(self) -> Evidence:
         """What the folder tells now. Once `alive` is False nothing of it changes any more."""
@@ -230,16 +217,11 @@ class Folder:
 
     def _read(self, record: str) -> Record:
         try:
-            descriptor = os.open(self._file(record), os.O_RDONLY | os.O_CLOEXEC)
+            with open(self._file(record), "rb", buffering=0) as file:
+                text = file.read(RECORD_SIZE).decode("ascii", "replace").strip()
+                return Record(text, os.fstat(file.fileno()).st_mtime_ns)
         except OSError:
             return Record("", 0)
-        try:
-            text = os.read(descriptor, RECORD_SIZE).decode("ascii", "replace").strip()
-            return Record(text, os.fstat(descriptor).st_mtime_ns)
-        except OSError:
-            return Record("", 0)
-        finally:
-            os.close(descriptor)
 
     def _write(self, record: str, text: str) -> None:
         descriptor = os.open(self._file(record), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -302,6 +284,11 @@ class Store:
     def leftovers(self) -> list[Path]:
         """What is still to be deleted: folders that an agent had no time to finish or to delete."""
         return [*self._root.glob(".new-*"), *self._root.glob(".gone-*")]
+
+
+def private(path: str, flags: int) -> int:
+    """An opener of files that only the user can read."""
+    return os.open(path, flags, 0o600)
 
 
 def _content(path: str) -> bytes:

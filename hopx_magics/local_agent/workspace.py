@@ -45,11 +45,13 @@ def _refused(status: int, code: str, words: str, wanted: str) -> Refused:
 
 
 @contextlib.contextmanager
-def explained(wanted: str) -> Iterator[None]:
-    """Turns what the system says of the path `wanted` into Refused."""
+def explained(wanted: str, *, is_file: bool = False) -> Iterator[None]:
+    """Turns what the system says of the path `wanted`, which may be that of a file, into Refused."""
     try:
         yield
     except OSError as error:
+        if is_file and error.errno == errno.ENOENT:
+            raise _refused(404, "FILE_NOT_FOUND", "there is no such file", wanted) from None
         if error.errno not in _REFUSALS:
             raise
         raise _refused(*_REFUSALS[error.errno], wanted) from None
@@ -106,12 +108,8 @@ class Workspace:
     def open(self, wanted: str) -> BinaryIO:
         """A file to read from. Raises Refused, also for what is no regular file."""
         parts = self._parts(wanted)
-        with explained(wanted):
-            try:
-                with self._directory(parts[:-1]) as directory:
-                    descriptor = os.open(_name(parts), _FILE, dir_fd=directory)
-            except FileNotFoundError:
-                raise _refused(404, "FILE_NOT_FOUND", "there is no such file", wanted) from None
+        with explained(wanted, is_file=True), self._directory(parts[:-1]) as directory:
+            descriptor = os.open(_name(parts), _FILE, dir_fd=directory)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise _refused(400, "INVALID_PATH", "this is no file", wanted)
@@ -164,15 +162,11 @@ class Workspace:
         parts = self._parts(wanted, follow_last=False)
         if not parts:
             raise _refused(403, "PATH_NOT_ALLOWED", "the work folder itself has to stay", wanted)
-        with explained(wanted):
-            try:
-                with self._directory(parts[:-1]) as directory:
-                    if stat.S_ISDIR(os.stat(parts[-1], dir_fd=directory, follow_symlinks=False).st_mode):
-                        shutil.rmtree(parts[-1], dir_fd=directory)
-                    else:
-                        os.unlink(parts[-1], dir_fd=directory)
-            except FileNotFoundError:
-                raise _refused(404, "FILE_NOT_FOUND", "there is no such file", wanted) from None
+        with explained(wanted, is_file=True), self._directory(parts[:-1]) as directory:
+            if stat.S_ISDIR(os.stat(parts[-1], dir_fd=directory, follow_symlinks=False).st_mode):
+                shutil.rmtree(parts[-1], dir_fd=directory)
+            else:
+                os.unlink(parts[-1], dir_fd=directory)
         return path_of(parts)
 
     # ------------------------------------------------------------ paths

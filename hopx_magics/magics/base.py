@@ -46,10 +46,16 @@ class HopxBase(Magics):
     shell: InteractiveShell
     arrival: Arrival
 
-    def _parsed(self, magic: str, line: str) -> Any:
-        arguments = PARSERS[magic.lstrip("%")].parse_line(line, self.shell.user_ns)
+    @contextmanager
+    def _arguments(self, magic: str, line: str) -> Iterator[Any]:
+        """The arguments of a magic, to call Python with: its ValueError is one line without a traceback to the user."""
+        parser = PARSERS[magic]
+        arguments = parser.parse_line(line, self.shell.user_ns)
         self.arrival.greet()
-        return arguments
+        try:
+            yield arguments
+        except ValueError as error:
+            raise UsageError(f"{parser.prog}: {error}") from None
 
     def _references(self, words: list[str]) -> list[str]:
         """Words that are ids or names as they are; variables that hold runs as the ids of these."""
@@ -83,17 +89,3 @@ class HopxBase(Magics):
         from ..api.find import runs_of
 
         return runs_of([meant for word in words for meant in self._meant(word)], on=on)
-
-
-def names_of(on: list[list[str]]) -> list[str] | None:
-    """The connections of an option that can be given several times with several of them; None: the current one."""
-    return [name for names in on for name in names] or None
-
-
-@contextmanager
-def usage_errors(magic: str) -> Iterator[None]:
-    """A wrong argument is a ValueError to Python, and to the user of a magic one line without a traceback."""
-    try:
-        yield
-    except ValueError as error:
-        raise UsageError(f"{magic}: {error}") from None

@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
@@ -94,8 +94,7 @@ class Completions:
             processes: Any = connection.listing(tail=0).processes
         except HopxError:
             return
-        words = [word for process in reversed(processes) for word in (process.name, process.process_id) if word]
-        self._words = [word for word in dict.fromkeys(words) if word.isprintable() and " " not in word]
+        self._words = _offered(word for process in reversed(processes) for word in (process.name, process.process_id))
         self._words_from = time.monotonic()
 
 
@@ -116,5 +115,9 @@ def _runs() -> list[str]:
         columns = session().history.read(reading.columns, reading.Wanted(limit=RUNS))
     except HistoryError:
         return []
-    words = [word for pair in zip(columns["name"], columns["run_id"], strict=True) for word in pair if word]
-    return [word for word in dict.fromkeys(words) if word.isprintable() and " " not in word]
+    return _offered(word for pair in zip(columns["name"], columns["run_id"], strict=True) for word in pair)
+
+
+def _offered(words: Iterable[str | None]) -> list[str]:
+    """Each once, without those that can't be written as one word."""
+    return [word for word in dict.fromkeys(words) if word and word.isprintable() and " " not in word]

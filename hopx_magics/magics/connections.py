@@ -7,7 +7,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class, no_var_expand
 
 from .arguments import expanded, once
-from .base import HopxBase, usage_errors
+from .base import HopxBase
 from .live_line import StateLine, TransferLine
 
 if TYPE_CHECKING:
@@ -63,13 +63,12 @@ class HopxCloud(HopxBase):
             %hopx_connect https://7777-abc.eu2.vms.hopx.dev --as gpu --token-env GPU_TOKEN
             %hopx_connect local
         """
-        args = self._parsed("%hopx_connect", line)
-        name = getattr(args, "as")
-        with usage_errors("%hopx_connect"):
+        with self._arguments("hopx_connect", line) as args:
             from ..api.connect import connect, connections
             from ..client.transport import checked_url
             from ..client.vendor import is_vendor_sandbox
 
+            name = getattr(args, "as")
             if args.new is not None:
                 return self._created(args, name)
             for option in ("n", "timeout", "region"):
@@ -88,19 +87,9 @@ class HopxCloud(HopxBase):
 
         if args.target is not None:
             raise ValueError(f"{args.target} is there already, and --new creates another one: use one of them")
-        line = StateLine(self.shell)
-        try:
-            made = create(
-                args.new,
-                1 if args.n is None else args.n,
-                name=name,
-                timeout=args.timeout,
-                region=args.region,
-                env=once("--env", args.env),
-                say=line,
-            )
-        finally:
-            line.close()
+        count, env = 1 if args.n is None else args.n, once("--env", args.env)
+        with StateLine(self.shell) as line_below:
+            made = create(args.new, count, name=name, timeout=args.timeout, region=args.region, env=env, say=line_below)
         return made[0] if len(made) == 1 else made
 
     @no_var_expand
@@ -123,8 +112,7 @@ class HopxCloud(HopxBase):
             %hopx_disconnect gpu
             %hopx_disconnect work-2 --delete
         """
-        args = self._parsed("%hopx_disconnect", line)
-        with usage_errors("%hopx_disconnect"):
+        with self._arguments("hopx_disconnect", line) as args:
             from ..api.connect import disconnect
 
             return disconnect(args.name, delete=args.delete)
@@ -148,8 +136,7 @@ class HopxCloud(HopxBase):
             boxes = %hopx_sandboxes
             boxes[boxes["status"] == "running"]
         """
-        self._parsed("%hopx_sandboxes", line)
-        with usage_errors("%hopx_sandboxes"):
+        with self._arguments("hopx_sandboxes", line):
             from ..api.connect import sandboxes
 
             return sandboxes()
@@ -171,8 +158,7 @@ class HopxCloud(HopxBase):
 
             %hopx_extend gpu 2h
         """
-        args = self._parsed("%hopx_extend", line)
-        with usage_errors("%hopx_extend"):
+        with self._arguments("hopx_extend", line) as args:
             from ..api.connect import extend
 
             return extend(args.name, args.time)
@@ -205,8 +191,7 @@ class HopxCloud(HopxBase):
             %hopx_sh pip install {package}
         """
         options, command = _split_command(line)
-        args = self._parsed("%hopx_sh", options)
-        with usage_errors("%hopx_sh"):
+        with self._arguments("hopx_sh", options) as args:
             if not command:
                 raise ValueError("there is no command")
             from ..api.shell import run_command
@@ -244,15 +229,14 @@ class HopxCloud(HopxBase):
             %hopx_put data.csv data/
             %hopx_put a.csv b.csv /workspace/data --on gpu
         """
-        args = self._parsed("%hopx_put", line)
-        with usage_errors("%hopx_put"):
+        with self._arguments("hopx_put", line) as args:
             from ..api.shell import put
 
             *local, remote = args.path
             if not local:
                 raise ValueError("say what to copy and to where: %hopx_put LOCAL ... REMOTE")
-            with TransferLine(self.shell, "to") as progress:
-                return put(local, remote, on=args.on, progress=progress)
+            with TransferLine(self.shell, "to") as line_below:
+                return put(local, remote, on=args.on, progress=line_below.show_copied)
 
     @no_var_expand
     @line_magic
@@ -276,12 +260,11 @@ class HopxCloud(HopxBase):
             %hopx_get model.pkl
             %hopx_get /workspace/out/model.pkl models/ --on gpu
         """
-        args = self._parsed("%hopx_get", line)
-        with usage_errors("%hopx_get"):
+        with self._arguments("hopx_get", line) as args:
             from ..api.shell import get
 
-            with TransferLine(self.shell, "from") as progress:
-                return get(args.remote, args.local or ".", on=args.on, progress=progress)
+            with TransferLine(self.shell, "from") as line_below:
+                return get(args.remote, args.local or ".", on=args.on, progress=line_below.show_copied)
 
     @no_var_expand
     @line_magic
@@ -303,8 +286,7 @@ class HopxCloud(HopxBase):
             %hopx_ls
             %hopx_ls data --on gpu
         """
-        args = self._parsed("%hopx_ls", line)
-        with usage_errors("%hopx_ls"):
+        with self._arguments("hopx_ls", line) as args:
             from ..api.shell import ls
 
             return ls(args.path, on=args.on)

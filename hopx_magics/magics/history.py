@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import line_magic, magics_class, no_var_expand
 from traitlets import Unicode
 
-from .base import HopxBase, usage_errors
+from .base import HopxBase
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,19 +63,11 @@ class HopxHistory(HopxBase):
             %hopx_history --sweep 3f2a9c01 --output
             %hopx_history --prune --name test-* --yes
         """
-        args = self._parsed("%hopx_history", line)
-        with usage_errors("%hopx_history"):
+        with self._arguments("hopx_history", line) as args:
             from ..api.history import history, prune
 
-            chosen: dict[str, Any] = {
-                "name": args.name,
-                "tags": dict(args.tag),
-                "status": [word for words in args.status for word in words],
-                "language": args.lang,
-                "since": args.since,
-                "sweep": args.sweep,
-                "limit": args.limit,
-            }
+            names = ("name", "status", "language", "since", "sweep", "limit")
+            chosen: dict[str, Any] = {name: getattr(args, name) for name in names} | {"tags": dict(args.tag)}
             if args.yes and not args.prune:
                 raise ValueError("--yes is for --prune")
             if args.prune:
@@ -101,8 +93,7 @@ class HopxHistory(HopxBase):
             %hopx_show train
             %hopx_show 4be1
         """
-        args = self._parsed("%hopx_show", line)
-        with usage_errors("%hopx_show"):
+        with self._arguments("hopx_show", line) as args:
             from ..api.history import show
 
             return show(self._one(args.reference))
@@ -135,17 +126,12 @@ class HopxHistory(HopxBase):
             %hopx_rerun train
             %hopx_rerun 4be1 --param lr=0.2 -o again
         """
-        args = self._parsed("%hopx_rerun", line)
-        with usage_errors("%hopx_rerun"):
+        with self._arguments("hopx_rerun", line) as args:
             from ..api.launch import rerun
             from ..connection.local import LOCAL
 
-            run = rerun(
-                self._one(args.reference),
-                params=dict(args.param),
-                env=dict(args.env),
-                on=LOCAL if args.here else args.on,
-            )
+            on = LOCAL if args.here else args.on
+            run = rerun(self._one(args.reference), params=dict(args.param), env=dict(args.env), on=on)
         if args.o:
             self.shell.user_ns[args.o] = run
         return None if args.quiet else run
@@ -166,8 +152,7 @@ class HopxHistory(HopxBase):
             %hopx_diff 4be1 90c7
             %hopx_diff {runs[0].run_id} {runs[-1].run_id}
         """
-        args = self._parsed("%hopx_diff", line)
-        with usage_errors("%hopx_diff"):
+        with self._arguments("hopx_diff", line) as args:
             from ..api.history import diff
 
             return diff(self._one(args.one), self._one(args.other))
@@ -196,8 +181,7 @@ class HopxHistory(HopxBase):
             run = %hopx_attach train
             %hopx_attach 4be1 -o run
         """
-        args = self._parsed("%hopx_attach", line)
-        with usage_errors("%hopx_attach"):
+        with self._arguments("hopx_attach", line) as args:
             run = self._run(args.reference, args.on)
         if args.o:
             self.shell.user_ns[args.o] = run

@@ -6,7 +6,8 @@ Threads never print: a print would land in whichever cell runs. They update a di
 import sys
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from ..connection.watcher import Update
     from ..display.document import Document
-    from ..models import Process
     from ..run import Run, Sweep
 
 SILENT_AFTER = 5.0
@@ -54,10 +54,16 @@ class Display:
 
 def show_run(run: "Run") -> None:
     """Shows a run as one line that follows its state until it has ended, as far as there is an agent to tell it."""
+    display = Display()
     if run.source.connection is None:
-        Display().show(run._repr_mimebundle_())
+        display.show(run._repr_mimebundle_())
     else:
-        _RunLine(run).show()
+        _Following(partial(_update_run, display, run), run.listen)
+
+
+def show_sweep(sweep: "Sweep") -> None:
+    """Shows a sweep as one line that follows how many of its runs have ended, until all have."""
+    _Following(partial(_update_sweep, Display(), sweep), sweep.listen)
 
 
 def show_document(document: "Document") -> None:
@@ -65,87 +71,66 @@ def show_document(document: "Document") -> None:
     print(document.as_terminal() if sys.stdout.isatty() else str(document))  # noqa: T201
 
 
-def show_sweep(sweep: "Sweep") -> None:
-    """Shows a sweep as one line that follows how many of its runs have ended, until all have."""
-    _SweepLine(sweep).show()
+class _Following:
+    """Shows a state, and after all that is heard a new one, until `update` says that this was the last."""
 
-
-class _SweepLine:
-    def __init__(self, sweep: "Sweep") -> None:
-        self._sweep = sweep
-        self._display = Display()
+    def __init__(self, update: "Callable[..., bool]", listen: "Callable[[Any], Callable[[], None]]") -> None:
+        self._update = update
         self._stop: Callable[[], None] | None = None
+        if not update():
+            self._stop = listen(self._take)
 
-    def show(self) -> None:
-        self._update()
-        if not self._ended:
-            self._stop = self._sweep.listen(self._take)
-
-    @property
-    def _ended(self) -> bool:
-        return all(run.process.ended or run.process.status == "unknown" for run in self._sweep)
-
-    def _take(self) -> None:
-        """Called on other threads whenever something may have become of a run."""
-        self._update()
-        if self._ended and self._stop is not None:
+    def _take(self, *told: Any) -> None:
+        if self._update(*told) and self._stop is not None:
             self._stop()
 
-    def _update(self) -> None:
-        from ..display import in_words
 
-        statuses = [run.process.status for run in self._sweep]
-        self._display.show(
-            {"text/plain": repr(self._sweep), "text/html": in_words.sweep_line(self._sweep.sweep_id, statuses)}
-        )
+def _update_sweep(display: Display, sweep: "Sweep") -> bool:
+    from ..display import in_words
 
-
-class _RunLine:
-    def __init__(self, run: "Run") -> None:
-        self._run = run
-        self._display = Display()
-        self._stop: Callable[[], None] | None = None
-
-    def show(self) -> None:
-        self._display.show(self._bundle(self._run.process))
-        if not self._run.process.ended:
-            self._stop = self._run.listen(self._take)
-
-    def _take(self, update: "Update") -> None:
-        """Called on the watcher's thread with all that it hears of the agent."""
-        listing = update.listing
-        forgotten = False
-        if listing is not None and update.error is None:
-            listed = listing.find(self._run.process_id)
-            self._run.see(listed)
-            forgotten = listed is None and self._run.process.status == "unknown"
-        note = ""
-        if update.error is not None and update.failing_since is not None:
-            silence = time.monotonic() - update.failing_since
-            note = "the agent does not answer, retrying" if silence > SILENT_AFTER else ""
-        age = 0.0 if listing is None else (datetime.now(UTC) - listing.received_at).total_seconds()
-        self._display.show(self._bundle(_aged(self._run.process, age), note))
-        if (self._run.process.ended or forgotten) and self._stop is not None:
-            self._stop()
-
-    def _bundle(self, process: "Process", note: str = "") -> dict[str, str]:
-        from ..api.logs import end_of_stderr
-        from ..display import in_words
-
-        stderr = end_of_stderr(self._run) if process.status == "failed" else ""
-        return {
-            "text/plain": f"<Run {in_words.run_in_words(process, self._run.connection)}>",
-            "text/html": in_words.run_line(process, self._run.connection, below=stderr or note),
-        }
+    statuses = [run.process.status for run in sweep]
+    display.show({"text/plain": repr(sweep), "text/html": in_words.sweep_line(sweep.sweep_id, statuses)})
+    return all(run.process.ended or run.process.status == "unknown" for run in sweep)
 
 
-def _aged(process: "Process", seconds: float) -> "Process":
-    """A running process as it is now, `seconds` after it was listed."""
+def _update_run(display: Display, run: "Run", update: "Update | None" = None) -> bool:
+    """Shows a run after what its agent has told last, if it has told anything yet."""
+    listing = update.listing if update else None
+    forgotten = False
+    if update and listing and update.error is None:
+        listed = listing.find(run.process_id)
+        run.see(listed)
+        forgotten = listed is None and run.process.status == "unknown"
+    age = (datetime.now(UTC) - listing.received_at).total_seconds() if listing else 0.0
+    _show_run(display, run, age, _silence(update))
+    return run.process.ended or forgotten
+
+
+def _silence(update: "Update | None") -> str:
+    if update is None or update.error is None or update.failing_since is None:
+        return ""
+    silence = time.monotonic() - update.failing_since
+    return "the agent does not answer, retrying" if silence > SILENT_AFTER else ""
+
+
+def _show_run(display: Display, run: "Run", age: float, note: str) -> None:
+    """Shows a run that was listed `age` seconds ago, in which a running one has gone on."""
     import msgspec
 
-    if process.status != "running" or process.execution_time is None:
-        return process
-    return msgspec.structs.replace(process, execution_time=process.execution_time + seconds)
+    from ..api.logs import end_of_stderr
+    from ..display import in_words
+
+    process, stderr = run.process, ""
+    if process.status == "running" and process.execution_time is not None:
+        process = msgspec.structs.replace(process, execution_time=process.execution_time + age)
+    if process.status == "failed":
+        stderr = end_of_stderr(run)
+    display.show(
+        {
+            "text/plain": f"<Run {in_words.run_in_words(process, run.connection)}>",
+            "text/html": in_words.run_line(process, run.connection, below=stderr or note),
+        }
+    )
 
 
 class StateLine:
@@ -156,6 +141,13 @@ class StateLine:
         self._display = Display()
         self._shown = ""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._shown:
+            self._write("")
+
     def __call__(self, text: str) -> None:
         """Shows this text instead of the one before."""
         if text == self._shown:
@@ -163,46 +155,28 @@ class StateLine:
         self._shown = text
         if self._live:
             self._display.show({"text/plain": text})
-        elif sys.stderr.isatty():
+        else:
+            self._write(text)
+
+    def _write(self, text: str) -> None:
+        if not self._live and sys.stderr.isatty():
             sys.stderr.write(f"\r\x1b[K{text}")
             sys.stderr.flush()
 
-    def close(self) -> None:
-        """Wipes the line from a terminal."""
-        if self._shown and not self._live and sys.stderr.isatty():
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
 
-
-class ProgressLine(StateLine):
-    """How far waiting has come, as a `progress` of `hopx_magics.wait`."""
-
-    def __call__(self, processes: "list[Process]", total: int) -> None:  # type: ignore[override]
-        """Shows the state of the processes."""
-        from ..display import in_words
-
-        super().__call__(in_words.counts_in_words(processes, total))
-
-
-class TransferLine:
-    """How far the copying of files has come, as a `progress` of `hopx_magics.put` and `get`."""
+class TransferLine(StateLine):
+    """How far the copying of files to or from the agent, the `way`, has come."""
 
     def __init__(self, shell: "InteractiveShell", way: str) -> None:
-        self._line = StateLine(shell)
+        super().__init__(shell)
         self._way = way
         self._due = 0.0
 
-    def __enter__(self) -> "TransferLine":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._line.close()
-
-    def __call__(self, name: str, done: int, total: int | None) -> None:
-        """Shows a bar, now and then and at the end."""
+    def show_copied(self, name: str, done: int, total: int | None) -> None:
+        """Shows a bar, now and then and at the end, as a `progress` of `hopx_magics.put` and `get`."""
         from ..display import in_words
 
         if time.monotonic() < self._due and done != total:
             return
         self._due = time.monotonic() + SHOW_EVERY
-        self._line(in_words.transfer_in_words(name, self._way, done, total))
+        self(in_words.transfer_in_words(name, self._way, done, total))

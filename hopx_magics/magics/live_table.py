@@ -34,7 +34,10 @@ def show_table(table: "LiveTable") -> None:
     elif sys.stdout.isatty():
         _refresh_in_place(table)
     else:
-        _print_once(table)
+        from ..live import text
+
+        print(text.as_text(table.state(), most=None))  # noqa: T201
+        table.pause()
 
 
 def _has_clicks(shell: Any) -> bool:
@@ -117,10 +120,3 @@ def _refresh_in_place(table: "LiveTable") -> None:
         pass
     finally:
         table.pause()
-
-
-def _print_once(table: "LiveTable") -> None:
-    from ..live import text
-
-    print(text.as_text(table.state(), most=None))  # noqa: T201
-    table.pause()

@@ -1,8 +1,9 @@
 """The arguments of each magic. What they mean stands in the magics' docstrings, which are the help pages."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..durations import parse_duration, parse_limit
 from ..live.columns import COLUMN_NAMES, TABLE_GROUPS
 from ..words import CAPTURES, LANGUAGES, OFFERED_COLUMNS, OUTPUT_CHOICES, STATUSES
 from .arguments import MagicParser, assignment, checked, identifier, whole_number, words_of
@@ -10,229 +11,50 @@ from .arguments import MagicParser, assignment, checked, identifier, whole_numbe
 CONNECTIONS = ("(connections)",)
 """Stands for the names of the connections, which are known only when Tab is pressed."""
 
-
-def _option(parser: MagicParser, *names: str, completions: Iterable[str] = (), **how: Any) -> None:
-    """An option, with the values that Tab offers for it."""
-    action: Any = parser.add_argument(*names, **how)
-    action.completions = tuple(completions)
+_Argument = Callable[[Any], None]
+"""Adds itself to a parser, or to a group of one."""
 
 
-def _references(parser: MagicParser) -> None:
-    parser.add_argument("reference", nargs="*", metavar="ID")
+def _argument(*names: str, completions: Iterable[str] = (), **how: Any) -> _Argument:
+    """An argument, with the values that Tab offers for it."""
+
+    def add(parser: Any) -> None:
+        parser.add_argument(*names, **how).completions = tuple(completions)
+
+    return add
 
 
-def _connection(parser: MagicParser) -> None:
-    _option(parser, "--on", metavar="CONNECTION", completions=CONNECTIONS)
+def _flag(*names: str) -> _Argument:
+    return _argument(*names, action="store_true")
 
 
-def _connections(parser: MagicParser) -> None:
-    _option(parser, "--on", action="append", type=words_of, default=[], completions=CONNECTIONS)
+def _checked(*names: str, by: Callable[[str], Any], **how: Any) -> _Argument:
+    """An argument whose value is what `by` makes of it."""
+    return _argument(*names, type=checked(by), **how)
 
 
-def _status(parser: MagicParser) -> None:
-    _option(parser, "--status", action="append", type=words_of, default=[], completions=STATUSES)
+def _repeated(name: str, by: Callable[[str], Any]) -> _Argument:
+    """An option that can be given several times."""
+    return _checked(name, by=by, action="append", default=[])
 
 
-def _tags(parser: MagicParser) -> None:
-    _option(parser, "--tag", action="append", type=checked(assignment), default=[])
+def _words(name: str, completions: Iterable[str]) -> _Argument:
+    """An option with several words, that can be given several times, too."""
+    return _argument(name, action="extend", type=words_of, default=[], completions=completions)
 
 
-def _bg() -> MagicParser:
-    parser = MagicParser("%%hopx_bg")
-    _option(parser, "--name")
-    _option(parser, "--lang", default="python", completions=LANGUAGES)
-    _option(parser, "--timeout", type=checked(_limit), completions=("none",))
-    _option(parser, "--env", action="append", type=checked(assignment), default=[])
-    _option(parser, "--cwd")
-    _option(parser, "--param", action="append", type=checked(_param), default=[])
-    _option(parser, "--sweep", action="append", type=checked(_sweep), default=[])
-    _option(parser, "--limit", type=checked(whole_number))
-    _option(parser, "--per", type=checked(whole_number))
-    _tags(parser)
-    _connections(parser)
-    _option(parser, "--callback")
-    _option(parser, "--callback-header", action="append", type=checked(assignment), default=[])
-    _option(parser, "--callback-secret-env")
-    _option(parser, "--capture", default="auto", completions=CAPTURES)
-    _option(parser, "-o", type=checked(identifier))
-    _option(parser, "-q", "--quiet", action="store_true")
-    return parser
+def _one_of(*arguments: _Argument) -> _Argument:
+    """Options of which no more than one can be given."""
 
+    def add(parser: Any) -> None:
+        group = parser.add_mutually_exclusive_group()
+        for argument in arguments:
+            argument(group)
 
-def _filters(parser: MagicParser, columns: Iterable[str], groups: Iterable[str]) -> None:
-    _references(parser)
-    _status(parser)
-    _option(parser, "--lang", completions=LANGUAGES)
-    _option(parser, "--name")
-    _option(parser, "--since", type=checked(_duration))
-    _option(parser, "--sort", completions=(*columns, *(f"-{word}" for word in columns)))
-    _option(parser, "--limit", type=checked(whole_number))
-    _option(parser, "--by", completions=groups)
-
-
-def _ps() -> MagicParser:
-    parser = MagicParser("%hopx_ps")
-    _filters(parser, OFFERED_COLUMNS, OFFERED_COLUMNS)
-    _option(parser, "--output", completions=OUTPUT_CHOICES)
-    _option(parser, "--watch", action="store_true")
-    _connections(parser)
-    return parser
-
-
-def _watch() -> MagicParser:
-    parser = MagicParser("%hopx_watch")
-    _filters(parser, COLUMN_NAMES, TABLE_GROUPS)
-    _option(parser, "--interval", type=checked(_duration))
-    _option(parser, "--notify", action="store_true")
-    _connections(parser)
-    return parser
-
-
-def _history() -> MagicParser:
-    parser = MagicParser("%hopx_history")
-    _option(parser, "--name")
-    _tags(parser)
-    _status(parser)
-    _option(parser, "--lang", completions=LANGUAGES)
-    _option(parser, "--since", type=checked(_duration))
-    _option(parser, "--sweep")
-    _option(parser, "--limit", type=checked(whole_number))
-    _option(parser, "--code", action="store_true")
-    _option(parser, "--output", action="store_true")
-    _option(parser, "--prune", action="store_true")
-    _option(parser, "--yes", action="store_true")
-    return parser
-
-
-def _show() -> MagicParser:
-    parser = MagicParser("%hopx_show")
-    parser.add_argument("reference", metavar="RUN")
-    return parser
-
-
-def _rerun() -> MagicParser:
-    parser = MagicParser("%hopx_rerun")
-    parser.add_argument("reference", metavar="RUN")
-    _option(parser, "--param", action="append", type=checked(_param), default=[])
-    _option(parser, "--env", action="append", type=checked(assignment), default=[])
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--here", action="store_true")
-    on: Any = where.add_argument("--on", metavar="CONNECTION")
-    on.completions = CONNECTIONS
-    _option(parser, "-o", type=checked(identifier))
-    _option(parser, "-q", "--quiet", action="store_true")
-    return parser
-
-
-def _diff() -> MagicParser:
-    parser = MagicParser("%hopx_diff")
-    parser.add_argument("one", metavar="RUN")
-    parser.add_argument("other", metavar="ANOTHER_RUN")
-    return parser
-
-
-def _attach() -> MagicParser:
-    parser = MagicParser("%hopx_attach")
-    parser.add_argument("reference", metavar="RUN")
-    _connection(parser)
-    _option(parser, "-o", type=checked(identifier))
-    return parser
-
-
-def _logs() -> MagicParser:
-    parser = MagicParser("%hopx_logs")
-    parser.add_argument("reference", metavar="ID")
-    streams = parser.add_mutually_exclusive_group()
-    streams.add_argument("--stderr", action="store_true")
-    streams.add_argument("--both", action="store_true")
-    _option(parser, "--tail", type=checked(whole_number))
-    _option(parser, "-f", "--follow", action="store_true")
-    _connection(parser)
-    return parser
-
-
-def _wait() -> MagicParser:
-    parser = MagicParser("%hopx_wait")
-    _references(parser)
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--any", action="store_true")
-    which.add_argument("--all", action="store_true")
-    _option(parser, "--timeout", type=checked(_duration))
-    _option(parser, "--no-raise", action="store_true")
-    _connections(parser)
-    return parser
-
-
-def _kill() -> MagicParser:
-    parser = MagicParser("%hopx_kill")
-    _references(parser)
-    _status(parser)
-    _option(parser, "--all", action="store_true")
-    _connections(parser)
-    return parser
-
-
-def _connect() -> MagicParser:
-    parser = MagicParser("%hopx_connect")
-    parser.add_argument("target", nargs="?")
-    _option(parser, "--as")
-    _option(parser, "--token-env")
-    _option(parser, "--resume", action="store_true")
-    _option(parser, "--new", nargs="?", const="code-interpreter", completions=("code-interpreter", "base"))
-    _option(parser, "-n", type=checked(whole_number))
-    _option(parser, "--timeout", type=checked(_duration))
-    _option(parser, "--env", action="append", type=checked(assignment), default=[])
-    _option(parser, "--region")
-    return parser
-
-
-def _disconnect() -> MagicParser:
-    parser = MagicParser("%hopx_disconnect")
-    parser.add_argument("name", metavar="NAME")
-    _option(parser, "--delete", action="store_true")
-    return parser
-
-
-def _extend() -> MagicParser:
-    parser = MagicParser("%hopx_extend")
-    parser.add_argument("name", metavar="NAME")
-    parser.add_argument("time", metavar="TIME", type=checked(_duration))
-    return parser
-
-
-def _sh() -> MagicParser:
-    parser = MagicParser("%hopx_sh")
-    _connection(parser)
-    _option(parser, "--timeout", type=checked(_duration))
-    _option(parser, "--no-raise", action="store_true")
-    return parser
-
-
-def _put() -> MagicParser:
-    parser = MagicParser("%hopx_put")
-    parser.add_argument("path", nargs="+", metavar="PATH")
-    _connection(parser)
-    return parser
-
-
-def _get() -> MagicParser:
-    parser = MagicParser("%hopx_get")
-    parser.add_argument("remote", metavar="REMOTE")
-    parser.add_argument("local", nargs="?", metavar="LOCAL")
-    _connection(parser)
-    return parser
-
-
-def _ls() -> MagicParser:
-    parser = MagicParser("%hopx_ls")
-    parser.add_argument("path", nargs="?", metavar="PATH")
-    _connection(parser)
-    return parser
+    return add
 
 
 def _limit(text: str) -> str:
-    from ..durations import parse_limit
-
     parse_limit(text)
     return text
 
@@ -249,33 +71,108 @@ def _sweep(text: str) -> tuple[str, list[Any]]:
     return parse_sweep(text)
 
 
-def _duration(text: str) -> float:
-    from ..durations import parse_duration
+_REFERENCES = _argument("reference", nargs="*", metavar="ID")
+_RUN = _argument("reference", metavar="RUN")
+_CONNECTION = _argument("name", metavar="NAME")
+_NAME = _argument("--name")
+_LANGUAGE = _argument("--lang", dest="language", completions=LANGUAGES)
+_STATUS = _words("--status", STATUSES)
+_TAGS = _repeated("--tag", assignment)
+_SINCE = _checked("--since", by=parse_duration)
+_LIMIT = _checked("--limit", by=whole_number)
+_TIMEOUT = _checked("--timeout", by=parse_duration)
+_PARAMS = _repeated("--param", _param)
+_ENV = _repeated("--env", assignment)
+_ON = _argument("--on", metavar="CONNECTION", completions=CONNECTIONS)
+_ON_SEVERAL = _words("--on", CONNECTIONS)
+_NO_RAISE = _flag("--no-raise")
+_INTO = _checked("-o", by=identifier)
+_QUIET = _flag("-q", "--quiet")
 
-    return parse_duration(text)
+
+def _filters(columns: Iterable[str], groups: Iterable[str]) -> list[_Argument]:
+    sort = _argument("--sort", completions=(*columns, *(f"-{word}" for word in columns)))
+    return [_REFERENCES, _STATUS, _LANGUAGE, _NAME, _SINCE, sort, _LIMIT, _argument("--by", completions=groups)]
 
 
-PARSERS = {
-    "hopx_bg": _bg(),
-    "hopx_ps": _ps(),
-    "hopx_watch": _watch(),
-    "hopx_history": _history(),
-    "hopx_show": _show(),
-    "hopx_rerun": _rerun(),
-    "hopx_diff": _diff(),
-    "hopx_attach": _attach(),
-    "hopx_logs": _logs(),
-    "hopx_wait": _wait(),
-    "hopx_kill": _kill(),
-    "hopx_connect": _connect(),
-    "hopx_disconnect": _disconnect(),
-    "hopx_sandboxes": MagicParser("%hopx_sandboxes"),
-    "hopx_extend": _extend(),
-    "hopx_sh": _sh(),
-    "hopx_put": _put(),
-    "hopx_get": _get(),
-    "hopx_ls": _ls(),
+_ARGUMENTS: dict[str, list[_Argument]] = {
+    "%%hopx_bg": [
+        _NAME,
+        _argument("--lang", dest="language", default="python", completions=LANGUAGES),
+        _checked("--timeout", by=_limit, completions=("none",)),
+        _ENV,
+        _argument("--cwd"),
+        _PARAMS,
+        _repeated("--sweep", _sweep),
+        _LIMIT,
+        _checked("--per", by=whole_number),
+        _TAGS,
+        _ON_SEVERAL,
+        _argument("--callback"),
+        _repeated("--callback-header", assignment),
+        _argument("--callback-secret-env"),
+        _argument("--capture", default="auto", completions=CAPTURES),
+        _INTO,
+        _QUIET,
+    ],
+    "%hopx_ps": [
+        *_filters(OFFERED_COLUMNS, OFFERED_COLUMNS),
+        _argument("--output", completions=OUTPUT_CHOICES),
+        _flag("--watch"),
+        _ON_SEVERAL,
+    ],
+    "%hopx_watch": [
+        *_filters(COLUMN_NAMES, TABLE_GROUPS),
+        _checked("--interval", by=parse_duration),
+        _flag("--notify"),
+        _ON_SEVERAL,
+    ],
+    "%hopx_history": [
+        *(_NAME, _TAGS, _STATUS, _LANGUAGE, _SINCE, _argument("--sweep"), _LIMIT),
+        *map(_flag, ("--code", "--output", "--prune", "--yes")),
+    ],
+    "%hopx_show": [_RUN],
+    "%hopx_rerun": [_RUN, _PARAMS, _ENV, _one_of(_flag("--here"), _ON), _INTO, _QUIET],
+    "%hopx_diff": [_argument("one", metavar="RUN"), _argument("other", metavar="ANOTHER_RUN")],
+    "%hopx_attach": [_RUN, _ON, _INTO],
+    "%hopx_logs": [
+        _argument("reference", metavar="ID"),
+        _one_of(_flag("--stderr"), _flag("--both")),
+        _checked("--tail", by=whole_number),
+        _flag("-f", "--follow"),
+        _ON,
+    ],
+    "%hopx_wait": [_REFERENCES, _one_of(_flag("--any"), _flag("--all")), _TIMEOUT, _NO_RAISE, _ON_SEVERAL],
+    "%hopx_kill": [_REFERENCES, _STATUS, _flag("--all"), _ON_SEVERAL],
+    "%hopx_connect": [
+        _argument("target", nargs="?"),
+        _argument("--as"),
+        _argument("--token-env"),
+        _flag("--resume"),
+        _argument("--new", nargs="?", const="code-interpreter", completions=("code-interpreter", "base")),
+        _checked("-n", by=whole_number),
+        _TIMEOUT,
+        _ENV,
+        _argument("--region"),
+    ],
+    "%hopx_disconnect": [_CONNECTION, _flag("--delete")],
+    "%hopx_sandboxes": [],
+    "%hopx_extend": [_CONNECTION, _checked("time", by=parse_duration, metavar="TIME")],
+    "%hopx_sh": [_ON, _TIMEOUT, _NO_RAISE],
+    "%hopx_put": [_argument("path", nargs="+", metavar="PATH"), _ON],
+    "%hopx_get": [_argument("remote", metavar="REMOTE"), _argument("local", nargs="?", metavar="LOCAL"), _ON],
+    "%hopx_ls": [_argument("path", nargs="?", metavar="PATH"), _ON],
 }
+
+
+def _parser(magic: str) -> MagicParser:
+    parser = MagicParser(magic)
+    for argument in _ARGUMENTS[magic]:
+        argument(parser)
+    return parser
+
+
+PARSERS = {magic.lstrip("%"): _parser(magic) for magic in _ARGUMENTS}
 
 TAKE_REFERENCES = ("hopx_ps", "hopx_watch", "hopx_logs", "hopx_wait", "hopx_kill")
 """The magics whose arguments are ids and names of processes."""

@@ -1,4 +1,4 @@
-"""The magics: each parses its line, calls the Python API, and returns what that returns."""
+"""The magics of processes: each parses its line, calls the Python API, and returns what that returns."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,8 +6,8 @@ from IPython.core.magic import cell_magic, line_magic, magics_class, no_var_expa
 from traitlets import Enum, TraitError, Unicode, validate
 
 from .arguments import once
-from .base import HopxBase, names_of, usage_errors
-from .live_line import ProgressLine
+from .base import HopxBase
+from .live_line import StateLine
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,12 +105,11 @@ class HopxMagics(HopxBase):
             %%hopx_bg --name train --sweep lr=0.1,0.01 --sweep seed=1:5 --limit 4 --tag exp=first -o runs
             print("training with", lr, seed)
         """
-        args = self._parsed("%%hopx_bg", line)
-        with usage_errors("%%hopx_bg"):
+        with self._arguments("hopx_bg", line) as args:
             from ..api.launch import launch, launch_on_each, sweep
 
             options: Any = {
-                "language": args.lang,
+                "language": args.language,
                 "name": args.name,
                 "timeout": args.timeout or self.timeout,
                 "env": dict(args.env),
@@ -123,7 +122,7 @@ class HopxMagics(HopxBase):
             for option in ("limit", "per"):
                 if getattr(args, option) is not None and not args.sweep:
                     raise ValueError(f"--{option} is for --sweep")
-            on = names_of(args.on)
+            on = args.on or None
             run: Run | Sweep
             if args.sweep:
                 run = sweep(cell, once("--sweep", args.sweep), limit=args.limit, per=args.per, on=on, **options)
@@ -172,18 +171,16 @@ class HopxMagics(HopxBase):
             %hopx_ps --by status
             whole = %hopx_ps train --output full
         """
-        args = self._parsed("%hopx_ps", line)
-        with usage_errors("%hopx_ps"):
+        with self._arguments("hopx_ps", line) as args:
             from ..api.ps import ps
             from ..api.watch import watch
 
             if args.watch and args.output:
                 raise ValueError("--output is for the DataFrame: a live table shows the output of what is opened in it")
-            on = names_of(args.on)
+            references, filters = self._references(args.reference), _filters(args)
             if args.watch:
-                return watch(*self._references(args.reference), **self._filters(args), on=on)
-            output = args.output or self.output
-            return ps(*self._references(args.reference), **self._filters(args), output=output, on=on)
+                return watch(*references, **filters)
+            return ps(*references, **filters, output=args.output or self.output)
 
     @no_var_expand
     @line_magic
@@ -224,17 +221,11 @@ class HopxMagics(HopxBase):
             w = %hopx_watch --since 1d --notify
             w.frame().groupby("status", observed=True).size()
         """
-        args = self._parsed("%hopx_watch", line)
-        with usage_errors("%hopx_watch"):
+        with self._arguments("hopx_watch", line) as args:
             from ..api.watch import watch
 
-            return watch(
-                *self._references(args.reference),
-                **self._filters(args),
-                interval=args.interval,
-                notify=args.notify,
-                on=names_of(args.on),
-            )
+            references = self._references(args.reference)
+            return watch(*references, **_filters(args), interval=args.interval, notify=args.notify)
 
     @no_var_expand
     @line_magic
@@ -264,8 +255,7 @@ class HopxMagics(HopxBase):
             %hopx_logs train -f
             text = %hopx_logs train --both
         """
-        args = self._parsed("%hopx_logs", line)
-        with usage_errors("%hopx_logs"):
+        with self._arguments("hopx_logs", line) as args:
             from ..api.logs import logs
 
             run = self._run(args.reference, args.on)
@@ -307,24 +297,21 @@ class HopxMagics(HopxBase):
             %hopx_wait --timeout 10m
             done = %hopx_wait a b c --any --no-raise
         """
-        args = self._parsed("%hopx_wait", line)
-        progress = ProgressLine(self.shell)
-        on = names_of(args.on)
-        with usage_errors("%hopx_wait"):
+        with self._arguments("hopx_wait", line) as args:
             from ..api.logs import check_completed
             from ..api.ps import frame_of
             from ..api.wait import wait
+            from ..display.in_words import waiting_in_words
 
-            try:
+            on = args.on or None
+            with StateLine(self.shell) as line_below:
                 runs = wait(
                     *self._runs(args.reference, on),
                     any_one=args.any,
                     timeout=args.timeout,
-                    progress=progress,
+                    progress=lambda processes, total: line_below(waiting_in_words(processes, total)),
                     on=on,
                 )
-            finally:
-                progress.close()
             if not args.no_raise:
                 check_completed(runs)
             return frame_of(runs)
@@ -357,28 +344,16 @@ class HopxMagics(HopxBase):
             %hopx_kill proc_k3 proc_x9
             %hopx_kill --status queued
         """
-        args = self._parsed("%hopx_kill", line)
-        statuses = ["queued", "running"] if args.all else [word for words in args.status for word in words]
-        with usage_errors("%hopx_kill"):
+        with self._arguments("hopx_kill", line) as args:
+            statuses = ["queued", "running"] if args.all else args.status
             if not args.reference and not statuses:
                 raise ValueError("say what to kill: an id, a name, --status running, or --all")
             from ..api.kill import kill
 
-            on = names_of(args.on)
+            on = args.on or None
             return kill(*self._runs(args.reference, on), status=statuses, on=on)
 
     # ------------------------------------------------------------ helpers
-
-    def _filters(self, args: Any) -> dict[str, Any]:
-        return {
-            "status": [word for words in args.status for word in words],
-            "language": args.lang,
-            "name": args.name,
-            "since": args.since,
-            "sort": args.sort,
-            "limit": args.limit,
-            "by": args.by,
-        }
 
     def _follow(self, run: "Run", streams: Any, lines: int | None) -> None:
         """Prints what comes; in the cell's own thread, so that it lands in the cell's own output."""
@@ -393,6 +368,12 @@ class HopxMagics(HopxBase):
                 print(filters.setdefault(stream, StreamFilter()).feed(text), end="", flush=True)  # noqa: T201
         except KeyboardInterrupt:
             print(f"\n[stopped following; {run.process_id} goes on]")  # noqa: T201
+
+
+def _filters(args: Any) -> dict[str, Any]:
+    """What is chosen of which connections, and in which order."""
+    names = ("status", "language", "name", "since", "sort", "limit", "by")
+    return {name: getattr(args, name) for name in names} | {"on": args.on or None}
 
 
 def _callback(args: Any) -> "Callback | None":

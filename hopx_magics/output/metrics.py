@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from ..words import word_set
 from .oneline import printable
 from .shown import as_plain
 
@@ -50,20 +51,16 @@ _MEASURE = re.compile(
 )
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_QUALIFIERS = _words("""
+_QUALIFIERS = word_set("""
     train training val valid validation test testing eval evaluation dev best final last mean avg average median min
     max macro micro weighted
 """)
-_LEVELS = _words("TRACE DEBUG INFO NOTICE WARN WARNING ERROR CRITICAL FATAL")
-_ROUNDS = _words("epoch epochs step steps it iter iters iteration iterations batch batches fold round trial episode")
-_COUNTERS = _ROUNDS | _words("progress objects deltas seed rank pid port id version line")
-_TIMES = _words("time timestamp ts date datetime asctime created created_at")
-_NO_METRICS = _TIMES | _words("s dur eta elapsed remaining v_num") | {"total time", "elapsed time"}
-_OF_LOGGING = _TIMES | _words("pid process thread lineno levelno")
+_LEVELS = word_set("TRACE DEBUG INFO NOTICE WARN WARNING ERROR CRITICAL FATAL")
+_ROUNDS = word_set("epoch epochs step steps it iter iters iteration iterations batch batches fold round trial episode")
+_COUNTERS = _ROUNDS | word_set("progress objects deltas seed rank pid port id version line")
+_TIMES = word_set("time timestamp ts date datetime asctime created created_at")
+_NO_METRICS = _TIMES | word_set("s dur eta elapsed remaining v_num") | {"total time", "elapsed time"}
+_OF_LOGGING = _TIMES | word_set("pid process thread lineno levelno")
 _SETTINGS = re.compile(r"config|args|argument|param|setting|option|namespace", re.IGNORECASE)
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..words import word_set
 from .screen import Screen
 
 
@@ -38,21 +39,17 @@ _WORD = re.compile(r"[a-z]+\d?")
 _CLAUSE = re.compile(r"[,;|]|\. ")
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_COUNTED = _words("""
+_COUNTED = word_set("""
     step epoch batch batches iter iters iteration item file task chunk round trial fold page part sample image row
     record stage phase run episode generation frame block example test job shard section completed finished done
     processed processing downloaded downloading uploaded uploading loaded loading progress training it
 """)
-_NOT_COUNTED = _words("attempt retry retrying try tries rank gpu device node worker score replica host")
-_OF_PROGRESS = _words("""
+_NOT_COUNTED = word_set("attempt retry retrying try tries rank gpu device node worker score replica host")
+_OF_PROGRESS = word_set("""
     progress done complete completed finished downloading downloaded uploading installing building receiving resolving
     unpacking
 """)
-_OF_METRICS = _words("""
+_OF_METRICS = word_set("""
     acc accuracy precision recall f1 auc map iou dice loss losses error errors err wer cer cpu gpu mem memory ram vram
     disk swap battery usage use used util utilization load free rate confidence conf probability prob score hit hits
     sparsity coverage cover dropout faster slower improvement reduction speedup overhead ci interval top top1 top5

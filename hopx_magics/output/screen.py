@@ -91,7 +91,7 @@ class Screen:
 
     def coloured(self, start: int, stop: int) -> list[str]:
         """The same rows as text with SGR sequences, each of which begins and ends plain."""
-        return [row.rstrip(" ") if isinstance(row, str) else _coloured(row) for row in self._kept(start, stop)]
+        return [row.rstrip(" ") if isinstance(row, str) else "".join(_coloured(row)) for row in self._kept(start, stop)]
 
     def plain(self, number: int) -> str:
         """The text of one row."""
@@ -320,13 +320,9 @@ def _line(runs: _Runs) -> Line:
     return [(text, tokens(style)) for text, style in runs]
 
 
-def _coloured(runs: _Runs) -> str:
-    return "".join(_parts(_stripped(runs)))
-
-
-def _parts(runs: _Runs) -> Iterator[str]:
+def _coloured(runs: _Runs) -> Iterator[str]:
     before = PLAIN
-    for text, style in runs:
+    for text, style in _stripped(runs):
         if before is not PLAIN:
             yield _RESET
         yield sgr(style) + text

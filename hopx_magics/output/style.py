@@ -23,20 +23,6 @@ class Style(NamedTuple):
 PLAIN = Style()
 """Text without any style; `styled` returns this very object for it."""
 
-_SWITCHES: dict[int, dict[str, bool]] = {
-    1: {"bold": True},
-    2: {"dim": True},
-    3: {"italic": True},
-    4: {"underline": True},
-    7: {"inverse": True},
-    9: {"strike": True},
-    21: {"underline": True},  # twice
-    22: {"bold": False, "dim": False},
-    23: {"italic": False},
-    24: {"underline": False},
-    27: {"inverse": False},
-    29: {"strike": False},
-}
 _FLAGS = (
     ("bold", "b", 1),
     ("dim", "d", 2),
@@ -45,6 +31,14 @@ _FLAGS = (
     ("inverse", "r", 7),
     ("strike", "s", 9),
 )
+"""Of each: its field, its token, and the code that switches it on; 20 more switches it off."""
+
+_SWITCHES: dict[int, dict[str, bool]] = {
+    **{code: {name: True} for name, _, code in _FLAGS},
+    **{code + 20: {name: False} for name, _, code in _FLAGS},
+    21: {"underline": True},  # twice
+    22: {"bold": False, "dim": False},
+}
 
 
 @lru_cache(4096)

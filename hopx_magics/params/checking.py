@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from ..words import Language
+from ..words import Language, word_set
 
 DEEPEST = 20
 """How many lists and dicts may be in one another."""
@@ -21,18 +21,14 @@ _LARGEST_IN_JAVASCRIPT = 2**53 - 1
 _ASCII_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 _TAKEN: dict[Language, frozenset[str]] = {
     "python": frozenset({*keyword.kwlist, "__debug__"}),
-    "bash": _words("""
+    "bash": word_set("""
         if then elif else fi for in do done case esac while until function select time coproc
         EUID PPID SHELLOPTS UID
         _ DIRSTACK EPOCHREALTIME EPOCHSECONDS FUNCNAME GROUPS HISTCMD LINENO OPTIND PIPESTATUS RANDOM SECONDS SRANDOM
     """),
-    "javascript": _words("""
+    "javascript": word_set("""
         arguments await break case catch class const continue debugger default delete do else enum eval export extends
         false finally for function if implements import in instanceof interface let new null package private protected
         public return static super switch this throw true try typeof var void while with yield

@@ -18,7 +18,6 @@ class _Delta(msgspec.Struct):
     count: int
 
 
-_set = msgspec.structs.force_setattr
 _decode_delta = msgspec.json.Decoder(_Delta).decode
 
 
@@ -52,19 +51,27 @@ def decode_change(body: Body, headers: Mapping[str, str], base: Listing, *, rece
 def _merged(
     base: Listing, rows: tuple[Process, ...], gone: list[ProcessId], received_at: datetime, etag: str | None
 ) -> Listing:
-    by_id = dict(base.by_id)
+    by_id = dict(aged(base, received_at).by_id)
     for process_id in gone:
         del by_id[process_id]
-    later = (received_at - base.received_at).total_seconds()
-    for process in base.processes:
-        if process.status == "running" and process.execution_time is not None and process.process_id in by_id:
-            by_id[process.process_id] = msgspec.structs.replace(process, execution_time=process.execution_time + later)
     by_id.update((row.process_id, row) for row in rows if row.process_id)
     listing = Listing(
         processes=tuple(by_id.values()), agent=base.agent, received_at=received_at, etag=etag, tail=base.tail
     )
     vars(listing)["by_id"] = by_id
     return listing
+
+
+def aged(listing: Listing, now: datetime) -> Listing:
+    """A listing that still holds, `now`: what runs has run on."""
+    later = (now - listing.received_at).total_seconds()
+    processes = tuple(
+        msgspec.structs.replace(process, execution_time=process.execution_time + later)
+        if process.status == "running" and process.execution_time is not None
+        else process
+        for process in listing.processes
+    )
+    return msgspec.structs.replace(listing, processes=processes, received_at=now)
 
 
 def compare(known: Listing | None, listing: Listing) -> Change:

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..models import Launch, RunId
+from ..models import Callback, Launch, RunId
 from ..params import with_params
 
 HEALTH = "/health"
@@ -13,6 +13,7 @@ INFO = "/info"
 PROCESSES = "/execute/processes"
 EXECUTE = "/execute"
 EXECUTE_BACKGROUND = "/execute/background"
+EXECUTE_ASYNC = "/execute/async"
 COMMANDS_RUN = "/commands/run"
 COMMANDS_BACKGROUND = "/commands/background"
 KILL = "/execute/kill"
@@ -59,6 +60,20 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     sweep_limit: int | None = None
 
 
+class AsyncRequest(BackgroundRequest, kw_only=True, omit_defaults=True):
+    """Body of `POST /execute/async`: a background launch, and where to tell its end.
+
+    When the process has ended, the agent posts there, as JSON: execution_id, process_id, status (completed, failed,
+    timeout or killed), success, stdout and stderr (their ends), exit_code, execution_time, timestamp, error. The
+    headers are those of `callback_headers`, X-HopX-Timestamp, and with a secret X-HopX-Signature: see
+    `hopx_magics.callbacks`.
+    """
+
+    callback_url: str
+    callback_headers: dict[str, str] | None = None
+    callback_signature_secret: str | None = None
+
+
 class CommandRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Body of `POST /commands/run` and `/commands/background`: a program with `args`, or without them a shell line."""
 
@@ -81,12 +96,12 @@ class KillForm(msgspec.Struct, frozen=True):
 
 
 def launch_body(launch: Launch) -> bytes:
-    """The body that launches `launch`: its params become variables of its code, and its mark is in the name."""
+    """The body that launches `launch`, with a callback by `EXECUTE_ASYNC`, and by `EXECUTE_BACKGROUND` without one."""
     return msgspec.json.encode(launch_fields(launch))
 
 
 def launch_fields(launch: Launch) -> dict[str, Any]:
-    """The fields of the body that launches `launch`."""
+    """The fields of that body: the params become variables of the code, and the launch's mark is in the name."""
     return {
         "code": with_params(launch.code, launch.language, launch.params),
         "language": launch.language,
@@ -95,6 +110,15 @@ def launch_fields(launch: Launch) -> dict[str, Any]:
         **({"env": launch.env} if launch.env else {}),
         **({"workdir": launch.workdir, "working_dir": launch.workdir} if launch.workdir else {}),
         **({"sweep": launch.sweep_id, "sweep_limit": launch.limit} if launch.sweep_id and launch.limit else {}),
+        **(_callback_fields(launch.callback) if launch.callback else {}),
+    }
+
+
+def _callback_fields(callback: Callback) -> dict[str, Any]:
+    return {
+        "callback_url": callback.url,
+        **({"callback_headers": callback.headers} if callback.headers else {}),
+        **({"callback_signature_secret": callback.secret} if callback.secret else {}),
     }
 
 

@@ -7,29 +7,34 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from hopx_magics import __version__
 
 from ..errors import HistoryError, HopxError, LaunchError
-from ..models import Launch, Place, Pruned, RunId
+from ..models import Change, Launch, Listing, Place, Process, ProcessId, Pruned, RunId
+from ..protocol.listing import FORGOTTEN_AFTER
 from ..protocol.replies import Launched
 from ..settings import Settings
 from ..words import Status
 from . import pruning, reading, writing
 from .database import Database
-from .listings import ListingRecorder
 from .origin import find_folder, find_origin
 from .outputs import Fetch, OutputKeeper
 from .pruning import Limits
 from .reading import Recent
-from .writing import Waiter
+from .writing import NOWHERE, Seen, Waiter, microseconds
 
 SLACK = 1.2
 """The history is brought back to its limits when it is by so much larger."""
 
 ENVIRONMENTS_KEPT = 1000
+
+CHECK_EVERY = 5.0
+"""Seconds after which it is written down again that an agent answers, and looked for what it no longer lists."""
 
 
 class Recorder:
@@ -53,7 +58,8 @@ class Recorder:
     def begin(self, launches: Sequence[Launch], place: Place | None) -> None:
         """Writes down what is about to be sent to an agent; None: to one that is not yet known, by this program."""
         with self._noting():
-            self.history.write(writing.begin, launches, place or self._here, find_origin(), __version__)
+            waiter = None if place else self._here
+            self.history.write(writing.begin, launches, place or NOWHERE, find_origin(), __version__, waiter)
         self._remember_environments(launches)
         if not self._pruned:
             self._pruned = True
@@ -62,7 +68,7 @@ class Recorder:
     def assigned(self, run_id: RunId, place: Place | None) -> None:
         """Writes down to which agent a launch is about to be sent; None: it waits (again)."""
         with self._noting():
-            self.history.write(writing.assign, run_id, place or self._here)
+            self.history.write(writing.assign, run_id, place or NOWHERE, None if place else self._here)
 
     def launched(self, run_id: RunId, reply: Launched) -> None:
         """Writes down which process a launch became."""
@@ -101,7 +107,7 @@ class Recorder:
 
     # ------------------------------------------------------------ listings and outputs
 
-    def listings_of(self, place: Place) -> ListingRecorder:
+    def listings_of(self, place: Place) -> "ListingRecorder":
         """Who writes down what an agent lists."""
         recorder = ListingRecorder(self, place)
         self._listings.append(recorder)
@@ -120,8 +126,9 @@ class Recorder:
 
     def looked(self) -> None:
         """Writes down that somebody looks at the runs of this notebook."""
-        with self._noting():
-            self.history.write(writing.looked, find_origin().notebook or find_folder() or "")
+        if place := find_origin().notebook or find_folder():
+            with self._noting():
+                self.history.write(writing.looked, place)
 
     def recent(self) -> Recent:
         """What happened to the runs of this notebook since somebody last looked."""
@@ -161,6 +168,105 @@ class Recorder:
         with self._noting():
             if pruned := self.history.read(pruning.over_limits, self.limits, SLACK):
                 prune(self.history, pruned)
+
+
+class ListingRecorder:
+    """Writes down how the processes of one agent go on."""
+
+    def __init__(self, recorder: Recorder, place: Place) -> None:
+        self._recorder = recorder
+        self._history = recorder.history
+        self._place = place
+        self._lock = threading.Lock()
+        self._known: dict[ProcessId, Process] = {}
+        self._ended: dict[ProcessId, Status] | None = None
+        """What was seen to end before the first listing; None before that, and after a failure."""
+        self._recorded: tuple[str, int | None] | None = None
+        """The ETag, and the tail, of the listing that was written down last."""
+        self._checked = float("-inf")
+
+    def take(self, change: Change) -> bool:
+        """Writes down what is new in a listing; whether something may have ended whose output is still to be kept."""
+        with self._lock:
+            try:
+                return self._take(change)
+            except HistoryError as error:
+                self._begin_anew()  # what was missed is new in the next listing, too
+                self._recorder.note(error)
+                return False
+
+    def begin_anew(self) -> None:
+        """Takes nothing for known: the history is another one."""
+        with self._lock:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._ended = self._recorded = None
+        self._known.clear()
+
+    def _take(self, change: Change) -> bool:
+        listing, first = change.listing, self._ended is None
+        if self._ended is None:
+            self._ended = self._history.read(reading.ended, self._place)
+        changed, gone = (listing.processes, ()) if first else self._differences(change)
+        new = {id_: process for process in changed if (id_ := process.process_id) and not self._knows(process)}
+        if new:
+            seen = [_seen(process_id, process) for process_id, process in new.items()]
+            self._history.write(writing.record, self._place, seen, listing.received_at)
+            self._known |= new
+        for process_id in gone:
+            self._known.pop(process_id, None)
+        if first or gone or time.monotonic() - self._checked > CHECK_EVERY:
+            self._check(listing)
+        self._recorded = None if listing.etag is None else (listing.etag, listing.tail)
+        return first or any(process.ended for process in new.values())
+
+    def _differences(self, change: Change) -> tuple[Iterable[Process], Collection[ProcessId]]:
+        """What may be new since the listing that was written down last, and what is gone."""
+        listing = change.listing
+        if change.changed is not None:
+            return change.changed, change.gone
+        if (listing.etag, listing.tail) == self._recorded:
+            return (), ()
+        return listing.processes, self._known.keys() - listing.by_id.keys()
+
+    def _knows(self, process: Process) -> bool:
+        process_id = process.process_id
+        known = self._known.get(process_id) if process_id else None
+        if known is None:
+            return bool(self._ended and process_id and self._ended.get(process_id) == process.status)
+        return known is process or (
+            known.status == process.status
+            and known.started_at == process.started_at
+            and known.completed_at == process.completed_at
+            and known.exit_code == process.exit_code
+            and known.status_detail == process.status_detail
+        )
+
+    def _check(self, listing: Listing) -> None:
+        self._checked, now = time.monotonic(), datetime.now(UTC)  # the listing may be an older one that still holds
+        if lost := self._history.read(writing.lost, self._place, listing.by_id.keys(), now, FORGOTTEN_AFTER):
+            self._history.write(writing.forget, lost, now)
+        self._history.write(writing.answered, self._place, now)
+
+
+def _seen(process_id: ProcessId, process: Process) -> Seen:
+    return Seen(
+        process_id=process_id,
+        run_id=process.run_id,
+        execution_id=process.execution_id,
+        name=process.name,
+        language=process.language,
+        status=process.status,
+        status_detail=process.status_detail,
+        started_at=microseconds(process.started_at),
+        completed_at=microseconds(process.completed_at),
+        exit_code=process.exit_code,
+        execution_time=process.execution_time if process.ended else None,
+        pid=process.pid,
+        stdout_bytes=process.stdout_bytes,
+        stderr_bytes=process.stderr_bytes,
+    )
 
 
 def prune(history: Database, pruned: list[Pruned]) -> None:

@@ -65,17 +65,18 @@ def now() -> int:
 def begin(
     db: sqlite3.Connection,
     launches: Sequence[Launch],
-    place: Place | Waiter,
+    place: Place,
     origin: Origin,
     version: str | None = None,
+    waiter: Waiter | None = None,
 ) -> None:
-    """Writes down what is about to be launched, by `version` of this package, or what waits for that in a program."""
+    """Writes down what is about to be launched, by `version` of this package, or by a `waiter` later on."""
     codes = {launch.code: _hash(launch.code) for launch in launches}
     moment = now()
     rows = [
         {
             "run_id": launch.run_id,
-            **(NOWHERE if isinstance(place, Waiter) else place)._asdict(),
+            **place._asdict(),
             "name": launch.name,
             "tags": json.dumps(launch.tags),
             "params": json.dumps(launch.params),
@@ -98,21 +99,20 @@ def begin(
         VALUES ({", ".join(f":{column}" for column in rows[0])}, 1, 1, 'queued')""",
         rows,
     )
-    if isinstance(place, Waiter):
-        db.executemany("INSERT INTO waiting VALUES (?, ?, ?)", [(launch.run_id, *place) for launch in launches])
+    if waiter:
+        db.executemany("INSERT INTO waiting VALUES (?, ?, ?)", [(launch.run_id, *waiter) for launch in launches])
 
 
-def assign(db: sqlite3.Connection, run_id: RunId, place: Place | Waiter) -> None:
-    """Writes down to which agent a launch is about to be sent, or in which program it waits (again)."""
-    where = NOWHERE if isinstance(place, Waiter) else place
+def assign(db: sqlite3.Connection, run_id: RunId, place: Place, waiter: Waiter | None = None) -> None:
+    """Writes down to which agent a launch is about to be sent, or who is to do that later (again)."""
     db.execute(
         """UPDATE runs SET connection = :connection, agent = :agent, sandbox = :sandbox
         WHERE run_id = :run_id AND process_id IS NULL""",
-        {"run_id": run_id, **where._asdict()},
+        {"run_id": run_id, **place._asdict()},
     )
     db.execute("DELETE FROM waiting WHERE run_id = ?", (run_id,))
-    if isinstance(place, Waiter):
-        db.execute("INSERT INTO waiting VALUES (?, ?, ?)", (run_id, *place))
+    if waiter:
+        db.execute("INSERT INTO waiting VALUES (?, ?, ?)", (run_id, *waiter))
 
 
 def abandon(db: sqlite3.Connection, waiter: Waiter, reason: str) -> None:

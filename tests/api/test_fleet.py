@@ -265,7 +265,7 @@ def test_a_notebook_that_ends_leaves_word_of_what_it_did_not_launch(hopx: Any, s
     gone = subprocess.Popen(["true"])
     gone.wait()
     waiter = Waiter(socket.gethostname(), gone.pid)
-    session.history.write(writing.begin, launches, waiter, Origin())
+    session.history.write(writing.begin, launches, writing.NOWHERE, Origin(), waiter=waiter)
     session.close()
     frame = hopx.history()
     assert list(frame["status"]) == ["unknown", "unknown"]

@@ -40,7 +40,7 @@ def pictures(smallest: bool) -> Iterator[Row]:
 
 
 def metrics(smallest: bool) -> Iterator[Row]:
-    count = 3 if smallest else 1_000
+    count = 3 if smallest else 100
     processes = Processes(count, size=20_000, text="epoch 3/10 - loss: 0.1234 - accuracy: 0.9876 - lr=1e-3\n")
     with own_place(), standins(processes=processes) as (url,):
         hopx.connect(url, name="stand-in", token="token")

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
+import msgspec
+
 import hopx_magics as hopx
 
 from .measure import medians, seconds
@@ -19,13 +21,11 @@ PROCESSES = Processes(50, size=200)
 DELAY = 0.05
 """Seconds that an agent takes for an answer."""
 
-HASTY = {"HOPX_REPLY_SECONDS": "0.2", "HOPX_RETRY_SECONDS": "0"}
-
 
 @contextmanager
 def fleet(smallest: bool) -> Iterator[tuple[list[str], list[str]]]:
     """The names of connected agents, and their addresses."""
-    with standins(3 if smallest else 200, PROCESSES, DELAY) as urls, own_place(**(HASTY if smallest else {})):
+    with standins(3 if smallest else 200, PROCESSES, DELAY) as urls, own_place():
         names = [f"agent-{number}" for number in range(len(urls))]
         for name, url in zip(names, urls, strict=True):
             hopx.connect(url, name=name, token="token")
@@ -33,31 +33,37 @@ def fleet(smallest: bool) -> Iterator[tuple[list[str], list[str]]]:
 
 
 def listing(smallest: bool) -> Iterator[Row]:
-    """The DataFrame's part is what it takes more to ask for all rows than for none of them.
-
-    The stand-ins' own part is what bare sockets take for the same answers, less what they take for one of them.
-    """
+    """The stand-ins' own part is what bare sockets take for the same answers, less what they take for one of them."""
+    rounds = 1 if smallest else 9
     with fleet(smallest) as (names, urls), closing(BareSockets(urls)) as bare:
         assert len(hopx.ps(on="all")) == len(names) * PROCESSES.count
-        one, all_, rowless, bare_one, bare_all = medians(
+        one, all_, bare_one, bare_all = medians(
             lambda: hopx.ps(on=names[0]),
             lambda: hopx.ps(on="all"),
-            lambda: hopx.ps(on="all", status="queued"),
             lambda: bare.ask(1),
             lambda: bare.ask(len(urls)),
-            rounds=1 if smallest else 9,
+            rounds=rounds,
         )
-    own = bare_all - bare_one
+        frame = dataframe(len(names) * PROCESSES.count, rounds)
+    times = [(taken - frame) / one for taken in (all_, all_ - (bare_all - bare_one))]
     yield Row(
         what=f"%hopx_ps --on all, {len(names)} agents with {PROCESSES.count} processes",
         value=1000 * all_,
         beside="one agent",
         other=1000 * one,
-        result=f"{rowless / one:.1f} times, {(rowless - own) / one:.1f} without the stand-ins' own",
+        result="{:.1f} times, {:.1f} without the stand-ins' own".format(*times),
         goal="3 times",
-        note=f"without the DataFrame of {1000 * (all_ - rowless):.0f} ms",
+        note=f"without the DataFrame of {1000 * frame:.0f} ms",
     )
     yield surplus("the same by bare sockets: the stand-ins' own", bare_all, "one agent", bare_one)
+
+
+def dataframe(rows: int, rounds: int) -> float:
+    """Seconds for the DataFrame of so many rows: what it takes one agent more to be asked for them than for none."""
+    with standins(processes=msgspec.structs.replace(PROCESSES, count=rows)) as (url,):
+        hopx.connect(url, name="large", token="token")
+        whole, empty = medians(lambda: hopx.ps(on="large"), lambda: hopx.ps(on="large", status="queued"), rounds=rounds)
+    return whole - empty
 
 
 class BareSockets:

@@ -79,7 +79,7 @@ def launches(smallest: bool) -> Iterator[Row]:
         yield took("a launch's own row, written and answered, under a profiler", sum(rooms.values()) / 1000, "1 ms")
 
 
-HISTORY = ("hopx_magics/history", "hopx_magics/run_history", "hopx_magics/archive")
+HISTORY = ("hopx_magics/run_history", "hopx_magics/archive")
 """The room of the package that is the history, also of older versions."""
 
 

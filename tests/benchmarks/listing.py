@@ -1,4 +1,4 @@
-"""From the agent to the DataFrame, beside the vendor's SDK with pandas, on the same agent and with the same dtypes."""
+"""From the agent to the DataFrame, beside the vendor's SDK with pandas, on the same agent and with the same result."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -40,14 +40,14 @@ def compare(place: Path, what: str, goal: str, rounds: int) -> Iterator[Row]:
 
     theirs = sdk(place)
     mine = ours()[list(COLUMNS)]
-    expected = newest_first(theirs()).assign(name=mine["name"])  # but for the mark of a launch, which the SDK shows
+    expected = theirs().assign(name=mine["name"])  # but for the mark of a launch, which the SDK shows
     pd.testing.assert_frame_equal(mine, expected)
     a, b = medians(ours, theirs, rounds=rounds)
     yield ratio(what, a, "SDK + pandas", b, goal)
 
 
 def sdk(place: Path) -> Any:
-    """The listing by the vendor's SDK with pandas."""
+    """The listing by the vendor's SDK with pandas, the newest first."""
     try:
         from hopx_ai._agent_client import AgentHTTPClient
     except ImportError:
@@ -59,7 +59,7 @@ def sdk(place: Path) -> Any:
 
 
 def typed(rows: list[dict[str, object]]) -> pd.DataFrame:
-    """A plain DataFrame of the rows, with the dtypes of ours."""
+    """A plain DataFrame of the rows, with the dtypes and the order of ours."""
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     frame["status"] = pd.Categorical(frame["status"], list(hopx.STATUSES), ordered=True)
     for name in TIMES:
@@ -67,10 +67,7 @@ def typed(rows: list[dict[str, object]]) -> pd.DataFrame:
     for name in ("exit_code", "pid"):
         frame[name] = frame[name].astype("Int64")
     frame["execution_time"] = frame["execution_time"].astype("float64")
-    return frame.astype(dict.fromkeys(TEXTS, "str"))
-
-
-def newest_first(frame: pd.DataFrame) -> pd.DataFrame:
+    frame = frame.astype(dict.fromkeys(TEXTS, "str"))
     return frame.sort_values("started_at", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -13,8 +13,6 @@ import psutil
 
 import hopx_magics as hopx
 
-hopx.history  # noqa: B018  # while it is the function, and not yet the room of the package that has the same name
-
 
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:

@@ -5,6 +5,7 @@ import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hopx_magics.live.messages import Changes
 from hopx_magics.live.rows import FIELDS, Rows
 from hopx_magics.models import Listing, Process, ProcessId
 
@@ -30,7 +31,7 @@ def test_a_page_that_is_told_the_changes_knows_what_a_new_page_is_told() -> None
     rows = Rows(lambda process: True)
     rows.update("a", listing(process(1), process(2)))
     page = unpacked(rows)
-    assert rows.take_changes() == ([], [])
+    assert rows.take_changes() == Changes(rows=[], gone=[])
     ended = process(2, status="failed", exit_code=1, execution_time=7.5, stderr="Traceback\nValueError: no\n")
     rows.update("a", listing(process(1, execution_time=104), ended, process(3), later=5))
     changes = rows.take_changes()
@@ -49,7 +50,7 @@ def test_what_is_gone_is_told_and_comes_back_whole() -> None:
     rows.update("b", listing(process(1)))
     rows.packed()
     rows.update("a", listing(process(1, status="completed"), process(2)), [process(1, status="completed")], ["proc_2"])
-    assert rows.take_changes() == ([], [0, 1])
+    assert rows.take_changes() == Changes(rows=[], gone=[0, 1])
     rows.update("a", listing(process(1)))
     ((slot, fields),) = rows.take_changes().rows
     assert slot == 0

@@ -1,6 +1,7 @@
 """The agent is killed at any moment, and the next one knows everything."""
 
 import contextlib
+import fcntl
 import os
 import random
 import signal
@@ -14,11 +15,12 @@ import httpx
 import psutil
 import pytest
 
+from hopx_magics.local_agent.launching import SHIM
 from hopx_magics.local_agent.store import Folder, Store
 from hopx_magics.models import ProcessId
 from tests.waiting import wait_until
 
-from .conftest import Agent, StartAgent, launched
+from .conftest import MARK, Agent, StartAgent, launched
 
 
 def crafted(folder: Path, **records: str) -> tuple[ProcessId, Folder]:
@@ -183,6 +185,30 @@ def test_a_recorded_pid_of_someone_else_is_not_signalled_although_the_folder_is_
     for nonsense in ("0 0", "1 1", "-1 -1", "x y", "12", ""):
         process_id, folder = crafted(tmp_path / "agent", start=nonsense)
         assert folder.read_start() is None, process_id
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_process_of_an_older_version_goes_on(start_agent: StartAgent, tmp_path: Path, is_killed: bool) -> None:
+    """Its shell holds the lock of a file of its own, and not that of the record of why it was asked to end."""
+    process_id, folder = crafted(tmp_path / "agent")
+    os.mkfifo(tmp_path / "gate")
+    with (folder.path / "alive").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shell = subprocess.Popen(
+            ["/bin/sh", SHIM, str(folder.path), "/bin/sh", "-c", f"read x < {tmp_path}/gate; exit $x"],
+            stdin=lock,
+            env={**os.environ, MARK: str(tmp_path / "agent")},
+            start_new_session=True,
+        )
+    agent = start_agent()
+    agent.running(process_id)
+    if is_killed:
+        assert agent.kill(process_id).status_code == 200
+    else:
+        (tmp_path / "gate").write_text("7\n")
+    row = agent.ended(process_id)
+    assert (row["status"], row["exit_code"]) == (("killed", 143) if is_killed else ("failed", 7))
+    shell.wait()
 
 
 def test_what_the_shell_never_began_is_started_and_only_once(start_agent: StartAgent, tmp_path: Path) -> None:

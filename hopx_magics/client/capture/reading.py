@@ -87,14 +87,12 @@ class CapturedOutput:
         was deleted. Raises NotSupported when the agent neither runs commands nor serves files, or when the stream is
         too large for one that only serves files; and else AgentError.
         """
+        if not is_run_id(run_id):
+            raise self._unknown(run_id)
         try:
-            folders = run_folders(run_id, self._roots)
-        except ValueError:
-            raise self._unknown(run_id) from None
-        try:
-            return self._read_by_commands(run_id, folders, stream, start, stop)
+            return self._read_by_commands(run_id, stream, start, stop)
         except NotSupported:
-            return self._read_by_download(run_id, folders, stream, start, stop)
+            return self._read_by_download(run_id, stream, start, stop)
 
     def exit_codes(self, run_ids: Iterable[RunId]) -> dict[RunId, int]:
         """The exit codes of those of these runs that have ended here, 128+n after signal n.
@@ -118,25 +116,23 @@ class CapturedOutput:
 
     # ------------------------------------------------------------ by commands
 
-    def _read_by_commands(
-        self, run_id: RunId, folders: Sequence[str], stream: Stream, start: int, stop: int | None
-    ) -> OutputPart:
-        part = self._piece(run_id, folders, stream, start, stop)
+    def _read_by_commands(self, run_id: RunId, stream: Stream, start: int, stop: int | None) -> OutputPart:
+        part = self._piece(run_id, stream, start, stop)
         pieces, position = [part.data], part.start + len(part.data)
         end = part.size if stop is None else min(stop, part.size)  # what is written in the meantime comes next time
         while position < end:
-            piece = self._piece(run_id, folders, stream, position, end)
+            piece = self._piece(run_id, stream, position, end)
             if not piece.data:
                 break  # the file was cut
             pieces.append(piece.data)
             position += len(piece.data)
         return OutputPart(b"".join(pieces), part.start, part.size)
 
-    def _piece(self, run_id: RunId, folders: Sequence[str], stream: Stream, start: int, stop: int | None) -> OutputPart:
+    def _piece(self, run_id: RunId, stream: Stream, start: int, stop: int | None) -> OutputPart:
         reply = self._said_by(
             _READ.format(
                 nonce=secrets.token_hex(8),
-                folders=shlex.join(folders),
+                folders=shlex.join(run_folders(run_id, self._roots)),
                 stream=stream,
                 start=start,
                 stop=-1 if stop is None else max(0, stop),
@@ -167,10 +163,8 @@ class CapturedOutput:
 
     # ------------------------------------------------------------ by downloading
 
-    def _read_by_download(
-        self, run_id: RunId, folders: Sequence[str], stream: Stream, start: int, stop: int | None
-    ) -> OutputPart:
-        for folder in folders:
+    def _read_by_download(self, run_id: RunId, stream: Stream, start: int, stop: int | None) -> OutputPart:
+        for folder in run_folders(run_id, self._roots):
             if self._files.exists(f"{folder}/stdout"):
                 whole = self._downloaded(f"{folder}/{stream}")
                 first = min(max(0, len(whole) + start) if start < 0 else start, len(whole))

@@ -8,8 +8,7 @@ import pytest
 from hopx_magics.models import Change, Listing, Place, Process, ProcessId
 from hopx_magics.run_history import reading
 from hopx_magics.run_history.database import Database
-from hopx_magics.run_history.listings import ListingRecorder
-from hopx_magics.run_history.recorder import Recorder
+from hopx_magics.run_history.recorder import ListingRecorder, Recorder
 from hopx_magics.settings import read_settings
 from hopx_magics.words import STATUSES, Status
 
