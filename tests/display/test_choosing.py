@@ -3,9 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 from hopx_magics.display.choosing import chooser
-from tests.display.test_frames import process
+from hopx_magics.models import Process, ProcessId
 
 NOW = datetime.now(UTC)
+
+
+def process(process_id: str, **fields: object) -> Process:
+    return Process(process_id=ProcessId(process_id), **fields)  # type: ignore[arg-type]
 
 
 def test_choosing() -> None:
