@@ -169,6 +169,14 @@ def _nobody_reaps() -> Iterator[None]:
             pass
 
 
+@pytest.fixture
+def _hears_interrupts() -> Iterator[None]:
+    """Neither this nor what it starts is deaf to interrupts, also if the tests run in the background, and are."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 # ---------------------------------------------------------------- IPython
 
 

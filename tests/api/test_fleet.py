@@ -172,9 +172,12 @@ def test_a_sweep_is_spread(hopx: Any, fleet: Callable[..., Any], tmp_path: Path)
 
 def test_a_limit_holds_over_all(hopx: Any, fleet: Callable[..., Any], tmp_path: Path) -> None:
     fleet("a", "b")
-    log = tmp_path / "log"
-    code = f'echo "+ x" >> {log}; sleep 0.03; echo "- x" >> {log}'
-    hopx.wait(hopx.sweep(code, {"n": list(range(12))}, limit=3, on="a,b", language="bash"))
+    log, go = tmp_path / "log", tmp_path / "go"
+    code = f'echo "+ x" >> {log}; while [ ! -e {go} ]; do sleep 0.02; done; sleep 0.03; echo "- x" >> {log}'
+    runs = hopx.sweep(code, {"n": list(range(12))}, limit=3, on="a,b", language="bash")
+    wait_until(lambda: log.exists() and len(log.read_text().splitlines()) == 3, "three run")
+    go.touch()
+    hopx.wait(runs)
     assert most_at_once(log)["all"] == 3
 
 

@@ -183,6 +183,7 @@ def test_waiting_for_what_the_agent_has_forgotten(hopx: Any, monkeypatch: pytest
     assert runs[0].status == "unknown", "no end is claimed that nobody saw, nor that it still runs"
 
 
+@pytest.mark.usefixtures("_hears_interrupts")
 def test_waiting(hopx: Any) -> None:
     quick = hopx.launch("pass", name="quick")
     slow = hopx.launch(FOREVER, name="slow")
@@ -441,6 +442,7 @@ def test_a_working_folder_that_is_gone(hopx: Any, tmp_path: Path, monkeypatch: p
     assert hopx.launch("pass", workdir=str(tmp_path)).wait().exit_code == 0
 
 
+@pytest.mark.usefixtures("_hears_interrupts")
 def test_an_interrupt_during_a_kill_comes_at_once(hopx: Any, state: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOPX_KILL_GRACE_SECONDS", "3")
     code = "import os, signal, time; signal.signal(15, lambda *_: None); print(os.getpid())\nwhile True: time.sleep(1)"

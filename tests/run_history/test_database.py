@@ -1,20 +1,21 @@
 """The file of the history: written by many at once, older, newer, damaged, gone."""
 
-import multiprocessing
+import contextlib
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hopx_magics.errors import HistoryError
-from hopx_magics.run_history import reading, writing
+from hopx_magics.run_history import reading
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.migrations import MIGRATIONS
 from hopx_magics.run_history.reading import Wanted
 
-from .conftest import HERE, NOW, begun, seen, statuses
+from .conftest import begun, statuses
 
 
 def test_a_file_that_is_taken_away_is_noticed(history: Database, file: Path) -> None:
@@ -111,24 +112,37 @@ def test_a_folder_that_cant_be_made_is_a_clear_error(tmp_path: Path) -> None:
         history.read(reading.columns, Wanted())
 
 
-def _write_many(file: Path, name: str, count: int, ready: Any) -> None:
-    history = Database(file)
-    ready.wait()
-    for n in range(count):
-        begun(history, f"{name}{n}")
-        history.write(writing.record, HERE, [seen(f"proc_{name}{n}", "completed"), seen("common", "running")], NOW)
-    history.close()
+WRITE_MANY = """
+import sys
+from pathlib import Path
+from hopx_magics.run_history import writing
+from hopx_magics.run_history.database import Database
+from tests.run_history.conftest import HERE, NOW, begun, seen
+
+file, name = Path(sys.argv[1]), sys.argv[2]
+history = Database(file)
+print("ready", flush=True)
+sys.stdin.readline()
+for n in range(2000):
+    begun(history, f"{name}{n}")
+    history.write(writing.record, HERE, [seen(f"proc_{name}{n}", "completed"), seen("common", "running")], NOW)
+history.close()
+"""
 
 
 def test_two_programs_write_two_thousand_rows_each(file: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    ready = context.Barrier(2)
-    writers = [context.Process(target=_write_many, args=(file, name, 2000, ready)) for name in "ab"]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert [writer.exitcode for writer in writers] == [0, 0]
+    with contextlib.ExitStack() as programs:
+        command, root = [sys.executable, "-c", WRITE_MANY, str(file)], Path(__file__).parents[2]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        writers = [
+            programs.enter_context(subprocess.Popen([*command, name], cwd=root, text=True, **pipes)) for name in "ab"
+        ]
+        for writer in writers:
+            assert writer.stdout.readline() == "ready\n"
+        for writer in writers:
+            writer.stdin.write("go\n")
+            writer.stdin.flush()
+    assert [writer.returncode for writer in writers] == [0, 0]
     history = Database(file)
     found = statuses(history)
     assert len(found) == 4001

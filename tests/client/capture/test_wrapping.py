@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -385,14 +385,6 @@ def test_code_may_end_as_it_likes_after_a_signal(sandbox: Sandbox) -> None:
     out, err = process.communicate(timeout=DEADLINE)
     assert (out, err, process.returncode) == (b"begun\nterm\nterm\nterm\nsaved\n", b"", 3)
     assert sandbox.kept() == (out, err, 3)
-
-
-@pytest.fixture
-def _hears_interrupts() -> Iterator[None]:
-    """What is started meanwhile isn't deaf to interrupts, also if the tests run in the background, and are."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("_hears_interrupts")
