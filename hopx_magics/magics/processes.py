@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..live.table import LiveTable
-    from ..models import Callback, Stream
+    from ..models import Callback
     from ..run import Run, Sweep
+    from ..words import Stream
 
 
 class Logs(str):
