@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwrig
 from hopx_magics.settings import Settings
 from tests.browser.notebook import NotebookPage, write_notebook
 from tests.browser.server import JupyterServer
+from tests.browser.table import Table, table_in
 from tests.conftest import pictures
 
 HOW_TO_GET_CHROMIUM = (
@@ -138,6 +139,23 @@ def open_notebook(
     for server in {notebook.server for notebook in opened}:
         server.end_kernels(tmp_path)
     assert not complaints
+
+
+WatchIn = Callable[..., Table]
+
+
+@pytest.fixture
+def watch_in() -> WatchIn:
+    """Runs the cells of a notebook up to `%hopx_watch`, its last one by default, and finds the table."""
+
+    def start(notebook: NotebookPage, cell: int = -1) -> Table:
+        cells = notebook.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.widgets.length")
+        last = cell % cells
+        for index in range(last + 1):
+            notebook.run(index)
+        return table_in(notebook, last)
+
+    return start
 
 
 class Shots:

@@ -1,8 +1,9 @@
 """A notebook in a page of a real browser."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import nbformat
 import psutil
@@ -10,6 +11,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Locator, 
 
 from tests.browser.server import JupyterServer
 from tests.browser.traffic import COLLECT_LONG_TASKS, Meter, Traffic
+from tests.waiting import wait_until
 
 OPENING = 60_000
 
@@ -111,6 +113,15 @@ class NotebookPage:
     def wait_idle(self, seconds: float = 60) -> None:
         """Waits until the kernel has nothing to do."""
         self.page.wait_for_function(IS_IDLE, timeout=1000 * seconds)
+
+    def wait_until(self, condition: Callable[[], Any], what: str) -> None:
+        """Waits for what neither the page nor Playwright can wait for; fails with `what` if that does not come."""
+
+        def holds() -> Any:
+            self.page.wait_for_timeout(20)  # Playwright hears of the page only in its own calls
+            return condition()
+
+        wait_until(holds, what)
 
     def execute(self, code: str) -> str:
         """Runs code in the kernel outside of the notebook's cells, and returns what it printed."""

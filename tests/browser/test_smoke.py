@@ -80,7 +80,7 @@ def test_a_widget_that_throws_is_told_of(open_notebook: OpenNotebook) -> None:
     notebook = open_notebook(COUNTER.replace("draw();", "setTimeout(() => { throw new Error('mistake'); });", 1))
     notebook.run(0)
     notebook.page.wait_for_function("() => document.querySelector('.hopx-test')")
-    notebook.page.wait_for_timeout(100)
+    notebook.wait_until(notebook.complaints, "the mistake is told")
     (complaint,) = notebook.complaints()
     assert "mistake" in complaint
     notebook.forget_complaints()
