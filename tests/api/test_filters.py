@@ -4,9 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hopx_magics.api.filters import ProcessFilters, chooser
-from tests.display.test_frames import process
 
 NOW = datetime.now(UTC)
+
+
+def process(process_id: str, **fields: object) -> Process:
+    return Process(process_id=ProcessId(process_id), **fields)  # type: ignore[arg-type]
 
 
 def test_choosing() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hopx_magics.display.diff_page import Differences
 from hopx_magics.models import KeptOutput, KeptRun
 from hopx_magics.words import Stream
-from tests.display.test_run_page import (
+from tests.display.pages import (
     HOSTILE,
     NOW,
     check_that_nothing_acts,

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from hopx_magics.display.facts import all_facts_of, facts_of, facts_of_run
 from hopx_magics.models import Process, ProcessId
-from tests.display.test_run_page import NOW, kept_run
+from tests.display.pages import NOW, kept_run
 
 
 def process(**fields: object) -> Process:

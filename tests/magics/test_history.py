@@ -14,7 +14,7 @@ import hopx_magics as hopx
 from hopx_magics import api
 from hopx_magics.errors import UnknownRun
 from hopx_magics.settings import Settings
-from tests.magics.test_processes import completions
+from tests.magics.completing import completions
 
 Cell = Callable[[str], Any]
 

@@ -17,6 +17,7 @@ from hopx_magics.magics import HopxCloud, HopxHistory, HopxMagics
 from hopx_magics.magics.arguments import PARSERS
 from hopx_magics.settings import Settings
 from tests.conftest import agent_pid
+from tests.magics.completing import completions
 
 Run = Callable[[str], Any]
 
@@ -229,15 +230,6 @@ def test_a_magics_help_page(shell: InteractiveShell) -> None:
     info = shell.object_inspect("%hopx_ps")
     assert info["found"]
     assert "List processes as a pandas DataFrame" in info["docstring"]
-
-
-def completions(shell: InteractiveShell, text: str, line: int = 0) -> list[str]:
-    rows = text.split("\n")
-    offset = sum(len(row) + 1 for row in rows[:line]) + len(rows[line])
-    from IPython.core.completer import provisionalcompleter
-
-    with provisionalcompleter():
-        return [completion.text for completion in shell.Completer.completions(text, offset)]
 
 
 def test_completion_of_options_and_values(shell: InteractiveShell, hopx: Any, state: Settings) -> None:
