@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hopx_magics.api.filters import ProcessFilters, chooser
+from hopx_magics.models import Process, ProcessId
 
 NOW = datetime.now(UTC)
 
