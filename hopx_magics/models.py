@@ -11,18 +11,7 @@ from typing import Annotated, Any, NamedTuple, NewType
 
 import msgspec
 
-from .words import ENDED as ENDED
-from .words import LANGUAGE_ALIASES as LANGUAGE_ALIASES
-from .words import LANGUAGES as LANGUAGES
-from .words import SANDBOX_STATUSES as SANDBOX_STATUSES
-from .words import STATUSES as STATUSES
-from .words import STREAMS as STREAMS
-from .words import Capture as Capture
-from .words import KillResult as KillResult
-from .words import Language as Language
-from .words import SandboxStatus as SandboxStatus
-from .words import Status as Status
-from .words import Stream as Stream
+from .words import ENDED, Capture, KillResult, Language, SandboxStatus, Status
 
 ProcessId = NewType("ProcessId", str)
 """The agent's name for one background process. It is not the operating system's pid."""

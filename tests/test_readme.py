@@ -27,7 +27,7 @@ def test_ci_runs_the_second_command_as_it_stands() -> None:
 
 
 def test_every_magic_is_in_the_readme() -> None:
-    from hopx_magics.magics.parsers import PARSERS
+    from hopx_magics.magics.arguments import PARSERS
 
     for name in PARSERS:
         assert f"%{name}" in README

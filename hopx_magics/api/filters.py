@@ -1,14 +1,16 @@
 """Which processes and runs are wanted: by status, language, name, and since when."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 from typing import TypedDict
 
-from ..display import choosing
 from ..durations import parse_duration
 from ..launches import checked_language
 from ..models import Process
 from ..run_history.reading import Wanted
+from ..session.finding import is_meant
 from ..words import STATUSES, Status
 
 
@@ -30,17 +32,31 @@ class RunFilters(ProcessFilters, total=False):
     sweep: str | None
 
 
-def chooser(references: list[str], filters: ProcessFilters) -> Callable[[Process], bool]:
-    """Tells of a process whether these filters mean it. Raises ValueError for one that can't be used."""
-    since, language = filters.get("since"), filters.get("language")
+def chooser(references: Sequence[str], filters: ProcessFilters) -> Callable[[Process], bool]:
+    """Tells of a process whether these filters mean it, and one of the references, if there are any.
+
+    `references` are ids, beginnings of ids, or names. What has not started yet is never too old. Raises ValueError for
+    a filter that can't be used.
+    """
+    states, name = frozenset(checked_statuses(filters.get("status", ()))), filters.get("name")
+    language = filters.get("language") and checked_language(str(filters.get("language")))
+    since = filters.get("since")
+    earliest = None if since is None else datetime.now(UTC) - timedelta(seconds=parse_duration(since))
     _check_limit(filters.get("limit"), "rows")
-    return choosing.chooser(
-        references=references,
-        statuses=checked_statuses(filters.get("status", ())),
-        language=checked_language(language) if language else None,
-        name=filters.get("name"),
-        since=None if since is None else parse_duration(since),
-    )
+    if not (references or states or language) and name is None and earliest is None:
+        return lambda process: True
+
+    def choose(process: Process) -> bool:
+        moment = process.started_at or process.completed_at  # one that could not start only has its end
+        return (
+            (not states or process.status in states)
+            and (not language or process.language == language)
+            and (name is None or fnmatchcase(process.name or "", name))
+            and (earliest is None or moment is None or moment >= earliest)
+            and (not references or any(is_meant(process, reference) for reference in references))
+        )
+
+    return choose
 
 
 def wanted_runs(filters: RunFilters) -> Wanted:

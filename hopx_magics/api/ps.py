@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Unpack
 import msgspec
 
 from ..display import frames
-from ..display.choosing import is_meant
 from ..models import Listing, Process
 from ..run import Run, runs_by_connection
-from ..session.finding import find_process
+from ..session.finding import find_process, is_meant
 from ..session.gathering import Listed, gather
 from ..session.session import session
 from ..words import OUTPUT_CHOICES

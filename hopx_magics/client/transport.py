@@ -250,23 +250,11 @@ class Transport:
             body = body.replace(endpoint.token.encode(), b"[token]")
         said = decode_error(body, response.headers)
         message = self._redacted(endpoint, f"{said.message or response.reason_phrase} (status {status})")
+        kind, hint = AgentRefused, _HINTS.get(status)
         if status == 401:
             complaint = f"the {endpoint.called} was not accepted" if endpoint.token else "it wants a token"
-            return Unauthorized(
-                f"{complaint}: {message}",
-                agent=self.label,
-                status=status,
-                code=said.code,
-                hint=endpoint.when_refused,
-            )
-        return AgentRefused(
-            message,
-            agent=self.label,
-            status=status,
-            code=said.code,
-            retry_after=said.retry_after,
-            hint=_HINTS.get(status),
-        )
+            kind, message, hint = Unauthorized, f"{complaint}: {message}", endpoint.when_refused
+        return kind(message, agent=self.label, status=status, code=said.code, retry_after=said.retry_after, hint=hint)
 
     def _redacted(self, endpoint: Endpoint, text: str) -> str:
         return text.replace(endpoint.token, "[token]") if endpoint.token else text

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from ..errors import HopxError
-from ..models import KillResult, Stream
 from ..output.screen import Line
+from ..words import KillResult, Stream
 
 _log = logging.getLogger(__name__)
 

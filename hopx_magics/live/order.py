@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..models import STATUSES
+from ..words import STATUSES
 from .columns import TABLE_COLUMNS, Column
 from .rows import Row
 

@@ -9,9 +9,9 @@ from typing import Any
 import anywidget
 import msgspec
 
+from .bundle import script, styles
 from .intents import Intent, read_intent
 from .messages import Beat, Done, Message, Pong
-from .source import script, styles
 
 _log = logging.getLogger(__name__)
 

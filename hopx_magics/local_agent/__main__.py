@@ -26,26 +26,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str] | None) -> tuple[Settings, int]:
     defaults = read_settings()
-    parser = argparse.ArgumentParser(prog="python -m hopx_magics.local_agent", description=__doc__)
-    option = parser.add_argument
-    option("--state-dir", type=Path, metavar="DIR", help="the agent's folder (default: %(default)s)")
-    option("--port", type=_natural, help="0 for a free one (default: %(default)s)")
-    option("--max-running", type=_natural, help="more processes are queued (default: %(default)s)")
-    option("--keep-finished", type=_natural, help="finished processes that are kept (default: %(default)s)")
-    option("--keep-mb", type=_amount, help="output of finished processes that is kept (default: %(default)s)")
-    option("--output-limit-mb", type=_amount, help="output of one stream that is kept (default: %(default)s)")
-    option("--idle-seconds", type=_amount, help="ends itself after this time with nothing to do (default: %(default)s)")
-    option("--kill-grace-seconds", type=_amount, help="from TERM to KILL (default: %(default)s)")
-    parser.set_defaults(
-        state_dir=defaults.agent_folder,
-        port=0,
-        max_running=defaults.max_running,
-        keep_finished=defaults.keep_finished,
-        keep_mb=defaults.keep_bytes / MB,
-        output_limit_mb=defaults.output_limit / MB,
-        idle_seconds=defaults.idle_time,
-        kill_grace_seconds=defaults.kill_grace,
+    parser = argparse.ArgumentParser(
+        "python -m hopx_magics.local_agent", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
+    flag = parser.add_argument
+    flag("--state-dir", type=Path, metavar="DIR", default=defaults.agent_folder, help="the agent's folder")
+    flag("--port", type=_natural, default=0, help="0 for a free one")
+    flag("--max-running", type=_natural, default=defaults.max_running, help="more processes are queued")
+    flag("--keep-finished", type=_natural, default=defaults.keep_finished, help="finished processes that are kept")
+    flag("--keep-mb", type=_amount, default=defaults.keep_bytes / MB, help="output of finished processes that is kept")
+    flag("--output-limit-mb", type=_amount, default=defaults.output_limit / MB, help="output kept of one stream")
+    flag(
+        "--idle-seconds", type=_amount, default=defaults.idle_time, help="ends itself after so long with nothing to do"
+    )
+    flag("--kill-grace-seconds", type=_amount, default=defaults.kill_grace, help="from TERM to KILL")
     given = parser.parse_args(arguments)
     settings = msgspec.structs.replace(
         defaults,

@@ -71,11 +71,7 @@ class Agent:
     def _application(self) -> Starlette:
         app = Starlette(
             routes=[Route(path, endpoint, methods=methods.split()) for methods, path, endpoint in self._routes],
-            exception_handlers={
-                Refused: answer_refused,
-                HTTPException: answer_http_error,
-                Exception: answer_failure,
-            },
+            exception_handlers={Refused: answer_refused, HTTPException: answer_http_error, Exception: answer_failure},
         )
         app.router.redirect_slashes = False
         return app

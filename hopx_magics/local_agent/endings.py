@@ -22,9 +22,8 @@ def utc(nanoseconds: int | None) -> str | None:
     """The moment in RFC 3339, in UTC and with microseconds."""
     if nanoseconds is None:
         return None
-    moment = datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).replace(
-        microsecond=nanoseconds // 1000 % 1_000_000
-    )
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

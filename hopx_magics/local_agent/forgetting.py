@@ -96,11 +96,7 @@ class Finished:
 
     def _oldest(self, *, but_heard_of: bool) -> str | None:
         """The process that ended longest ago of those that may be forgotten."""
-        return next(
-            (
-                process_id
-                for process_id in self._ended
-                if process_id not in self._callbacks and not (but_heard_of and process_id in self._unheard)
-            ),
-            None,
-        )
+        for process_id in self._ended:
+            if process_id not in self._callbacks and not (but_heard_of and process_id in self._unheard):
+                return process_id
+        return None

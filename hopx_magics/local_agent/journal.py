@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from ..words import Status
-from .store import private
+from .store import private, replace_file
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -99,10 +99,7 @@ class Journal:
 
     def rewrite(self, processes: Iterable[Ended]) -> None:
         """Replaces all lines."""
-        lines = [_encode(ended) for ended in processes]
-        fresh = self._path.with_suffix(".new")
+        lines = [_encode(ended) + b"\n" for ended in processes]
         with contextlib.suppress(OSError):
-            with open(fresh, "wb", opener=private) as file:
-                file.writelines(line + b"\n" for line in lines)
-            fresh.replace(self._path)
+            replace_file(self._path, b"".join(lines))
         self.lines = len(lines)

@@ -63,10 +63,8 @@ class Killing:
         active.folder.write_intent(intent)
         if not active.folder.is_alive():
             return True
-        for number, patience in (
-            (signal.SIGTERM, self._processes.settings.kill_grace),
-            (signal.SIGKILL, FORCED_END),
-        ):
+        grace = self._processes.settings.kill_grace
+        for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, FORCED_END)):
             signal_group(group, number)
             await asyncio.to_thread(signal_strays, active.process_id, number)
             if await _is_gone(active, group, patience):

@@ -23,7 +23,7 @@ from hopx_magics import __version__
 from ..protocol.requests import AGENT_FILE, AgentFile
 from ..settings import Settings
 from .app import Agent
-from .store import private
+from .store import replace_file
 
 LOCK_PATIENCE = 5.0
 """Seconds to wait for an agent that is about to leave, or to say where it is."""
@@ -141,7 +141,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     path = settings.agent_folder / AGENT_FILE
     server = _Server(_server_config(agent), path)
     about = AgentFile(url=url, token=token, pid=os.getpid(), version=__version__, instance=instance)
-    _write_privately(path, msgspec.json.encode(about))
+    replace_file(path, msgspec.json.encode(about))
     log.info("listens on %s, and runs code with the rights of this user and without any isolation", url)
     watch = asyncio.create_task(_end_when_due(server, agent, settings.idle_time, path))
     try:
@@ -186,10 +186,3 @@ async def _end_when_due(server: _Server, agent: Agent, idle_time: float, path: P
             log.info("ends after %g s with nothing to do", idle_time)
             server.leave()
     agent.close()
-
-
-def _write_privately(path: Path, content: bytes) -> None:
-    fresh = path.with_suffix(".new")
-    with open(fresh, "wb", opener=private) as file:
-        file.write(content)
-    fresh.replace(path)

@@ -138,7 +138,7 @@ class Folder:
             return Launched(
                 process_id=ProcessId(self.path.name),
                 execution_id=self.path.name.replace("proc_", "exec_", 1),
-                sequence=self._birth(),
+                sequence=self._written_at("intent"),  # that of the launch, until somebody wants an end
                 name=None,
                 language=None,
                 command=[],
@@ -148,21 +148,15 @@ class Folder:
                 damaged=f"the record of its launch can't be read: {type(error).__name__}",
             )
 
-    def _birth(self) -> int:
-        try:
-            return os.stat(self._file("intent")).st_mtime_ns  # nothing writes to it until somebody wants an end
-        except OSError:
-            return 0
-
     def last_sign(self) -> int:
         """When something in the folder was last written to, in nanoseconds: the process's last sign of life."""
-        times = [time.time_ns()]
-        for name in ("stdout", "stderr", "start", "intent"):
-            try:
-                times.append(os.stat(self._file(name)).st_mtime_ns)
-            except OSError:
-                continue
-        return max(times[1:], default=times[0])
+        return max(map(self._written_at, ("stdout", "stderr", "start", "intent"))) or time.time_ns()
+
+    def _written_at(self, name: str) -> int:
+        try:
+            return os.stat(self._file(name)).st_mtime_ns
+        except OSError:
+            return 0
 
     def read_env(self) -> dict[str, str]:
         """The environment that was asked for. Raises OSError or ValueError when it can't be read."""
@@ -289,6 +283,14 @@ class Store:
 def private(path: str, flags: int) -> int:
     """An opener of files that only the user can read."""
     return os.open(path, flags, 0o600)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replaces a file, as a whole or not at all, by one that only the user can read. Raises OSError."""
+    fresh = path.with_suffix(".new")
+    with open(fresh, "wb", opener=private) as file:
+        file.write(content)
+    fresh.replace(path)
 
 
 def _content(path: str) -> bytes:

@@ -1,145 +1,184 @@
-"""The line of a magic: split into words, expanded where wanted, and parsed, with every mistake as a UsageError."""
+"""The arguments of each magic. What they mean stands in the magics' docstrings, which are the help pages."""
 
-import argparse
-import itertools
-import keyword
-import re
-import shlex
-from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from IPython.core.error import UsageError
-from IPython.utils.text import DollarFormatter
+from ..durations import parse_duration, parse_limit
+from ..live.columns import COLUMN_NAMES, TABLE_GROUPS
+from ..words import CAPTURES, LANGUAGES, OFFERED_COLUMNS, OUTPUT_CHOICES, STATUSES
+from .line import MagicParser, assignment, checked, identifier, whole_number, words_of
 
-_BRACES = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")
-_PLACE = "\ue000"
-"""Stands for an expression in braces while a line is split. It is no character of any language."""
+CONNECTIONS = ("(connections)",)
+"""Stands for the names of the connections, which are known only when Tab is pressed."""
+
+_Argument = Callable[[Any], None]
+"""Adds itself to a parser, or to a group of one."""
 
 
-def split_line(line: str) -> list[str]:
-    """The words of a line, without the quotes around them, and without a comment: a `#` on its own and what follows.
+def _argument(*names: str, completions: Iterable[str] = (), **how: Any) -> _Argument:
+    """An argument, with the values that Tab offers for it."""
 
-    Backslashes and any other `#` are ordinary characters. What is in `{}` stays together, with its quotes and spaces.
+    def add(parser: Any) -> None:
+        parser.add_argument(*names, **how).completions = tuple(completions)
 
-    Raises ValueError when a quote is not closed.
-    """
-    braces = _BRACES.findall(line)
-    words = shlex.shlex(_BRACES.sub(_PLACE, line), posix=True, punctuation_chars=False)
-    words.whitespace_split = True
-    words.escape = ""
-    words.commenters = ""
-    kept = itertools.takewhile(lambda word: word != "#", words)
-    contents = iter(braces)
-    return [re.sub(_PLACE, lambda _: next(contents, ""), word) for word in kept]
+    return add
 
 
-def expanded(text: str, namespace: Mapping[str, Any]) -> str:
-    """`text` with `{expression}` and `$name` replaced by their values; as it is when they have none."""
-    if "{" not in text and "$" not in text:
-        return text
-    try:
-        return str(DollarFormatter().vformat(text, args=[], kwargs=dict(namespace)))
-    except Exception:  # an expression is the user's code and can fail in any way; the text may be meant as it is
-        return text
+def _flag(*names: str) -> _Argument:
+    return _argument(*names, action="store_true")
 
 
-class MagicParser(argparse.ArgumentParser):
-    """Parses the line of one magic. Its errors are UsageErrors that name the nearest option."""
-
-    def __init__(self, magic: str) -> None:
-        super().__init__(prog=magic, add_help=False, allow_abbrev=False)
-
-    def parse_line(self, line: str, namespace: Mapping[str, Any]) -> argparse.Namespace:
-        """The arguments of a line, with variables of `namespace` put in. Raises UsageError."""
-        try:
-            words = split_line(line)
-        except ValueError:
-            self.error("a quote is not closed")
-        words = [expanded(word, namespace) for word in self._with_values_joined(words)]
-        if "-h" in words or "--help" in words:
-            self.error("its options are shown by a question mark behind its name")
-        arguments, unknown = self.parse_known_intermixed_args(words)
-        if unknown and not unknown[0].startswith("-"):
-            named = "; --name chooses by name" if "--name" in self.options else ""
-            self.error(f"{unknown[0]!r} is one argument too many{named}")
-        if unknown:
-            self.error(f"there is no option {unknown[0]}{self._nearest(unknown[0])}")
-        return arguments
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog}: {message.removeprefix('argument ')} (help: {self.prog}?)")
-
-    @property
-    def options(self) -> list[str]:
-        """All options, as they are written."""
-        return list(self._option_string_actions)
-
-    def choices(self, option: str) -> Iterable[str] | None:
-        """The values that Tab offers for an option; None for what is no option, or one without a value."""
-        action = self._option_string_actions.get(option)
-        return None if action is None or action.nargs == 0 else getattr(action, "completions", ())
-
-    def _with_values_joined(self, words: list[str]) -> list[str]:
-        """`--sort -pid` as `--sort=-pid`: argparse would take a value that begins with a dash for an option."""
-        joined: list[str] = []
-        rest = iter(words)
-        for word in rest:
-            action = self._option_string_actions.get(word)
-            takes_value = action is not None and action.nargs is None and word.startswith("--")
-            value = next(rest, None) if takes_value else None
-            joined.append(word if value is None else f"{word}={value}")
-        return joined
-
-    def _nearest(self, option: str) -> str:
-        near = get_close_matches(option.partition("=")[0], self.options, n=1, cutoff=0.5)
-        return f"; did you mean {near[0]}?" if near else f"; it has {', '.join(self.options)}"
+def _checked(*names: str, by: Callable[[str], Any], **how: Any) -> _Argument:
+    """An argument whose value is what `by` makes of it."""
+    return _argument(*names, type=checked(by), **how)
 
 
-def checked(check: Callable[[str], Any]) -> Callable[[str], Any]:
-    """`check` as the `type` of an argument: its ValueError is what the user reads."""
-
-    def convert(text: str) -> Any:
-        try:
-            return check(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return convert
+def _repeated(name: str, by: Callable[[str], Any]) -> _Argument:
+    """An option that can be given several times."""
+    return _checked(name, by=by, action="append", default=[])
 
 
-def assignment(text: str) -> tuple[str, str]:
-    """`NAME=VALUE` in its two parts."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise ValueError(f"{text!r} is not of the form NAME=VALUE")
-    return name, value
+def _words(name: str, completions: Iterable[str]) -> _Argument:
+    """An option with several words, that can be given several times, too."""
+    return _argument(name, action="extend", type=words_of, default=[], completions=completions)
 
 
-def once(option: str, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """The values of an option that may be given once for each name. Raises ValueError for a name that comes again."""
-    values: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in values:
-            raise ValueError(f"{option} {name} is given twice")
-        values[name] = value
-    return values
+def _one_of(*arguments: _Argument) -> _Argument:
+    """Options of which no more than one can be given."""
+
+    def add(parser: Any) -> None:
+        group = parser.add_mutually_exclusive_group()
+        for argument in arguments:
+            argument(group)
+
+    return add
 
 
-def whole_number(text: str) -> int:
-    """A count of 0 or more."""
-    if not text.isdecimal():
-        raise ValueError(f"{text!r} is no whole number")
-    return int(text)
-
-
-def words_of(text: str) -> list[str]:
-    """The parts of `a,b`."""
-    return [word for word in text.replace(",", " ").split() if word]
-
-
-def identifier(text: str) -> str:
-    """The name of a Python variable."""
-    if not text.isidentifier() or keyword.iskeyword(text):
-        raise ValueError(f"{text!r} can't be the name of a variable")
+def _limit(text: str) -> str:
+    parse_limit(text)
     return text
+
+
+def _param(text: str) -> tuple[str, Any]:
+    from ..params import parse_assignment
+
+    return parse_assignment(text)
+
+
+def _sweep(text: str) -> tuple[str, list[Any]]:
+    from ..params import parse_sweep
+
+    return parse_sweep(text)
+
+
+_REFERENCES = _argument("reference", nargs="*", metavar="ID")
+_RUN = _argument("reference", metavar="RUN")
+_CONNECTION = _argument("name", metavar="NAME")
+_NAME = _argument("--name")
+_LANGUAGE = _argument("--lang", dest="language", completions=LANGUAGES)
+_STATUS = _words("--status", STATUSES)
+_TAGS = _repeated("--tag", assignment)
+_SINCE = _checked("--since", by=parse_duration)
+_LIMIT = _checked("--limit", by=whole_number)
+_TIMEOUT = _checked("--timeout", by=parse_duration)
+_PARAMS = _repeated("--param", _param)
+_ENV = _repeated("--env", assignment)
+_ON = _argument("--on", metavar="CONNECTION", completions=CONNECTIONS)
+_ON_SEVERAL = _words("--on", CONNECTIONS)
+_NO_RAISE = _flag("--no-raise")
+_INTO = _checked("-o", by=identifier)
+_QUIET = _flag("-q", "--quiet")
+
+
+def _filters(columns: Iterable[str], groups: Iterable[str]) -> list[_Argument]:
+    sort = _argument("--sort", completions=(*columns, *(f"-{word}" for word in columns)))
+    return [_REFERENCES, _STATUS, _LANGUAGE, _NAME, _SINCE, sort, _LIMIT, _argument("--by", completions=groups)]
+
+
+_ARGUMENTS: dict[str, list[_Argument]] = {
+    "%%hopx_bg": [
+        _NAME,
+        _argument("--lang", dest="language", default="python", completions=LANGUAGES),
+        _checked("--timeout", by=_limit, completions=("none",)),
+        _ENV,
+        _argument("--cwd"),
+        _PARAMS,
+        _repeated("--sweep", _sweep),
+        _LIMIT,
+        _checked("--per", by=whole_number),
+        _TAGS,
+        _ON_SEVERAL,
+        _argument("--callback"),
+        _repeated("--callback-header", assignment),
+        _argument("--callback-secret-env"),
+        _argument("--capture", default="auto", completions=CAPTURES),
+        _INTO,
+        _QUIET,
+    ],
+    "%hopx_ps": [
+        *_filters(OFFERED_COLUMNS, OFFERED_COLUMNS),
+        _argument("--output", completions=OUTPUT_CHOICES),
+        _flag("--watch"),
+        _ON_SEVERAL,
+    ],
+    "%hopx_watch": [
+        *_filters(COLUMN_NAMES, TABLE_GROUPS),
+        _checked("--interval", by=parse_duration),
+        _flag("--notify"),
+        _ON_SEVERAL,
+    ],
+    "%hopx_history": [
+        *(_NAME, _TAGS, _STATUS, _LANGUAGE, _SINCE, _argument("--sweep"), _LIMIT),
+        *map(_flag, ("--code", "--output", "--prune", "--yes")),
+    ],
+    "%hopx_show": [_RUN],
+    "%hopx_rerun": [_RUN, _PARAMS, _ENV, _one_of(_flag("--here"), _ON), _INTO, _QUIET],
+    "%hopx_diff": [_argument("one", metavar="RUN"), _argument("other", metavar="ANOTHER_RUN")],
+    "%hopx_attach": [_RUN, _ON, _INTO],
+    "%hopx_logs": [
+        _argument("reference", metavar="ID"),
+        _one_of(_flag("--stderr"), _flag("--both")),
+        _checked("--tail", by=whole_number),
+        _flag("-f", "--follow"),
+        _ON,
+    ],
+    "%hopx_wait": [_REFERENCES, _one_of(_flag("--any"), _flag("--all")), _TIMEOUT, _NO_RAISE, _ON_SEVERAL],
+    "%hopx_kill": [_REFERENCES, _STATUS, _flag("--all"), _ON_SEVERAL],
+    "%hopx_connect": [
+        _argument("target", nargs="?"),
+        _argument("--as"),
+        _argument("--token-env"),
+        _flag("--resume"),
+        _argument("--new", nargs="?", const="code-interpreter", completions=("code-interpreter", "base")),
+        _checked("-n", by=whole_number),
+        _TIMEOUT,
+        _ENV,
+        _argument("--region"),
+    ],
+    "%hopx_disconnect": [_CONNECTION, _flag("--delete")],
+    "%hopx_sandboxes": [],
+    "%hopx_extend": [_CONNECTION, _checked("time", by=parse_duration, metavar="TIME")],
+    "%hopx_sh": [_ON, _TIMEOUT, _NO_RAISE],
+    "%hopx_put": [_argument("path", nargs="+", metavar="PATH"), _ON],
+    "%hopx_get": [_argument("remote", metavar="REMOTE"), _argument("local", nargs="?", metavar="LOCAL"), _ON],
+    "%hopx_ls": [_argument("path", nargs="?", metavar="PATH"), _ON],
+}
+
+
+def _parser(magic: str) -> MagicParser:
+    parser = MagicParser(magic)
+    for argument in _ARGUMENTS[magic]:
+        argument(parser)
+    return parser
+
+
+PARSERS = {magic.lstrip("%"): _parser(magic) for magic in _ARGUMENTS}
+
+TAKE_REFERENCES = ("hopx_ps", "hopx_watch", "hopx_logs", "hopx_wait", "hopx_kill")
+"""The magics whose arguments are ids and names of processes."""
+
+TAKE_CONNECTIONS = ("hopx_connect", "hopx_disconnect", "hopx_extend")
+"""The magics whose first argument is a connection."""
+
+TAKE_RUNS = ("hopx_show", "hopx_rerun", "hopx_diff", "hopx_attach")
+"""The magics whose arguments are ids and names of runs in the history."""

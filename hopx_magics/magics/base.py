@@ -8,7 +8,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics
 
-from .parsers import PARSERS
+from .arguments import PARSERS
 
 if TYPE_CHECKING:
     from ..run import Run

@@ -8,8 +8,8 @@ from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
-from .arguments import MagicParser
-from .parsers import CONNECTIONS, PARSERS, TAKE_CONNECTIONS, TAKE_REFERENCES, TAKE_RUNS
+from .arguments import CONNECTIONS, PARSERS, TAKE_CONNECTIONS, TAKE_REFERENCES, TAKE_RUNS
+from .line import MagicParser
 
 IDENTIFIER = "hopx_magics"
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class, no_var_expand
 
-from .arguments import expanded, once
 from .base import HopxBase
+from .line import expanded, once
 from .live_line import StateLine, TransferLine
 
 if TYPE_CHECKING:

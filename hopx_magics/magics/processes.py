@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Enum, TraitError, Unicode, validate
 
-from .arguments import once
 from .base import HopxBase
+from .line import once
 from .live_line import StateLine
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ..live.table import LiveTable
-    from ..models import Callback, Stream
+    from ..models import Callback
     from ..run import Run, Sweep
+    from ..words import Stream
 
 
 class Logs(str):

@@ -35,6 +35,13 @@ def find_process(listing: Listing, reference: str) -> Process:
     )
 
 
+def is_meant(process: Process, reference: str) -> bool:
+    """Whether `reference` is the process's name, its id, or the beginning of its id."""
+    is_name = process.name is not None and process.name == printable(reference)
+    is_id = process.process_id is not None and process.process_id.startswith(reference)
+    return is_name or (reference != "" and is_id)
+
+
 def nearest_processes(processes: Sequence[Process], reference: str) -> list[Process]:
     """The processes whose names or ids look most like `reference`."""
     words = [word for process in processes for word in (process.name, process.process_id) if word]

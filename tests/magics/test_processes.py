@@ -14,7 +14,7 @@ from traitlets import TraitError
 
 from hopx_magics.errors import CodeError, HopxError, RunFailed, WaitTimeout
 from hopx_magics.magics import HopxCloud, HopxHistory, HopxMagics
-from hopx_magics.magics.parsers import PARSERS
+from hopx_magics.magics.arguments import PARSERS
 from hopx_magics.settings import Settings
 from tests.conftest import agent_pid
 from tests.magics.completing import completions

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import hopx_magics
-from hopx_magics.live.source import script, styles
+from hopx_magics.live.bundle import script, styles
 from tests.page.node import run
 
 MODULES = sorted((Path(hopx_magics.__file__).parent / "live" / "page").glob("*.js"))

@@ -1,8 +1,9 @@
 """Which processes are meant."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from hopx_magics.display.choosing import chooser
+from hopx_magics.api.filters import ProcessFilters, chooser
 from hopx_magics.models import Process, ProcessId
 
 NOW = datetime.now(UTC)
@@ -19,14 +20,15 @@ def test_choosing() -> None:
         process("proc_b1", status="queued"),
     ]
 
-    def chosen(**wanted: object) -> list[str]:
-        return [row.process_id for row in rows if chooser(**wanted)(row)]  # type: ignore[arg-type]
+    def chosen(*references: str, **filters: Any) -> list[str | None]:
+        choose = chooser(references, ProcessFilters(**filters))
+        return [row.process_id for row in rows if choose(row)]
 
     assert chosen() == ["proc_a1", "proc_a2", "proc_b1"]
-    assert chosen(statuses=["running", "queued"]) == ["proc_a1", "proc_b1"]
+    assert chosen(status=["running", "queued"]) == ["proc_a1", "proc_b1"]
     assert chosen(language="bash") == ["proc_a2"]
     assert chosen(name="train-*") == ["proc_a1", "proc_a2"]
     assert chosen(since=3600.0) == ["proc_a1", "proc_b1"]
-    assert chosen(references=["proc_a"]) == ["proc_a1", "proc_a2"]
-    assert chosen(references=["train-2", "proc_b1"]) == ["proc_a2", "proc_b1"]
-    assert chosen(references=[""]) == []
+    assert chosen("proc_a") == ["proc_a1", "proc_a2"]
+    assert chosen("train-2", "proc_b1") == ["proc_a2", "proc_b1"]
+    assert chosen("") == []
