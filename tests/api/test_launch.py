@@ -207,7 +207,6 @@ def test_waiting(hopx: Any) -> None:
 
 def interrupt_when(condition: Callable[[], Any], what: str) -> None:
     """Interrupts the main thread, as Ctrl-C does, as soon as something is so."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets commands in the background ignore it
 
     def interrupt() -> None:
         wait_until(condition, what)

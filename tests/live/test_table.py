@@ -88,12 +88,15 @@ def watchers() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name == "hopx-watcher"}
 
 
-def test_rows_appear_change_and_end(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
+def test_rows_appear_change_and_end(hopx: Any, watch: Callable[..., PageStandIn], tmp_path: Path) -> None:
     page = watch()
     assert page.rows == {}
-    run = hopx.launch("import time\nfor i in range(1, 4): print(f'step {i}/3', flush=True); time.sleep(0.3)", name="a")
+    os.mkfifo(tmp_path / "gate")
+    code = f"print('step 1/3', flush=True)\nopen({str(tmp_path / 'gate')!r})\nprint('step 3/3')"
+    run = hopx.launch(code, name="a")
     wait_until(lambda: page.rows and page.rows[0]["status"] == "running", "it is shown running")
     wait_until(lambda: page.rows[0]["progress"] == pytest.approx(1 / 3, abs=0.01), "its progress is shown")
+    (tmp_path / "gate").write_text("")
     run.wait()
     wait_until(lambda: page.rows[0]["status"] == "completed", "it is shown completed")
     row = page.rows[0]
