@@ -203,13 +203,18 @@ def survivors(folder: Path) -> list[psutil.Process]:
 
 
 def clear(folder: Path, programs: "list[subprocess.Popen[bytes]]") -> None:
-    """Ends whatever was started for this folder."""
-    for process in survivors(folder):
-        with contextlib.suppress(psutil.Error):
-            process.kill()
+    """Ends whatever was started for this folder, also what is started while that goes on."""
+
+    def end_all() -> bool:
+        left = survivors(folder)
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        return not left
+
+    wait_until(end_all, "nothing is left of the agent")
     for program in programs:
         program.wait(30)
-    wait_until(lambda: not survivors(folder), "nothing is left of the agent")
 
 
 StartAgent = Callable[..., Agent]
