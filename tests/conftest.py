@@ -23,7 +23,6 @@ from hopx_magics.session.connecting import connection_to
 from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings, read_settings
 from tests.standins.server import Answer, Server
-from tests.standins.server import Asked as Asked
 from tests.waiting import is_running, wait_until
 
 

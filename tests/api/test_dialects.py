@@ -16,10 +16,12 @@ from hopx_magics.connection.connection import Connection
 from hopx_magics.errors import AgentRefused, NotSupported, Unauthorized, UnknownProcess
 from hopx_magics.models import ProcessId
 from hopx_magics.protocol.requests import AGENT_FILE, COMMANDS_RUN, EXECUTE_BACKGROUND, AgentFile
-from tests.conftest import Answer, Asked, OddAgent, is_running, launch, wait_until
+from tests.conftest import OddAgent, launch
 from tests.standins import agents
 from tests.standins.agents import AgentStandIn, Dialect
 from tests.standins.network import DeadAddress, resolve_localhost
+from tests.standins.server import Answer, Asked
+from tests.waiting import is_running, wait_until
 
 Start = Callable[..., AgentStandIn]
 

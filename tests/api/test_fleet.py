@@ -14,7 +14,9 @@ from hopx_magics import api
 from hopx_magics.errors import AgentRefused, AgentWarning, UnknownConnection, UnknownProcess
 from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings
-from tests.conftest import Answer, Asked, OddAgent, agent_pid, is_running, stop_agent, wait_until
+from tests.conftest import OddAgent, agent_pid, stop_agent
+from tests.standins.server import Answer, Asked
+from tests.waiting import is_running, wait_until
 
 FOREVER = "import time; time.sleep(1000)"
 

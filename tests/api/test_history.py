@@ -19,7 +19,9 @@ from hopx_magics.errors import HistoryWarning, LaunchError, UnknownConnection, U
 from hopx_magics.settings import Settings
 from hopx_magics.sources import HistorySource
 from hopx_magics.words import STATUSES
-from tests.conftest import Answer, Asked, OddAgent, is_running, stop_agent, wait_until
+from tests.conftest import OddAgent, stop_agent
+from tests.standins.server import Answer, Asked
+from tests.waiting import is_running, wait_until
 
 
 def test_every_run_is_in_the_history(hopx: Any, tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ from hopx_magics.errors import (
 )
 from hopx_magics.models import ProcessId
 from hopx_magics.settings import Settings
-from tests.conftest import agent_pid, is_running, stop_agent, wait_until
+from tests.conftest import agent_pid, stop_agent
+from tests.waiting import is_running, wait_until
 
 FOREVER = "import time\nprint('on', flush=True)\ntime.sleep(1000)"
 

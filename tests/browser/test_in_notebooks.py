@@ -12,7 +12,8 @@ from playwright.sync_api import expect
 from tests.browser.conftest import OpenNotebook, Shots, WatchIn
 from tests.browser.notebook import PANEL, NotebookPage
 from tests.browser.table import KEPT, LOAD, SLEEPER, launches, table_in
-from tests.conftest import Asked, OddAgent
+from tests.conftest import OddAgent
+from tests.standins.server import Asked
 
 BUSY = {"sleeping": "time.sleep(0.5)", "computing": "sum(range(1000))"}
 IS_BUSY = f"""() => {{ {PANEL} return kernel?.status === "busy"; }}"""

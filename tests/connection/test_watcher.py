@@ -15,8 +15,9 @@ from hopx_magics.connection.watcher import Update, Watcher
 from hopx_magics.models import Process
 from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings
-from tests.conftest import Answer, Asked, OddAgent, launch, stop_agent, wait_until
-from tests.waiting import DEADLINE
+from tests.conftest import OddAgent, launch, stop_agent
+from tests.standins.server import Answer, Asked
+from tests.waiting import DEADLINE, wait_until
 
 Start = Callable[[Answer], OddAgent]
 

@@ -14,8 +14,9 @@ from hopx_magics.connection import watcher
 from hopx_magics.errors import UnknownConnection
 from hopx_magics.live import following
 from hopx_magics.settings import Settings
-from tests.conftest import Asked, agent_pid, stop_agent, wait_until
-from tests.waiting import DEADLINE
+from tests.conftest import agent_pid, stop_agent
+from tests.standins.server import Asked
+from tests.waiting import DEADLINE, wait_until
 
 FOREVER = "import time\nprint('on', flush=True)\ntime.sleep(1000)"
 

@@ -23,9 +23,9 @@ from hopx_magics.errors import (
     UnknownConnection,
 )
 from hopx_magics.settings import Settings
-from tests.conftest import wait_until
 from tests.standins import agents
 from tests.standins.hopx import HopX, cloud
+from tests.waiting import wait_until
 
 Cell = Callable[[str], Any]
 
