@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
 
 from hopx_magics.settings import Settings
 from tests.browser.notebook import NotebookPage, write_notebook
 from tests.browser.server import JupyterServer
 from tests.browser.table import Table, table_in
 from tests.conftest import pictures
+from tests.waiting import DEADLINE
 
 HOW_TO_GET_CHROMIUM = (
     "no Chromium: `apt-get install chromium` or `.venv/bin/playwright install chromium`,"
@@ -34,6 +35,9 @@ CHROMIUM_OPTIONS = [
     "--disable-sync",
     "--no-first-run",
 ]
+PATIENCE = 1000 * DEADLINE
+"""Milliseconds for what a page is to do or to show."""
+
 AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 failed = pytest.StashKey[bool]()
@@ -60,6 +64,7 @@ def chromium_path(playwright: Playwright) -> str | None:
 # Playwright keeps an event loop running in this thread: it must be gone before other tests run theirs.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         path = chromium_path(playwright)
         if path is None:
@@ -93,7 +98,7 @@ def notebook7(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser profile of the test's own: no cookies, no permissions."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE)
     yield context
     context.close()
 

@@ -178,8 +178,8 @@ def test_lost_messages_are_noticed_and_made_good(open_notebook: OpenNotebook, wa
     numbers = [m.data["number"] for m in notebook.traffic.messages if m.data and "number" in m.data]
     gaps = [number for before, number in itertools.pairwise(numbers) if number != before + 1]
     assert gaps, "the server has dropped some, or this test tests nothing"
-    expect(table.cell("ticks", "status")).to_contain_text("completed", timeout=20_000)
-    expect(table.cell("short", "status")).to_contain_text("completed", timeout=20_000)
+    expect(table.cell("ticks", "status")).to_contain_text("completed")
+    expect(table.cell("short", "status")).to_contain_text("completed")
 
 
 def test_a_notice_when_a_long_process_ends(open_notebook: OpenNotebook, watch_in: WatchIn, context: Any) -> None:
@@ -191,7 +191,7 @@ def test_a_notice_when_a_long_process_ends(open_notebook: OpenNotebook, watch_in
       }; }""")
     table = watch_in(notebook)
     expect(table.root.locator(".hopx-bell")).to_have_attribute("aria-pressed", "true")
-    expect(table.cell("long", "status")).to_contain_text("completed", timeout=30_000)
+    expect(table.cell("long", "status")).to_contain_text("completed")
     notebook.page.wait_for_function("() => window.told.length > 0")
     told = notebook.page.evaluate("() => window.told")
     assert len(told) == 1

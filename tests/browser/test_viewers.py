@@ -63,7 +63,7 @@ for i in range(500_000):
     find = table.viewer.get_by_label("Find in output")
     find.fill("needle")
     find.press("Enter")
-    expect(table.lines.filter(has_text=re.compile("^1234 NEEDLE"))).to_be_visible(timeout=30_000)
+    expect(table.lines.filter(has_text=re.compile("^1234 NEEDLE"))).to_be_visible()
     shots.keep(table.root, "found")
     table.viewer.locator("[data-action=to-end]").click()
     expect(table.lines.filter(has_text=re.compile("^499999 "))).to_be_visible()
@@ -96,7 +96,7 @@ for i in range(600): print('tick', i, flush=True); time.sleep(0.1)
         "pane => pane.scrollHeight - pane.scrollTop - pane.clientHeight < 40", arg=pane.element_handle()
     )
     last = int(table.last_line.split()[-1])
-    expect(table.lines.filter(has_text=re.compile(f"^tick {last + 30}$"))).to_be_visible()
+    notebook.wait_until(lambda: int(table.last_line.split()[-1]) > last + 10, "it follows again")
 
 
 def test_a_download_is_whole(open_notebook: OpenNotebook, watch_in: WatchIn) -> None:
