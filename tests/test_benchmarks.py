@@ -12,8 +12,6 @@ from tests.benchmarks.__main__ import PARTS
 
 ROOT = Path(__file__).parent.parent
 
-pytestmark = pytest.mark.xdist_group("benchmarks")  # they share what was measured
-
 
 def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.benchmarks", *map(str, words)]

@@ -1,6 +1,7 @@
 """Real JupyterLab in real Chromium.
 
-All tests share one server and one browser, and each has its own folder, notebook, kernel, local agent and page.
+All tests of one worker share one server and one browser. Each has a folder, notebook, kernel, local agent and page of
+its own.
 """
 
 import os
@@ -36,14 +37,6 @@ CHROMIUM_OPTIONS = [
 AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 failed = pytest.StashKey[bool]()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of these go to one worker, which has the one browser and the one server."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -85,8 +85,8 @@ def test_a_restarted_kernel_is_said(open_notebook: OpenNotebook, watch_in: Watch
 
 
 def test_what_is_saved_is_small_and_readable(open_notebook: OpenNotebook, watch_in: WatchIn) -> None:
-    codes = {"a": "print('some output')", "b": "raise SystemExit(2)"}
-    notebook = open_notebook(LOAD, launches(**codes), "hopx.wait()\n%hopx_watch", "w = _\nw.close()")
+    one_after_the_other = launches(a="print('some output')") + "\nhopx.wait()\n" + launches(b="raise SystemExit(2)")
+    notebook = open_notebook(LOAD, one_after_the_other, "hopx.wait()\n%hopx_watch", "w = _\nw.close()")
     table = watch_in(notebook, 2)
     expect(table.fresh).to_have_attribute("data-state", "ended")
     notebook.page.mouse.move(5, 5)

@@ -21,8 +21,10 @@ while :; do sleep 0.1; done
 
 
 def is_alive(pid: int) -> bool:
+    """Whether it can still do something: it is no zombie, nor about to be one, which has no memory any more."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.memory_info().vms > 0
     except psutil.NoSuchProcess:
         return False
 
