@@ -77,9 +77,9 @@ def outputs(notebook: NotebookPage) -> list[Message]:
 
 def test_a_viewer_follows_stays_and_comes_back(open_notebook: OpenNotebook, watch_in: WatchIn) -> None:
     code = """
-import time
+import itertools, time
 for i in range(200): print('before', i)
-for i in range(600): print('tick', i, flush=True); time.sleep(0.1)
+for i in itertools.count(): print("tick", i, flush=True); time.sleep(0.1)
 """
     notebook = open_notebook(LOAD, launches(ticks=code), "%hopx_watch")
     table = watch_in(notebook)
