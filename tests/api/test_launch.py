@@ -468,11 +468,11 @@ def test_a_forked_child_has_connections_of_its_own(hopx: Any) -> None:
         if child == 0:
             ok = False
             try:
-                ok = hopx.launch(f"print({number})").wait(20).stdout == f"{number}\n" and run.wait(20).process.ended
+                ok = hopx.launch(f"print({number})").wait().stdout == f"{number}\n" and run.wait().process.ended
             except BaseException:
                 traceback.print_exc()  # and no further: the child is no second pytest
             os._exit(0 if ok else 1)
         children.append(child)
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
-    assert run.wait(20).exit_code == 0
+    assert run.wait().exit_code == 0
     stop()
