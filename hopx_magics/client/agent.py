@@ -11,6 +11,7 @@ from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, NotSu
 from ..models import Change, Launch, Listing, ProcessId
 from ..protocol import requests as wire
 from ..protocol.changes import can_be_base, decode_change
+from ..protocol.fields import read_etag
 from ..protocol.listing import decode_listing
 from ..protocol.replies import Launched, check_kill_reply, decode_launched
 from ..words import Stream
@@ -69,7 +70,7 @@ class Agent:
         Where nothing differs, that is answered after `wait` seconds if the agent can wait, with the listing that is
         known. Only what differs is fetched if the agent can tell it and `known` was asked for with the same `tail`.
 
-        Raises AgentError; BadReply for a difference that makes no sense, after which only whole listings are asked for.
+        A difference that makes no sense is answered by asking for the whole, now and from then on. Raises AgentError.
         """
         headers = {"Prefer": f"wait={wait:g}"} if wait else {}  # with the first request already, to learn if it can
         base = known if known is not None and known.tail == tail else None  # an ETag says nothing of another address
@@ -87,14 +88,18 @@ class Agent:
                 return decode_change(reply.body, reply.headers, base, received_at=datetime.now(UTC))
             except AgentError:
                 self._tells_changes = False
-                raise
+                return self.listing(tail=tail)
         return self._decoded(reply, tail)
 
     def _decoded(self, reply: Reply, tail: int | None) -> Listing:
         if reply.status in (206, 226, 304):
             raise BadReply(f"it answered with a part of its listing (status {reply.status})", agent=self.label)
         return decode_listing(
-            reply.body, agent=self.label, received_at=datetime.now(UTC), etag=reply.headers.get("etag"), tail=tail
+            reply.body,
+            agent=self.label,
+            received_at=datetime.now(UTC),
+            etag=read_etag(reply.headers.get("etag")),
+            tail=tail,
         )
 
     # ------------------------------------------------------------ launch

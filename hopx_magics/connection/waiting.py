@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ..durations import format_duration
-from ..errors import AgentRefused, AgentUnreachable, HopxError, UnknownProcess, WaitInterrupted, WaitTimeout
+from ..errors import AgentError, AgentRefused, HopxError, NotSupported, UnknownProcess, WaitInterrupted, WaitTimeout
 from ..models import Listing, Process, ProcessId
 from ..protocol.listing import FORGOTTEN_AFTER
 from .watcher import Listener, Update
@@ -65,6 +65,8 @@ class Waiting:
         self.process_ids = dict.fromkeys(process_ids)
         self._begun = time.monotonic()
         self._seen: dict[ProcessId, Process] = {}
+        self._refused = False
+        """Whether the last answer was one that is no use to ask again for, unless it was a single odd one."""
 
     @property
     def processes(self) -> list[Process]:
@@ -83,11 +85,20 @@ class Waiting:
     def take(self, update: Update) -> None:
         """Takes note of an update. Raises the agent's error when waiting on is hopeless, and UnknownProcess."""
         if update.error is not None:
-            _raise_if_hopeless(update.error, update.failing_since)
+            self._raise_if_hopeless(update.error, update.failing_since)
         elif update.listing is not None:
+            self._refused = False
             listed = update.listing.by_id
             self._seen.update((id_, listed[id_]) for id_ in self.going if id_ in listed)
             self._raise_if_forgotten(update.listing, listed)
+
+    def _raise_if_hopeless(self, error: HopxError, failing_since: float | None) -> None:
+        """Bears no answer, and none that makes sense, for a while; and once a refusal: a new token may help, say."""
+        lasting = failing_since is not None and time.monotonic() - failing_since > GIVE_UP_AFTER
+        passing = _is_passing(error)
+        if lasting or (self._refused and not passing):
+            raise error
+        self._refused = not passing
 
     def _raise_if_forgotten(self, listing: Listing, listed: Mapping[ProcessId, Process]) -> None:
         if time.monotonic() - self._begun < FORGOTTEN_AFTER:
@@ -105,11 +116,10 @@ class Waiting:
                 )
 
 
-def _raise_if_hopeless(error: HopxError, failing_since: float | None) -> None:
-    lasting = failing_since is not None and time.monotonic() - failing_since > GIVE_UP_AFTER
-    passing = isinstance(error, AgentUnreachable) or (isinstance(error, AgentRefused) and error.status in _PASSING)
-    if lasting or not passing:
-        raise error
+def _is_passing(error: HopxError) -> bool:
+    if isinstance(error, AgentRefused):
+        return error.status in _PASSING
+    return isinstance(error, AgentError) and not isinstance(error, NotSupported)
 
 
 def _take_updates(

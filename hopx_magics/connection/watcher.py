@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..errors import HopxError
+from ..errors import AgentError, HopxError
 from ..models import Change, Listing, Process, ProcessId
+from ..output.oneline import printable
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -44,11 +45,13 @@ class Update(msgspec.Struct, frozen=True):
 Listener = Callable[[Update], None]
 
 
-class _Listening(msgspec.Struct, frozen=True, eq=False):
+class _Listening(msgspec.Struct, eq=False):
     listener: Listener
     tail: int
     interval: float
     turn: threading.RLock  # held around each call, so that updates arrive in order
+    has_failed: bool = False
+    """Whether it did not take the last update, so that it can't know what the next one differs from."""
 
 
 class Watcher:
@@ -57,7 +60,8 @@ class Watcher:
     A listener gets one update after the other: the first one on the thread that begins to listen if there is an update
     already, all others on the watcher's thread, which calls one listener after the other. As long as one of them is
     busy, nobody is told anything and the agent is not asked. Neither `listen` nor the end of listening ever wait for
-    a listener, so that both may be called with any lock held.
+    a listener, so that both may be called with any lock held. A listener that raises is told everything again with the
+    next update. Whatever goes wrong with asking is told as an error, and asked again.
     """
 
     def __init__(self, connection: "Connection") -> None:
@@ -140,10 +144,18 @@ class Watcher:
                 change = self._connection.change_since(known.listing, tail=tail, wait=HOLD)
                 update = Update(change.listing, changed=change.changed, gone=change.gone)
                 pause = self._pause(change, known.listing, pause, time.monotonic() - begun)
-            except HopxError as error:
-                update = Update(known.listing, error, known.failing_since or time.monotonic(), changed=())
+            except Exception as error:  # whatever it was, the next answer must find the thread alive
+                since = known.failing_since or time.monotonic()
+                update = Update(known.listing, self._as_ours(error), since, changed=())
                 pause = min(max(INTERVAL, 2 * pause), IDLE_INTERVAL)
             self._tell(update)
+
+    def _as_ours(self, error: Exception) -> HopxError:
+        if isinstance(error, HopxError):
+            return error
+        _log.error("following %s failed", self._connection.agent.label, exc_info=error)
+        what = printable(f"{type(error).__name__}: {error}", 200)
+        return AgentError(f"what it answered could not be taken: {what}", agent=self._connection.agent.label)
 
     def _begin(self, pause: float) -> int | None:
         """Waits for the next turn and returns the tail to ask for; None when this thread is not wanted any more."""
@@ -210,8 +222,12 @@ class Watcher:
         with self._lock:
             if listening not in self._listening:
                 return
+        if listening.has_failed:
+            update = msgspec.structs.replace(update, changed=None, gone=())
         try:
             listening.listener(update)
-        except Exception:  # one broken listener must not cost the others their updates
-            _log.exception("a listener failed and is told no more")
-            self._forget(listening)
+            listening.has_failed = False
+        except Exception:  # one broken listener must not cost the others their updates, nor itself the next one
+            if not listening.has_failed:
+                _log.exception("a listener failed, and is told everything anew with the next update")
+            listening.has_failed = True

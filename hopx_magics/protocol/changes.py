@@ -7,7 +7,7 @@ import msgspec
 
 from ..errors import BadReply
 from ..models import Change, Listing, Process, ProcessId
-from .fields import Body
+from .fields import Body, read_etag
 from .listing import decode_rows
 from .replies import excerpt
 from .requests import DELTA
@@ -40,7 +40,7 @@ def decode_change(body: Body, headers: Mapping[str, str], base: Listing, *, rece
         raise BadReply(f"its reply is no difference between two listings: {excerpt(body)}", agent=agent) from None
     rows = decode_rows(body, agent=agent, received_at=received_at)
     gone = [process_id for process_id in dict.fromkeys(delta.gone) if process_id in base.by_id]
-    listing = _merged(base, rows, gone, received_at, headers.get("etag"))
+    listing = _merged(base, rows, gone, received_at, read_etag(headers.get("etag")))
     ids = {row.process_id for row in rows}
     if None in ids or not ids.isdisjoint(delta.gone) or len(listing.processes) != delta.count:
         raise BadReply("the difference that it told does not fit to the listing before", agent=agent)

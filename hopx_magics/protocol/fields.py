@@ -49,6 +49,11 @@ def read_text(value: Any) -> str | None:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def read_etag(value: str | None) -> str | None:
+    """An ETag that can be sent back in a header."""
+    return value if value and len(value) <= 500 and value.isascii() and value.isprintable() else None
+
+
 _INT64 = range(-(2**63), 2**63)
 
 

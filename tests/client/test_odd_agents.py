@@ -12,9 +12,8 @@ import pytest
 
 from hopx_magics.client import lost_replies
 from hopx_magics.client.transport import Endpoint
-from hopx_magics.connection import killing, watcher
+from hopx_magics.connection import killing
 from hopx_magics.connection.connection import Connection
-from hopx_magics.connection.waiting import wait_for
 from hopx_magics.errors import (
     AgentError,
     AgentRefused,
@@ -446,31 +445,6 @@ def test_connecting_again_with_a_new_token_keeps_the_connection(session: Session
 def test_a_token_with_a_line_end_is_refused(session: Session) -> None:
     with pytest.raises(ValueError, match="token"):
         connect_to(session, "https://example.com", token="abc\n")
-
-
-def test_waiting_survives_an_agent_that_flaps(
-    session: Session, odd_agent: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watcher, "INTERVAL", 0.1)
-
-    def answer(asked: Asked) -> None:
-        count = len(agent.asked)
-        if count % 2:
-            asked.reset()
-        else:
-            asked.reply(listing_of({"process_id": "bg_1", "status": "completed" if count > 6 else "running"}))
-
-    agent = odd_agent(answer)
-    connect(session, agent)
-    connection = session.connection()
-    (process,) = wait_for({connection: [ProcessId("bg_1")]}, timeout=60)[connection]
-    assert process.status == "completed"
-
-
-def test_waiting_ends_at_once_when_it_is_hopeless(session: Session, odd_agent: Start) -> None:
-    connect(session, odd_agent(lambda asked: asked.reply({"error": "expired"}, 401)))
-    with pytest.raises(Unauthorized):
-        wait_for({session.connection(): [ProcessId("bg_1")]}, timeout=60)
 
 
 def test_agent_errors_have_one_base() -> None:

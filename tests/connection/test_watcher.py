@@ -12,6 +12,7 @@ import pytest
 from hopx_magics.connection import watcher as watching
 from hopx_magics.connection.connection import Connection
 from hopx_magics.connection.watcher import Update, Watcher
+from hopx_magics.errors import AgentError
 from hopx_magics.models import Process
 from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings
@@ -258,19 +259,24 @@ def test_a_listener_that_ends_itself(session: Session, threads: Callable[[], int
     assert len(told) == 1
 
 
-def test_a_listener_that_fails_costs_the_others_nothing(session: Session, listen: Listen) -> None:
+def test_a_listener_that_fails_costs_the_others_nothing_and_is_told_again(session: Session, listen: Listen) -> None:
     told: list[Update] = []
 
-    def broken(update: Update) -> None:
+    def broken_once(update: Update) -> None:
         told.append(update)
-        raise ValueError("broken")
+        if len(told) == 2:
+            raise ValueError("broken")
 
     watcher = session.connection().watcher
-    watcher.listen(broken)
+    stop = watcher.listen(broken_once)
     heard = listen(watcher)
-    process_id = bash(session, "true")
-    wait_until(lambda: process_id in heard.table and heard.table[process_id].ended, "the other one is told")
-    assert len(told) == 1
+    wait_until(lambda: len(heard.updates) > 0, "there is a first update")
+    while len(told) < 3:
+        process_id = bash(session, "true")
+        wait_until(lambda id_=process_id: id_ in heard.table and heard.table[id_].ended, "the other one is told")
+    stop()
+    assert told[2].changed is None, "it can't know in what the update after that which it missed differs"
+    assert told[2].listing is not None
 
 
 def test_nobody_waits_for_a_listener_that_is_busy(session: Session, listen: Listen) -> None:
@@ -421,11 +427,7 @@ def test_errors_are_told_and_the_rows_stay(
     assert [process.process_id for process in again.changed or ()] == ["p1"]
 
 
-def test_a_wrong_difference_costs_one_error_and_no_row(
-    odd_agent: Start, watcher_of: WatcherOf, listen: Listen, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watching, "INTERVAL", 0.05)
-
+def test_a_wrong_difference_costs_nothing(odd_agent: Start, watcher_of: WatcherOf, listen: Listen) -> None:
     def answer(asked: Asked) -> None:
         if "A-IM" in asked.headers:
             wrong = {"processes": [], "gone": ["p0"], "count": 2}
@@ -436,6 +438,39 @@ def test_a_wrong_difference_costs_one_error_and_no_row(
 
     agent = odd_agent(answer)
     heard = listen(watcher_of(agent))
-    wait_until(lambda: len(heard.updates) >= 4, "it goes on")
-    assert [update.error is None for update in heard.updates[:4]] == [True, False, True, True]
+    wait_until(lambda: len(heard.updates) >= 3, "it goes on")
+    assert [update.error for update in heard.updates[:3]] == [None, None, None]
     assert [process.status for process in heard.table.values()] == ["running", "completed"]
+
+
+@pytest.mark.parametrize("etag", ['"\u00e4"', '"\u00ff\t"', "x" * 5000, ""])
+def test_an_etag_that_can_not_be_sent_back(odd_agent: Start, watcher_of: WatcherOf, listen: Listen, etag: str) -> None:
+    agent = odd_agent(lambda asked: asked.reply(listing_of("running"), ETag=etag))
+    heard = listen(watcher_of(agent), interval=0.05)
+    wait_until(lambda: len(heard.updates) >= 3, "it goes on")
+    assert {update.error for update in heard.updates} == {None}
+    assert "If-None-Match" not in agent.asked[-1].headers
+
+
+def test_no_exception_ends_it(
+    odd_agent: Start, watcher_of: WatcherOf, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "INTERVAL", 0.05)
+    agent = odd_agent(lambda asked: asked.reply(listing_of("running")))
+    watcher = watcher_of(agent)
+    connection = watcher._connection
+    ask, faults = connection.change_since, [RecursionError("deep"), OverflowError("large"), KeyError("\x1b[31m")]
+    monkeypatch.setattr(connection, "change_since", lambda *given, **more: _raise(faults) or ask(*given, **more))
+    heard = listen(watcher)
+    wait_until(lambda: heard.table, "it goes on")
+    *failed, last = heard.updates
+    assert last.error is None
+    assert len(failed) == 3
+    assert all(isinstance(update.error, AgentError) for update in failed)
+    assert "could not be taken: RecursionError: deep" in str(failed[0].error)
+    assert all(line.isprintable() for update in failed for line in str(update.error).splitlines())
+
+
+def _raise(faults: list[Exception]) -> None:
+    if faults:
+        raise faults.pop(0)
