@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import textwrap
 import warnings
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
 from collections.abc import Mapping, Sequence
@@ -14,13 +15,23 @@ from .durations import parse_limit
 from .errors import CodeError, LaunchError
 from .models import Callback, KeptRun, Launch, RunId
 from .output.oneline import printable
-from .params import checked_params, combinations
+from .params import checked_params, combinations, in_its_lines
 from .words import CAPTURES, LANGUAGE_ALIASES, LANGUAGES, Capture, Language
+
+LONGEST_LINE = 200
+"""Characters of a line of code that an error shows."""
+
+MOST_LINES = 100_000
+"""What the number of a code's first line may be: as many empty lines are sent ahead of it."""
 
 
 class LaunchOptions(TypedDict, total=False):
-    """What can be said of a launch besides its code. `timeout` is in seconds or a text like `2h`, None is no limit."""
+    """What can be said of a launch besides its code. `timeout` is in seconds or a text like `2h`, None is no limit.
 
+    `first_line` is the number that errors give to the first line of the code: where in a cell or a file it begins.
+    """
+
+    first_line: int
     language: str
     name: str | None
     timeout: str | float | None
@@ -38,13 +49,15 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
     if not code.strip():
         raise ValueError("there is no code to launch")
     language = checked_language(options.get("language", "python"))
+    first_line = _checked_first_line(options.get("first_line", 1))
     if language == "python":
-        _compile(code)
+        _compile(code, first_line)
     limit = parse_limit(options.get("timeout"))
     name = options.get("name")
     return Launch(
         code=code,
         run_id=_new_run_id(),
+        first_line=first_line,
         language=language,
         name=printable(name) or None if name else None,
         timeout=None if limit is None else max(1, round(limit)),
@@ -104,6 +117,7 @@ def launch_again(
         )
     return checked_launch(
         kept.code,
+        first_line=kept.first_line,
         language=kept.language or "python",
         name=kept.name,
         timeout=kept.timeout,
@@ -147,26 +161,54 @@ def checked_language(language: str) -> Language:
     raise ValueError(f"no agent runs {language!r}: use {', '.join(LANGUAGES)}")
 
 
-def _compile(code: str) -> None:
+def _checked_first_line(number: int) -> int:
+    if not 1 <= number <= MOST_LINES:
+        raise ValueError(f"{number!r} can't be the number of the first line: use 1 to {MOST_LINES:,}")
+    return number
+
+
+def _compile(code: str, first_line: int) -> None:
     try:
-        _compile_quietly(code)
+        _compile_quietly(in_its_lines(code, "python", first_line))
     except SyntaxError as error:
-        raise CodeError(error, hint=_hint(code)) from error
+        hint = _hint(code, error)
+        raise CodeError(_cut(error), hint=hint) from error
     except (ValueError, MemoryError, RecursionError, OverflowError) as error:  # a NUL, or a nesting too deep
         raise CodeError(SyntaxError(f"it can't be compiled: {error or type(error).__name__}")) from error
 
 
-def _hint(code: str) -> str | None:
-    is_ipython = any(line.lstrip().startswith(("%", "!")) for line in code.splitlines())
-    if is_ipython or _awaits(code):
-        return "A background cell is plain Python: %magics, !commands and top-level await don't work in it."
+def _cut(error: SyntaxError) -> SyntaxError:
+    """The error, with no more than what is around its place of a long line."""
+    if error.text and error.offset and len(error.text) > LONGEST_LINE:
+        start = max(0, error.offset - LONGEST_LINE // 2)
+        error.text = error.text[start : start + LONGEST_LINE]
+        error.offset -= start
+        error.end_offset = error.offset + 1
+    return error
+
+
+_OF_IPYTHON = re.compile(r"\s*(?:[%!?]|[\w.\[\]]+(?:\s*,\s*[\w.\[\]]+)*\s*=\s*[%!]|[\w.*%]+\?{1,2}\s*$)")
+"""A line that only IPython understands: `%magic`, `!command`, `files = !ls`, `df?`."""
+
+
+def _hint(code: str, error: SyntaxError) -> str | None:
+    if _OF_IPYTHON.match(error.text or "") or _awaits(code):
+        return "A background cell is plain Python: %magics, !commands, help? and top-level await don't work in it."
+    if isinstance(error, IndentationError) and _compiles(textwrap.dedent(code)):
+        return (
+            "A background cell is plain Python: its lines can't be indented as a whole, as they can in the foreground."
+        )
     return None
 
 
 def _awaits(code: str) -> bool:
     """Whether it is right but for an await outside of any function."""
+    return _compiles(code, PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def _compiles(code: str, flags: int = 0) -> bool:
     try:
-        _compile_quietly(code, PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        _compile_quietly(code, flags)
     except (SyntaxError, ValueError):
         return False
     return True

@@ -120,14 +120,16 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """What to launch: code and the circumstances it runs in. `timeout` is in seconds, None means no limit.
 
-    `code` is as it was written; `params` become its variables when it is sent. `sweep_id` is common to all launches of
-    one sweep, of which at most `limit` are to run at once; `rerun_of` is the run whose code this launches again.
+    `code` is as it was written, from the `first_line` of its cell on; `params` become its variables when it is sent.
+    `sweep_id` is common to all launches of one sweep, of which at most `limit` are to run at once; `rerun_of` is the
+    run whose code this launches again.
     `callback` is where the agent is to tell its end, and `capture` who is to keep its output: `files` of the sandbox
     that the launch itself writes, the `agent`, or `auto`, whichever works.
     """
 
     code: str
     run_id: RunId
+    first_line: int = 1
     language: Language = "python"
     name: str | None = None
     timeout: int | None = None
@@ -161,9 +163,9 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
 
     Times are aware, `timeout` and `execution_time` are in seconds. `agent` tells agents apart whatever the connections
     are called, and `sandbox` is the HopX id where it has one; a run that waits to be handed out has neither.
-    `code` is as it was written, without the params; it is None for what was not launched from this machine. Of the
-    environment only the names are kept. `seen_at` is when the state was last seen: a run that has not ended is only
-    known to have been in that state then.
+    `code` is as it was written, without the params, and `first_line` where in its cell it begins; it is None for what
+    was not launched from this machine. Of the environment only the names are kept. `seen_at` is when the state was last
+    seen: a run that has not ended is only known to have been in that state then.
     """
 
     run_id: RunId
@@ -179,6 +181,7 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     rerun_of: RunId | None
     language: str | None
     code: str | None
+    first_line: int = 1
     workdir: str | None
     timeout: int | None
     env_names: tuple[str, ...]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ..display import in_words
 from ..errors import HopxError, RunFailed
+from ..output.errors import end_of_error
 from ..output.shown import as_shown, last_lines
 from ..run import Run
 from ..words import Stream
@@ -12,10 +13,8 @@ from .find import attach
 LOG_BYTES = 1_000_000
 """Bytes of a stream's end that a log shows: more would be no help to a reader and a load to a page."""
 
-STDERR_TAIL = 2000
-"""Bytes of the standard error from which the last lines of a failed run are taken."""
-
-STDERR_LINES = 8
+STDERR_TAIL = 250_000
+"""Bytes of the standard error in which the error of a failed run is looked for."""
 
 
 def logs(
@@ -37,11 +36,14 @@ def logs(
 
 
 def end_of_stderr(run: Run) -> str:
-    """The last lines of a failed run's standard error, or nothing when they can't be had."""
+    """The error at the end of a failed run's standard error, in few lines; nothing when it can't be had."""
     try:
-        return last_lines(run.end_of("stderr", STDERR_TAIL).text, STDERR_LINES)
+        output = run.end_of("stderr", STDERR_TAIL)
     except HopxError:
         return ""
+    text, has_more = end_of_error(output.text)
+    all_of_it = f"[%hopx_logs {run.process_id or run.run_id} --stderr has all of it]\n"
+    return (all_of_it if has_more or output.left_out else "") + text
 
 
 def check_completed(runs: Sequence[Run]) -> None:

@@ -110,6 +110,7 @@ class HopxMagics(HopxBase):
             from ..api.launch import launch, launch_on_each, sweep
 
             options: Any = {
+                "first_line": self._line_behind(cell),
                 "language": args.language,
                 "name": args.name,
                 "timeout": args.timeout or self.timeout,
@@ -355,6 +356,12 @@ class HopxMagics(HopxBase):
             return kill(*self._runs(args.reference, on), status=statuses, on=on)
 
     # ------------------------------------------------------------ helpers
+
+    def _line_behind(self, cell: str) -> int:
+        """The line of the notebook's cell in which the code begins that is behind the line of the magic."""
+        shown = self.shell.history_manager.input_hist_raw[-1].rstrip() if self.shell.history_manager else ""
+        rows = shown.count("\n") - cell.rstrip().count("\n")
+        return rows + 1 if rows > 0 and shown.endswith(cell.rstrip()) else 2
 
     def _follow(self, run: "Run", streams: Any, lines: int | None) -> None:
         """Prints what comes; in the cell's own thread, so that it lands in the cell's own output."""

@@ -2,6 +2,6 @@
 
 from .checking import checked_params
 from .parsing import combinations, parse_assignment, parse_sweep
-from .writing import with_params
+from .writing import in_its_lines, with_params
 
-__all__ = ["checked_params", "combinations", "parse_assignment", "parse_sweep", "with_params"]
+__all__ = ["checked_params", "combinations", "in_its_lines", "parse_assignment", "parse_sweep", "with_params"]

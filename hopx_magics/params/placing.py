@@ -1,4 +1,4 @@
-"""Where in a Python cell an assignment has to stand, so that it takes effect."""
+"""Where in a Python cell an assignment has to stand, so that it takes effect and moves no other line."""
 
 import ast
 import io
@@ -13,22 +13,28 @@ _ENCODING = re.compile(r"[ \t\f]*#.*?coding[:=][ \t]*[-\w.]+")  # as PEP 263 has
 _MARK = "# parameters"
 
 
-def rows_for(code: str, names: Iterable[str]) -> dict[str, int]:
-    """For each name the row of the cell behind which its assignment goes; 0 is ahead of the first row.
+class Spot(NamedTuple):
+    """Where an assignment goes: at `column` of the row, the first one being 1; without one, in a row behind it."""
 
-    Code that can't be parsed here, as it may be for a newer Python, has its only place ahead.
+    row: int
+    column: int | None = None
+
+
+def spots_for(code: str, names: Iterable[str]) -> dict[str, Spot]:
+    """For each name the spot of the cell where its assignment goes.
+
+    Code that can't be parsed here, as it may be for a newer Python, has its only spot ahead.
     """
     source = code.replace("\r\n", "\n").replace("\r", "\n")
-    head = _end_of_comments_that_stay_first(source)
+    first = end_of_comments_that_stay_first(rows_of(source)[:2])
     cell = _parsed(source)
     if cell is None:
-        return dict.fromkeys(names, head)
-    head = max(head, _end_of_statements_that_stay_first(cell))
+        return dict.fromkeys(names, Spot(first))
+    head = max(first, _end_of_statements_that_stay_first(cell))
     marked = _end_of_marked_assignments(cell)
-    if marked is not None:
-        return dict.fromkeys(names, max(head, marked))
-    assigned = _first_assignments(cell)
-    return {name: assigned.get(name, head) for name in names}
+    assigned = _first_assignments(cell) if marked is None else {}
+    rows = {name: assigned.get(name, max(head, marked or 0)) for name in names}
+    return {name: Spot(first) if row <= first else cell.spot_in(row) for name, row in rows.items()}
 
 
 def rows_of(code: str) -> list[str]:
@@ -37,15 +43,24 @@ def rows_of(code: str) -> list[str]:
 
 
 class _Cell(NamedTuple):
-    """A cell's outermost statements, the rows in which its logical lines end, and those of the comments that mark."""
+    """A cell's outermost statements, where its logical lines end, and the rows of the comments that mark."""
 
     statements: list[ast.stmt]
-    line_ends: list[int]
+    line_ends: list[Spot]
     marks: list[int]
 
     def last_row(self, statement: ast.stmt) -> int:
         """The last row of the statement, or of what follows it behind a `;`."""
-        return self.line_ends[bisect_left(self.line_ends, statement.end_lineno or 0)]
+        return self._line_end(statement.end_lineno or 0).row
+
+    def spot_in(self, row: int) -> Spot:
+        """Behind the code of a row, ahead of its comment."""
+        end = self._line_end(row)
+        return end if end.row == row else Spot(row, 0)
+
+    def _line_end(self, row: int) -> Spot:
+        position = bisect_left(self.line_ends, row, key=lambda end: end.row)
+        return self.line_ends[position] if position < len(self.line_ends) else Spot(0)
 
 
 def _parsed(source: str) -> _Cell | None:
@@ -56,8 +71,18 @@ def _parsed(source: str) -> _Cell | None:
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
     except (SyntaxError, ValueError, MemoryError, RecursionError, tokenize.TokenError):
         return None
-    line_ends = [token.end[0] for token in tokens if token.type == tokenize.NEWLINE]
-    return _Cell(statements, line_ends, [token.start[0] for token in tokens if _is_mark(token)])
+    return _Cell(statements, _line_ends(tokens), [token.start[0] for token in tokens if _is_mark(token)])
+
+
+def _line_ends(tokens: Iterable[tokenize.TokenInfo]) -> list[Spot]:
+    """Where the logical lines end, without the comments behind them."""
+    ends, last = [], Spot(0, 0)
+    for token in tokens:
+        if token.type == tokenize.NEWLINE:
+            ends.append(last)
+        elif token.type not in (tokenize.COMMENT, tokenize.NL):
+            last = Spot(*token.end)
+    return ends
 
 
 def _is_mark(token: tokenize.TokenInfo) -> bool:
@@ -67,9 +92,9 @@ def _is_mark(token: tokenize.TokenInfo) -> bool:
 # ---------------------------------------------------------------- what stays first
 
 
-def _end_of_comments_that_stay_first(source: str) -> int:
+def end_of_comments_that_stay_first(rows: Iterable[str]) -> int:
     """How many rows are a shebang or declare the encoding."""
-    first, second, *_ = [*source.split("\n", 2), ""]
+    first, second, *_ = [*rows, "", ""]
     if _ENCODING.match(second) and (not first.strip() or first.lstrip().startswith("#")):
         return 2
     return 1 if first.startswith("#!") or _ENCODING.match(first) else 0

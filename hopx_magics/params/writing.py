@@ -9,7 +9,7 @@ from typing import Any
 
 from ..words import Language
 from .checking import check_language
-from .placing import rows_for, rows_of
+from .placing import Spot, end_of_comments_that_stay_first, rows_of, spots_for
 
 _COMMENT = "parameters of this run"
 
@@ -23,12 +23,27 @@ _JAVASCRIPT_DIRECTIVES = re.compile(
 )
 
 
+def in_its_lines(code: str, language: Language, first_line: int) -> str:
+    """The code behind so many empty lines that its first one is the `first_line` of what holds it, a cell say.
+
+    So errors name the lines as the author sees them. A shebang and a declared encoding stay in front.
+    """
+    if first_line <= 1:
+        return code
+    rows = rows_of(code)
+    first = end_of_comments_that_stay_first(rows[:2]) if language == "python" else int(code.startswith("#!"))
+    head = "".join(map(_ended, rows[:first]))
+    empty = "\r" if head.endswith("\r") else "\n"  # which would make one line end of the two
+    return "".join([head, empty * (first_line - 1), *rows[first:]])
+
+
 def with_params(code: str, language: Language, params: Mapping[str, Any]) -> str:
     """The code with an assignment of each param. Names and values are those that `checked_params` returned.
 
-    They stand in one line ahead of the code, behind what has to stay in front. In Python, where the cell has a line
-    `# parameters`, they come behind the assignments that follow it; otherwise one that the cell itself assigns comes
-    behind its first assignment. So a default in the cell does not undo the param.
+    They stand ahead of the code, behind what has to stay in front. In Python, where the cell has a line `# parameters`,
+    they come behind the assignments that follow it; otherwise one that the cell itself assigns comes behind its first
+    assignment. So a default in the cell does not undo the param. No line of the code gets another number, unless a
+    Python cell begins with none that is empty.
 
     Without params the code is returned as it is. Raises ValueError for any params of go code.
     """
@@ -46,16 +61,26 @@ def with_params(code: str, language: Language, params: Mapping[str, Any]) -> str
 
 
 def _in_python(code: str, params: Mapping[str, Any]) -> str:
-    behind: dict[int, list[str]] = {}
-    for name, row in rows_for(code, params).items():
-        behind.setdefault(row, []).append(f"{name} = {_python(params[name])}")
-    lines = []
-    for row, line in enumerate(["", *rows_of(code)]):
-        if row in behind:
-            lines += [_ended(line), f"{'; '.join(behind[row])}  # {_COMMENT}\n"]
-        else:
-            lines.append(line)
-    return "".join(lines)
+    at: dict[Spot, list[str]] = {}
+    for name, spot in spots_for(code, params).items():
+        at.setdefault(spot, []).append(f"{name} = {_python(params[name])}")
+    rows = rows_of(code)
+    for spot in sorted(at, key=lambda spot: spot.row, reverse=True):
+        _write(rows, spot, f"{'; '.join(at[spot])}  # {_COMMENT}")
+    return "".join(rows)
+
+
+def _write(rows: list[str], spot: Spot, text: str) -> None:
+    """Puts the text into the rows: at the end of a line of code, ahead of a comment, or in place of an empty row."""
+    if spot.column is None:
+        is_empty = spot.row < len(rows) and not rows[spot.row].strip()
+        rows[: spot.row] = map(_ended, rows[: spot.row])
+        rows[spot.row : spot.row + is_empty] = [f"{text}\n"]
+        return
+    row = rows[spot.row - 1]
+    before, behind = row[: spot.column], row[spot.column :]
+    joint = "" if not before else " " if before.endswith(";") else "; "
+    rows[spot.row - 1] = f"{before}{joint}{text}{'' if before else '  '}{behind}"
 
 
 def _python(value: Any) -> str:
@@ -73,8 +98,13 @@ def _python(value: Any) -> str:
 
 
 def _in_bash(code: str, params: Mapping[str, Any]) -> str:
-    assignments = "; ".join(f"{name}={shlex.quote(_bash(value))}" for name, value in params.items())
-    return _inserted(code, _shebang_end(code), f"{assignments}  # {_COMMENT}\n")
+    assignments = "".join(f"{name}={_quoted(_bash(value))}; " for name, value in params.items())
+    return _inserted(code, _shebang_end(code), assignments)
+
+
+def _quoted(text: str) -> str:
+    """As one word, in one line."""
+    return shlex.quote(text).replace("\n", r"'$'\n''")
 
 
 def _bash(value: Any) -> str:
@@ -92,8 +122,8 @@ def _in_javascript(code: str, params: Mapping[str, Any]) -> str:
     start = _shebang_end(code)
     directives = _JAVASCRIPT_DIRECTIVES.match(code, start)
     end = directives.end() if directives else start
-    assignments = " ".join(f"const {name} = {_javascript(value)};" for name, value in params.items())
-    return _inserted(code, end, f"{assignments}  // {_COMMENT}\n")
+    assignments = "".join(f"const {name} = {_javascript(value)}; " for name, value in params.items())
+    return _inserted(code, end, assignments)
 
 
 def _javascript(value: Any) -> str:
@@ -116,8 +146,9 @@ def _shebang_end(code: str) -> int:
     return (code.find("\n") + 1 or len(code)) if code.startswith("#!") else 0
 
 
-def _inserted(code: str, position: int, line: str) -> str:
-    return _ended(code[:position]) + line + code[position:]
+def _inserted(code: str, position: int, text: str) -> str:
+    before, behind = code[:position], code[position:]
+    return f"{before if behind else _ended(before)}{text}{behind}"
 
 
 def _ended(text: str) -> str:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import msgspec
 
 from ..models import Callback, Launch, RunId
-from ..params import with_params
+from ..params import in_its_lines, with_params
 
 HEALTH = "/health"
 INFO = "/info"
@@ -102,8 +102,9 @@ def launch_body(launch: Launch) -> bytes:
 
 def launch_fields(launch: Launch) -> dict[str, Any]:
     """The fields of that body: the params become variables of the code, and the launch's mark is in the name."""
+    code = in_its_lines(launch.code, launch.language, launch.first_line)
     return {
-        "code": with_params(launch.code, launch.language, launch.params),
+        "code": with_params(code, launch.language, launch.params),
         "language": launch.language,
         "timeout": UNLIMITED if launch.timeout is None else launch.timeout,
         "name": marked_name(launch.name, launch.run_id),

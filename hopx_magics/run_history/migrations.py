@@ -80,6 +80,7 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         """UPDATE runs SET agent = '', status = 'unknown', status_detail = 'nobody knows whether it was launched'
             WHERE connection = '' AND status IN ('queued', 'running')""",
     ),
+    "first_line": ("ALTER TABLE runs ADD COLUMN first_line INTEGER NOT NULL DEFAULT 1",),
 }
 """The steps in their order: a name, and the statements. Times are microseconds since 1970, UTC."""
 

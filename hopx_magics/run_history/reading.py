@@ -187,7 +187,7 @@ def output(db: sqlite3.Connection, run_id: RunId) -> dict[Stream, KeptOutput]:
 _PLAIN = (
     *("run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "sweep_id", "rerun_of"),
     *("language", "workdir", "timeout", "notebook", "cell", "version", "status", "status_detail", "exit_code", "pid"),
-    *("stdout_bytes", "stderr_bytes"),
+    *("stdout_bytes", "stderr_bytes", "first_line"),
 )
 _JSON = ("tags", "params", "env_names")
 _MOMENTS = ("launched_at", "started_at", "completed_at", "seen_at")

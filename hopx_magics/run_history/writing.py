@@ -84,6 +84,7 @@ def begin(
             "rerun_of": launch.rerun_of,
             "language": launch.language,
             "code_hash": codes[launch.code],
+            "first_line": launch.first_line,
             "workdir": launch.workdir,
             "timeout": launch.timeout,
             "env_names": json.dumps(sorted(launch.env)),

@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from traitlets import TraitError
 
-from hopx_magics.errors import CodeError, HopxError, RunFailed, WaitTimeout
+from hopx_magics.errors import HopxError, RunFailed, WaitTimeout
 from hopx_magics.magics import HopxCloud, HopxHistory, HopxMagics
 from hopx_magics.magics.arguments import PARSERS
 from hopx_magics.settings import Settings
@@ -196,18 +196,6 @@ def test_an_error_is_three_lines_at_most_and_stops_a_run_all(
     shown = cell.shown.strip()  # type: ignore[attr-defined]
     assert shown.startswith(words)
     assert len(shown.splitlines()) <= 3
-
-
-def test_a_syntax_error_is_shown_as_usual(cell: Run) -> None:
-    with pytest.raises(CodeError):
-        cell("%%hopx_bg\nfor x in\n")
-    assert cell.shown.split("\n")[-5:] == [  # type: ignore[attr-defined]
-        '  File "<cell>", line 1',
-        "    for x in",
-        "            ^",
-        "SyntaxError: invalid syntax",
-        "",
-    ]
 
 
 # ---------------------------------------------------------------- help, completion, loading

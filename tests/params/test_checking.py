@@ -131,4 +131,4 @@ def test_what_may_be_a_parameter_after_all() -> None:
 
 
 def test_python_means_the_same_variable_by_both_spellings() -> None:
-    assert with_params("μ = 1\n", "python", checked_params({"µ": 2}, "python")) == f"μ = 1\nμ = 2{INSERTED}\n"
+    assert with_params("μ = 1\n", "python", checked_params({"µ": 2}, "python")) == f"μ = 1; μ = 2{INSERTED}\n"

@@ -37,12 +37,21 @@ def test_the_final_schema(history: Database, file: Path) -> None:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     db.close()
     assert tables == {"migrations", "codes", "runs", "agents", "outputs", "looks", "removed", "waiting"}
-    assert made == ["codes", "runs", "agents", "outputs", "order", "removed", "looks", "waiting"]
+    assert made == ["codes", "runs", "agents", "outputs", "order", "removed", "looks", "waiting", "first_line"]
     assert columns == [
         *("number", "run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "tags", "params"),
         *("sweep_id", "rerun_of", "language", "code_hash", "workdir", "timeout", "env_names", "notebook", "cell"),
         *("version", "launched_here", "launched_at", "started_at", "completed_at", "seen_at", "status"),
-        *("status_detail", "exit_code", "execution_time", "pid", "stdout_bytes", "stderr_bytes", "output_due"),
+        *(
+            "status_detail",
+            "exit_code",
+            "execution_time",
+            "pid",
+            "stdout_bytes",
+            "stderr_bytes",
+            "output_due",
+            "first_line",
+        ),
     ]
     assert file.stat().st_mode & 0o077 == 0, "nobody else may read it"
 

@@ -63,7 +63,8 @@ def wrapped(launch: Launch, roots: Sequence[str] = ROOTS) -> Launch:
         "hopx_code": f"'{base64.encodebytes(code.encode()).decode()}'",
     }
     head = "".join(f"{name}={value}\n" for name, value in settings.items())
-    return msgspec.structs.replace(launch, code=f"{head}\n{_wrapper()}", language="bash", workdir=None, params={})
+    code = f"{head}\n{_wrapper()}"
+    return msgspec.structs.replace(launch, code=code, first_line=1, language="bash", workdir=None, params={})
 
 
 def _directory(workdir: str | None) -> str:
