@@ -41,20 +41,26 @@ def parse_limit(text: str | float | None) -> float | None:
         raise ValueError(f"{text!r} is no time limit: use {FORMS}, or none") from None
 
 
+def bounded(seconds: float) -> float:
+    """The span itself, or the nearest one that means something: 0 to `LONGEST`."""
+    return min(max(0.0, seconds), LONGEST)
+
+
 def format_duration(seconds: float) -> str:
     """A span that is over, in two units at most: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`."""
+    seconds = bounded(seconds)
     tenths = math.floor(seconds * 10 + 0.5)
     return f"{tenths // 10}.{tenths % 10} s" if tenths < 100 else _whole(math.floor(seconds + 0.5))
 
 
 def format_counting(seconds: float) -> str:
     """A span that is still being counted, by the whole seconds that are over: `0 s`, `59 s`, `1 min`, `3 min 5 s`."""
-    return _whole(max(0, math.floor(seconds)))
+    return _whole(math.floor(bounded(seconds)))
 
 
 def format_roughly(seconds: float) -> str:
     """A span that is only estimated, by its largest unit: `40 s`, `2 min`, `3 h`."""
-    whole = max(1, math.floor(seconds + 0.5))
+    whole = max(1, math.floor(bounded(seconds) + 0.5))
     size, unit = next((size, unit) for most, size, unit in _ROUGH_UNITS if whole < most)
     return f"{math.floor(whole / size + 0.5)} {unit}"
 

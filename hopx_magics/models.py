@@ -4,6 +4,7 @@ The field names of `Process` are those of the HopX documentation's process objec
 type that a reply in that dialect is decoded into; `hopx_magics.protocol` reads all other dialects into it.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import Annotated, Any, NamedTuple, NewType
 
 import msgspec
 
+from .durations import LONGEST
 from .words import ENDED, Capture, KillResult, Language, SandboxStatus, Status
 
 ProcessId = NewType("ProcessId", str)
@@ -19,8 +21,13 @@ ProcessId = NewType("ProcessId", str)
 RunId = NewType("RunId", str)
 """Our own unique mark of one launch, by which it is found again when the agent's reply was lost."""
 
+LARGEST = 2**53 - 1
+"""The largest whole number that is exact everywhere: in a page, in a DataFrame and in the history."""
+
 _Id = Annotated[ProcessId, msgspec.Meta(min_length=1)]
-_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_Whole = Annotated[int, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=LONGEST)]
 
 
 class Place(NamedTuple):
@@ -34,7 +41,8 @@ class Place(NamedTuple):
 class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One background process, as its agent described it at one moment.
 
-    Times are aware; `execution_time` is in seconds. What the agent did not say is None, also an id that can't be read;
+    Times are aware; `execution_time` is in seconds. What the agent did not say is None, also an id that can't be read
+    and a number out of all bounds;
     a launch that waits to be sent has no id either. An agent that does not report output leaves `stdout` and `stderr`
     None, and `exit_code` is None until the process ended. `status_detail` holds the agent's own word for a status that
     is not one of `STATUSES`, or else its reason for the status.
@@ -51,11 +59,11 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     completed_at: datetime | None = None
     stdout: str | None = None
     stderr: str | None = None
-    exit_code: _Int64 | None = None
-    execution_time: float | None = None
-    pid: _Int64 | None = None
-    stdout_bytes: _Int64 | None = None
-    stderr_bytes: _Int64 | None = None
+    exit_code: _Whole | None = None
+    execution_time: _Seconds | None = None
+    pid: _Count | None = None
+    stdout_bytes: _Count | None = None
+    stderr_bytes: _Count | None = None
     run_id: RunId | None = None
 
     @property
@@ -79,8 +87,23 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def by_id(self) -> Mapping[ProcessId, Process]:
-        """The processes by their ids, in the same order, without those whose id could not be read."""
-        return {process.process_id: process for process in self.processes if process.process_id}
+        """The processes by their ids, in the same order, without those whose id could not be read.
+
+        Of several with one id, which no agent should list, one that has not ended.
+        """
+        by_id = {process.process_id: process for process in self.processes if process.process_id}
+        if len(by_id) < len(self.processes):
+            going = (process for process in self.processes if not process.ended)
+            by_id.update((process.process_id, process) for process in going if process.process_id)
+        return by_id
+
+    @property
+    def shared_ids(self) -> Mapping[ProcessId, int]:
+        """The ids that several processes have, and how many have each."""
+        if len(self.by_id) == len(self.processes):
+            return {}
+        counts = Counter(process.process_id for process in self.processes if process.process_id)
+        return {process_id: count for process_id, count in counts.items() if count > 1}
 
     def find(self, process_id: str | None) -> Process | None:
         """The process of that id, or None when the agent does not list it."""

@@ -75,10 +75,12 @@ def _is_alive(process: Process) -> bool:
 def _killed(process_id: ProcessId, before: Listing, after: Listing, asked: bool) -> Killed:
     """What became of a process that was `asked` to end, by the listings before and after."""
     old, new = before.find(process_id), after.find(process_id)
-    if new is None:
-        return Killed(process_id=process_id, name=old.name if old else None, result="unknown id", status="unknown")
+    result: KillResult
+    if new is None:  # an agent that accepted that, and forgets what it has killed
+        result = "killed" if asked else "unknown id"
+        return Killed(process_id=process_id, name=old.name if old else None, result=result, status="unknown")
     if _is_alive(new):
-        result: KillResult = "still running"
+        result = "still running"
     elif asked and new.status in ("killed", "unknown"):
         result = "killed"
     else:

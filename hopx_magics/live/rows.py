@@ -2,11 +2,13 @@
 
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from ..durations import LONGEST
 from ..models import Listing, Process, ProcessId
 from ..output.oneline import printable
 from ..output.progress import Progress, newest_progress, progress_in
@@ -20,8 +22,8 @@ CLOCK_JITTER = 0.5
 ALMOST_DONE = 0.99
 """What the bar of a process that did not complete shows at most."""
 
-Key = tuple[str, ProcessId | None]
-"""A process of several agents: the connection's name and the process's id."""
+Key = tuple[str, ProcessId | None, int]
+"""A process of several agents: the connection's name, the process's id, and how many with that id are listed before."""
 
 Choose = Callable[[Process], bool]
 
@@ -77,7 +79,10 @@ class _Pace:
         seconds, gained = now - self._begun[0], progress.fraction - self._begun[1]
         if gained <= 0 or seconds < 1:
             seconds, gained = elapsed or 0.0, progress.fraction
-        return seconds / gained * (1 - progress.fraction) if gained > 0 and seconds > 0 else None
+        if gained <= 0 or seconds <= 0:
+            return None
+        left = seconds / gained * (1 - progress.fraction)
+        return left if left <= LONGEST else None
 
 
 class Rows:
@@ -106,7 +111,7 @@ class Rows:
 
     def key(self, slot: int) -> tuple[str, ProcessId]:
         """The process that a slot stands for. Raises LookupError, also when its id can't be read."""
-        connection, process_id = self._keys[slot] if slot in self._rows else ("", None)
+        connection, process_id, _ = self._keys[slot] if slot in self._rows else ("", None, 0)
         if process_id is None:
             raise LookupError(f"there is no process of row {slot}")
         return connection, process_id
@@ -137,14 +142,16 @@ class Rows:
         """
         now = listing.received_at.timestamp()
         if changed is None:
-            changed = listing.processes
-            listed = {process.process_id for process in listing.processes}
+            listed = _keyed(connection, listing.processes)
             shown = [self._keys[slot] for slot in self._rows]
-            gone = [id_ for place, id_ in shown if place == connection and id_ not in listed]
-        for process in changed:
-            self._take(connection, process, now)
-        for process_id in gone:
-            self._remove(self._slots.get((connection, process_id)))
+            gone_keys = [key for key in shown if key[0] == connection and key not in listed]
+        else:  # which has processes alone that no other shares its id with
+            listed = {(connection, process.process_id, 0): process for process in changed}
+            gone_keys = [(connection, process_id, 0) for process_id in gone]
+        for key, process in listed.items():
+            self._take(key, process, now)
+        for key in gone_keys:
+            self._remove(self._slots.get(key))
         if self._limit is not None:
             self._keep_newest(self._limit)
 
@@ -164,8 +171,7 @@ class Rows:
 
     # ------------------------------------------------------------ one process
 
-    def _take(self, connection: str, process: Process, now: float) -> None:
-        key = connection, process.process_id
+    def _take(self, key: Key, process: Process, now: float) -> None:
         slot = self._slots.get(key)
         if not self._choose(process):
             self._remove(slot)
@@ -176,7 +182,7 @@ class Rows:
         if slot in self._hidden:
             return
         old = self._rows.get(slot)
-        row = self._row(slot, connection, process, now, old)
+        row = self._row(slot, key[0], process, now, old)
         self._processes[slot] = process
         if row == old:
             return
@@ -236,6 +242,15 @@ class Rows:
             return None
         left = pace.left(progress, now, process.execution_time) if process.status == "running" else None
         return round(progress.fraction, 3), None if left is None else round(left)
+
+
+def _keyed(connection: str, processes: Iterable[Process]) -> dict[Key, Process]:
+    counts: Counter[ProcessId | None] = Counter()
+    keyed: dict[Key, Process] = {}
+    for process in processes:
+        keyed[connection, process.process_id, counts[process.process_id]] = process
+        counts[process.process_id] += 1
+    return keyed
 
 
 def _last_line(process: Process, grown: str | None) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..durations import LONGEST
 from ..words import word_set
 from .screen import Screen
 
@@ -155,8 +156,9 @@ def _bar(line: str) -> Progress | None:
         if (fraction := _share(bar[1], bar[2])) is not None:
             return _progress(fraction, bar[3] or _eta(line))
     for bar in _latest(_SIZES, line):
-        if 0 < float(bar[2]) >= float(bar[1]):
-            return _progress(float(bar[1]) / float(bar[2]), _eta(line))
+        done, total = _decimal(bar[1]), _decimal(bar[2])
+        if 0 < total >= done:
+            return _progress(done / total, _eta(line))
     return None
 
 
@@ -176,7 +178,7 @@ def _count(line: str) -> Progress | None:
 
 def _percent(line: str) -> Progress | None:
     for percent in _latest(_PERCENT, line) if "%" in line else ():
-        value = float(percent[1])
+        value = _decimal(percent[1])
         before = _CLAUSE.split(line[max(0, percent.start() - 40) : percent.start()])[-1]
         after = _CLAUSE.split(line[percent.end() : percent.end() + 24])[0]
         words = {*_WORD.findall(before.lower()), *_WORD.findall(after.lower())[:2]}
@@ -199,6 +201,10 @@ def _integer(digits: str) -> int:
     return int(digits[:20].replace(",", ""))
 
 
+def _decimal(digits: str) -> float:
+    return float(digits[:20])
+
+
 def _eta(line: str) -> str | None:
     found = _ETA.search(line)
     return found[1] if found else None
@@ -207,7 +213,8 @@ def _eta(line: str) -> str | None:
 def _progress(fraction: float, left: str | None) -> Progress:
     if left is None or fraction == 1:
         return Progress(fraction, None if left is None else 0.0)
-    return Progress(fraction, _seconds(left))
+    seconds = _seconds(left)
+    return Progress(fraction, seconds if seconds <= LONGEST else None)
 
 
 def _seconds(time: str) -> float:

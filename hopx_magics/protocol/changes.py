@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from ..durations import bounded
 from ..errors import BadReply
 from ..models import Change, Listing, Process, ProcessId
 from .fields import Body, read_etag
@@ -42,7 +43,7 @@ def decode_change(body: Body, headers: Mapping[str, str], base: Listing, *, rece
     gone = [process_id for process_id in dict.fromkeys(delta.gone) if process_id in base.by_id]
     listing = _merged(base, rows, gone, received_at, read_etag(headers.get("etag")))
     ids = {row.process_id for row in rows}
-    if None in ids or not ids.isdisjoint(delta.gone) or len(listing.processes) != delta.count:
+    if None in ids or len(ids) < len(rows) or not ids.isdisjoint(delta.gone) or len(listing.processes) != delta.count:
         raise BadReply("the difference that it told does not fit to the listing before", agent=agent)
     changed = tuple(row for row in rows if _differ(base.find(row.process_id), row))
     return Change(listing, changed, tuple(gone))
@@ -66,7 +67,7 @@ def aged(listing: Listing, now: datetime) -> Listing:
     """A listing that still holds, `now`: what runs has run on."""
     later = (now - listing.received_at).total_seconds()
     processes = tuple(
-        msgspec.structs.replace(process, execution_time=process.execution_time + later)
+        msgspec.structs.replace(process, execution_time=bounded(process.execution_time + later))
         if process.status == "running" and process.execution_time is not None
         else process
         for process in listing.processes
@@ -76,7 +77,7 @@ def aged(listing: Listing, now: datetime) -> Listing:
 
 def compare(known: Listing | None, listing: Listing) -> Change:
     """In what a listing differs from the one that is known."""
-    if known is None or _without_id(known) != _without_id(listing):
+    if known is None or _without_own_id(known) != _without_own_id(listing):
         return Change(listing)
     old, new = known.by_id, listing.by_id
     changed = tuple(process for process_id, process in new.items() if _differ(old.get(process_id), process))
@@ -84,11 +85,12 @@ def compare(known: Listing | None, listing: Listing) -> Change:
     return Change(listing, changed, gone)
 
 
-def _without_id(listing: Listing) -> list[Process]:
+def _without_own_id(listing: Listing) -> list[Process]:
     """Processes that nothing is known to tell apart by."""
     if len(listing.by_id) == len(listing.processes):
         return []
-    return [process for process in listing.processes if not process.process_id]
+    shared = listing.shared_ids
+    return [process for process in listing.processes if not process.process_id or process.process_id in shared]
 
 
 def _differ(old: Process | None, new: Process) -> bool:

@@ -3,7 +3,6 @@
 Most replies have a sandbox's token in them, so that no error shows any part of one.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,7 +14,7 @@ import msgspec
 from ..errors import BadReply
 from ..models import AccessToken, Sandbox
 from ..words import SANDBOX_STATUSES, SandboxStatus
-from .fields import Body, first, read_integer, read_text, read_time
+from .fields import Body, first, load_json, read_count, read_text, read_time
 
 SANDBOXES = "/v1/sandboxes"
 
@@ -99,7 +98,7 @@ def _read_json(body: Body, agent: str) -> Any:
     if text.lstrip()[:1] == "<":
         raise BadReply("it answered with a web page", agent=agent)
     try:
-        return json.loads(text)
+        return load_json(text)
     except (ValueError, RecursionError):
         raise BadReply(f"its reply of {len(body):,} bytes is no JSON, or was cut short", agent=agent) from None
 
@@ -107,7 +106,7 @@ def _read_json(body: Body, agent: str) -> Any:
 def _read_sandbox(row: dict[str, Any]) -> Sandbox:
     resources = row.get("resources")
     sizes: dict[str, Any] = resources if isinstance(resources, dict) else {}
-    disk_gb = read_integer(sizes.get("disk_gb"))
+    disk_gb = read_count(sizes.get("disk_gb"))
     status, detail = _read_status(row.get("status"))
     return Sandbox(
         sandbox_id=first(read_text, row, "id", "sandbox_id") or "",
@@ -116,9 +115,9 @@ def _read_sandbox(row: dict[str, Any]) -> Sandbox:
         template=first(read_text, row, "template_name", "template_id"),
         region=first(read_text, row, "region"),
         url=_read_url(row),
-        vcpu=read_integer(sizes.get("vcpu")),
-        memory_mb=read_integer(sizes.get("memory_mb")),
-        disk_mb=first(read_integer, sizes, "disk_mb") or (disk_gb * 1024 if disk_gb else None),
+        vcpu=read_count(sizes.get("vcpu")),
+        memory_mb=read_count(sizes.get("memory_mb")),
+        disk_mb=first(read_count, sizes, "disk_mb") or (disk_gb * 1024 if disk_gb else None),
         created_at=first(read_time, row, "created_at", "started_at"),
         expires_at=first(read_time, row, "expires_at", "end_at"),
     )

@@ -1,4 +1,4 @@
-"""Reading single fields of replies, tolerantly: what can't be understood is None."""
+"""Reading single fields of replies, tolerantly: what can't be understood, or is out of all bounds, is None."""
 
 import json
 import math
@@ -7,9 +7,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
+from ..durations import LONGEST
+from ..models import LARGEST
 from ..words import STATUSES, Status
 
 _T = TypeVar("_T")
+
+_MOST_DIGITS = 1000
 
 Body = bytes | bytearray
 """The body of a reply."""
@@ -41,7 +45,7 @@ def read_status(word: Any) -> tuple[Status, str | None]:
 
 def read_text(value: Any) -> str | None:
     """A text that can be encoded: lone surrogates become U+FFFD. What is no text becomes its JSON."""
-    if value is None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     text = value if isinstance(value, str) else json.dumps(value)
     if text.isascii():
@@ -54,21 +58,22 @@ def read_etag(value: str | None) -> str | None:
     return value if value and len(value) <= 500 and value.isascii() and value.isprintable() else None
 
 
-_INT64 = range(-(2**63), 2**63)
-
-
 def read_integer(value: Any) -> int | None:
-    """A whole number of 64 bits."""
+    """A whole number that is exact everywhere."""
     number = read_number(value)
-    if number is None or number != int(number) or int(number) not in _INT64:
-        return None
-    return int(number)
+    return int(number) if number is not None and number == int(number) and abs(number) <= LARGEST else None
+
+
+def read_count(value: Any) -> int | None:
+    """A whole number of 0 or more."""
+    number = read_integer(value)
+    return number if number is not None and number >= 0 else None
 
 
 def read_seconds(value: Any) -> float | None:
-    """A span of 0 or more."""
+    """A span of 0 or more, that is not longer than any that means something."""
     number = read_number(value)
-    return None if number is None or number < 0 else float(number)
+    return float(number) if number is not None and 0 <= number <= LONGEST else None
 
 
 def read_number(value: Any) -> int | float | None:
@@ -81,8 +86,20 @@ def read_number(value: Any) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, int):
-        return value if value in _INT64 else None
+        return value if abs(value) <= LARGEST else None
     return value if math.isfinite(value) else None
+
+
+def load_json(text: Body | str) -> Any:
+    """The content of a JSON text, in which a number of very many digits is an infinite one.
+
+    Raises ValueError, and RecursionError.
+    """
+    return json.loads(text, parse_int=_parse_int)
+
+
+def _parse_int(digits: str) -> int | float:
+    return int(digits) if len(digits) < _MOST_DIGITS else math.inf  # int() refuses those of more than 4,300 digits
 
 
 _TIME = re.compile(

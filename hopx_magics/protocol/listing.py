@@ -10,7 +10,7 @@ import msgspec
 from ..errors import BadReply
 from ..models import Listing, Process, ProcessId
 from ..words import ENDED, Status
-from .fields import Body, first, read_integer, read_seconds, read_status, read_text, read_time
+from .fields import Body, first, read_count, read_integer, read_seconds, read_status, read_text, read_time
 from .replies import excerpt, read_json, reject_catch_all
 from .requests import PROCESSES
 
@@ -34,24 +34,35 @@ def decode_listing(
     Raises BadReply when it is no listing at all, and NotSupported when the agent doesn't have the endpoint.
     """
     processes = decode_rows(body, agent=agent, received_at=received_at)
-    return Listing(processes=processes, agent=agent, received_at=received_at, etag=etag, tail=tail)
+    listing = Listing(processes=processes, agent=agent, received_at=received_at, etag=etag, tail=tail)
+    if shared := listing.shared_ids:
+        for process in processes:
+            _tell_shared(process, shared.get(process.process_id or ProcessId(""), 1) - 1)
+    return listing
+
+
+def _tell_shared(process: Process, others: int) -> None:
+    if others:
+        said = f"shares its id with {others} other{'s' if others > 1 else ''}"
+        detail = process.status_detail
+        _set(process, "status_detail", f"{detail} ({said})" if detail else said)
 
 
 def decode_rows(body: Body, *, agent: str, received_at: datetime) -> tuple[Process, ...]:
-    """The processes in a listing or a part of one, one an id. Raises as `decode_listing`."""
+    """The processes in a listing or a part of one. Raises as `decode_listing`."""
     try:
-        processes: Iterable[Process] = _decode_strictly(body).processes
+        processes: Sequence[Process] = _decode_strictly(body).processes
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         processes = [_read_process(row, received_at) for row in _read_rows(body, agent)]
-    return _tidied(processes)
+    _tidy(processes)
+    return tuple(processes)
 
 
-def _tidied(processes: Iterable[Process]) -> tuple[Process, ...]:
-    """Takes the marks off the names, drops values that only look known, and keeps one row an id, its last.
+def _tidy(processes: Iterable[Process]) -> None:
+    """Takes the marks off the names, and drops values that only look known.
 
     The processes are changed in place, which nobody has seen yet: copies would double the time of a large listing.
     """
-    rows: dict[object, Process] = {}
     for process in processes:
         if (name := process.name) is not None and name[-23:-17] == "[hopx:":  # see marked_name
             _set(process, "name", name[:-24] or None)
@@ -62,8 +73,6 @@ def _tidied(processes: Iterable[Process]) -> tuple[Process, ...]:
             _set(process, "started_at", None)  # Go's zero time; and both ends overflow when brought to UTC
         if (moment := process.completed_at) and not 1 < moment.year < 9999:
             _set(process, "completed_at", None)
-        rows[process.process_id or id(process)] = process
-    return tuple(rows.values())
 
 
 def _read_rows(body: Body, agent: str) -> Sequence[Any]:
@@ -98,9 +107,9 @@ def _read_process(row: Any, received_at: datetime) -> Process:
         exit_code=read_integer(row.get("exit_code")),
         execution_time=first(read_seconds, row, "execution_time", "duration")
         or _elapsed(status, started_at, completed_at, received_at),
-        pid=read_integer(row.get("pid")) or None,
-        stdout_bytes=read_integer(row.get("stdout_bytes")),
-        stderr_bytes=read_integer(row.get("stderr_bytes")),
+        pid=read_count(row.get("pid")) or None,
+        stdout_bytes=read_count(row.get("stdout_bytes")),
+        stderr_bytes=read_count(row.get("stderr_bytes")),
     )
 
 
@@ -112,4 +121,4 @@ def _elapsed(status: Status, started_at: datetime | None, completed_at: datetime
     end = completed_at if status in ENDED else now
     if started_at is None or end is None or status not in (*ENDED, "running"):
         return None
-    return max(0.0, (end - started_at).total_seconds())
+    return read_seconds(max(0.0, (end - started_at).total_seconds()))

@@ -1,6 +1,5 @@
 """Replies other than the listing: launches, kills, errors, and what is no reply of an agent."""
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from ..errors import BadReply, NotSupported
 from ..models import ProcessId
 from ..output.oneline import printable
 from ..words import Status
-from .fields import Body, first, read_integer, read_seconds, read_status, read_text
+from .fields import Body, first, load_json, read_count, read_seconds, read_status, read_text
 
 
 class Launched(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +35,7 @@ def decode_launched(body: Body, *, agent: str, endpoint: str) -> Launched:
                 process_id=ProcessId(process_id),
                 execution_id=first(read_text, content, "execution_id"),
                 status=read_status(content.get("status"))[0],
-                sweep_limit=read_integer(content.get("sweep_limit")),
+                sweep_limit=read_count(content.get("sweep_limit")),
             )
     raise BadReply(f"its reply to the launch names no process: {excerpt(body)}", agent=agent)
 
@@ -47,7 +46,7 @@ def check_kill_reply(body: Body, *, agent: str, endpoint: str) -> None:
     Any other reply means no more than that the agent accepted the request: the sources don't agree on its fields.
     """
     try:
-        content = json.loads(body)
+        content = load_json(body)
     except (ValueError, RecursionError):
         return
     if isinstance(content, dict):
@@ -68,7 +67,7 @@ _CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 def decode_error(body: Body, headers: Mapping[str, str]) -> ErrorReply:
     """What a reply with an error status says, as far as it can be understood; never raises."""
     try:
-        content = json.loads(body)
+        content = load_json(body)
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
@@ -112,7 +111,7 @@ def read_json(body: Body, *, agent: str) -> Any:
             hint="Is this the address of an agent? A login page or a proxy may stand in front of it.",
         )
     try:
-        return json.loads(text)
+        return load_json(text)
     except RecursionError:
         raise BadReply("its reply is nested too deeply to be one of an agent", agent=agent) from None
     except ValueError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import AgentUnreachable, HopxError
 from ..models import Listing, Process
+from ..output.oneline import printable
 
 if TYPE_CHECKING:
     from ..connection.connection import Connection
@@ -31,14 +32,21 @@ class Listed(NamedTuple):
 
     @property
     def warning(self) -> str | None:
-        """What is to be said of it: why it is an old one, and how old."""
+        """What is to be said of it: why it is an old one, and how old; or that it has ids which are none."""
         if self.error is None:
-            return None
+            return self._shared_ids()
         name = self.connection.name
         reason = getattr(self.error, "message", str(self.error)).splitlines()[0]
         if self.listing is None:
             return f"{reason}\nNothing is known of {name} in this session."
         return f"{reason}\nThe processes of {name} are as of {_clock(self.listing.received_at)}."
+
+    def _shared_ids(self) -> str | None:
+        shared = self.listing.shared_ids if self.listing else {}
+        if not shared:
+            return None
+        some = ", ".join(f"{count} have the id {printable(id_, 60)!r}" for id_, count in list(shared.items())[:3])
+        return f"{self.connection.name}: several processes share an id ({some}): what is asked for by it is one of them"
 
 
 def gather(connections: Sequence["Connection"], *, tail: int | None, strict: bool = False) -> list[Listed]:

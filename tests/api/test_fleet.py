@@ -103,6 +103,13 @@ def test_an_agent_that_does_not_answer_is_a_warning_beside_the_others(hopx: Any,
     assert sorted(frame["name"]) == ["one", "two"], "the last known state of it"
 
 
+def test_that_processes_share_an_id_is_said(hopx: Any, odd_agent: Callable[[Answer], OddAgent]) -> None:
+    rows = [{"process_id": process_id, "status": "completed"} for process_id in ("ax", "ay", "bz", "ay")]
+    hopx.connect(odd_agent(lambda asked: asked.reply({"processes": rows})).url, name="odd")
+    with pytest.warns(AgentWarning, match=r"odd: several processes share an id \(2 have the id 'ay'\)"):
+        assert sorted(hopx.ps()["process_id"]) == ["ax", "ay", "ay", "bz"]
+
+
 def test_a_hanging_agent_adds_no_more_than_its_time(
     hopx: Any, fleet: Callable[..., Any], odd_agent: Callable[[Answer], OddAgent], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -316,7 +316,8 @@ def test_the_form_of_kill_that_the_agent_understands_is_found(
         ("running", 200, "running", "still running"),
         ("completed", None, "completed", "already finished"),
         (None, None, None, "unknown id"),
-        ("running", 200, None, "unknown id"),
+        ("running", 200, None, "killed"),
+        ("running", 404, None, "unknown id"),
     ],
 )
 def test_the_four_answers_to_a_kill(
@@ -342,6 +343,22 @@ def test_the_four_answers_to_a_kill(
     connect(session, odd_agent(answer))
     (killed,) = session.connection().kill([ProcessId("bg_1")])
     assert killed.result == result
+
+
+def test_of_three_processes_with_one_id_the_one_that_runs_is_killed(session: Session, odd_agent: Start) -> None:
+    killed: list[Asked] = []
+
+    def answer(asked: Asked) -> None:
+        if asked.method != "GET":
+            killed.append(asked)
+        going = "killed" if killed else "running"
+        asked.reply(
+            listing_of(*({"process_id": "bg_1", "status": status} for status in ("completed", going, "failed")))
+        )
+
+    connect(session, odd_agent(answer))
+    session.connection().kill([ProcessId("bg_1")])
+    assert len(killed) == 1
 
 
 def test_an_agent_that_can_not_kill(session: Session, odd_agent: Start) -> None:

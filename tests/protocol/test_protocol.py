@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hopx_magics.errors import BadReply, NotSupported
-from hopx_magics.models import Launch, Listing, Process, RunId
+from hopx_magics.models import Launch, Listing, Process, ProcessId, RunId
 from hopx_magics.protocol.listing import decode_listing
 from hopx_magics.protocol.replies import check_kill_reply, decode_error, decode_launched
 from hopx_magics.protocol.requests import UNLIMITED, launch_body, marked_name
@@ -42,6 +42,9 @@ def decoded(body: bytes | str | Any) -> Listing:
 def only(row: Any) -> Process:
     (process,) = decoded({"processes": [row]}).processes
     return process
+
+
+DIGITS = "9" * 5000
 
 
 def test_the_seed_pages_example() -> None:
@@ -165,17 +168,46 @@ def test_ids_under_other_names() -> None:
     assert only({"process_id": "", "execution_id": "exec_1"}).process_id == "exec_1"
 
 
-def test_one_row_for_an_id_that_comes_twice() -> None:
-    processes = decoded(
-        {
-            "processes": [
-                {"process_id": "a", "status": "running"},
-                {"process_id": "b"},
-                {"process_id": "a", "status": "killed"},
-            ]
-        }
+def test_all_rows_of_an_id_that_comes_twice() -> None:
+    rows = [
+        {"process_id": "a", "status": "running"},
+        {"process_id": "b", "message": "alone"},
+        {"process_id": "a", "status": "killed"},
+        {"process_id": "a", "status": "exited"},
+    ]
+    listing = decoded({"processes": rows})
+    assert [(process.process_id, process.status, process.status_detail) for process in listing.processes] == [
+        ("a", "running", "shares its id with 2 others"),
+        ("b", "unknown", "alone"),
+        ("a", "killed", "shares its id with 2 others"),
+        ("a", "unknown", "exited (shares its id with 2 others)"),
+    ]
+    assert listing.shared_ids == {"a": 3}
+    assert listing.find("a") is not listing.processes[2], "it has not ended"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("execution_time", 1e308),
+        ("execution_time", -1),
+        ("duration", 1e300),
+        ("exit_code", 2**60),
+        ("pid", -4),
+        ("stdout_bytes", -1),
+        ("stderr_bytes", 2**63 - 1),
+        ("exit_code", DIGITS),
+        ("execution_time", DIGITS),
+        ("execution_id", DIGITS),
+    ],
+)
+def test_a_number_out_of_all_bounds_costs_that_field_alone(field: str, value: Any) -> None:
+    odd = {"process_id": "a", "status": "failed", "name": "n", field: value}
+    first, second = decoded(
+        json.dumps({"processes": [odd, {"process_id": "b", "pid": 7}]}).replace(f'"{DIGITS}"', DIGITS).encode()
     ).processes
-    assert [(process.process_id, process.status) for process in processes] == [("a", "killed"), ("b", "unknown")]
+    assert first == Process(process_id=ProcessId("a"), status="failed", name="n", status_detail=first.status_detail)
+    assert second.pid == 7
 
 
 def test_elapsed_time_when_the_agent_gives_none() -> None:
@@ -245,7 +277,6 @@ def test_the_catch_all_reply_is_not_taken_for_an_answer() -> None:
         (b'{"error": "x"}', "no listing"),
         (b'{"processes": {"a": 1}}', "no listing"),
         (b"[" * 100_000, "nested"),
-        (b'{"processes": [{"process_id": ' + b"9" * 5000 + b"}]}", "no JSON"),
     ],
 )
 def test_what_is_no_listing_says_so(body: bytes, shown: str) -> None:
@@ -288,7 +319,7 @@ def test_rows_of_anything_become_processes_of_the_right_types(rows: list[dict[st
         for text in (process.name, process.stdout, process.language, process.status_detail):
             assert text is None or text.encode() is not None
         for number in (process.exit_code, process.pid):
-            assert number is None or -(2**63) <= number < 2**63
+            assert number is None or abs(number) < 2**53
         for moment in (process.started_at, process.completed_at):
             assert moment is None or moment.tzinfo is not None
 

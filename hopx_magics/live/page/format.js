@@ -19,14 +19,23 @@ const UNITS = [
   { seconds: 60, name: "min", smaller: 1, smallerName: "s" },
 ];
 
+/** Seconds of the longest span: calendars end not far beyond. */
+const LONGEST = 100 * 366 * 86400;
+
+/** @param {number} seconds @returns {number} the nearest span that means something */
+function bounded(seconds) {
+  return Math.min(Math.max(0, seconds || 0), LONGEST);
+}
+
 /**
  * A span that is over: "0.4 s", "12 s", "3 min 5 s", "2 h 10 min", "3 d 4 h"; "" when unknown.
  * @param {number | null} seconds
  */
 export function formatDuration(seconds) {
   if (seconds === null) return "";
-  const tenths = Math.floor(seconds * 10 + 0.5);
-  return tenths < 100 ? `${Math.floor(tenths / 10)}.${tenths % 10} s` : formatWhole(Math.floor(seconds + 0.5));
+  const span = bounded(seconds);
+  const tenths = Math.floor(span * 10 + 0.5);
+  return tenths < 100 ? `${Math.floor(tenths / 10)}.${tenths % 10} s` : formatWhole(Math.floor(span + 0.5));
 }
 
 /**
@@ -34,7 +43,7 @@ export function formatDuration(seconds) {
  * @param {number} seconds
  */
 export function formatCounting(seconds) {
-  return formatWhole(Math.max(0, Math.floor(seconds)));
+  return formatWhole(Math.floor(bounded(seconds)));
 }
 
 /**
@@ -42,7 +51,7 @@ export function formatCounting(seconds) {
  * @param {number} seconds
  */
 export function formatRoughly(seconds) {
-  const whole = Math.max(1, Math.floor(seconds + 0.5));
+  const whole = Math.max(1, Math.floor(bounded(seconds) + 0.5));
   if (whole < 60) return `${whole} s`;
   if (whole < 5400) return `${Math.floor(whole / 60 + 0.5)} min`;
   if (whole < 129600) return `${Math.floor(whole / 3600 + 0.5)} h`;
