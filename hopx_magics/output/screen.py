@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from .cells import FILLER, Cells, between
 from .sequences import Splitter
 from .style import PLAIN, Style, sgr, styled, tokens
 
@@ -42,6 +43,7 @@ class Screen:
         self._top = 0  # of the window
         self._style = PLAIN
         self._tokens = Splitter()
+        self._cells = Cells()
         self._changed: int | None = None
 
     @property
@@ -87,23 +89,31 @@ class Screen:
 
     def rows(self, start: int, stop: int) -> list[Line]:
         """The rows from `start` up to but without `stop`, as far as they are kept, without plain blanks at the end."""
-        return [row.rstrip(" ") if isinstance(row, str) else _line(row) for row in self._kept(start, stop)]
+        return [row.rstrip(" ") if isinstance(row, str) else _line(row) for row in self._shown(start, stop)]
 
     def coloured(self, start: int, stop: int) -> list[str]:
         """The same rows as text with SGR sequences, each of which begins and ends plain."""
-        return [row.rstrip(" ") if isinstance(row, str) else "".join(_coloured(row)) for row in self._kept(start, stop)]
+        return [
+            row.rstrip(" ") if isinstance(row, str) else "".join(_coloured(row)) for row in self._shown(start, stop)
+        ]
 
     def plain(self, number: int) -> str:
         """The text of one row."""
-        (row,) = self._kept(number, number + 1)
+        (row,) = self._shown(number, number + 1)
         return (row if isinstance(row, str) else "".join(text for text, _ in row)).rstrip(" ")
 
-    def _kept(self, start: int, stop: int) -> list[str | _Runs]:
-        return self._rows[max(0, start - self.first) : max(0, stop - self.first)]
+    def _shown(self, start: int, stop: int) -> Iterator[str | _Runs]:
+        text = self._cells.text
+        for row in self._rows[max(0, start - self.first) : max(0, stop - self.first)]:
+            yield text(row) if isinstance(row, str) else [(text(part), style) for part, style in row]
 
     # ------------------------------------------------------------ text
 
     def _text(self, text: str) -> None:
+        if not text.isascii():
+            marks, text = self._cells.split(text)
+            if marks:
+                self._mark(marks)
         if "\n" not in text:
             self._write(text)
             return
@@ -144,6 +154,16 @@ class Screen:
         if text:
             self._rows[index] = _written(self._rows[index], column, text, self._style)
         self._column = end
+
+    def _mark(self, marks: str) -> None:
+        """Joins combining characters to the character before the cursor, as far as there is one."""
+        end, index = self._column, self._row - self.first
+        row = self._rows[index] if index < len(self._rows) else ""
+        cells = row if isinstance(row, str) else "".join(text for text, _ in row)
+        size = 2 if cells[end - 1 : end] == FILLER else 1
+        if end >= size and len(cells) >= end and cells[end : end + 1] != FILLER:
+            self._column = end - size
+            self._write(self._cells.joined(cells[end - size], marks) + FILLER * (size - 1))
 
     def _touch(self, row: int) -> None:
         if self._changed is None or row < self._changed:
@@ -248,7 +268,7 @@ def _written(row: str | _Runs, column: int, text: str, style: Style) -> str | _R
     if isinstance(row, str) and style is PLAIN:
         if column == len(row):
             return row + text
-        return row[:column].ljust(column) + text + row[column + len(text) :]
+        return between(row, 0, column).ljust(column) + text + between(row, column + len(text))
     runs = _runs(row) if isinstance(row, str) else row
     missing = column
     for part, _ in runs:
@@ -284,17 +304,17 @@ def _width(row: str | _Runs) -> int:
 
 
 def _columns(row: str | _Runs, start: int, stop: int) -> str | _Runs:
-    return row[start:stop] if isinstance(row, str) else _runs_between(row, start, stop)
+    return between(row, start, stop) if isinstance(row, str) else _runs_between(row, start, stop)
 
 
 def _runs_between(runs: _Runs, start: int, stop: int | None) -> _Runs:
-    between, column = [], 0
+    parts, column = [], 0
     for text, style in runs:
-        part = text[max(0, start - column) : None if stop is None else max(0, stop - column)]
+        part = between(text, max(0, start - column), None if stop is None else max(0, stop - column))
         if part:
-            between.append((part, style))
+            parts.append((part, style))
         column += len(text)
-    return between
+    return parts
 
 
 def _fitting(row: str | _Runs) -> str | _Runs:

@@ -2,6 +2,7 @@
 
 import re
 
+from .cells import NARROW
 from .oneline import printable
 from .screen import Screen
 from .sequences import CONTROL
@@ -53,6 +54,8 @@ def _standing(line: str) -> str | None:
     """What is seen of a line that was written over as a whole each time, or never; None where that takes a screen."""
     if "\r" not in line:
         return None if CONTROL.search(line) else line
+    if not NARROW.fullmatch(line.replace("\r", "\n")):
+        return None
     *before, last = line.split("\r")
     hidden = max(map(len, before)) <= len(last)
     return last if hidden and not CONTROL.search(line.replace("\r", "")) else None

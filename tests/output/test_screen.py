@@ -6,7 +6,9 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wcwidth import wcwidth
 
+from hopx_magics.output.cells import NARROW
 from hopx_magics.output.oneline import printable
 from hopx_magics.output.screen import CUT, WIDTH_LIMIT, Line, Screen
 from hopx_magics.output.sequences import StreamFilter
@@ -71,6 +73,28 @@ def rows_of(*pieces: str) -> list[Line]:
         ("picture \x1bPq#0\n#1~~\x1b\\end", "picture end"),
         ("\x1b[" + "1;" * 200 + "1mnot bold", "not bold"),
         ("\x1b[٣1m", "٣1m"),
+        ("世界 10%\rdone 20%", "done 20%"),
+        ("世界 10%\r100%", "100% 10%"),
+        ("世界你好\rab", "ab界你好"),
+        ("世界\ra", "a 界"),
+        ("世界\b\bX", "世X"),
+        ("世界\b\b\bX", " X界"),
+        ("abcd\r世", "世cd"),
+        ("世\t|", "世      |"),
+        ("\x1b[31m世界\x1b[0m\r\x1b[CX", "\x1b[31m \x1b[0mX\x1b[31m界\x1b[0m"),
+        ("世界\b\x1b[K", "世"),
+        ("👍 10%\r✅ 100%", "✅ 100%"),
+        ("⏳ wait\r✓ ok", "✓ okait"),
+        ("cafe\u0301 10%\rcafé 100%", "café 100%"),
+        ("e\u0301tude\rX", "Xtude"),
+        ("กรุณา\r1234", "1234"),
+        ("a\u0301\u0302b\b\bX", "Xb"),
+        ("世\u0301界\b\b\b\bX", "X 界"),
+        ("ab\b\u0301c", "a\u0301c"),
+        ("世\r\x1b[C\u0301|", " |"),
+        ("\r\u0301lost", "lost"),
+        ("\r\U00100000", "\ufffd"),
+        ("\ra" + "\u0301" * 1000, "a" + "\u0301" * 16),
     ],
 )
 def test_as_shown(written: str, shown: str) -> None:
@@ -80,6 +104,12 @@ def test_as_shown(written: str, shown: str) -> None:
 def test_tqdm_is_one_line() -> None:
     bar = "".join(f"\r{percent:3d}%|{'#' * (percent // 10):10s}| {percent}/100" for percent in range(101))
     assert as_shown(bar + "\n") == "100%|##########| 100/100\n"
+
+
+def test_what_is_known_to_be_narrow_is_narrow() -> None:
+    narrow = list(filter(NARROW.fullmatch, map(chr, range(0x20, 0x110000))))
+    assert len(narrow) > 1500
+    assert {wcwidth(char) for char in narrow} == {1}
 
 
 def test_plain_and_last_lines() -> None:
@@ -223,8 +253,30 @@ def test_a_sequence_that_is_too_long_still_ends() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["x" * 1000, "\x1b[31mx\x1b[0my" * 80, "\r 37%|###   |" * 80, "\n\rinner\x1b[A" * 80, "line\n" * 200, "\b" * 1000],
-    ids=["one line", "colours", "bar", "nested", "lines", "back"],
+    [
+        "x" * 1000,
+        "世" * 1000,
+        "世\r" * 500,
+        "e\u0301" * 500,
+        "a" + "\u0301" * 1000,
+        "\x1b[31mx\x1b[0my" * 80,
+        "\r 37%|###   |" * 80,
+        "\n\rinner\x1b[A" * 80,
+        "line\n" * 200,
+        "\b" * 1000,
+    ],
+    ids=[
+        "one line",
+        "wide",
+        "wide over wide",
+        "combining",
+        "only combining",
+        "colours",
+        "bar",
+        "nested",
+        "lines",
+        "back",
+    ],
 )
 def test_nothing_is_quadratic(text: str) -> None:
     def seconds(count: int) -> float:
@@ -273,6 +325,7 @@ _FRAGMENTS = [
         "\x1b[4G",
     ),
     *("\x1b[K", "\x1b[1K", "\x1b[2K", "\x1b[J", "\x1b[1J", "\x1b[2J", "\x1b[H", "\x1b[3;4H", "\x1b[2d", "\x1bc"),
+    *("世", "世界", "e\u0301", "\u0301", "👍", "ä", "\x1b[32m世\x1b[0m"),
     *("\x1b]0;t\x07", "\x1b]8;;http://x\x1b\\", "\x1bPq", "\x1b(B", "\x18", "line\nline\nline\n", "\n" * 60),
 ]
 _OUTPUTS = st.lists(st.sampled_from(_FRAGMENTS), max_size=30)
@@ -337,6 +390,8 @@ def test_whoever_takes_the_changes_has_the_rows(output: list[str], drop: int) ->
         ("one\r\ntwo\r\n", "two"),
         ("10%\r20%\r100%", "100%"),
         ("long text\rab", "abng text"),
+        ("世界 10%\rdone 20%", "done 20%"),
+        ("世界\rabc", "abc"),
         ("log\n\r 99%|###|\r         \r", "log"),
         ("\x1b[31mred\x1b[0m\n", "red"),
         ("outer\n\rinner\x1b[A", "inner"),
