@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..models import Killed, Process
-from ..output.progress import may_tell_progress, newest_progress
+from ..output.progress import fraction_at_end, may_tell_progress, newest_progress
 from . import accessor, arrays
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def _progress(rows: Sequence[Process], outputs: list[str | None], errors: list[s
     if any(map(may_tell_progress, arrays.joined(outputs))) or any(map(may_tell_progress, arrays.joined(errors))):
         for number, (row, stdout, stderr) in enumerate(zip(rows, outputs, errors, strict=True)):
             if (found := newest_progress(stdout, stderr)) is not None:
-                progress[number] = min(found.fraction, 0.99 if row.status in ("failed", "killed") else 1.0)
+                fraction = fraction_at_end(found.fraction, row.status) if row.ended else found.fraction
+                progress[number] = np.nan if fraction is None else fraction
     return progress
 
 

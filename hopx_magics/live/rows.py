@@ -1,5 +1,6 @@
 """The rows of a live table: from the processes of listings to what changed, field by field."""
 
+import math
 import time
 import zlib
 from collections import Counter
@@ -11,7 +12,7 @@ import msgspec
 from ..durations import LONGEST
 from ..models import Listing, Process, ProcessId
 from ..output.oneline import printable
-from ..output.progress import Progress, newest_progress, progress_in
+from ..output.progress import Piece, Progress, fraction_at_end, newest_progress, piece_in, progress_in
 from ..output.shown import last_line
 from ..words import ENDED, Status
 from .messages import Changes
@@ -19,8 +20,8 @@ from .messages import Changes
 CLOCK_JITTER = 0.5
 """Seconds by which the computed beginning of a running process may move without being a change."""
 
-ALMOST_DONE = 0.99
-"""What the bar of a process that did not complete shows at most."""
+EARLIEST_ESTIMATE = 3.0
+"""Seconds that a process has been running before anything is said of the time left."""
 
 Key = tuple[str, ProcessId | None, int]
 """A process of several agents: the connection's name, the process's id, and how many with that id are listed before."""
@@ -53,6 +54,9 @@ class Row(msgspec.Struct, frozen=True):
 FIELDS = Row.__struct_fields__
 
 
+_Told = tuple[float, float | None]  # how far a process is, and the seconds left
+
+
 class _Pace:
     """How fast one process comes on, as its output tells."""
 
@@ -60,6 +64,8 @@ class _Pace:
         self._sizes: tuple[int | None, int | None] = (None, None)
         self.grown: str | None = None
         """The stream that has grown last, as far as that is known."""
+        self.piece: Piece | None = None
+        """The piece of the whole that has begun last: its name may be far above by now."""
         self._begun: tuple[float, float] | None = None  # of (moment, fraction)
 
     def see(self, process: Process) -> str | None:
@@ -68,17 +74,23 @@ class _Pace:
         if None not in self._sizes and sizes != self._sizes:
             self.grown = "stdout" if sizes[0] != self._sizes[0] else "stderr"
         self._sizes = sizes
+        self.piece = piece_in(process.stdout or "") or piece_in(process.stderr or "") or self.piece
         return self.grown
 
-    def left(self, progress: Progress, now: float, elapsed: float | None) -> float | None:
-        """Seconds left: what the bar says, else from the rate since it was first seen, else from the whole time."""
+    def left(self, progress: Progress, now: float, elapsed: float) -> float | None:
+        """Seconds left: what the bar says, else from the rate since it was first seen, else from the whole time.
+
+        None while that would be no more than a guess, and when all of the work that was told of is done.
+        """
+        if elapsed < EARLIEST_ESTIMATE or progress.fraction == 1:
+            return None
         if progress.left is not None:
             return progress.left
         if self._begun is None or progress.fraction < self._begun[1]:
             self._begun = now, progress.fraction
         seconds, gained = now - self._begun[0], progress.fraction - self._begun[1]
         if gained <= 0 or seconds < 1:
-            seconds, gained = elapsed or 0.0, progress.fraction
+            seconds, gained = elapsed, progress.fraction
         if gained <= 0 or seconds <= 0:
             return None
         left = seconds / gained * (1 - progress.fraction)
@@ -207,7 +219,8 @@ class Rows:
     def _row(self, slot: int, connection: str, process: Process, now: float, old: Row | None) -> Row:
         # While a process runs, the end of its output may tell nothing of its progress for a moment.
         known = (old.progress, old.left) if old is not None and process.status == "running" else (None, None)
-        progress, left = self._progress(slot, process, now) or known
+        began = _began(process, now, old.began if old else None)
+        progress, left = self._progress(slot, process, now, began) or known
         ended = process.status in ENDED
         return Row(
             id=process.process_id or "",
@@ -217,7 +230,7 @@ class Rows:
             detail=printable(process.status_detail) if process.status_detail else None,
             language=process.language,
             started=round(process.started_at.timestamp(), 3) if process.started_at else None,
-            began=_began(process, now, old.began if old else None),
+            began=began,
             elapsed=round(process.execution_time, 2) if ended and process.execution_time is not None else None,
             exit_code=process.exit_code,
             progress=progress,
@@ -225,23 +238,26 @@ class Rows:
             last=_last_line(process, self._paces[slot].grown if slot in self._paces else None),
         )
 
-    def _progress(self, slot: int, process: Process, now: float) -> tuple[float, float | None] | None:
+    def _progress(self, slot: int, process: Process, now: float, began: float | None) -> _Told | None:
         """How far the process is by its output, and the seconds left."""
         if process.status in ENDED:
-            self._paces.pop(slot, None)
-            progress = newest_progress(process.stdout, process.stderr)
-            if progress is None:
-                return None
-            most = ALMOST_DONE if process.status in ("failed", "killed") else 1.0
-            return min(round(progress.fraction, 3), most), None
+            pace = self._paces.pop(slot, None)
+            progress = newest_progress(process.stdout, process.stderr, pace.piece if pace else None)
+            fraction = None if progress is None else fraction_at_end(progress.fraction, process.status)
+            return None if fraction is None else (_in_thousandths(fraction), None)
         pace = self._paces.setdefault(slot, _Pace())
         grown = pace.see(process)
-        progress = progress_in(getattr(process, grown) or "") if grown else None
-        progress = progress or newest_progress(process.stdout, process.stderr)
+        progress = progress_in(getattr(process, grown) or "", pace.piece) if grown else None
+        progress = progress or newest_progress(process.stdout, process.stderr, pace.piece)
         if progress is None:
             return None
-        left = pace.left(progress, now, process.execution_time) if process.status == "running" else None
-        return round(progress.fraction, 3), None if left is None else round(left)
+        left = None if began is None else pace.left(progress, now, now - began)
+        return _in_thousandths(progress.fraction), None if left is None else round(left)
+
+
+def _in_thousandths(fraction: float) -> float:
+    """Never the whole of what is not whole."""
+    return math.floor(fraction * 1000 + 1e-6) / 1000
 
 
 def _keyed(connection: str, processes: Iterable[Process]) -> dict[Key, Process]:

@@ -88,9 +88,12 @@ def working_directory(wanted: str | None, workspace: Path) -> Path:
     return path
 
 
+_RICH_DRAWS = {"TTY_COMPATIBLE": "1"}  # its bars, also without a terminal; FORCE_COLOR would be read by many others
+
+
 def environment(wanted: Mapping[str, str], language: str | None, workdir: str) -> dict[str, str]:
     """The agent's own environment with `wanted` on top; modules beside the user's files can be imported."""
-    env = {**_inherited(), "PYTHONUNBUFFERED": "1", **wanted}
+    env = {**_RICH_DRAWS, **_inherited(), "PYTHONUNBUFFERED": "1", **wanted}
     if language == "python":
         env["PYTHONPATH"] = os.pathsep.join(filter(None, (workdir, env.get("PYTHONPATH"))))
     return env

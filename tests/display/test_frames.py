@@ -7,7 +7,7 @@ import pytest
 
 from hopx_magics.display import frames
 from hopx_magics.models import Killed, Process, ProcessId
-from hopx_magics.words import OFFERED_COLUMNS, STATUSES
+from hopx_magics.words import OFFERED_COLUMNS, STATUSES, Status
 
 NOW = datetime.now(UTC).replace(microsecond=123456)
 
@@ -43,7 +43,7 @@ FULL = process(
     language="python",
     started_at=NOW,
     completed_at=NOW,
-    stdout="step 3/10",
+    stdout="step 10/10",
     stderr="err",
     exit_code=0,
     execution_time=1.5,
@@ -68,6 +68,14 @@ def test_columns_and_dtypes_are_always_the_same(rows: tuple[Process, ...]) -> No
     assert frame["status"].dtype == pd.CategoricalDtype(list(STATUSES), ordered=True)
 
 
+@pytest.mark.parametrize(
+    ("status", "progress"), [("running", 0.8), ("completed", None), ("failed", 0.8), ("killed", 0.8), ("unknown", 0.8)]
+)
+def test_what_has_completed_is_not_at_eighty_percent(status: Status, progress: float | None) -> None:
+    (row,) = frame_of(process(status=status, stderr=" 80%|########  | 8/10")).to_dict("records")
+    assert (None if pd.isna(row["progress"]) else row["progress"]) == progress
+
+
 def test_what_tab_offers_are_columns() -> None:
     assert set(OFFERED_COLUMNS) <= set(COLUMNS)
 
@@ -75,8 +83,8 @@ def test_what_tab_offers_are_columns() -> None:
 def test_values() -> None:
     (row,) = frame_of(FULL).to_dict("records")
     assert row["started_at"] == pd.Timestamp(NOW)
-    assert (row["exit_code"], row["pid"], row["execution_time"], row["stdout"]) == (0, 7, 1.5, "step 3/10")
-    assert row["progress"] == 0.3
+    assert (row["exit_code"], row["pid"], row["execution_time"], row["stdout"]) == (0, 7, 1.5, "step 10/10")
+    assert row["progress"] == 1
     (bare,) = frame_of(process()).to_dict("records")
     assert all(pd.isna(bare[name]) for name in ("name", "started_at", "exit_code", "execution_time", "stdout", "pid"))
     assert pd.isna(bare["progress"])

@@ -5,6 +5,8 @@ import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from hopx_magics.live.messages import Changes
 from hopx_magics.live.rows import FIELDS, Rows
 from hopx_magics.models import Listing, Process, ProcessId
@@ -73,6 +75,34 @@ def test_progress_is_of_the_stream_that_grew_last_and_never_whole_for_a_failure(
     assert row.left is None
 
 
+def test_what_has_completed_is_not_at_eighty_percent() -> None:
+    rows = Rows(lambda process: True)
+    rows.update("a", listing(process(1, stderr=" 80%|########  | 8/10", status="completed")))
+    rows.update("a", listing(process(1), process(2, stderr="100%|##########| 10/10", status="completed")))
+    assert [row.progress for _, row in rows] == [None, 1.0]
+
+
+def test_nothing_but_the_whole_is_told_as_the_whole() -> None:
+    rows = Rows(lambda process: True)
+    rows.update("a", listing(process(1, stdout="step 9999/10000")))
+    ((_, row),) = rows
+    assert row.progress == 0.999
+    rows.update("a", listing(process(1, stdout="step 10000/10000")))
+    ((_, row),) = rows
+    assert (row.progress, row.left) == (1.0, None)
+
+
+def test_the_epoch_is_remembered_when_its_name_is_far_above() -> None:
+    rows = Rows(lambda process: True)
+    rows.update("a", listing(process(1, stdout="Epoch 2/4\n", stdout_bytes=10)))
+    rows.update("a", listing(process(1, stdout="\r50/100 ━━━━ 12s", stdout_bytes=9000)))
+    ((_, row),) = rows
+    assert row.progress == 0.375
+    rows.update("a", listing(process(1, stdout="\r50/100 ━━━━ 12s", stdout_bytes=9000, status="failed")))
+    ((_, row),) = rows
+    assert row.progress == 0.375
+
+
 def test_progress_stays_while_a_running_process_tells_nothing_of_it() -> None:
     rows = Rows(lambda process: True)
     rows.update("a", listing(process(1, stdout="step 3/10\n", stdout_bytes=10)))
@@ -91,6 +121,17 @@ def test_the_time_left_is_estimated_from_the_rate() -> None:
         rows.update("a", listing(running, later=seconds))
     ((_, row),) = rows
     assert row.left == 70
+
+
+@pytest.mark.parametrize("told", ["step 1/10", " 10%|#    | 1/10 [00:00<00:05]"])
+def test_nothing_is_estimated_in_the_first_seconds(told: str) -> None:
+    rows = Rows(lambda process: True)
+    rows.update("a", listing(process(0, execution_time=0.3, stdout=told, stdout_bytes=9)))
+    ((_, row),) = rows
+    assert (row.progress, row.left) == (0.1, None)
+    rows.update("a", listing(process(0, execution_time=3.3, stdout=told, stdout_bytes=9), later=3))
+    ((_, row),) = rows
+    assert row.left is not None
 
 
 def test_only_the_newest_within_a_limit() -> None:

@@ -15,6 +15,7 @@ from hopx_magics import models
 from hopx_magics.local_agent.journal import Row
 from hopx_magics.local_agent.launching import SHIM
 from hopx_magics.local_agent.store import Store
+from hopx_magics.output.progress import progress_in
 from tests.waiting import wait_until
 
 from .conftest import Agent, StartAgent, launched
@@ -135,6 +136,21 @@ while True: pass
     row = agent.wrote(process_id, "flush")
     assert row["stdout"] == "1 launch ä=b\n 1\nTrue ''\nout without a flush"
     agent.kill(process_id)
+
+
+def test_rich_draws_its_bars_without_a_terminal(agent: Agent) -> None:
+    code = """
+import time
+from rich.progress import Progress
+with Progress() as progress:
+    progress.update(progress.add_task("fit", total=100), completed=37, refresh=True)
+    time.sleep(100)
+"""
+    found = progress_in(agent.wrote(agent.launch(code, "python"), "37%")["stdout"])
+    assert found is not None
+    assert found.fraction == 0.37
+    undone = agent.launch(code.replace("100)\n", "0)\n"), "python", env={"TTY_COMPATIBLE": "0"})
+    assert "\x1b" not in agent.ended(undone)["stdout"]
 
 
 def test_the_token_is_nowhere_in_a_process(agent: Agent) -> None:
