@@ -1,16 +1,21 @@
-"""How connections are opened: by IPv4 first, and within one time limit for all addresses of a name.
+"""How connections are opened, by IPv4 first, and how long it takes at most until they are, and until a reply is there.
 
 Hosts of sandboxes were seen whose IPv6 addresses answer nothing, which cost a minute and more for each connection.
+A time limit of httpx is one for each piece that comes: a reply that comes a byte a second never ends.
 """
 
 import socket
-import ssl
 import time
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, cast
 
 import httpcore
 import httpx
+
+from .encoding import OFFERED
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -21,23 +26,86 @@ def new_http(limits: httpx.Limits) -> httpx.Client:
     What stays on this machine does not go through a proxy.
     """
     context = httpx.create_ssl_context()
-    direct = _Direct(context, limits)
+    direct = httpx.HTTPTransport(verify=context, limits=limits)
     patterns = [f"all://{host}" for host in _LOOPBACK]
     if "all" not in urllib.request.getproxies():  # the proxies for http and https go before this pattern by themselves
         patterns.append("all://")
-    return httpx.Client(verify=context, limits=limits, follow_redirects=False, mounts=dict.fromkeys(patterns, direct))
+    client = httpx.Client(
+        verify=context,
+        limits=limits,
+        follow_redirects=False,
+        mounts=dict.fromkeys(patterns, direct),
+        headers={"Accept-Encoding": OFFERED},
+    )
+    for transport in (client._transport, *client._mounts.values()):
+        if isinstance(transport, httpx.HTTPTransport):
+            transport._pool._network_backend = _IPv4First()  # httpx has no way to say how connections are opened
+    return client
 
 
-class _Direct(httpx.HTTPTransport):
-    def __init__(self, context: ssl.SSLContext, limits: httpx.Limits) -> None:
-        super().__init__(verify=context, limits=limits)
-        self._pool = httpcore.ConnectionPool(  # httpx itself has no way to say how connections are opened
-            ssl_context=context,
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
-            keepalive_expiry=limits.keepalive_expiry,
-            network_backend=_IPv4First(),
-        )
+class ReplyTime:
+    """The seconds in which a reply has to come, from the end of the request on; more can be allowed."""
+
+    def __init__(self, seconds: float) -> None:
+        self.allow(seconds)
+
+    def allow(self, seconds: float) -> None:
+        """From now on it has so many seconds."""
+        self._seconds = seconds
+        self.restart()
+
+    def restart(self) -> None:
+        """From now on it has its seconds again."""
+        self._end = time.monotonic() + self._seconds
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Is told by httpcore, as the extension `trace` of a request, when that is sent."""
+        if event.endswith("send_request_body.complete"):
+            self.restart()
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left, 0 or less when the time is over."""
+        return self._end - time.monotonic()
+
+
+_reply_time: ContextVar[ReplyTime | None] = ContextVar("reply_time", default=None)
+
+
+@contextmanager
+def reply_within(seconds: float) -> Iterator[ReplyTime]:
+    """Within this block all reads from the network together take no longer; then they end as httpx.ReadTimeout."""
+    limit = ReplyTime(seconds)
+    token = _reply_time.set(limit)
+    try:
+        yield limit
+    finally:
+        _reply_time.reset(token)
+
+
+class _Stream:
+    """A stream of which reads obey `reply_within`."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if (limit := _reply_time.get()) is not None:
+            left = limit.left
+            if left <= 0:
+                raise httpcore.ReadTimeout("the reply was not complete in time")
+            timeout = left if timeout is None else min(left, timeout)
+        return self._stream.read(max_bytes, timeout)
+
+    def start_tls(self, *given: Any, **more: Any) -> httpcore.NetworkStream:
+        return _timed(self._stream.start_tls(*given, **more))
+
+
+def _timed(stream: httpcore.NetworkStream) -> httpcore.NetworkStream:
+    return cast(httpcore.NetworkStream, _Stream(stream))
 
 
 class _IPv4First(httpcore.SyncBackend):
@@ -56,7 +124,7 @@ class _IPv4First(httpcore.SyncBackend):
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             share = None if left is None else left / (len(addresses) - number)
             try:
-                return super().connect_tcp(address, port, share, local_address, socket_options)
+                return _timed(super().connect_tcp(address, port, share, local_address, socket_options))
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failures.append(error)
         raise failures[0]

@@ -22,12 +22,13 @@ from ..errors import (
 )
 from ..output.oneline import printable
 from ..protocol.replies import decode_error
-from .network import new_http
+from .encoding import decoded
+from .network import ReplyTime, new_http, reply_within
 
 CONNECT_TIMEOUT = 5.0
 
 TRICKLE = 4
-"""A reply that still trickles in after so many times the time limit is given up."""
+"""A body that still trickles in after so many times the time limit is given up."""
 
 RENEWAL_PAUSE = 30.0
 """Seconds until an endpoint is tried again to be renewed, when it could not be and still holds."""
@@ -197,7 +198,11 @@ class Transport:
 
     def _exchange(self, endpoint: Endpoint, request: Request, receive: Receive | None) -> Reply:
         limit = self._timeout + request.patience
-        with self._translated_errors(endpoint, limit), _begun(request.content) as (headers, content):
+        with (
+            self._translated_errors(endpoint, limit),
+            _begun(request.content) as (headers, content),
+            reply_within(limit) as time_left,
+        ):
             outgoing = self._http.build_request(
                 request.method,
                 endpoint.url + request.path,
@@ -205,36 +210,46 @@ class Transport:
                 headers={**request.headers, **headers},
                 content=content,
                 timeout=httpx.Timeout(limit, connect=min(CONNECT_TIMEOUT, self._timeout)),
+                extensions={"trace": time_left.trace},
             )
             outgoing.headers.update(endpoint.authorization)  # in no variable, which some tracebacks show
             response = self._http.send(outgoing, stream=True)
+            time_left.allow(TRICKLE * self._timeout)
             try:
-                body = self._read_body(response, receive)
+                body = self._read_body(response, receive, time_left)
             finally:
                 response.close()
         if response.status_code < 300 or response.status_code in (304, 416):
             return Reply(response.status_code, response.headers, body)
         raise self._refusal(endpoint, response, body)
 
-    def _read_body(self, response: httpx.Response, receive: Receive | None) -> bytearray:
-        if receive is not None and response.status_code < 300:
-            receive(response.headers, response.iter_bytes())
-            return bytearray()
-        deadline = time.monotonic() + TRICKLE * self._timeout
+    def _read_body(self, response: httpx.Response, receive: Receive | None, time_left: ReplyTime) -> bytearray:
         body = bytearray()  # one buffer: pieces to be joined would take the room, and the time, of a large body twice
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > self._max_reply:
-                raise BadReply(
-                    f"its reply is larger than {self._max_reply / 1e6:,.0f} MB",
-                    agent=self.label,
-                    hint="Ask for less output (%hopx_ps --output tail, %hopx_logs --tail N) or set HOPX_MAX_REPLY_MB.",
-                )
-            if time.monotonic() > deadline:
-                raise AgentUnreachable(
-                    f"its reply was not complete after {TRICKLE * self._timeout:.0f} s", agent=self.label, sent=True
-                )
+        try:
+            chunks = decoded(response)
+            if receive is not None and response.status_code < 300:
+                receive(response.headers, _renewing(time_left, chunks))
+                return body
+            for chunk in chunks:
+                body += chunk
+                if len(body) > self._max_reply:
+                    raise self._too_large()
+        except httpx.TimeoutException:
+            if time_left.left > 0:
+                raise
+            reason = f"its reply was not complete after {TRICKLE * self._timeout:.0f} s"
+            raise AgentUnreachable(reason, agent=self.label, sent=True) from None
+        except httpx.DecodingError:
+            if response.status_code < 300:
+                raise
         return body
+
+    def _too_large(self) -> BadReply:
+        return BadReply(
+            f"its reply is larger than {self._max_reply / 1e6:,.0f} MB",
+            agent=self.label,
+            hint="Ask for less output (%hopx_ps --output tail, %hopx_logs --tail N) or set HOPX_MAX_REPLY_MB.",
+        )
 
     def _refusal(self, endpoint: Endpoint, response: httpx.Response, body: bytearray) -> AgentError:
         status = response.status_code
@@ -285,6 +300,13 @@ class Transport:
                 sent=True,
                 hint="Try again; what was launched goes on.",
             ) from None
+
+
+def _renewing(time_left: ReplyTime, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces of a body of any size, each of which has the whole time."""
+    for chunk in chunks:
+        yield chunk
+        time_left.restart()
 
 
 class Patience:

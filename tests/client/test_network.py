@@ -15,7 +15,7 @@ from hopx_magics.session.session import Session
 from hopx_magics.settings import read_settings
 from tests.conftest import OddAgent, connect_to
 from tests.standins.network import DeadAddress, resolve_localhost
-from tests.standins.server import Answer, Server
+from tests.standins.server import Answer, Asked, Server
 from tests.waiting import DEADLINE
 
 LISTING = b'{"processes": [{"process_id": "bg_1", "status": "running"}], "count": 1}'
@@ -120,7 +120,7 @@ def test_proxies_of_the_environment_are_for_other_machines_only(
     odd_agent: Callable[[Answer], OddAgent], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
 ) -> None:
     agent = odd_agent(lambda asked: asked.reply(LISTING))
-    proxy = odd_agent(lambda asked: asked.reply())  # which does not understand CONNECT, and says so
+    proxy = odd_agent(lambda asked: asked.reply(status=501))  # which does not understand CONNECT, and says so
     monkeypatch.setenv(variable, proxy.url)
     settings = read_settings({"HOPX_STATE_DIR": str(tmp_path), "HOPX_HISTORY": str(tmp_path / "history.sqlite")})
     session = Session(msgspec.structs.replace(settings, retry_time=0.0))
@@ -130,3 +130,16 @@ def test_proxies_of_the_environment_are_for_other_machines_only(
             connect_to(session, "https://7777-somewhere.vms.hopx.dev")
     finally:
         session.close()
+
+
+def test_a_proxy_has_no_more_time_than_an_agent(
+    odd_agent: Callable[[Answer], OddAgent], monkeypatch: pytest.MonkeyPatch, new_session: Callable[[float], Session]
+) -> None:
+    def trickle(asked: Asked) -> None:
+        while not proxy.released.wait(0.1):
+            asked.raw(b"X")
+
+    proxy = odd_agent(trickle)
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    with pytest.raises(AgentUnreachable, match=r"did not answer within 0\.5 s"):
+        connect_to(new_session(0.5), "https://7777-somewhere.vms.hopx.dev")

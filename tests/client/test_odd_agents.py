@@ -3,7 +3,8 @@
 import gzip
 import json
 import threading
-from collections.abc import Callable, Iterator
+import tracemalloc
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgspec
 import pytest
 
 from hopx_magics.client import lost_replies
-from hopx_magics.client.transport import Endpoint
+from hopx_magics.client.transport import Endpoint, Request, Stream
 from hopx_magics.connection import killing
 from hopx_magics.connection.connection import Connection
 from hopx_magics.errors import (
@@ -129,17 +130,65 @@ def test_a_hang(session: Session, odd_agent: Start) -> None:
     assert "did not answer within 0.5 s" in str(error)
 
 
+HEAD = b"HTTP/1.1 200 OK\r\n"
+TRICKLES: dict[str, tuple[bytes, bytes, str]] = {
+    "in the body": (HEAD + b"Content-Length: 1000\r\n\r\n", b" ", "not complete after 2 s"),
+    "in the headers": (HEAD, b"X", "did not answer within 0.5 s"),
+    "before the headers": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", "did not answer within 0.5 s"),
+    "around no chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x", "not complete after 2 s"),
+    "in an empty gzip": (
+        HEAD + b"Content-Encoding: gzip\r\nContent-Length: 9999\r\n\r\n",
+        gzip.compress(b""),
+        "not complete after 2 s",
+    ),
+}
+
+
 @IMPATIENT
-def test_a_trickle(session: Session, odd_agent: Start) -> None:
+@pytest.mark.parametrize("name", TRICKLES)
+def test_a_trickle(session: Session, odd_agent: Start, name: str) -> None:
+    first, drop, words = TRICKLES[name]
+
     def trickle(asked: Asked) -> None:
-        asked.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        for _ in range(100):
-            asked.raw(b" ")
-            if agent.released.wait(0.1):
-                return
+        asked.raw(first)
+        while not agent.released.wait(0.1):
+            asked.raw(drop)
 
     agent = odd_agent(trickle)
-    assert "not complete after 2 s" in str(error_of(session, agent))
+    assert words in str(error_of(session, agent))
+
+
+@IMPATIENT
+def test_the_time_for_a_reply_begins_when_the_request_is_sent(session: Session, odd_agent: Start) -> None:
+    def begin() -> Generator[bytes]:
+        for _ in range(8):
+            agent.released.wait(0.1)
+            yield b"x"
+
+    agent = odd_agent(lambda asked: asked.reply(asked.body))
+    connect(session, agent)
+    upload = Request("POST", "/", content=Stream("application/octet-stream", 8, begin))
+    assert session.connection().agent.transport.send(upload).body == b"x" * 8
+
+
+def test_a_large_reply_is_decoded_piece_by_piece(session: Session, odd_agent: Start) -> None:
+    agent = odd_agent(lambda asked: asked.reply(BOMB, Content_Encoding="gzip"))
+    tracemalloc.start()
+    try:
+        assert "larger than 1 MB" in str(error_of(session, agent))
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_only_gzip_is_asked_for(session: Session, odd_agent: Start) -> None:
+    body = msgspec.json.encode(listing_of({"process_id": "a"}))
+    half = len(body) // 2
+    whole = gzip.compress(body[:half]) + gzip.compress(body[half:]) + b"\0" * 8
+    agent = odd_agent(lambda asked: asked.reply(whole, Content_Encoding="GZip"))
+    connect(session, agent)
+    assert session.connection().listing().find("a")
+    assert agent.asked[0].headers["Accept-Encoding"] == "gzip"
 
 
 @pytest.mark.parametrize(
@@ -161,14 +210,29 @@ def test_a_trickle(session: Session, odd_agent: Start) -> None:
             BadReply,
             "larger than 1 MB",
         ),
-        (lambda asked: asked.reply(b"no gzip", Content_Encoding="gzip"), BadReply, ""),
+        (lambda asked: asked.reply(b"no gzip", Content_Encoding="gzip"), BadReply, "no gzip"),
+        (lambda asked: asked.reply(BOMB[:500], Content_Encoding="gzip"), BadReply, "cut short within its gzip"),
+        *(
+            (lambda asked, name=name: asked.reply(BOMB, Content_Encoding=name), BadReply, f"encoded as '{name}'")
+            for name in ("gzip, gzip", "zstd", "br", "deflate")
+        ),
+        (lambda asked: asked.raw(b"HTTP/1.1 200 OK\r\nContent-Length: %b\r\n\r\n" % (b"9" * 5000)), HopxError, ""),
     ],
-    ids=["reset", "reset in the body", "other protocol", "cut", "html", "catch-all", "huge", "bomb", "bad gzip"],
+    ids=[
+        *("reset", "reset in the body", "other protocol", "cut", "html", "catch-all", "huge", "bomb", "bad gzip"),
+        *("cut gzip", "gzip twice", "zstd", "br", "deflate", "5,000 digits"),
+    ],
 )
 def test_bad_replies(session: Session, odd_agent: Start, answer: Answer, kind: type[HopxError], words: str) -> None:
     error = error_of(session, odd_agent(answer))
-    assert type(error) is kind
+    assert isinstance(error, kind)
     assert words in str(error)
+
+
+def test_an_error_in_an_encoding_that_was_not_asked_for(session: Session, odd_agent: Start) -> None:
+    error = error_of(session, odd_agent(lambda asked: asked.reply(b"?", 403, Content_Encoding="br")))
+    assert isinstance(error, AgentRefused)
+    assert error.status == 403
 
 
 def test_a_read_is_tried_again_until_it_works(session: Session, odd_agent: Start) -> None:

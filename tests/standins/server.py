@@ -122,7 +122,7 @@ def _listener(host: str, answer: Answer) -> ThreadingHTTPServer:
         def answer(self) -> None:
             answer(Asked(self, self.rfile.read(int(self.headers.get("Content-Length") or 0))))
 
-        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
+        do_GET = do_POST = do_PUT = do_DELETE = do_CONNECT = answer  # noqa: N815
 
         def log_message(self, *args: object) -> None:
             pass
