@@ -105,6 +105,12 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         counts = Counter(process.process_id for process in self.processes if process.process_id)
         return {process_id: count for process_id, count in counts.items() if count > 1}
 
+    @cached_property
+    def queue(self) -> Mapping[ProcessId, int]:
+        """The places of those that are queued, from 1, by their ids: the agent's order is that of their turns."""
+        queued = [process.process_id for process in self.processes if process.status == "queued"]
+        return {process_id: place for place, process_id in enumerate(queued, 1) if process_id}
+
     def find(self, process_id: str | None) -> Process | None:
         """The process of that id, or None when the agent does not list it."""
         return self.by_id.get(ProcessId(process_id)) if process_id else None

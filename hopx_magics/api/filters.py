@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TypedDict
 
-from ..durations import parse_duration
+from ..durations import format_counting, parse_duration
 from ..launches import checked_language
 from ..models import Process
+from ..output.oneline import printable
 from ..run_history.reading import Wanted
 from ..session.finding import is_meant
 from ..words import STATUSES, Status
@@ -57,6 +58,23 @@ def chooser(references: Sequence[str], filters: ProcessFilters) -> Callable[[Pro
         )
 
     return choose
+
+
+def filters_in_words(references: Sequence[str], filters: Mapping[str, object]) -> str:
+    """What is asked for, as `%hopx_ps` has it: `--name train-* --status running,failed`; nothing for all."""
+    words = [_in_words(reference) for reference in references]
+    for option, name in (("status", "status"), ("lang", "language"), ("name", "name"), ("since", "since")):
+        value = filters.get(name)
+        texts = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+        if value is not None and texts:
+            words.append(f"--{option} {','.join(map(_in_words, texts))}")
+    return " ".join(words) + (" --limit 0" if filters.get("limit") == 0 else "")
+
+
+def _in_words(value: object) -> str:
+    text = value if isinstance(value, str) else format_counting(float(str(value))).replace(" ", "")
+    shown = printable(text, 60)
+    return f'"{shown}"' if " " in shown or not shown else shown
 
 
 def wanted_runs(filters: RunFilters) -> Wanted:

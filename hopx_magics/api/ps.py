@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Unpack
 import msgspec
 
 from ..display import frames
+from ..display.in_words import nothing_in_words, with_place
 from ..models import Listing, Process
 from ..run import Run, runs_by_connection
 from ..session.finding import find_process, is_meant
 from ..session.gathering import Listed, gather
 from ..session.session import session
 from ..words import OUTPUT_CHOICES
-from .filters import ProcessFilters, chooser
+from .filters import ProcessFilters, chooser, filters_in_words
 from .notes import tell_notes, tell_of
 
 if TYPE_CHECKING:
@@ -32,14 +33,15 @@ def ps(
     on: str | Iterable[str] | None = None,
     **filters: Unpack[ProcessFilters],
 ) -> "pd.DataFrame":
-    """The agent's processes as a DataFrame, newest first, or those of them that are asked for.
+    """The agent's processes as a DataFrame, or those of them that are asked for: what runs, what waits, what has ended.
 
     `references` are runs, ids, beginnings of ids, or names. The filters are `status`, `language`, `name` (a pattern
     such as `train-*`), `since` (a span such as `2h`) and `limit` (the number of rows). `sort` is a column, `-column`
-    for downwards. `output` is `none`, `tail` (the last 64 kB of each stream) or `full`. `by` gives one row for each
-    value of a column instead: `count`, sum, mean and max of `execution_time` in seconds, and the last start. `on` may
-    be several connections, or `all`: they are asked side by side, and one that does not answer is a warning beside its
-    last known state.
+    for downwards; without it what runs comes first, the newest on top, then what is queued in its order, then what has
+    ended, the newest on top. `output` is `none`, `tail` (the last 64 kB of each stream) or `full`. `by` gives one row
+    for each value of a column instead: `count`, sum, mean and max of `execution_time` in seconds, and the last start.
+    `on` may be several connections, or `all`: they are asked side by side, and one that does not answer is a warning
+    beside its last known state.
 
     Raises ValueError for an argument that can't be used, UnknownProcess for a reference without any, AgentError.
     """
@@ -55,14 +57,20 @@ def ps(
     processes, places = _chosen(listed, choose)
     limit = filters.get("limit")
     if sort is None and by is None:
-        newest = frames.newest_first(processes)[:limit]
-        processes, places = [processes[number] for number in newest], [places[number] for number in newest]
+        first = frames.in_default_order(processes)[:limit]
+        processes, places = [processes[number] for number in first], [places[number] for number in first]
     frame = frames.processes_frame(processes, places)
     if by is not None:
         frame = frames.grouped_frame(frame, by, sort)
     elif sort is not None:
         frame = frames.sorted_frame(frame, sort)
     return frame if limit is None else frame.head(limit)
+
+
+def nothing_found(*references: str | Run, on: str | Iterable[str] | None = None, **filters: object) -> str:
+    """Why `ps`, with the same arguments, has just found nothing of something: `none of 45 matches --name train-*`."""
+    listed = sum(len(each.latest.processes) for each in session().chosen(on) if each.latest)
+    return nothing_in_words((), listed, filters_in_words(references_of(references), filters)) if listed else ""
 
 
 def _check_that_all_are_listed(references: list[str], listed: list[Listed]) -> None:
@@ -79,6 +87,8 @@ def _chosen(listed: list[Listed], choose: Callable[[Process], bool]) -> tuple[li
     places: list[frames.Place] = []
     for each in listed:
         chosen = [process for process in each.processes if choose(process)]
+        if each.listing and each.listing.queue:
+            chosen = [with_place(process, each.listing) for process in chosen]
         processes += chosen
         places += [(each.connection.name, each.connection.place.sandbox)] * len(chosen)
     return processes, places

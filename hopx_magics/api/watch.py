@@ -8,7 +8,7 @@ from ..durations import parse_duration
 from ..live.columns import TABLE_GROUPS, TABLE_SORTS, own_sort
 from ..run import Run
 from ..session.session import session
-from .filters import ProcessFilters, chooser
+from .filters import ProcessFilters, chooser, filters_in_words
 from .ps import references_of
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def watch(
 ) -> "LiveTable":
     """A live table of processes with viewers of their output, which shows itself in a notebook.
 
-    What it shows is chosen as in `ps`: `limit` keeps the newest, `sort` and `by` (status, name or connection) are how
-    it begins, and `on` may be several connections. An agent that can't tell of changes is asked every `interval`,
+    What it shows is chosen as in `ps`: `limit` keeps the first ones, `sort` and `by` (status, name or connection) are
+    how it begins, and `on` may be several connections. An agent that can't tell of changes is asked every `interval`,
     by default each second. `notify` asks the browser to tell when a process that ran for over 10 s has ended.
 
     The table is an ipywidget with `selected` (runs), `frame()` (the shown rows) and `close()`.
@@ -53,6 +53,7 @@ def watch(
         chooser(references_of(references), filters),
         sort=own_sort(sort) if sort else None,
         group=by,
+        filters=filters_in_words(references_of(references), filters),
         limit=filters.get("limit"),
         interval=pause,
         notify=notify,

@@ -1,11 +1,12 @@
 """From listings to pandas: the DataFrame of processes, its order, and its groups."""
 
+import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..models import Killed, Process
 from ..output.progress import fraction_at_end, may_tell_progress, newest_progress
+from ..words import Status
 from . import accessor, arrays
 
 if TYPE_CHECKING:
@@ -18,10 +19,11 @@ Place = tuple[str | None, str | None]
 def processes_frame(processes: Sequence[Process], places: Sequence[Place]) -> "pd.DataFrame":
     """One row a process, in this order, with the place of each.
 
-    `status` is an ordered categorical of all statuses, times are `datetime64[us, UTC]`, `exit_code` and `pid` are
-    `Int64`, `execution_time` is float seconds, and texts are `str`; what the agent did not say is missing. `progress`
-    is float, 0 to 1, as far as the outputs here tell one, and never 1 for what failed or was killed. Control characters
-    in texts, which would act on a terminal, stand as their symbols (`␛`); `Run.stdout` has them as they are.
+    `status` is an ordered categorical of all statuses, `status_detail` the reason for it where one is told. Times are
+    `datetime64[us, UTC]`, `exit_code` and `pid` are `Int64`, `execution_time` is float seconds, and texts are `str`;
+    what the agent did not say is missing. `progress` is float, 0 to 1, as far as the outputs here tell one, and never 1
+    for what failed or was killed. Control characters in texts, which would act on a terminal, stand as their symbols
+    (`␛`); `Run.stdout` has them as they are.
     """
     import pandas as pd
 
@@ -34,6 +36,7 @@ def processes_frame(processes: Sequence[Process], places: Sequence[Place]) -> "p
         "execution_id": arrays.texts([row.execution_id for row in processes]),
         "name": arrays.texts([row.name for row in processes]),
         "status": arrays.statuses([row.status for row in processes]),
+        "status_detail": arrays.texts([row.status_detail for row in processes]),
         "language": arrays.texts([row.language for row in processes]),
         "started_at": moments[:count],
         "completed_at": moments[count:],
@@ -99,13 +102,29 @@ def killed_frame(rows: Sequence[tuple[str | None, Killed]]) -> "pd.DataFrame":
 
 # ---------------------------------------------------------------- order and groups
 
-_AFTER_ALL = datetime.max.replace(tzinfo=UTC)
+Standing = tuple[int, float]
 
 
-def newest_first(processes: Sequence[Process]) -> list[int]:
-    """The numbers of the processes from the newest to the oldest; what waits to start is on top."""
-    moments = [process.started_at or process.completed_at or _AFTER_ALL for process in processes]
-    return sorted(range(len(processes)), key=moments.__getitem__, reverse=True)
+def standing(status: Status, moment: float | None) -> Standing:
+    """By this processes stand in their default order: what runs, then what waits as it waits, then what has ended.
+
+    What runs and what has ended, the newest first by its `moment`, in seconds: its start, or without one its end.
+    """
+    if status == "queued":
+        return 1, 0.0
+    return 0 if status == "running" else 2, math.inf if moment is None else -moment
+
+
+def standing_of(process: Process) -> Standing:
+    """The `standing` of a process."""
+    moment = process.started_at or process.completed_at
+    return standing(process.status, moment.timestamp() if moment else None)
+
+
+def in_default_order(processes: Sequence[Process]) -> list[int]:
+    """The numbers of the processes in their default order."""
+    standings = [standing_of(process) for process in processes]
+    return sorted(range(len(processes)), key=standings.__getitem__)
 
 
 def sorted_frame(frame: "pd.DataFrame", column: str, *, ignore_index: bool = True) -> "pd.DataFrame":

@@ -4,8 +4,10 @@ import html
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from ..durations import format_counting, format_duration
-from ..models import Process
+from ..models import Listing, Process
 from ..output.oneline import printable
 from ..output.shown import as_plain
 from ..words import STATUSES, Status
@@ -39,6 +41,32 @@ def state_in_words(process: Process) -> str:
     if process.status == "failed" and process.exit_code is not None:
         state += f", exit {process.exit_code}"
     return f"{state} ({printable(process.status_detail, 100)})" if process.status_detail else state
+
+
+def nothing_in_words(asked: Sequence[str], listed: int, filters: str) -> str:
+    """Why there is nothing to show: the connections `asked` have not answered yet, or none of those `listed` is meant.
+
+    `filters` say which were asked for.
+    """
+    if asked:
+        return f"asking {', '.join(printable(name, 40) for name in asked)} ..."
+    return f"none of {listed:,} matches {filters}" if listed and filters else NO_PROCESSES
+
+
+NO_PROCESSES = "No processes yet. %%hopx_bg launches one."
+
+
+def queued_in_words(place: int | None, reason: str | None) -> str:
+    """Where something stands in its agent's queue, and why it waits: `place 3: 4 of 4 running on this machine`."""
+    return ": ".join(filter(None, (f"place {place:,}" if place else "", reason)))
+
+
+def with_place(process: Process, listing: Listing) -> Process:
+    """The process of a listing, with its place in the queue in the reason for its status, if it is queued."""
+    place = listing.queue.get(process.process_id) if process.process_id else None
+    if place is None:
+        return process
+    return msgspec.structs.replace(process, status_detail=queued_in_words(place, process.status_detail))
 
 
 def run_in_words(process: Process, connection: str | None) -> str:

@@ -7,8 +7,9 @@ from functools import partial
 
 from ..connection.connection import Connection
 from ..display.facts import all_facts_of
+from ..display.in_words import with_place
 from ..errors import LaunchError
-from ..models import ProcessId
+from ..models import Process, ProcessId
 from ..run import Run
 from ..sources import AgentSource
 from ..words import Stream
@@ -37,6 +38,11 @@ class Deeds:
     def run(self, slot: int) -> Run:
         """The run of a row. Raises LookupError."""
         return Run(self._rows.process(slot), AgentSource(self._connections[self._rows.connection(slot)]))
+
+    def process(self, slot: int) -> Process:
+        """The process of a row, with its place in the queue if it is queued. Raises LookupError."""
+        listing, process = self._rows.listing(self._rows.connection(slot)), self._rows.process(slot)
+        return with_place(process, listing) if listing else process
 
     def reader(self, slot: int, stream: Stream) -> Read:
         """Reads a stream of a row's process. Raises LookupError."""
@@ -76,7 +82,7 @@ class Deeds:
 
     def _details(self, slot: int) -> DetailsAnswer:
         connection, process_id = self._place(slot)
-        process, kept = self._rows.process(slot), connection.recall(process_id)
+        process, kept = self.process(slot), connection.recall(process_id)
         return DetailsAnswer(
             fields=all_facts_of(process, (connection.name, connection.place.sandbox), kept),
             code=kept.code if kept else None,

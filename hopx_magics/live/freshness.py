@@ -21,21 +21,24 @@ class ConnectionFreshness:
         self._updated: float | None = None
         self._since: float | None = None
         self._error: HopxError | None = None
+        self.listed: int | None = None
+        """How many processes the agent has, None before it has answered."""
 
     def take(self, update: Update) -> bool:
         """Takes note of an update; whether the pages have to be told.
 
         They need not be while the connection is live: that no message comes means then that nothing has changed.
         """
-        before = self._state, str(self._error)
+        before = self._state, str(self._error), self.listed
         self._error = update.error
+        self.listed = self.listed if update.listing is None else len(update.listing.processes)
         if update.error is None:
             self._state, self._since = "live" if self._connection.agent.waits else "polling", None
             self._updated = time.time()
         else:
             self._state = "silent"
             self._since = time.time() - (time.monotonic() - (update.failing_since or time.monotonic()))
-        return (self._state, str(self._error)) != before or self._state == "polling"
+        return (self._state, str(self._error), self.listed) != before or self._state == "polling"
 
     def state(self) -> ConnectionState:
         """What a page is told."""
@@ -46,6 +49,7 @@ class ConnectionFreshness:
             updated=self._updated,
             since=self._since,
             error=None if self._error is None else printable(str(self._error), 500),
+            listed=self.listed,
             interval=self._interval,
             ends=None if ends is None else ends.timestamp(),
         )

@@ -20,7 +20,8 @@ _log = logging.getLogger(__name__)
 class ConnectionState(msgspec.Struct, frozen=True, kw_only=True):
     """How fresh the rows of one connection are: `updated` by its last answer, and silent `since` when, why.
 
-    `interval` is in seconds; `ends` is when the connection's sandbox does.
+    `listed` is how many processes its agent has, None before it has answered. `interval` is in seconds; `ends` is when
+    the connection's sandbox does.
     """
 
     name: str
@@ -28,15 +29,20 @@ class ConnectionState(msgspec.Struct, frozen=True, kw_only=True):
     updated: float | None
     since: float | None
     error: str | None
+    listed: int | None
     interval: float
     ends: float | None
 
 
 class Initial(msgspec.Struct, frozen=True, kw_only=True):
-    """How a table begins, before anybody has changed anything: `-column` is downwards."""
+    """How a table begins, before anybody has changed anything: `-column` is downwards.
+
+    `filters` say which processes it shows, as words of `%hopx_watch`.
+    """
 
     sort: str | None
     group: str | None
+    filters: str
 
 
 class OpenViewer(msgspec.Struct, frozen=True, kw_only=True):

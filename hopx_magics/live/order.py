@@ -5,12 +5,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..display.frames import Standing, standing
 from ..words import STATUSES
 from .columns import TABLE_COLUMNS, Column
 from .rows import Row
-
-NEWEST_FIRST = "-started"
-"""The order by default, and where all else is the same: what waits to be started is on top."""
 
 _COLUMNS = {column.name: column for column in TABLE_COLUMNS}
 _DIGITS = re.compile("[0-9]+")
@@ -20,7 +18,8 @@ def shown(rows: Iterable[tuple[int, Row]], view: Mapping[str, Any], now: float) 
     """The slots that a page shows with this view at this moment, in its order.
 
     `sort` of the view are columns, `-column` for downwards, of which the first counts most; what is unknown comes
-    last. `filters` are statuses, and `search` is looked for in names, ids and last lines.
+    last. Without it, and where all else is the same: what runs, what waits, what has ended. `filters` are statuses, and
+    `search` is looked for in names, ids and last lines.
     """
     statuses, words = view.get("filters") or (), str(view.get("search") or "").lower()
     chosen = {
@@ -29,11 +28,11 @@ def shown(rows: Iterable[tuple[int, Row]], view: Mapping[str, Any], now: float) 
         if (not statuses or row.status in statuses)
         and (not words or any(words in text.lower() for text in (row.name or "", row.id, row.last)))
     }
-    return _sorted(chosen, [*_sorts(view.get("sort")), NEWEST_FIRST], now)
+    return _sorted(chosen, _sorts(view.get("sort")), now)
 
 
 def _sorted(rows: Mapping[int, Row], sorts: Sequence[str], now: float) -> list[int]:
-    slots = sorted(rows)
+    slots = sorted(rows, key=lambda slot: (standing_of(rows[slot]), slot))
     for sort in reversed(sorts):
         column = _COLUMNS[sort.lstrip("-")]
         keys = {slot: _key(column, rows[slot], now) for slot in slots}
@@ -41,6 +40,11 @@ def _sorted(rows: Mapping[int, Row], sorts: Sequence[str], now: float) -> list[i
         known.sort(key=keys.__getitem__, reverse=sort.startswith("-"))
         slots = known + [slot for slot in slots if keys[slot] is None]
     return slots
+
+
+def standing_of(row: Row) -> Standing:
+    """Where a row stands in the default order."""
+    return standing(row.status, row.ended if row.started is None else row.started)
 
 
 def _sorts(sort: object) -> list[str]:

@@ -1,14 +1,16 @@
 """The rows of a live table: from the processes of listings to what changed, field by field."""
 
+import heapq
 import math
-import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from ..display.frames import Standing, standing_of
 from ..durations import LONGEST
 from ..models import Listing, Process, ProcessId
 from ..output.oneline import printable
@@ -32,8 +34,10 @@ Choose = Callable[[Process], bool]
 class Row(msgspec.Struct, frozen=True):
     """What a page knows of one process. Times are in seconds since 1970, spans in seconds.
 
-    `started` is by the agent's clock; `began` is by the kernel's clock, from which a page counts how long a process
-    has been running. `progress` is from 0 to 1, `left` the estimated rest, `last` the last line of output.
+    `started` and `ended` are by the agent's clock; `began` is by the kernel's clock, from which a page counts how long
+    a process has been running. `progress` is from 0 to 1, `left` the estimated rest, `last` the last line of output.
+    `skipped` is how many queued processes that the table does not show stand directly before this queued one: so its
+    place in the queue is known, and few rows change when one of the queue has its turn.
     """
 
     id: str
@@ -43,12 +47,14 @@ class Row(msgspec.Struct, frozen=True):
     detail: str | None
     language: str | None
     started: float | None
+    ended: float | None
     began: float | None
     elapsed: float | None
     exit_code: int | None
     progress: float | None
     left: float | None
     last: str
+    skipped: int
 
 
 FIELDS = Row.__struct_fields__
@@ -100,7 +106,7 @@ class _Pace:
 class Rows:
     """The rows of one table. A slot is a small number that stands for one process as long as the table lives.
 
-    `choose` tells which processes are wanted; with a `limit` only the newest of them are shown.
+    `choose` tells which processes are wanted; with a `limit` only the first of them in the default order are shown.
     """
 
     def __init__(self, choose: Choose, limit: int | None = None) -> None:
@@ -113,7 +119,10 @@ class Rows:
         self._paces: dict[int, _Pace] = {}
         self._changed: dict[int, dict[str, Any]] = {}
         self._gone: dict[int, None] = {}
-        self._hidden: set[int] = set()
+        self._listings: dict[str, Listing] = {}
+        self._queued: set[int] = set()
+        self._standings: dict[Key, Standing | None] = {}
+        """With a limit: where all that is wanted stands in the default order."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -141,6 +150,15 @@ class Rows:
         """The processes that are shown, as last listed, by their slots."""
         return self._processes
 
+    def listing(self, connection: str) -> Listing | None:
+        """The last listing of a connection."""
+        return self._listings.get(connection)
+
+    def place(self, slot: int) -> int | None:
+        """Which place the process of a slot has in its agent's queue, if it is queued."""
+        connection, process_id, _ = self._keys[slot]
+        return self._listings[connection].queue.get(process_id) if process_id else None
+
     def update(
         self,
         connection: str,
@@ -152,20 +170,23 @@ class Rows:
 
         None for `changed` means that everything may differ.
         """
-        now = listing.received_at.timestamp()
+        self._listings[connection] = listing
         if changed is None:
             listed = _keyed(connection, listing.processes)
-            shown = [self._keys[slot] for slot in self._rows]
-            gone_keys = [key for key in shown if key[0] == connection and key not in listed]
+            known = [*(self._keys[slot] for slot in self._rows), *self._standings]
+            gone_keys = [key for key in known if key[0] == connection and key not in listed]
         else:  # which has processes alone that no other shares its id with
             listed = {(connection, process.process_id, 0): process for process in changed}
             gone_keys = [(connection, process_id, 0) for process_id in gone]
-        for key, process in listed.items():
-            self._take(key, process, now)
+        if self._limit is None:
+            self._take_all(listed.items())
+        elif self._note_standings(listed, gone_keys):
+            self._keep_first(self._limit)
+        else:
+            self._take_all((key, process) for key, process in listed.items() if self._slots.get(key) in self._rows)
         for key in gone_keys:
             self._remove(self._slots.get(key))
-        if self._limit is not None:
-            self._keep_newest(self._limit)
+        self._count_skipped(connection, listing)
 
     def take_changes(self) -> Changes:
         """What has changed since the last call."""
@@ -181,6 +202,42 @@ class Rows:
         columns |= {field: [getattr(row, field) for row in rows] for field in FIELDS}
         return zlib.compress(msgspec.json.encode(columns), 1)
 
+    # ------------------------------------------------------------ several processes
+
+    def _take_all(self, processes: Iterable[tuple[Key, Process]]) -> None:
+        for key, process in processes:
+            self._take(key, process, self._listings[key[0]].received_at.timestamp())
+
+    def _note_standings(self, listed: Mapping[Key, Process], gone: Iterable[Key]) -> bool:
+        """Whether something that is wanted stands elsewhere now than before, came or went."""
+        stand = {key: standing_of(process) if self._choose(process) else None for key, process in listed.items()}
+        moved = [key for key, standing in stand.items() if self._standings.get(key) != standing]
+        went = [key for key in gone if self._standings.pop(key, None)]
+        self._standings.update(stand)
+        return bool(moved or went)
+
+    def _keep_first(self, limit: int) -> None:
+        """Shows the first ones of all connections, and no others."""
+        listings = (_keyed(name, listing.processes) for name, listing in self._listings.items())
+        wanted = ((key, process) for keyed in listings for key, process in keyed.items() if self._choose(process))
+        first = dict(heapq.nsmallest(limit, wanted, key=lambda keyed: standing_of(keyed[1])))
+        for slot in [slot for slot in self._rows if self._keys[slot] not in first]:
+            self._remove(slot)
+        self._take_all(first.items())
+
+    def _count_skipped(self, connection: str, listing: Listing) -> None:
+        """Tells each queued row how many of the queue are left out before it."""
+        if not self._queued:
+            return
+        skipped = 0
+        for process_id in listing.queue:
+            slot = self._slots.get((connection, process_id, 0))
+            if slot is None or slot not in self._queued:
+                skipped += 1
+                continue
+            self._put(slot, msgspec.structs.replace(self._rows[slot], skipped=skipped))
+            skipped = 0
+
     # ------------------------------------------------------------ one process
 
     def _take(self, key: Key, process: Process, now: float) -> None:
@@ -191,14 +248,15 @@ class Rows:
         if slot is None:
             slot = self._slots[key] = len(self._keys)
             self._keys.append(key)
-        if slot in self._hidden:
-            return
-        old = self._rows.get(slot)
-        row = self._row(slot, key[0], process, now, old)
         self._processes[slot] = process
+        self._put(slot, self._row(slot, key[0], process, now, self._rows.get(slot)))
+
+    def _put(self, slot: int, row: Row) -> None:
+        old = self._rows.get(slot)
         if row == old:
             return
         self._rows[slot] = row
+        (self._queued.add if row.status == "queued" else self._queued.discard)(slot)
         self._gone.pop(slot, None)
         self._changed.setdefault(slot, {}).update(_differences(old, row))
 
@@ -206,15 +264,10 @@ class Rows:
         if slot is None or self._rows.pop(slot, None) is None:
             return
         del self._processes[slot]
+        self._queued.discard(slot)
         self._paces.pop(slot, None)
         self._changed.pop(slot, None)
         self._gone[slot] = None
-
-    def _keep_newest(self, limit: int) -> None:
-        newest_first = sorted(self._rows, key=lambda slot: self._rows[slot].started or time.time(), reverse=True)
-        for slot in newest_first[limit:]:
-            self._remove(slot)
-            self._hidden.add(slot)  # only older ones can come after it, and it never gets newer
 
     def _row(self, slot: int, connection: str, process: Process, now: float, old: Row | None) -> Row:
         # While a process runs, the end of its output may tell nothing of its progress for a moment.
@@ -229,13 +282,15 @@ class Rows:
             status=process.status,
             detail=printable(process.status_detail) if process.status_detail else None,
             language=process.language,
-            started=round(process.started_at.timestamp(), 3) if process.started_at else None,
+            started=_moment(process.started_at),
+            ended=_moment(process.completed_at),
             began=began,
             elapsed=round(process.execution_time, 2) if ended and process.execution_time is not None else None,
             exit_code=process.exit_code,
             progress=progress,
             left=left,
             last=_last_line(process, self._paces[slot].grown if slot in self._paces else None),
+            skipped=old.skipped if old is not None and process.status == "queued" else 0,
         )
 
     def _progress(self, slot: int, process: Process, now: float, began: float | None) -> _Told | None:
@@ -267,6 +322,10 @@ def _keyed(connection: str, processes: Iterable[Process]) -> dict[Key, Process]:
         keyed[connection, process.process_id, counts[process.process_id]] = process
         counts[process.process_id] += 1
     return keyed
+
+
+def _moment(moment: datetime | None) -> float | None:
+    return None if moment is None else round(moment.timestamp(), 3)
 
 
 def _last_line(process: Process, grown: str | None) -> str:

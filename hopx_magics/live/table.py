@@ -5,9 +5,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ..connection.connection import Connection
 from ..connection.watcher import Update
 from ..display import frames
+from ..display.in_words import nothing_in_words, queued_in_words
 from ..run import Run
 from . import intents, order, text
 from .deeds import Deeds
@@ -15,7 +18,7 @@ from .following import Following
 from .freshness import ConnectionFreshness
 from .messages import Accepted, Freshness, Initial, Pong
 from .pages import MAKER, Pages
-from .rows import Choose, Rows
+from .rows import Choose, Row, Rows
 from .viewers import Viewers
 from .widget import TableWidget
 
@@ -37,6 +40,7 @@ class LiveTable(TableWidget):
         *,
         sort: str | None = None,
         group: str | None = None,
+        filters: str = "",
         limit: int | None = None,
         interval: float | None = None,
         notify: bool = False,
@@ -45,6 +49,7 @@ class LiveTable(TableWidget):
         self._connections = {connection.name: connection for connection in connections}
         self._freshness = {connection.name: ConnectionFreshness(connection, interval) for connection in connections}
         self._rows = Rows(choose, limit)
+        self._filters = filters
         self._selected: list[int] = []
         self._lock = threading.RLock()  # around the rows, and what is told of them
         self._ended = threading.Event()
@@ -60,7 +65,7 @@ class LiveTable(TableWidget):
             self._following,
             self._lock,
             connections=list(self._connections),
-            initial=Initial(sort=sort, group=group),
+            initial=Initial(sort=sort, group=group, filters=filters),
             notify=notify,
         )
         self._catch_up()
@@ -83,7 +88,7 @@ class LiveTable(TableWidget):
         self._catch_up()
         with self._lock:
             shown = order.shown(self._rows, self._pages.view, time.time())
-            processes = [self._rows.process(slot) for slot in shown]
+            processes = [self._deeds.process(slot) for slot in shown]
             names = [self._rows.connection(slot) for slot in shown]
         return frames.processes_frame(processes, [(name, self._connections[name].place.sandbox) for name in names])
 
@@ -132,11 +137,22 @@ class LiveTable(TableWidget):
             now = time.time()
             rows = dict(self._rows)
             return text.State(
-                rows=[rows[slot] for slot in order.shown(self._rows, self._pages.view, now)],
+                rows=[self._with_place(slot, rows[slot]) for slot in order.shown(self._rows, self._pages.view, now)],
+                nothing=self._nothing(),
                 notes=[note for freshness in self._freshness.values() for note in freshness.notes()],
                 several=len(self._connections) > 1,
                 at=now,
             )
+
+    def _with_place(self, slot: int, row: Row) -> Row:
+        if row.status != "queued":
+            return row
+        return msgspec.structs.replace(row, detail=queued_in_words(self._rows.place(slot), row.detail) or None)
+
+    def _nothing(self) -> str:
+        states = self._freshness.items()
+        asked = [name for name, freshness in states if freshness.listed is None]
+        return nothing_in_words(asked, sum(freshness.listed or 0 for _, freshness in states), self._filters)
 
     def bundle(self, *, clickable: bool = True) -> dict[str, Any]:
         """What a notebook is given to show: HTML and text that stay readable, and the widget where one can click."""

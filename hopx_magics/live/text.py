@@ -24,10 +24,14 @@ _STYLES = {"running": "blue", "completed": "green", "failed": "red", "killed": "
 
 
 class State(NamedTuple):
-    """A table at the moment `at`, in seconds since 1970; `notes` say which connections don't answer."""
+    """A table at the moment `at`, in seconds since 1970; `notes` say which connections don't answer.
+
+    The detail of a queued row has its place in the queue; `nothing` says why there are no rows.
+    """
 
     rows: Sequence[Row]
     notes: Sequence[str]
+    nothing: str
     several: bool
     at: float
 
@@ -101,7 +105,9 @@ def _columns(state: State, without: Sequence[str]) -> list[Column]:
 
 
 def progress_in_words(row: Row) -> str:
-    """`37 %, 2 min left`, or nothing."""
+    """`37 %, 2 min left`, for what is queued why it is, or nothing."""
+    if row.status == "queued":
+        return row.detail or ""
     if row.progress is None:
         return ""
     left = f", {format_roughly(row.left)} left" if row.left is not None and row.status == "running" else ""
@@ -116,7 +122,7 @@ def elapsed_in_words(row: Row, now: float) -> str:
 
 
 def _summary(state: State) -> str:
-    return counts_in_words(row.status for row in state.rows) or "no processes"
+    return counts_in_words(row.status for row in state.rows) or state.nothing
 
 
 def _clock(row: Row, now: float) -> str:

@@ -97,12 +97,14 @@ class Launching:
         active.life = spawned(self._follow(active))
 
     def start_queued(self) -> None:
-        """Starts all that may start now."""
+        """Starts all that may start now, and tells for what else the others wait."""
         while active := self._processes.queue.take_next():
             active.begun = time.time_ns()
             self._processes.running[active.process_id] = active
             active.life = spawned(self._start_and_follow(active))
             self._processes.changes.tell(active.process_id)
+        if changed := self._processes.queue.renew_reasons():
+            self._processes.changes.tell(*changed)
 
     async def _start_and_follow(self, active: Active) -> None:
         try:

@@ -96,7 +96,7 @@ class Listing:
             if kept is not None and kept[0] == etag and not self._processes.running:
                 rows = kept[1]
             else:
-                items = [_as_of_now(item) for item in self._processes.all.values()]
+                items = [self._as_of_now(item) for item in self._processes.all.values()]
                 rows = await asyncio.to_thread(self._encode_all, items, tail)
                 self._keep_body(tail, etag, rows)
         return Encoded(etag, (b'{"processes":[', rows, b"]", end))
@@ -112,7 +112,7 @@ class Listing:
             self._processes.unheard.tell()
             present = sorted((processes[id_] for id_ in changed if id_ in processes), key=lambda item: item.sequence)
             gone = _encode([id_ for id_ in changed if id_ not in processes])
-            rows = await asyncio.to_thread(self._encode_all, [_as_of_now(item) for item in present], tail)
+            rows = await asyncio.to_thread(self._encode_all, [self._as_of_now(item) for item in present], tail)
         return Encoded(etag, (b'{"processes":[', rows, b'],"gone":', gone, end), f"W/{base}")
 
     def _usable(self, known: Iterable[str], tail: int | None) -> Iterator[tuple[str, set[str]]]:
@@ -124,6 +124,24 @@ class Listing:
                 grown = [] if tail == 0 else self._growth.since(int(match[3]))
                 if changed is not None and grown is not None:
                     yield tag, {*changed, *grown}
+
+    def _as_of_now(self, item: Active | Ended) -> Row | Ended:
+        if isinstance(item, Ended):
+            return item
+        launched, started, start = item.launched, item.started_at, item.read_start()
+        reason = self._processes.queue.reason(item) if started is None else None
+        return Row(
+            process_id=launched.process_id,
+            execution_id=launched.execution_id,
+            name=launched.name,
+            status="queued" if started is None else "running",
+            language=launched.language,
+            started_at=utc(started),
+            completed_at=None,
+            execution_time=None if started is None else max(0, time.time_ns() - started) / 1e9,
+            pid=start.pid if start else None,
+            message=reason or msgspec.UNSET,
+        )
 
     def _end(self) -> bytes:
         return f',"count":{len(self._processes.all)},"timestamp":"{utc(time.time_ns())}"}}'.encode()
@@ -182,20 +200,3 @@ class Listing:
         self._rows_size += len(row)
         while self._rows_size > KEPT_ROWS:
             self._rows_size -= len(self._rows.pop(next(iter(self._rows))))
-
-
-def _as_of_now(item: Active | Ended) -> Row | Ended:
-    if isinstance(item, Ended):
-        return item
-    launched, started, start = item.launched, item.started_at, item.read_start()
-    return Row(
-        process_id=launched.process_id,
-        execution_id=launched.execution_id,
-        name=launched.name,
-        status="queued" if started is None else "running",
-        language=launched.language,
-        started_at=utc(started),
-        completed_at=None,
-        execution_time=None if started is None else max(0, time.time_ns() - started) / 1e9,
-        pid=start.pid if start else None,
-    )

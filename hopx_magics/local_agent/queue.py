@@ -26,6 +26,7 @@ class Queue:
         self._running = running
         self._most = most
         self._lanes: dict[_Lane, OrderedDict[str, Active]] = {}
+        self._reasons: dict[_Lane, str] = {}
 
     def __bool__(self) -> bool:
         return bool(self._lanes)
@@ -55,6 +56,26 @@ class Queue:
         if first is not None:
             self.remove(first)
         return first
+
+    def reason(self, active: Active) -> str | None:
+        """Why a queued process waits, in words; None before that is known."""
+        return self._reasons.get(_lane(active))
+
+    def renew_reasons(self) -> list[str]:
+        """Finds out why the processes wait now, and returns the ids of those for which that is something else.
+
+        Their own limit comes before the machine's: it holds from the first of a sweep to the last, so that it is not
+        now the one and now the other.
+        """
+        sweeps, before = self._sweeps_running(), self._reasons
+        self._reasons = {lane: self._reason(lane, sweeps) for lane in self._lanes}
+        changed = [lane for lane, reason in self._reasons.items() if before.get(lane, reason) != reason]
+        return [process_id for lane in changed for process_id in self._lanes[lane]]
+
+    def _reason(self, lane: _Lane, sweeps: "Counter[str | None]") -> str:
+        if not _has_room(sweeps, *lane):
+            return f"limit {lane[1]} of its sweep"
+        return f"{len(self._running)} of {self._most} running on this machine"
 
     def _sweeps_running(self) -> "Counter[str | None]":
         return Counter(active.launched.sweep for active in self._running.values())

@@ -139,14 +139,16 @@ class HopxMagics(HopxBase):
     @no_var_expand
     @line_magic
     def hopx_ps(self, line: str) -> "pd.DataFrame | LiveTable":
-        """List processes as a pandas DataFrame, newest first.
+        """List processes as a pandas DataFrame: what runs, then what is queued, then what has ended.
 
         ::
 
             %hopx_ps [ID or NAME ...] [--status S] [--lang L] [--name GLOB] [--since 2h] [--sort COL] [--limit N]
                      [--output none|tail|full] [--by COL] [--on CONNECTION ...] [--watch]
 
-        Without options: all processes of the current connection. An ID may be shortened as long as it is clear.
+        Without options: all processes of the current connection. An ID may be shortened as long as it is clear. What
+        runs and what has ended is sorted by its start, the newest on top, what is queued by its turn; `status_detail`
+        says at which place it is, and what it waits for.
 
         Options
         -------
@@ -174,7 +176,7 @@ class HopxMagics(HopxBase):
             whole = %hopx_ps train --output full
         """
         with self._arguments("hopx_ps", line) as args:
-            from ..api.ps import ps
+            from ..api.ps import nothing_found, ps
             from ..api.watch import watch
 
             if args.watch and args.output:
@@ -182,7 +184,10 @@ class HopxMagics(HopxBase):
             references, filters = self._references(args.reference), _filters(args)
             if args.watch:
                 return watch(*references, **filters)
-            return ps(*references, **filters, output=args.output or self.output)
+            found = ps(*references, **filters, output=args.output or self.output)
+            if found.empty and (why := nothing_found(*references, **filters)):
+                print(why)  # noqa: T201
+            return found
 
     @no_var_expand
     @line_magic
@@ -196,7 +201,8 @@ class HopxMagics(HopxBase):
 
         The table follows the processes while other cells run, too. A click selects a row, a double click or Enter
         opens its output below; the header sorts, the chips above filter. Keys: arrows, Enter opens, Escape closes, `/`
-        searches, `k` kills (and asks first). In a terminal it is text, refreshed in place until Ctrl-C.
+        searches, `k` kills and `r` launches again (both ask first), `?` lists all. In a terminal it is text, refreshed
+        in place until Ctrl-C.
 
         Returns the table, which is an ipywidget: `w.selected` are the selected runs, `w.frame()` is a DataFrame of the
         shown rows, `w.close()` ends it.
@@ -208,7 +214,7 @@ class HopxMagics(HopxBase):
         --name GLOB    only names like this: train-*
         --since T      only what started within this time: 30m, 2h, 7d
         --sort COL     begin sorted by a column; -COL downwards
-        --limit N      only the N newest
+        --limit N      only the first N: what runs, then what is queued, then what has ended last
         --by COL       begin grouped by status, name or connection
         --interval T   ask an agent that can't tell of changes this often: 1s (default), 5s
         --notify       let the browser tell when a process that ran for over 10 s has ended
@@ -314,6 +320,8 @@ class HopxMagics(HopxBase):
                     progress=lambda processes, total: line_below(waiting_in_words(processes, total)),
                     on=on,
                 )
+            if not runs:
+                print("nothing is running")  # noqa: T201
             if not args.no_raise:
                 check_completed(runs)
             return frame_of(runs)

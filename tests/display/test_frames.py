@@ -52,7 +52,8 @@ FULL = process(
 
 
 COLUMNS = (
-    *("process_id", "execution_id", "name", "status", "language", "started_at", "completed_at", "stdout", "stderr"),
+    *("process_id", "execution_id", "name", "status", "status_detail", "language", "started_at", "completed_at"),
+    *("stdout", "stderr"),
     *("exit_code", "execution_time", "progress", "pid", "connection", "sandbox"),
 )
 
@@ -140,19 +141,22 @@ def test_each_process_is_where_it_is() -> None:
     assert list(frame["sandbox"]) == ["176"] * 3
 
 
-def test_newest_first_and_waiting_ones_on_top() -> None:
+def test_what_runs_then_what_waits_in_its_order_then_what_has_ended() -> None:
     rows = [
-        process("old", started_at=NOW - timedelta(hours=1)),
-        process("new", started_at=NOW),
-        process("queued"),
-        process("as new", started_at=NOW.astimezone(timezone(timedelta(hours=2)))),
-        process("never started", completed_at=NOW - timedelta(minutes=1)),
-        process("queued, too"),
+        process("old", status="failed", started_at=NOW - timedelta(hours=1)),
+        process("new", status="completed", started_at=NOW),
+        process("queued", status="queued"),
+        process("nobody knows"),
+        process("as new", status="killed", started_at=NOW.astimezone(timezone(timedelta(hours=2)))),
+        process("runs for long", status="running", started_at=NOW - timedelta(hours=2)),
+        process("never started", status="killed", completed_at=NOW - timedelta(minutes=1)),
+        process("queued, too", status="queued"),
+        process("runs", status="running", started_at=NOW - timedelta(hours=1)),
     ]
-    assert [rows[number].process_id for number in frames.newest_first(rows)] == [
-        *("queued", "queued, too", "new", "as new", "never started", "old"),
+    assert [rows[number].process_id for number in frames.in_default_order(rows)] == [
+        *("runs", "runs for long", "queued", "queued, too", "new", "as new", "never started", "old", "nobody knows"),
     ]
-    assert frames.newest_first([]) == []
+    assert frames.in_default_order([]) == []
 
 
 def test_sorting_by_a_column() -> None:

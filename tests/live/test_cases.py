@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 import hopx_magics
-from hopx_magics.display.in_words import ICONS, counts_in_words, state_in_words
+from hopx_magics.display.in_words import (
+    ICONS,
+    counts_in_words,
+    nothing_in_words,
+    queued_in_words,
+    state_in_words,
+)
 from hopx_magics.durations import format_counting, format_duration, format_roughly
 from hopx_magics.live.order import shown
 from hopx_magics.live.rows import Row
@@ -38,6 +44,16 @@ def test_durations(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", cases("counts"), ids=lambda case: case["words"])
 def test_counts(case: dict[str, Any]) -> None:
     assert counts_in_words(Counter(case["counts"]).elements()) == case["words"]
+
+
+@pytest.mark.parametrize("case", cases("nothing"), ids=lambda case: case["words"])
+def test_why_there_is_nothing(case: dict[str, Any]) -> None:
+    assert nothing_in_words(case["asked"], case["listed"], case["filters"]) == case["words"]
+
+
+@pytest.mark.parametrize("case", cases("queued"), ids=lambda case: case["words"])
+def test_why_something_is_queued(case: dict[str, Any]) -> None:
+    assert queued_in_words(case["place"], case["reason"]) == case["words"]
 
 
 @pytest.mark.parametrize("case", cases("states"), ids=lambda case: case["state"])

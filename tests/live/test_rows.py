@@ -134,12 +134,48 @@ def test_nothing_is_estimated_in_the_first_seconds(told: str) -> None:
     assert row.left is not None
 
 
-def test_only_the_newest_within_a_limit() -> None:
+def names(rows: Rows) -> list[str]:
+    return sorted(row["id"].removeprefix("proc_") for row in unpacked(rows).values())
+
+
+def test_within_a_limit_what_runs_then_what_waits_then_what_has_ended_last() -> None:
     rows = Rows(lambda process: True, limit=2)
-    rows.update("a", listing(process(1), process(2), process(3)))
-    assert sorted(row["id"] for row in unpacked(rows).values()) == ["proc_2", "proc_3"]
-    rows.update("a", listing(process(1), process(2), process(3), process(4)), [process(4)])
-    assert sorted(row["id"] for row in unpacked(rows).values()) == ["proc_3", "proc_4"]
+    never_started = [process(n, status="killed", started_at=None, completed_at=NOW - timedelta(1)) for n in (7, 8, 9)]
+    ended = [process(n, status="completed") for n in (1, 2, 3)]
+    rows.update("a", listing(*ended, *never_started))
+    assert names(rows) == ["2", "3"]
+    rows.update("a", listing(*ended, process(4), *never_started), [process(4)])
+    assert names(rows) == ["3", "4"]
+    rows.update("b", listing(process(5, status="queued", started_at=None)))
+    assert names(rows) == ["4", "5"]
+    failed = process(4, status="failed")
+    rows.update("a", listing(*ended, failed), [failed], ["proc_7", "proc_8", "proc_9"])
+    rows.update("b", listing(), [], ["proc_5"])
+    assert names(rows) == ["3", "4"]
+
+
+def test_a_limit_that_leaves_something_out_goes_on_telling_of_the_rest() -> None:
+    rows = Rows(lambda process: True, limit=1)
+    rows.update("a", listing(process(1), process(2)))
+    rows.packed()
+    printed = [process(number, stdout="a line", stdout_bytes=6) for number in (1, 2)]
+    rows.update("a", listing(*printed), printed)
+    ((_, told),) = rows.take_changes().rows
+    assert told == {"last": "a line"}
+    assert names(rows) == ["2"]
+
+
+def test_the_places_in_the_queue_where_only_some_of_it_is_shown() -> None:
+    queue = [process(n, status="queued", started_at=None, name="mine" if n in (2, 5) else "other") for n in range(6)]
+    rows = Rows(lambda process: process.name == "mine")
+    rows.update("a", listing(*queue))
+    told = {row["id"]: row["skipped"] for row in unpacked(rows).values()}
+    assert told == {"proc_2": 2, "proc_5": 2}
+    assert [rows.place(slot) for slot, _ in rows] == [3, 6]
+    running = process(0, name="other")
+    rows.update("a", listing(running, *queue[1:]), [running])
+    assert rows.take_changes() == Changes(rows=[(0, {"skipped": 1})], gone=[]), "one row for one turn"
+    assert [rows.place(slot) for slot, _ in rows] == [2, 5]
 
 
 def test_names_and_details_are_one_printable_line() -> None:

@@ -116,6 +116,42 @@ def test_filters_hold_for_what_comes_later(hopx: Any, watch: Callable[..., PageS
     wait_until(lambda: not page.rows, "it is no longer shown")
 
 
+def test_a_table_without_rows_says_why(hopx: Any, odd_agent: Any, watch: Callable[..., PageStandIn]) -> None:
+    answered = threading.Event()
+
+    def answer(asked: Asked) -> None:
+        answered.wait(DEADLINE)
+        asked.reply({"processes": [{"process_id": f"bg_{n}", "name": "a", "status": "completed"} for n in range(45)]})
+
+    hopx.connect(odd_agent(answer).url, name="odd")
+    page = watch(name="zzz*", on=["odd"])
+    assert page.table.state().nothing == "asking odd ..."
+    assert "asking odd ..." in page.table.bundle()["text/html"]
+    answered.set()
+    wait_until(
+        lambda: page.of("freshness")[-1]["connections"][0]["listed"] == 45, "the page is told how many there are"
+    )
+    assert page.of("reset")[0]["initial"]["filters"] == "--name zzz*"
+    assert "none of 45 matches --name zzz*" in page.table.bundle()["text/plain"]
+
+
+def test_what_is_queued_says_where_and_why(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
+    page = watch(name="last")
+    hopx.sweep(FOREVER, {"n": [1, 2, 3]}, limit=1, name="first")
+    hopx.sweep(FOREVER, {"n": [1, 2]}, limit=1, name="last")
+    wait_until(lambda: len(page.rows) == 2, "both are shown")
+    told = {"status": "queued", "detail": "limit 1 of its sweep", "skipped": 2}
+    wait_until(lambda: told.items() <= page.rows[1].items(), "one is queued")
+    why = "place 3: limit 1 of its sweep"
+    assert [row.detail for row in page.table.state().rows] == [None, why]
+    assert why in page.table.bundle()["text/html"]
+    assert list(page.table.frame()["status_detail"].dropna()) == [why]
+    assert ["reason", why] in page.done(page.ask("details", slot=1))["answer"]["fields"]
+    frame = hopx.ps()
+    assert list(frame["status"]) == ["running"] * 2 + ["queued"] * 3
+    assert list(frame["status_detail"][2:]) == [f"place {n}: limit 1 of its sweep" for n in (1, 2, 3)]
+
+
 def test_wrong_arguments(hopx: Any) -> None:
     for wrong in ({"sort": "x"}, {"by": "language"}, {"interval": "0.01"}, {"limit": -1}, {"status": "done"}):
         with pytest.raises(ValueError, match="use "):

@@ -76,6 +76,40 @@ def test_no_more_than_the_limit_run_at_once(agent: Agent, log: Log) -> None:
     assert log.most_at_once() == 2
 
 
+def reasons(agent: Agent, ids: list[str]) -> list[str | None]:
+    return [agent.row(process_id).get("message") for process_id in ids]
+
+
+def test_what_is_queued_says_why(start_agent: StartAgent, log: Log) -> None:
+    agent = start_agent("--max-running", "2")
+    swept = [agent.launch(log.code("swept", gate=True), sweep="s", sweep_limit=1) for _ in range(2)]
+    log.wait_for(begun=1)
+    assert reasons(agent, swept) == [None, "limit 1 of its sweep"]
+    others = [agent.launch(log.code(gate=True)) for _ in range(2)]
+    log.wait_for(begun=2)
+    assert reasons(agent, others) == [None, "2 of 2 running on this machine"]
+    assert reasons(agent, swept)[1] == "limit 1 of its sweep"
+    log.open_gate()
+    assert set(all_ended(agent, swept + others)) == {"completed"}
+    assert reasons(agent, swept + others) == [None] * 4
+
+
+def test_another_reason_is_told_as_a_change() -> None:
+    running: dict[str, Active] = {}
+    queue = Queue(running, 2)
+    first, second, other = queued(1, "s", 1), queued(2, "s", 1), queued(3, None, None)
+    running |= {"x": other, "y": other}
+    queue.add(first)
+    assert queue.renew_reasons() == [], "what was just launched is told anyway"
+    assert queue.reason(first) == "2 of 2 running on this machine"
+    queue.add(second)
+    running["y"] = first
+    queue.remove(first)
+    assert queue.renew_reasons() == ["proc_2"]
+    assert queue.reason(second) == "limit 1 of its sweep"
+    assert queue.renew_reasons() == []
+
+
 def test_a_limit_of_1_is_one_after_the_other(agent: Agent, log: Log) -> None:
     ids = [agent.launch(log.code(i), sweep="one-by-one", sweep_limit=1) for i in range(5)]
     assert all_ended(agent, ids) == ["completed"] * 5

@@ -38,7 +38,7 @@ def test_a_semicolon_silences(cell: Run, code: str) -> None:
     assert "columns" in cell.shown.lower()  # type: ignore[attr-defined]
     cell(code)
     assert cell.shown == ""  # type: ignore[attr-defined]
-    assert cell("kept = %hopx_ps\nlen(kept.columns)") == 15
+    assert cell("kept = %hopx_ps\nlen(kept.columns)") == 16
 
 
 def test_a_cell_that_is_sent_keeps_its_semicolons(cell: Run) -> None:
@@ -78,6 +78,20 @@ def test_ps_options(cell: Run) -> None:
     cell("%config HopxMagics.output = 'none'")
     assert list(cell("%hopx_ps a")["stdout"]) == [""]
     assert list(cell("%hopx_ps a --output full")["stdout"]) == ["1\n"]
+
+
+def test_a_filter_that_nothing_matches_says_so(cell: Run) -> None:
+    assert cell("%hopx_ps --name zzz*").empty
+    assert cell.shown.startswith("Out[")  # type: ignore[attr-defined]
+    assert cell("%hopx_wait").empty
+    assert "nothing is running" in cell.shown  # type: ignore[attr-defined]
+    cell("%%hopx_bg --name a -q\npass")
+    cell("%hopx_wait")
+    assert cell("%hopx_ps --name zzz* --status running,failed --since 2h --lang bash").empty
+    said = "none of 1 matches --status running,failed --lang bash --name zzz* --since 2h"
+    assert cell.shown.startswith(said)  # type: ignore[attr-defined]
+    assert len(cell("%hopx_ps --name a")) == 1
+    assert "none of" not in cell.shown  # type: ignore[attr-defined]
 
 
 def test_references_may_be_variables(cell: Run) -> None:

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { formatCounting, formatCounts, formatDuration, formatRoughly } from "../../hopx_magics/live/page/format.js";
 import { Order } from "../../hopx_magics/live/page/order.js";
 import { Store } from "../../hopx_magics/live/page/store.js";
-import { elapsedInWords, progressInWords, stateInWords } from "../../hopx_magics/live/page/words.js";
+import { elapsedInWords, nothingInWords, progressInWords, queuedInWords, stateInWords } from "../../hopx_magics/live/page/words.js";
 import { casesOf, columnsOf, rowOf } from "./rows.js";
 
 const NOW = 1_000_000;
@@ -18,6 +18,16 @@ test("durations", () => {
 
 test("counts", () => {
   for (const { counts, words } of casesOf("counts")) assert.equal(formatCounts(counts), words);
+});
+
+test("why there is nothing", () => {
+  for (const { asked, listed, filters, words } of casesOf("nothing")) {
+    assert.equal(nothingInWords(asked, listed, filters), words);
+  }
+});
+
+test("why something is queued", () => {
+  for (const { place, reason, words } of casesOf("queued")) assert.equal(queuedInWords(place, reason), words);
 });
 
 test("states in words", () => {

@@ -87,10 +87,17 @@ test("a click sorts by a column, a second one the other way round, and what was 
   order.sortBy("name");
   order.sortBy("status");
   order.sortBy("status");
-  assert.deepEqual(order.remember().sort, ["-status", "name", "-started"]);
+  assert.deepEqual(order.remember().sort, ["-status", "name"]);
+});
+
+test("a third click leads back to the default order", () => {
+  const { order } = orderOf([rowOf({ status: "queued" }), rowOf({ status: "failed" }), rowOf({ status: "running" })]);
+  for (let click = 0; click < 3; click += 1) order.sortBy("status");
+  order.rebuild(1000);
+  assert.deepEqual([order.remember().sort, lines(order)], [[], [2, 0, 1]]);
 });
 
 test("what was remembered is taken over as far as it can be used", () => {
   const { order } = orderOf([], { sort: ["actions", 3, "nonsense"], group: "language", folded: 7, filters: null, search: {} });
-  assert.deepEqual(order.remember(), { sort: ["-started"], group: "none", folded: [], filters: [], search: "" });
+  assert.deepEqual(order.remember(), { sort: [], group: "none", folded: [], filters: [], search: "" });
 });

@@ -61,3 +61,12 @@ test("a choice extends from where it began, in the order that is shown", () => {
   selection.clear();
   assert.equal(changes, 5, "nothing has changed");
 });
+
+test("the places of what is queued, also where the table does not show all of the queue", () => {
+  const store = new Store();
+  const queued = { status: "queued" };
+  store.reset(columnsOf([rowOf(queued), rowOf({}), rowOf({ ...queued, connection: "far" }), rowOf({ ...queued, skipped: 2 })]));
+  assert.deepEqual([...store.queue], [[0, 1], [2, 1], [3, 4]]);
+  store.apply([[0, { status: "running" }], [3, { skipped: 1 }]], []);
+  assert.deepEqual([...store.queue], [[2, 1], [3, 2]]);
+});

@@ -2,7 +2,7 @@
 import { drawing, el, setAttribute, setText } from "./dom.js";
 import { ICONS, formatClock, formatPercent, formatRelative } from "./format.js";
 import { isOpenStatus, titleOf } from "./store.js";
-import { elapsedInWords, leftInWords, progressInWords } from "./words.js";
+import { elapsedInWords, leftInWords, progressInWords, queuedInWords } from "./words.js";
 
 /** @import { Row } from "./messages.js" */
 /**
@@ -10,6 +10,7 @@ import { elapsedInWords, leftInWords, progressInWords } from "./words.js";
  * @property {number} now the kernel's clock
  * @property {boolean} reachable whether the button of the row can be reached by Tab
  * @property {boolean} copied whether the id of this row has just been copied
+ * @property {number | undefined} place in the queue of its agent
  * @typedef {Record<string, any>} Parts the elements of a cell that change
  * @typedef {{build: () => Parts, paint: (parts: Parts, row: Row, around: Surroundings) => void}} CellKind
  */
@@ -33,11 +34,11 @@ const statusCell = {
     const word = el("span", { class: "hopx-word" });
     return { cell: el("div", {}, icon, word), icon, word };
   },
-  paint: ({ cell, icon, word }, row) => {
+  paint: ({ cell, icon, word }, row, { place }) => {
     setText(icon, ICONS[row.status]);
     setText(word, row.status);
     setAttribute(cell, "data-status", row.status);
-    setAttribute(cell, "title", row.detail || row.status);
+    setAttribute(cell, "title", (row.status === "queued" ? queuedInWords(place, row.detail) : row.detail) || row.status);
   },
 };
 
@@ -58,9 +59,12 @@ const progressCell = {
     const bar = el("div", { class: "hopx-bar", "aria-hidden": "true" }, done);
     const percent = el("span", { class: "hopx-percent" });
     const left = el("span", { class: "hopx-left" });
-    return { cell: el("div", {}, bar, percent, left), bar, done, percent, left };
+    const queued = el("span", { class: "hopx-queued" });
+    return { cell: el("div", {}, bar, percent, left, queued), bar, done, percent, left, queued };
   },
-  paint: ({ cell, bar, done, percent, left }, row) => {
+  paint: ({ cell, bar, done, percent, left, queued }, row, { place }) => {
+    const waits = row.status === "queued" ? queuedInWords(place, row.detail) : "";
+    setText(queued, waits);
     const known = row.progress !== null;
     setAttribute(bar, "hidden", !known);
     setAttribute(bar, "data-status", row.status);
@@ -68,7 +72,7 @@ const progressCell = {
     if (done.style.width !== width) done.style.width = width;
     setText(percent, formatPercent(row.progress));
     setText(left, leftInWords(row));
-    setAttribute(cell, "title", progressInWords(row) || null);
+    setAttribute(cell, "title", waits || progressInWords(row) || null);
   },
 };
 

@@ -20,12 +20,14 @@
  * @property {string | null} detail
  * @property {string | null} language
  * @property {number | null} started by the agent's clock
+ * @property {number | null} ended by the agent's clock
  * @property {number | null} began by the kernel's clock, while it runs
  * @property {number | null} elapsed once it has ended
  * @property {number | null} exit_code
  * @property {number | null} progress 0 to 1
  * @property {number | null} left
  * @property {string} last line of its output
+ * @property {number} skipped queued ones directly before it that the table does not show
  */
 
 // ---------------------------------------------------------------- what the kernel tells
@@ -46,6 +48,7 @@
  * @typedef {object} Initial
  * @property {string | null} sort
  * @property {string | null} group
+ * @property {string} filters
  */
 
 /**
@@ -76,6 +79,7 @@
  * @property {number | null} updated
  * @property {number | null} since
  * @property {string | null} error
+ * @property {number | null} listed
  * @property {number} interval
  * @property {number | null} ends
  */

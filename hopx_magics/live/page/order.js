@@ -3,8 +3,9 @@
  */
 import { COLUMNS, GROUPS } from "./columns.js";
 import { STATUSES } from "./format.js";
-import { compareKeys, compareText, insertSorted, isSorted, sortKey } from "./sorting.js";
+import { compareKeys, compareText, DEFAULT_ORDER, insertSorted, isSorted, sortKey } from "./sorting.js";
 import { elapsedAt, noCounts } from "./store.js";
+import { nothingInWords } from "./words.js";
 
 /** @import { Row, Status } from "./messages.js" */
 /**
@@ -15,8 +16,6 @@ import { elapsedAt, noCounts } from "./store.js";
  */
 
 const SORT_LEVELS = 3;
-/** By default, and where all else is the same. @type {Sorting} */
-const NEWEST_FIRST = { column: "started", reverse: true };
 
 /**
  * Whether an item is a group's headline.
@@ -40,9 +39,9 @@ export class Order {
   /** @param {import("./store.js").Store} store */
   constructor(store) {
     this.store = store;
-    /** @type {Sorting[]} the first decides, the others where it doesn't */
-    this.sorting = [NEWEST_FIRST];
-    /** @type {{column: import("./columns.js").Column, reverse: boolean}[]} by which the entries are sorted now */
+    /** @type {Sorting[]} the first decides, the others where it doesn't; none: the default order */
+    this.sorting = [];
+    /** @type {import("./sorting.js").Level[]} by which the entries are sorted now */
     this.levels = [];
     /** @type {Set<Status>} */
     this.statuses = new Set();
@@ -66,6 +65,12 @@ export class Order {
     return this.statuses.size > 0 || this.search !== "";
   }
 
+  /** Why the filters leave nothing. */
+  nothingInWords() {
+    const search = this.search ? [`"${this.search}"`] : [];
+    return nothingInWords([], this.store.rows.size, [...this.statuses, ...search].join(", "));
+  }
+
   /** What of it is worth remembering. */
   remember() {
     return {
@@ -81,7 +86,7 @@ export class Order {
   recall(known) {
     const sorting = list(known.sort).filter((sort) => typeof sort === "string").map(readSort);
     const sortable = sorting.filter(({ column }) => COLUMNS.some(({ key, kind }) => key === column && kind));
-    if (sortable.length) this.sorting = sortable;
+    this.sorting = sortable;
     this.grouping = GROUPS.find((group) => group === known.group) ?? "none";
     this.folded = new Set(list(known.folded));
     this.statuses = new Set(list(known.filters));
@@ -89,14 +94,15 @@ export class Order {
   }
 
   /**
-   * Sorts by a column; by the one that is sorted already: the other way round.
+   * Sorts by a column; by the one that is sorted already: the other way round, and then no more.
    * @param {string} column
    */
   sortBy(column) {
     const [first] = this.sorting;
-    const reverse = first?.column === column ? !first.reverse : false;
+    const again = first?.column === column;
     const others = this.sorting.filter((sorting) => sorting.column !== column);
-    this.sorting = [{ column, reverse }, ...others].slice(0, SORT_LEVELS);
+    if (again && first.reverse) this.sorting = [];
+    else this.sorting = [{ column, reverse: again }, ...others].slice(0, SORT_LEVELS);
   }
 
   /**
@@ -105,8 +111,9 @@ export class Order {
    */
   rebuild(now) {
     this.now = now;
-    this.levels = [...this.sorting, NEWEST_FIRST].flatMap(({ column, reverse }) =>
+    const chosen = this.sorting.flatMap(({ column, reverse }) =>
       COLUMNS.filter(({ key }) => key === column).map((found) => ({ column: found, reverse })));
+    this.levels = [...chosen, ...DEFAULT_ORDER];
     this.entries.clear();
     this.groups.clear();
     for (const [slot, row] of this.store.rows) {

@@ -5,6 +5,7 @@ import { Link, inflate } from "./link.js";
 import { Bell, sentencesOf } from "./notify.js";
 import { RowActions } from "./rowactions.js";
 import { Store } from "./store.js";
+import { nothingInWords } from "./words.js";
 
 /** @import { Model, Told } from "./link.js" */
 /** @import { ConnectionState, Freshness, Initial, Reset } from "./messages.js" */
@@ -76,6 +77,15 @@ export class Page {
     return freshnessOf({
       ready, counts, anyOpen, now, heard, closed: this.closed, kernel: this.health.state, connections: this.connections,
     });
+  }
+
+  /** Why there are no rows. */
+  nothingInWords() {
+    const asked = this.connections.length
+      ? this.connections.filter(({ listed }) => listed === null).map(({ name }) => name)
+      : this.store.connections;
+    const listed = this.connections.reduce((sum, connection) => sum + (connection.listed ?? 0), 0);
+    return nothingInWords(asked, listed, this.initial?.filters ?? "");
   }
 
   /** @param {import("./view.js").WatchView} view */

@@ -17,6 +17,7 @@ export const ROW_HEIGHT = 28;
  * @property {number} now
  * @property {boolean} copied
  * @property {boolean} opened whether its viewer is open
+ * @property {number | undefined} place in the queue of its agent
  * @property {Note | undefined} note
  * @property {{text: string} | null} asking
  */
@@ -70,7 +71,7 @@ export class RowLine extends TableLine {
     setAttribute(this.element, "aria-selected", String(state.selected));
     setAttribute(this.element, "aria-level", state.level || null);
     this.element.classList.toggle("hopx-opened", state.opened);
-    const around = { now: state.now, reachable: state.active, copied: state.copied };
+    const around = { now: state.now, reachable: state.active, copied: state.copied, place: state.place };
     for (const { key, parts } of this.cells) CELLS[key].paint(parts, row, around);
     this.#updateAside(state);
   }

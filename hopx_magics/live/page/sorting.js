@@ -6,12 +6,26 @@ import { elapsedAt } from "./store.js";
 /** @import { Row } from "./messages.js" */
 /** @typedef {string | number | null} Key */
 
+/** @typedef {{column: Pick<Column, "key" | "kind"> | {key: "standing" | "newest"}, reverse: boolean}} Level */
+
+/** Without any sorting, and where all else is the same: what runs, what waits in its order, what has ended. @type {Level[]} */
+export const DEFAULT_ORDER = [
+  { column: { key: "standing" }, reverse: false },
+  { column: { key: "newest" }, reverse: true },
+];
+/** @type {Partial<Record<import("./messages.js").Status, number>>} */
+const STANDINGS = { running: 0, queued: 1 };
+const ENDED_STANDING = 2;
+
 /**
  * What a row is sorted by in a column; null when it is unknown. What waits to be started is newer than all else.
- * @param {Column} column @param {Row} row @param {number} now
+ * @param {Level["column"]} column @param {Row} row @param {number} now
  * @returns {Key}
  */
-export function sortKey({ key, kind }, row, now) {
+export function sortKey(column, row, now) {
+  if (column.key === "standing") return STANDINGS[row.status] ?? ENDED_STANDING;
+  if (column.key === "newest") return row.status === "queued" ? 0 : row.started ?? row.ended;
+  const { key, kind } = /** @type {Column} */ (column);
   if (kind === "status") return STATUSES.indexOf(row.status);
   if (kind === "span") return elapsedAt(row, now);
   if (kind === "moment") return row.started ?? (row.status === "queued" ? Infinity : null);

@@ -7,8 +7,8 @@ import { STATUSES } from "./format.js";
 const OPEN_STATUSES = new Set(["queued", "running"]);
 /** @type {Row} */
 const EMPTY_ROW = {
-  id: "", connection: "", name: null, status: "unknown", detail: null, language: null, started: null, began: null,
-  elapsed: null, exit_code: null, progress: null, left: null, last: "",
+  id: "", connection: "", name: null, status: "unknown", detail: null, language: null, started: null, ended: null,
+  began: null, elapsed: null, exit_code: null, progress: null, left: null, last: "", skipped: 0,
 };
 
 /**
@@ -37,6 +37,9 @@ export function titleOf(row) {
 }
 
 export class Store {
+  /** @type {Map<number, number> | null} null: to be found out anew */
+  #queue = null;
+
   constructor() {
     /** @type {Map<number, Row>} */
     this.rows = new Map();
@@ -92,6 +95,12 @@ export class Store {
     if (slots.size) this.#tell(slots);
   }
 
+  /** The places of the queued processes in the queues of their agents, by their slots. @returns {Map<number, number>} */
+  get queue() {
+    this.#queue ??= queueOf(this.rows);
+    return this.#queue;
+  }
+
   /** Whether any process is waiting or running. */
   get anyOpen() {
     return this.counts.queued + this.counts.running > 0;
@@ -137,6 +146,7 @@ export class Store {
 
   /** @param {Set<number> | null} slots */
   #tell(slots) {
+    this.#queue = null;
     for (const listener of this.listeners) listener(slots);
   }
 
@@ -145,6 +155,17 @@ export class Store {
     if (!ended.length) return;
     for (const listener of this.endListeners) listener(ended.map(([slot, row]) => ({ slot, row })));
   }
+}
+
+/** @param {Map<number, Row>} rows @returns {Map<number, number>} */
+function queueOf(rows) {
+  const queued = [...rows].filter(([, row]) => row.status === "queued").sort(([one], [other]) => one - other);
+  /** @type {Record<string, number>} */
+  const lengths = {};
+  return new Map(queued.map(([slot, { connection, skipped }]) => {
+    lengths[connection] = (lengths[connection] ?? 0) + skipped + 1;
+    return [slot, lengths[connection]];
+  }));
 }
 
 /** @returns {Record<Status, number>} */

@@ -180,7 +180,7 @@ export class WatchView {
     setAttribute(this.empty, "hidden", !nothing);
     setAttribute(this.emptyButton, "hidden", !filtered);
     if (!this.store.ready) setText(this.emptyText, "connecting…");
-    else setText(this.emptyText, filtered ? "Nothing matches" : "No processes yet. %%hopx_bg launches one.");
+    else setText(this.emptyText, filtered ? this.order.nothingInWords() : this.page.nothingInWords());
   }
 
   #tick() {

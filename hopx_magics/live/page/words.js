@@ -1,11 +1,12 @@
 /** Processes in words: as `live/text.py` and `display/in_words.py` say them. Pure. */
-import { formatCounting, formatDuration, formatPercent, formatRoughly } from "./format.js";
+import { formatCount, formatCounting, formatDuration, formatPercent, formatRoughly } from "./format.js";
 import { elapsedAt } from "./store.js";
 
 /** @import { Row } from "./messages.js" */
 
 /** @type {Partial<Record<import("./messages.js").Status, string>>} */
 const BEFORE_SPAN = { running: "running for", completed: "completed in", failed: "failed after", killed: "killed after" };
+const NO_PROCESSES = "No processes yet. %%hopx_bg launches one.";
 
 /**
  * How long it has been running, or has run.
@@ -30,6 +31,23 @@ export function leftInWords(row) {
  */
 export function progressInWords(row) {
   return row.progress === null ? "" : [formatPercent(row.progress), leftInWords(row)].filter(Boolean).join(", ");
+}
+
+/**
+ * Why there is nothing to show: the connections `asked` have not answered yet, or none of those `listed` is meant.
+ * @param {string[]} asked @param {number} listed @param {string} filters which processes were asked for
+ */
+export function nothingInWords(asked, listed, filters) {
+  if (asked.length) return `asking ${asked.join(", ")} ...`;
+  return listed && filters ? `none of ${formatCount(listed)} matches ${filters}` : NO_PROCESSES;
+}
+
+/**
+ * Where something stands in its agent's queue, and why it waits: "place 3: 4 of 4 running on this machine".
+ * @param {number | undefined} place @param {string | null} reason
+ */
+export function queuedInWords(place, reason) {
+  return [place ? `place ${formatCount(place)}` : "", reason].filter(Boolean).join(": ");
 }
 
 /**
