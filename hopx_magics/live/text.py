@@ -105,9 +105,7 @@ def _columns(state: State, without: Sequence[str]) -> list[Column]:
 
 
 def progress_in_words(row: Row) -> str:
-    """`37 %, 2 min left`, for what is queued why it is, or nothing."""
-    if row.status == "queued":
-        return row.detail or ""
+    """`37 %, 2 min left`, or nothing."""
     if row.progress is None:
         return ""
     left = f", {format_roughly(row.left)} left" if row.left is not None and row.status == "running" else ""
@@ -135,7 +133,7 @@ def _clock(row: Row, now: float) -> str:
 _WORDS: dict[str, Callable[[Row, float], str]] = {
     "status": lambda row, now: f"{ICONS[row.status]} {row.status}",
     "name": lambda row, now: row.name or "",
-    "progress": lambda row, now: progress_in_words(row),
+    "progress": lambda row, now: row.detail or "" if row.status == "queued" else progress_in_words(row),
     "elapsed": elapsed_in_words,
     "started": lambda row, now: (
         "" if row.started is None else f"{datetime.fromtimestamp(row.started):%Y-%m-%d %H:%M:%S}"

@@ -48,7 +48,7 @@ def assert_in_bounds(row: Row) -> None:
     assert row.left is None or 0 <= row.left <= LONGEST
     assert row.elapsed is None or 0 <= row.elapsed <= LONGEST
     assert row.exit_code is None or abs(row.exit_code) < 2**53
-    assert all(moment is None or math.isfinite(moment) for moment in (row.began, row.started))
+    assert all(moment is None or math.isfinite(moment) for moment in (row.began, row.started, row.ended))
 
 
 @given(st.lists(listings, min_size=1, max_size=3))
@@ -62,7 +62,7 @@ def test_all_is_shown_and_in_bounds(all_listings: list[list[Any]]) -> None:
     now = NOW.timestamp()
     for sort in ("progress", "-elapsed", "started", "exit_code"):
         assert len(order.shown(rows, {"sort": sort}, now)) == len(rows)
-    state = text.State(rows=[row for _, row in rows], notes=[], several=True, at=now)
+    state = text.State(rows=[row for _, row in rows], notes=[], nothing="x", several=True, at=now)
     for row in state.rows:
         told = text.progress_in_words(row) + text.elapsed_in_words(row, now)
         assert not LONG_NUMBER.search(told)
@@ -78,7 +78,7 @@ def test_the_dataframe_has_all_rows(rows: list[Any]) -> None:
     assert len(frame) == len(rows)
     assert frame["execution_time"].dropna().between(0, LONGEST).all()
     assert frame["progress"].dropna().between(0, 1).all()
-    assert len(frames.newest_first(processes)) == len(rows)
+    assert len(frames.in_default_order(processes)) == len(rows)
     assert repr(frame)
     assert frame.to_html() is not None
     frames.grouped_frame(frame, "status")
