@@ -49,6 +49,7 @@ from .errors import HopxError as HopxError
 from .errors import InsecureConnection as InsecureConnection
 from .errors import LaunchError as LaunchError
 from .errors import LocalAgentError as LocalAgentError
+from .errors import NameWarning as NameWarning
 from .errors import NotSupported as NotSupported
 from .errors import NotYours as NotYours
 from .errors import RunFailed as RunFailed

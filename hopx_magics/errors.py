@@ -29,7 +29,8 @@ KeyboardInterrupt
 
 UserWarning
 ├── AgentWarning             one of several agents does not do what was asked; the others do
-└── HistoryWarning           the run history can't be written, or had to begin anew; everything else goes on
+├── HistoryWarning           the run history can't be written, or had to begin anew; everything else goes on
+└── NameWarning              a name means the newest of several runs, or not all that have it can be reached
 
 A wrong argument is a ValueError from Python and a UsageError from a magic. In a notebook a HopxError
 shows its own two or three lines instead of a traceback: what failed, where, and what to try.
@@ -202,3 +203,7 @@ class AgentWarning(UserWarning):
 
 class HistoryWarning(UserWarning):
     """The run history can't be written, or had to begin anew. Everything else goes on."""
+
+
+class NameWarning(UserWarning):
+    """A name means the newest of several runs, or some of those that have it can't be reached."""

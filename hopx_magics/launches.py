@@ -14,7 +14,7 @@ import msgspec
 from .durations import parse_limit
 from .errors import CodeError, LaunchError
 from .models import Callback, KeptRun, Launch, RunId
-from .output.oneline import printable
+from .output.oneline import one_line, printable
 from .params import checked_params, combinations, in_its_lines
 from .words import CAPTURES, LANGUAGE_ALIASES, LANGUAGES, Capture, Language
 
@@ -23,6 +23,9 @@ LONGEST_LINE = 200
 
 MOST_LINES = 100_000
 """What the number of a code's first line may be: as many empty lines are sent ahead of it."""
+
+LONGEST_NAME = 900
+"""Characters of a name. Agents are known to take 1,000 with the launch's mark behind it."""
 
 
 class LaunchOptions(TypedDict, total=False):
@@ -53,13 +56,12 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
     if language == "python":
         _compile(code, first_line)
     limit = parse_limit(options.get("timeout"))
-    name = options.get("name")
     return Launch(
         code=code,
         run_id=_new_run_id(),
         first_line=first_line,
         language=language,
-        name=printable(name) or None if name else None,
+        name=_checked_name(options.get("name")),
         timeout=None if limit is None else max(1, round(limit)),
         env=_checked_env(options.get("env") or {}),
         workdir=options.get("workdir"),
@@ -127,6 +129,13 @@ def launch_again(
         tags=kept.tags,
         rerun_of=kept.run_id,
     )
+
+
+def _checked_name(name: str | None) -> str | None:
+    line = one_line(name) if name else ""
+    if len(line) > LONGEST_NAME:
+        raise ValueError(f"a name of {len(line):,} characters can't be: use {LONGEST_NAME} at most")
+    return line or None
 
 
 def _checked_callback(callback: Callback | None) -> Callback | None:

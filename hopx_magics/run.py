@@ -237,6 +237,15 @@ class Sweep(list[Run]):
             run.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
         return self
 
+    @property
+    def failed(self) -> list[Run]:
+        """The runs that failed or were killed, as they were last seen."""
+        return [run for run in self if run.process.status in ("failed", "killed")]
+
+    def waiting(self) -> list[Run]:
+        """The runs that still wait here to be handed out to one of several agents."""
+        return [run for run in self if run.source.connection is None and not run.process.ended]
+
     def handed_out(self, run_id: RunId, process: Process, connection: Connection | None) -> None:
         """Takes note of what has become of a run that was to be handed out."""
         self._by_id[run_id].handed_out(process, connection)

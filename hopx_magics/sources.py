@@ -16,6 +16,10 @@ OLD_AFTER = 10.0
 """Seconds after which the state of a run that has not ended is shown with its age."""
 
 
+HANDED_WITHIN = 30.0
+"""Seconds that a kill waits, at most, for the reply to a launch that is under way."""
+
+
 class AgentSource:
     """The agent that has the process, through its `connection`.
 
@@ -146,9 +150,10 @@ class WaitingSource:
         return self._dispatcher.wait_handed(self._run_id, timeout)
 
     def kill(self, process: Process) -> Killed | None:
-        """Takes it back, if it still waits."""
+        """Takes it back, if it still waits; what is on its way to an agent arrives there first."""
         if self._dispatcher.withdraw(self._run_id):
             return killed(process, "killed")
+        self._dispatcher.wait_handed(self._run_id, HANDED_WITHIN)
         return killed(process, "already finished") if process.ended else None
 
     def certainty(self, process: Process, age: float) -> str:

@@ -8,6 +8,7 @@ from ..connection.connection import Connection
 from ..display import frames
 from ..models import Killed
 from ..run import Run, runs_by_connection
+from ..sources import killed as without_agent
 from .filters import checked_statuses
 from .find import runs_of, runs_with
 
@@ -20,6 +21,8 @@ def kill(
 ) -> "pd.DataFrame":
     """Kills runs with all their children, or all processes of some statuses, and checks in the listing that they died.
 
+    A name means all its runs that have not ended, and the whole of its last sweep; if all have ended, the newest.
+
     Returns one row for each: `process_id`, `name`, `result` (killed, already finished, still running, unknown id),
     `status` and `connection`.
 
@@ -31,10 +34,13 @@ def kill(
     killed: list[tuple[str | None, Killed]] = []
     left = []
     for run in [*runs_of(runs, on=on), *(runs_with(states, on) if states else ())]:
-        if without_agent := run.source.kill(run.process):
-            killed.append((run.connection, without_agent))
-        else:
+        answer = run.source.kill(run.process)
+        if answer is None and run.process.ended and run.process_id is None:  # its launch has failed
+            answer = without_agent(run.process, "already finished")
+        if answer is None:
             left.append(run)
+        else:
+            killed.append((run.connection, answer))
     wanted = runs_by_connection(left)
     with ThreadPoolExecutor(max(1, len(wanted))) as pool:
         for connection, answers in zip(wanted, pool.map(Connection.kill, wanted, wanted.values()), strict=True):

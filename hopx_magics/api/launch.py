@@ -1,6 +1,5 @@
 """Launching: one run, a sweep, one on each of several connections, or an earlier run once more."""
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Unpack
@@ -18,7 +17,7 @@ from ..session.gathering import ASKED_AT_ONCE
 from ..session.session import session
 from ..sources import AgentSource, WaitingSource
 from .find import kept_run, run_on
-from .notes import tell_notes
+from .notes import tell, tell_notes
 
 
 def launch(code: str, *, on: str | None = None, **options: Unpack[LaunchOptions]) -> Run:
@@ -80,6 +79,7 @@ def _dispatched(
     waiting = [Run(not_launched_yet(each), WaitingSource(dispatcher, each.run_id)) for each in launches]
     runs = Sweep(waiting, sweep_id)
     dispatcher.start()
+    session().sweeps = [sweep for sweep in session().sweeps if sweep.waiting()] + [runs]
     return runs
 
 
@@ -99,7 +99,7 @@ def launch_on_each(code: str, *, on: str | Iterable[str], **options: Unpack[Laun
     if len(failed) == len(answers):
         raise failed[0]
     for error in failed:
-        warnings.warn(str(error), AgentWarning, stacklevel=2)
+        tell(str(error), AgentWarning)
     runs = [
         Run(_failed(launch, answer) if isinstance(answer, HopxError) else answer, AgentSource(connection))
         for launch, connection, answer in zip(launches, connections, answers, strict=True)

@@ -1,7 +1,9 @@
 """What runs have printed, as a terminal would show it."""
 
+import contextlib
 from collections.abc import Sequence
 
+from ..connection.waiting import some
 from ..display import in_words
 from ..errors import HopxError, RunFailed
 from ..output.errors import end_of_error
@@ -15,6 +17,9 @@ LOG_BYTES = 1_000_000
 
 STDERR_TAIL = 250_000
 """Bytes of the standard error in which the error of a failed run is looked for."""
+
+FAILURES_TOLD = 3
+"""How many of several failed runs an error tells of."""
 
 
 def logs(
@@ -35,6 +40,19 @@ def logs(
     return "\n".join(filter(None, texts))
 
 
+def check_completed(runs: Sequence[Run]) -> None:
+    """Raises RunFailed when one of the runs failed or was killed: with the error at the end of the first one's stderr,
+    and the last line of that of the next ones."""
+    failed = [run for run in runs if run.process.status in ("failed", "killed")]
+    if not failed:
+        return
+    head = [f"{len(failed):,} of {len(runs):,} failed or were killed"] if len(failed) > 1 else []
+    told = [_failure(run, only_last=number > 0) for number, run in enumerate(failed[:FAILURES_TOLD])]
+    rest = failed[FAILURES_TOLD:]
+    more = [f"and {len(rest):,} more: {some([str(run.process_id or run.run_id) for run in rest])}"] if rest else []
+    raise RunFailed("\n".join([*head, *told, *more]))
+
+
 def end_of_stderr(run: Run) -> str:
     """The error at the end of a failed run's standard error, in few lines; nothing when it can't be had."""
     try:
@@ -46,11 +64,9 @@ def end_of_stderr(run: Run) -> str:
     return (all_of_it if has_more or output.left_out else "") + text
 
 
-def check_completed(runs: Sequence[Run]) -> None:
-    """Raises RunFailed, with the end of its stderr, when one of the runs failed or was killed."""
-    failed = [run for run in runs if run.process.status in ("failed", "killed")]
-    if not failed:
-        return
-    first, *others = failed
-    also = f"\nAlso failed or killed: {', '.join(str(run.process_id) for run in others)}" if others else ""
-    raise RunFailed(in_words.failure_in_words(first.process, end_of_stderr(first)) + also)
+def _failure(run: Run, *, only_last: bool) -> str:
+    """How a run failed, with its params and the error at the end of its standard error, or the last line of that."""
+    stderr, params = end_of_stderr(run), {}
+    with contextlib.suppress(HopxError):
+        params = run.params
+    return in_words.failure_in_words(run.process, last_lines(stderr, 1) if only_last else stderr, params)

@@ -1,20 +1,25 @@
 """What the user is told beside an answer, as warnings."""
 
+import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from ..errors import AgentWarning, HistoryWarning
+from ..errors import AgentWarning, HistoryWarning, NameWarning
+from ..output.oneline import printable
+from ..run import Run
 from ..session.gathering import Listed
 from ..session.session import session
+
+_NOT_THE_USERS = ("hopx_magics", "IPython")
 
 
 def tell_notes() -> None:
     """Tells what there is to say of the history and of the connections, and has not been said yet."""
     for connection in list(session().connections.values()):
         while connection.remarks:
-            warnings.warn(connection.remarks.popleft(), AgentWarning, stacklevel=3)
+            tell(connection.remarks.popleft(), AgentWarning)
     for note in session().recorder.notes():
-        warnings.warn(note, HistoryWarning, stacklevel=3)
+        tell(note, HistoryWarning)
 
 
 def tell_of(listed: Iterable[Listed]) -> None:
@@ -22,4 +27,26 @@ def tell_of(listed: Iterable[Listed]) -> None:
     for each in listed:
         for note in (each.connection.note(), each.warning):
             if note:
-                warnings.warn(note, AgentWarning, stacklevel=3)
+                tell(note, AgentWarning)
+
+
+def tell_of_name(name: str, count: int) -> None:
+    """Tells that a name stands for the newest of so many runs, if there are others."""
+    if count > 1:
+        tell(f"the newest of {count:,} named {printable(name, 60)}", NameWarning)
+
+
+def tell_of_lost(name: str, runs: Sequence[Run]) -> None:
+    """Tells that some of the runs that have a name can't be reached."""
+    where = ", ".join(dict.fromkeys(run.connection or "another program" for run in runs))
+    status = runs[0].process.status
+    more = f"{len(runs):,} more named {printable(name, 60)} can't be reached from here"
+    tell(f"{more}: last seen {status} on {printable(where, 100)}", NameWarning)
+
+
+def tell(text: str, category: type[Warning]) -> None:
+    """Warns at the user's own line: each time, as what is true of one answer is no news of another."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _NOT_THE_USERS:
+        frame = frame.f_back
+    warnings.warn_explicit(text, category, frame.f_code.co_filename, frame.f_lineno, module=__name__)

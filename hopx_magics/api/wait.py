@@ -8,7 +8,7 @@ from ..durations import parse_duration
 from ..models import Process
 from ..run import Run, runs_by_connection
 from ..session.session import session
-from .find import run_on, runs_of, runs_with
+from .find import run_on, runs_of, runs_with, waiting_runs
 from .logs import check_completed
 
 Progress = Callable[[list[Process], int], None]
@@ -25,6 +25,7 @@ def wait(
 ) -> list[Run]:
     """Waits until all of the runs, or any one of them, have ended.
 
+    A name means all its runs that have not ended, and the whole of its last sweep; if all have ended, the newest.
     Without runs: for those that were launched from here and not yet waited for, also if they have ended by now; if
     there are none, for all that are queued or running. Returns the runs. With `check` a run that failed or was killed
     raises RunFailed, with the end of its stderr. `progress` is called at least every second with the processes as
@@ -74,7 +75,7 @@ def _telling(progress: Progress, total: int) -> Callable[[list[Process]], None]:
 def _unwaited(on: str | Iterable[str] | None) -> list[Run]:
     """The runs of some connections, or of all, that were launched here and not yet waited for."""
     connections = list(session().connections.values()) if on is None else session().chosen(on)
-    return [
+    return (waiting_runs() if on is None else []) + [
         run_on(connection, Process(process_id=process_id))
         for connection in connections
         for process_id in list(connection.unwaited)

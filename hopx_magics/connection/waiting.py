@@ -3,7 +3,7 @@
 import contextlib
 import queue
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..durations import format_duration
@@ -154,7 +154,7 @@ def _going(waitings: Iterable[Waiting]) -> list[ProcessId]:
     return [process_id for waiting in waitings for process_id in waiting.going]
 
 
-def some(process_ids: list[ProcessId], limit: int = 5) -> str:
+def some(process_ids: Sequence[str], limit: int = 5) -> str:
     """The first of some ids, and how many more there are."""
     more = f" and {len(process_ids) - limit} more" if len(process_ids) > limit else ""
     return ", ".join(process_ids[:limit]) + more

@@ -3,6 +3,7 @@
 import html
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -111,9 +112,11 @@ def waiting_in_words(processes: Sequence[Process], total: int) -> str:
     return f"{ended:,} of {total:,} ended" + (f": {counts}" if counts else "")
 
 
-def failure_in_words(process: Process, stderr: str) -> str:
-    """How a run failed, with the end of its standard error below."""
-    name = f"{printable(process.name, 60)} ({process.process_id})" if process.name else process.process_id or "unnamed"
+def failure_in_words(process: Process, stderr: str, params: Mapping[str, Any]) -> str:
+    """How a run with these params failed, with the end of its standard error below."""
+    given = printable(", ".join(f"{name}={printable(str(value), 40)}" for name, value in params.items()), 120)
+    about = ", ".join(filter(None, [process.process_id, given]))
+    name = f"{printable(process.name, 60)} ({about})" if process.name else about or "unnamed"
     end = as_plain(stderr).strip("\n")
     return f"{name} {state_in_words(process)}" + "".join(f"\n  {line}" for line in end.splitlines())
 

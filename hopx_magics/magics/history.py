@@ -83,8 +83,9 @@ class HopxHistory(HopxBase):
 
             %hopx_show RUN
 
-        RUN is the id of a run or of a process, the clear beginning of one, a name (the newest run of it), or a variable
-        that holds a Run. The run may be one of last week, and its agent long gone.
+        RUN is the id of a run or of a process, the clear beginning of one, a name, or a variable that holds a Run. A
+        name means the newest run of it, and that there are others is said. The run may be one of last week, and its
+        agent long gone.
 
         Examples
         --------
@@ -107,8 +108,9 @@ class HopxHistory(HopxBase):
 
             %hopx_rerun RUN [--param K=V ...] [--env K=V ...] [--here | --on CONNECTION] [-o VAR] [-q]
 
-        The new run has the old one in its column `rerun_of`. It runs where the old one ran. Values of environment
-        variables are not kept: those of another session are given again.
+        RUN is as in %hopx_show: of several runs with a name the newest. The new run has the old one in its column
+        `rerun_of`. It runs where the old one ran. Values of environment variables are not kept: those of another
+        session are given again.
 
         Options
         -------
@@ -145,6 +147,8 @@ class HopxHistory(HopxBase):
 
             %hopx_diff RUN RUN
 
+        RUN is as in %hopx_show: of several runs with a name the newest.
+
         Examples
         --------
         ::
@@ -166,8 +170,8 @@ class HopxHistory(HopxBase):
 
             %hopx_attach RUN [--on CONNECTION] [-o VAR]
 
-        What its agent still has can be read, waited for and killed like a run of this kernel. What is gone is shown as
-        the history knows it, and says so.
+        RUN is as in %hopx_show: of several runs with a name the newest. What its agent still has can be read, waited
+        for and killed like a run of this kernel. What is gone is shown as the history knows it, and says so.
 
         Options
         -------

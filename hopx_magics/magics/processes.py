@@ -244,7 +244,8 @@ class HopxMagics(HopxBase):
 
             %hopx_logs ID [--stderr | --both] [--tail N] [-f] [--on CONNECTION]
 
-        ID is an id, the clear beginning of one, a name (the newest process of it), or a variable that holds a Run.
+        ID is an id, the clear beginning of one, a name, or a variable that holds a Run. A name means the newest run of
+        it, and that there are others is said.
         Progress bars appear as they stand at the end, colours stay. Returns the text.
 
         Options
@@ -284,9 +285,10 @@ class HopxMagics(HopxBase):
 
             %hopx_wait [ID ...] [--any | --all] [--timeout T] [--no-raise] [--on CONNECTION ...]
 
-        Without an ID: for what this notebook has launched and not yet waited for, and if that is nothing, for all that
-        is queued or running. Returns the DataFrame, and raises RunFailed, with the end of its stderr, when one of them
-        failed or was killed. Ctrl-C (interrupt) ends the waiting, never a process.
+        An ID is as in %hopx_logs, but a name means all its runs that have not ended, and the whole of its last sweep;
+        if all have ended, the newest. Without one: for what this notebook has launched and not yet waited for, and if
+        that is nothing, for all that is queued or running. Returns the DataFrame, and raises RunFailed, with the end of
+        its stderr, when one of them failed or was killed. Ctrl-C (interrupt) ends the waiting, never a process.
 
         Options
         -------
@@ -294,8 +296,8 @@ class HopxMagics(HopxBase):
         --all          until all of them have ended (default)
         --timeout T    wait no longer than this: 90s, 15m, 2h
         --no-raise     return the DataFrame also when one failed
-        --on NAME      on this connection; several: --on a,b or --on all. Without it an ID is looked for on the current
-                       connection first, and then on all others
+        --on NAME      on this connection; several: --on a,b or --on all; without it a name means runs on any, and
+                       the beginning of an id is looked for on the current one first
 
         Examples
         --------
@@ -335,16 +337,17 @@ class HopxMagics(HopxBase):
 
             %hopx_kill ID ... | --status running | --all [--on CONNECTION ...]
 
-        They are asked to end, and forced to after some seconds; on Linux that includes children that left for a session
-        of their own. Returns a DataFrame with the result for each: killed,
-        already finished, still running, or unknown id.
+        An ID is as in %hopx_logs, but a name means all its runs that have not ended, and the whole of its last sweep;
+        if all have ended, the newest. They are asked to end, and forced to after some seconds; on Linux that includes
+        children that left for a session of their own. Returns a DataFrame with the result for each: killed, already
+        finished, still running, or unknown id.
 
         Options
         -------
         --status S     all of this status: queued or running, or both as queued,running
         --all          all that are queued or running
-        --on NAME      on this connection; several: --on a,b or --on all. Without it an ID is looked for on the current
-                       connection first, and then on all others
+        --on NAME      on this connection; several: --on a,b or --on all; without it a name means runs on any, and
+                       the beginning of an id is looked for on the current one first
 
         Examples
         --------

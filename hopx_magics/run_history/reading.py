@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ import msgspec
 
 from ..errors import UnknownRun
 from ..models import KeptOutput, KeptRun, Place, ProcessId, RunId
-from ..output.oneline import printable
+from ..output.oneline import one_line, printable
 from ..words import STATUSES, Status, Stream
 from .migrations import MOMENT
 from .writing import ENDED, GOING, Waiter
@@ -148,7 +148,7 @@ def _text(kept: tuple[bytes | None, bytes, int]) -> str | None:
 def find(db: sqlite3.Connection, reference: str) -> KeptRun:
     """The run that a user means. Raises UnknownRun that names the nearest ones."""
     for condition in ("run_id = ?", "process_id = ?", "name = ?"):
-        word = printable(reference) if condition.startswith("name") else reference
+        word = one_line(reference) if condition.startswith("name") else reference
         if found := _runs(db, f"{condition} {NEWEST_FIRST} LIMIT 1", [word]):
             return found[0]
     pattern = f"{_as_pattern(reference)}*"
@@ -162,6 +162,45 @@ def find(db: sqlite3.Connection, reference: str) -> KeptRun:
     raise UnknownRun(
         f"there is no run {printable(reference, 60)!r} in the history", hint=_hint(_nearest(db, reference))
     )
+
+
+class Namesake(NamedTuple):
+    """One of the runs that have a name: when it was launched, in microseconds since 1970, and whether it goes on."""
+
+    run_id: RunId | None
+    process_id: ProcessId | None
+    agent: str
+    sweep_id: str | None
+    moment: float
+    goes_on: bool
+
+
+def namesakes(
+    db: sqlite3.Connection, name: str, listed: Collection[ProcessId], agents: Collection[str] | None = None
+) -> list[Namesake]:
+    """Of the runs of that name, of some agents or of all, the newest, the whole of its sweep, and those that go on or
+    are these processes; the oldest first."""
+    placed = f"AND agent IN ({_marks(agents)})" if agents is not None else ""
+    rows = db.execute(
+        f"""WITH named AS (SELECT *, {MOMENT} AS moment FROM runs WHERE name = ? {placed}),
+        newest AS (SELECT number, sweep_id FROM named ORDER BY moment DESC, number DESC LIMIT 1)
+        SELECT run_id, process_id, agent, sweep_id, moment, {GOING} FROM named
+        WHERE {GOING} OR number = (SELECT number FROM newest) OR sweep_id = (SELECT sweep_id FROM newest)
+        OR process_id IN (SELECT value FROM json_each(?)) ORDER BY moment, number""",
+        [name, *(agents or ()), json.dumps(list(listed))],
+    )
+    return [Namesake._make(row)._replace(goes_on=bool(row[-1])) for row in rows]
+
+
+def count_named(db: sqlite3.Connection, name: str) -> int:
+    """How many runs have that name."""
+    return int(db.execute("SELECT count(*) FROM runs WHERE name = ?", [name]).fetchone()[0])
+
+
+def runs(db: sqlite3.Connection, run_ids: Iterable[RunId]) -> dict[RunId, KeptRun]:
+    """The runs of these ids."""
+    found = _runs(db, "run_id IN (SELECT value FROM json_each(?))", [json.dumps(list(run_ids))])
+    return {run.run_id: run for run in found}
 
 
 def _as_pattern(text: str) -> str:

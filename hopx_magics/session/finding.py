@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from ..errors import UnknownProcess
 from ..models import Listing, Process
-from ..output.oneline import printable
+from ..output.oneline import one_line, printable
 
 SHOWN = 3
 """How many processes an error names."""
@@ -17,10 +17,10 @@ def find_process(listing: Listing, reference: str) -> Process:
     Raises UnknownProcess that names the nearest ones.
     """
     processes = listing.processes
-    name = printable(reference)  # as names are made when they are launched
+    name = one_line(reference)  # as names are made when they are launched
     named = [process for process in processes if name and process.name == name]
     prefixed = [process for id_, process in listing.by_id.items() if reference and id_.startswith(reference)]
-    found = listing.find(reference) or (named[-1] if named else prefixed[0] if len(prefixed) == 1 else None)
+    found = process_of_id(processes, reference) or (named[-1] if named else prefixed[0] if len(prefixed) == 1 else None)
     if found is not None:
         return found
     if prefixed:
@@ -35,11 +35,16 @@ def find_process(listing: Listing, reference: str) -> Process:
     )
 
 
+def process_of_id(processes: Iterable[Process], reference: str) -> Process | None:
+    """The process of that id, its own or that of its run; None if there is none."""
+    return next((each for each in processes if reference and reference in (each.process_id, each.run_id)), None)
+
+
 def is_meant(process: Process, reference: str) -> bool:
-    """Whether `reference` is the process's name, its id, or the beginning of its id."""
-    is_name = process.name is not None and process.name == printable(reference)
+    """Whether `reference` is the process's name, its id or that of its run, or the beginning of its id."""
+    is_name = process.name is not None and process.name == one_line(reference)
     is_id = process.process_id is not None and process.process_id.startswith(reference)
-    return is_name or (reference != "" and is_id)
+    return is_name or (reference != "" and (is_id or process.run_id == reference))
 
 
 def nearest_processes(processes: Sequence[Process], reference: str) -> list[Process]:

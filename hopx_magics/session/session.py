@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..client.api_key import find_api_key
 from ..client.control_plane import ControlPlane
@@ -17,6 +18,9 @@ from ..run_history.database import Database
 from ..run_history.recorder import Recorder
 from ..settings import Settings, read_settings
 from .finding import nearest
+
+if TYPE_CHECKING:
+    from ..run import Sweep
 
 KEEP_AT_EXIT = 3.0
 """Seconds that the end of this program waits, at most, until the outputs of what has ended are in the history."""
@@ -32,6 +36,8 @@ class Session:
         """The name of the connection that is meant when none is named."""
         self.history = Database(self.settings.history_file)
         self.recorder = Recorder(self.history, self.settings)
+        self.sweeps: list[Sweep] = []
+        """Those of which runs wait here to be handed out to one of several agents."""
         self.lock = threading.RLock()
         """Held around changes of the connections."""
         atexit.register(self.drain)

@@ -4,7 +4,7 @@ import signal
 import socket
 import subprocess
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from hopx_magics import api
 from hopx_magics.errors import AgentRefused, AgentWarning, UnknownConnection, UnknownProcess
 from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings
-from tests.conftest import OddAgent, agent_pid, stop_agent
+from tests.conftest import OddAgent, stop_agent
 from tests.standins.server import Answer, Asked
-from tests.waiting import is_running, wait_until
+from tests.waiting import wait_until
 
 FOREVER = "import time; time.sleep(1000)"
 
@@ -27,34 +27,6 @@ def hopx(monkeypatch: pytest.MonkeyPatch, hopx: Any) -> Any:
     monkeypatch.setenv("HOPX_RETRY_SECONDS", "0.5")
     api.session.cache_clear()
     return hopx
-
-
-@pytest.fixture
-def fleet(
-    hopx: Any, state: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., list[Settings]]]:
-    """Connects to real agents of these names, each with a state folder of its own."""
-    sessions: list[Session] = []
-
-    def start(*names: str) -> list[Settings]:
-        for name in names:
-            with monkeypatch.context() as patched:
-                patched.setenv("HOPX_STATE_DIR", str(tmp_path / name))
-                sessions.append(Session())
-                sessions[-1].connection().listing()
-            endpoint = sessions[-1].connection().agent.transport._endpoint
-            assert endpoint is not None
-            hopx.connect(endpoint.url, name=name, token=endpoint.token)
-        return [session.settings for session in sessions]
-
-    yield start
-    for session in sessions:
-        pid = agent_pid(session.settings)
-        if pid is not None and is_running(pid):
-            listing = session.connection().listing(tail=0)
-            session.connection().kill([id_ for id_, process in listing.by_id.items() if not process.ended])
-        session.close()
-        stop_agent(session.settings)
 
 
 def test_one_table_of_all(hopx: Any, fleet: Callable[..., Any]) -> None:
@@ -79,15 +51,11 @@ def test_names_and_ids_work_across_connections(hopx: Any, fleet: Callable[..., A
     other = hopx.launch(FOREVER, name="same", on="b")
     hopx.launch("print('there')", name="there", on="a")
     hopx.connect("b")
-    assert list(hopx.kill("same")["connection"]) == ["b"], "the current one comes first"
+    assert list(hopx.kill("same", on="b")["connection"]) == ["b"]
     assert hopx.wait("there")[0].connection == "a"
     assert hopx.wait(other)[0].status == "killed"
     hopx.connect("local")
-    with pytest.raises(UnknownProcess, match=r"'same' is on several connections: a, b\nSay which one with --on"):
-        hopx.kill("same")
-    killed = hopx.kill("same", on="all")
-    assert sorted(killed["connection"]) == ["a", "b"]
-    assert sorted(killed["result"]) == ["already finished", "killed"]
+    assert list(hopx.kill("same")["connection"]) == ["a"], "what goes on, wherever it does"
     assert len(hopx.kill(status="running", on="all")) == 0
 
 
@@ -287,7 +255,7 @@ def test_a_notebook_that_ends_leaves_word_of_what_it_did_not_launch(hopx: Any, s
     frame = hopx.history()
     assert list(frame["status"]) == ["unknown", "unknown"]
     assert frame["status_detail"].str.startswith("never launched").all()
-    assert hopx.rerun("late", on="local").wait().exit_code == 0
+    assert hopx.rerun(launches[0].run_id, on="local").wait().exit_code == 0
 
 
 def test_no_warning_when_all_answer(hopx: Any, fleet: Callable[..., Any]) -> None:

@@ -279,8 +279,8 @@ def test_an_environment_is_given_again(hopx: Any) -> None:
     api.session().close()
     api.session.cache_clear()
     with pytest.raises(LaunchError, match=r"environment KEY, whose(?s:.*)Give them again: --env KEY="):
-        hopx.rerun("keyed")
-    assert hopx.rerun("keyed", env={"KEY": "two"}).wait().stdout == "two\n"
+        hopx.rerun(first.run_id)
+    assert hopx.rerun(first.run_id, env={"KEY": "two"}).wait().stdout == "two\n"
 
 
 def test_showing_and_comparing(hopx: Any) -> None:

@@ -21,6 +21,7 @@ from hopx_magics.errors import (
     CodeError,
     LaunchError,
     LocalAgentError,
+    NameWarning,
     UnknownConnection,
     UnknownProcess,
     WaitInterrupted,
@@ -151,7 +152,8 @@ def test_references(hopx: Any) -> None:
     new = hopx.launch("pass", name="same")
     hopx.launch("pass", name="other")
     hopx.wait()
-    assert hopx.attach("same").process_id == new.process_id
+    with pytest.warns(NameWarning, match="the newest of 2 named same"):
+        assert hopx.attach("same").process_id == new.process_id
     assert hopx.attach(old.process_id[:11]).process_id == old.process_id
     with pytest.raises(UnknownProcess, match=r"begins with 'proc_'(?s:.*)Which one\?"):
         hopx.attach("proc_")

@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from traitlets import TraitError
 
-from hopx_magics.errors import HopxError, RunFailed, WaitTimeout
+from hopx_magics.errors import HopxError, NameWarning, RunFailed, WaitTimeout
 from hopx_magics.magics import HopxCloud, HopxHistory, HopxMagics
 from hopx_magics.magics.arguments import PARSERS
 from hopx_magics.settings import Settings
@@ -126,6 +126,30 @@ def test_wait_raises_for_a_failure_with_the_end_of_its_stderr(cell: Run) -> None
     assert len(cell("%hopx_wait bad slow --any --no-raise")) == 2
     assert list(cell("%hopx_kill slow")["result"]) == ["killed"]
     assert cell("%hopx_wait").empty
+
+
+def test_a_name_means_its_whole_sweep(cell: Run) -> None:
+    cell("%%hopx_bg --name fit --sweep a=1:4 -q\nimport time\nif a > 1: time.sleep(1000)\nraise ValueError(a)")
+    with pytest.raises(WaitTimeout):
+        cell("%hopx_wait fit --timeout 0.1s")
+    assert list(cell("%hopx_kill fit")["result"].sort_values()) == ["already finished"] + ["killed"] * 3
+    with pytest.raises(
+        RunFailed, match=r"^4 of 4 failed or were killed\nfit \(proc_\w+, a=1\) failed(?s:.*)ValueError: 1"
+    ):
+        cell("%hopx_wait fit")
+    with pytest.warns(NameWarning, match="newest of 4 named fit"):
+        cell("%hopx_logs fit")
+
+
+def test_a_long_name_is_kept_and_cut_where_it_is_shown(cell: Run) -> None:
+    name = "long name " * 30 + "end"
+    run = cell(f"%%hopx_bg --name '{name}'\npass")
+    assert list(cell(f"%hopx_wait '{name}'")["name"]) == [name]
+    assert len(cell(f"%hopx_ps --name '{name}'")) == 1
+    assert list(cell(f"%hopx_history --name '{name}'")["name"]) == [name]
+    assert name not in repr(run)
+    with pytest.raises(UsageError, match="a name of 1,000 characters can't be: use 900 at most"):
+        cell(f"%%hopx_bg --name {'n' * 1000}\npass")
 
 
 def test_kill(cell: Run) -> None:
