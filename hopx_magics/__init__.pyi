@@ -57,6 +57,7 @@ from .errors import SandboxError as SandboxError
 from .errors import SandboxGone as SandboxGone
 from .errors import SandboxNotReady as SandboxNotReady
 from .errors import Unauthorized as Unauthorized
+from .errors import UnknownColumn as UnknownColumn
 from .errors import UnknownConnection as UnknownConnection
 from .errors import UnknownProcess as UnknownProcess
 from .errors import UnknownRun as UnknownRun

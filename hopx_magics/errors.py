@@ -21,6 +21,7 @@ HopxError
 ├── UnknownRun               no run in the history has that id, prefix or name
 ├── HistoryError             the run history can't be read or written
 ├── UnknownConnection        no connection has that name
+├── UnknownColumn            a DataFrame has no such column; also a ValueError
 ├── WaitTimeout              the process goes on, the waiting ended
 └── RunFailed                a run that was waited for did not complete
 
@@ -180,6 +181,10 @@ class HistoryError(HopxError):
 
 class UnknownConnection(HopxError):
     """No connection has that name."""
+
+
+class UnknownColumn(HopxError, ValueError):
+    """A DataFrame has no such column, or none that a method of `df.hopx` needs."""
 
 
 class WaitTimeout(HopxError):

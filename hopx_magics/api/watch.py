@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ..durations import parse_duration
 from ..live.columns import TABLE_GROUPS, TABLE_SORTS, own_sort
+from ..output.oneline import instead_of
 from ..run import Run
 from ..session.session import session
 from .filters import ProcessFilters, chooser, filters_in_words
@@ -42,7 +43,8 @@ def watch(
     from ..live.table import LiveTable
 
     if sort is not None and sort.lstrip("-") not in TABLE_SORTS:
-        raise ValueError(f"a live table has no column {sort.lstrip('-')!r}: use {', '.join(TABLE_SORTS)}")
+        column = sort.lstrip("-")
+        raise ValueError(f"a live table has no column {column!r}: {instead_of(column, TABLE_SORTS)}")
     if by is not None and by not in TABLE_GROUPS:
         raise ValueError(f"a live table can't be grouped by {by!r}: use {', '.join(TABLE_GROUPS)}")
     pause = None if interval is None else parse_duration(interval)

@@ -64,6 +64,8 @@ def _answer(transport: Transport, send: Callable[[Request], Reply], request: Req
     try:
         reply = send(request)
     except AgentRefused as error:
+        if error.status == 408:
+            error.hint = "--timeout 5m is the longest for the foreground; %%hopx_bg --lang bash has no limit."
         if error.status not in (405, 501) and not (error.status == 404 and error.code in _NO_ROUTE):
             raise
         raise NotSupported(f"this agent does not support {_ENDPOINT}", agent=transport.label) from None

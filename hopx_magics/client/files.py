@@ -21,18 +21,22 @@ Progress = Callable[[int, int | None], object]
 _CHUNK = 256 * 1024
 _LONGEST_CATCH_ALL = 10_000
 
-_POLICY = "Agents serve files below /workspace and /tmp only; the local agent has no /tmp."
+_POLICY = "Agents serve files below /workspace and /tmp only."
 
 
 class Files:
     """The files of one agent, through its transport. Safe to use from several threads.
 
+    `workspace` is the folder of this machine that is the agent's `/workspace`; None for agents elsewhere.
+
     Paths are those of the agent: absolute, or relative to its work folder, `/workspace`. An empty path, and one that
     can't be one, is a ValueError. All methods raise AgentError; an AgentRefused with status 403 speaks of the path.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, *, workspace: Path | None = None) -> None:
         self._transport = transport
+        self._where = f"{wire.WORKSPACE} is {workspace}; other files of this machine need no copying."
+        self._is_here = workspace is not None
 
     # ------------------------------------------------------------ whole files
 
@@ -142,9 +146,9 @@ class Files:
             if error.status == 405 or (error.status == 404 and not error.code):  # a 404 of a file has a code
                 raise NotSupported("this agent does not serve files in this way", agent=error.agent) from None
             if error.status == 403:
-                error.hint = _POLICY
+                error.hint = self._where if self._is_here else _POLICY
             if error.status == 404 and error.code in wire.FILE_UNKNOWN_CODES:
-                error.hint = None
+                error.hint = self._where if self._is_here else None
             raise
 
 

@@ -114,14 +114,24 @@ class Transport:
     """Requests to one agent, or what else `kind` says. Safe to use from several threads.
 
     `timeout` is the time in seconds without a byte after which the agent counts as hanging, `retry_time` the seconds
-    within which a read is tried again, and `max_reply` the size in bytes, decompressed, of the largest reply.
+    within which a read is tried again, and `max_reply` the size in bytes, decompressed, of the largest reply. Errors
+    tell the address, unless `is_here`: that of this machine's own agent helps nobody.
     """
 
     def __init__(
-        self, name: str, locate: Locate, *, timeout: float, retry_time: float, max_reply: int, kind: str = "agent"
+        self,
+        name: str,
+        locate: Locate,
+        *,
+        timeout: float,
+        retry_time: float,
+        max_reply: int,
+        kind: str = "agent",
+        is_here: bool = False,
     ) -> None:
         self.name = name
         self._kind = kind
+        self._is_here = is_here
         self._locate = locate
         self._timeout = timeout
         self._retry_time = retry_time
@@ -133,8 +143,8 @@ class Transport:
     @property
     def label(self) -> str:
         """The agent as errors name it."""
-        endpoint = self._endpoint
-        return f"{self._kind} {self.name!r} at {endpoint.url}" if endpoint else f"{self._kind} {self.name!r}"
+        address = f" at {self._endpoint.url}" if self._endpoint and not self._is_here else ""
+        return f"{self._kind} {self.name!r}{address}"
 
     def move(self, locate: Locate) -> None:
         """Looks for the agent elsewhere from now on."""
@@ -356,7 +366,7 @@ def checked_url(url: str) -> str:
     except ValueError as error:
         raise ValueError(f"{text!r} is not a URL: {error}") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise ValueError(f"{text!r} is not a URL: use the form https://HOST")
+        raise ValueError(f"{url!r} is not a URL: use the form https://HOST")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError("a connection's URL has no user, query or fragment: use the form https://HOST")
     if parts.scheme == "http" and not is_loopback(host):

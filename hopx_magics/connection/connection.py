@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..client.agent import Agent
@@ -42,6 +43,9 @@ class Connection:
     captures = True
     """Whether launches may have kept their output in files."""
 
+    workspace: Path | None = None
+    """The folder of this machine that is the agent's `/workspace`, if it is here."""
+
     def __init__(
         self,
         place: Place,
@@ -78,11 +82,12 @@ class Connection:
             retry_time=settings.retry_time,
             max_reply=settings.max_reply,
             kind="sandbox" if place.sandbox else "agent",
+            is_here=not (place.sandbox or self.url),
         )
         self.agent = Agent(transport, launches_once=self.launches_once)
         self.captured = CapturedOutput(transport)
         self.outputs = OutputReader(self, kept=settings.history_stream)
-        self.files = Files(transport)
+        self.files = Files(transport, workspace=self.workspace)
         self.watcher = Watcher(self)
         self._exit_codes = ExitCodes(self.captured)
         self._recorder = recorder

@@ -24,6 +24,7 @@ class LocalConnection(Connection):
     captures = False
 
     def __init__(self, settings: Settings, recorder: Recorder) -> None:
+        self.workspace = settings.agent_folder / "workspace"
         super().__init__(local_place(settings), LocalAgent(settings), settings, recorder)
 
     def at_home(self, launch: Launch) -> Launch:

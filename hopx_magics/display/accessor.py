@@ -1,7 +1,10 @@
 """`df.hopx`: sums, metrics and pictures of the DataFrames of processes and of runs."""
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..errors import UnknownColumn
+from ..output.oneline import printable
 from ..words import ENDED, STATUSES, STREAMS, Stream
 from . import arrays, timeline
 
@@ -10,6 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ..output.metrics import Metric
+
+NAMED = 12
+"""How many columns an error names."""
 
 _PREFIXES = ("param.", "tag.")
 _AS_WRITTEN = {0x2400 + code: code for code in range(0x20)} | {0x2421: 0x7F}
@@ -27,8 +33,8 @@ def register() -> None:
 class HopxAccessor:
     """What `df.hopx` is: for the DataFrames of `%hopx_ps` and `%hopx_history`, whole or a part of their rows.
 
-    A method that needs a column which is not there raises ValueError. The pictures need matplotlib: without it they
-    raise HopxError.
+    A method that needs a column which is not there raises UnknownColumn, a ValueError. The pictures need matplotlib:
+    without it they raise HopxError.
     """
 
     def __init__(self, frame: "pd.DataFrame") -> None:
@@ -110,8 +116,9 @@ class HopxAccessor:
 
     def _column(self, name: str) -> "pd.Series":
         if name not in self._frame.columns:
-            raise ValueError(
-                f"this DataFrame has no column {name!r}: .hopx is for the DataFrames of %hopx_ps and %hopx_history"
+            raise UnknownColumn(
+                f"this DataFrame has no column {name!r}",
+                hint=".hopx is for the DataFrames of %hopx_ps and %hopx_history.",
             )
         return self._frame[name]
 
@@ -128,7 +135,9 @@ class HopxAccessor:
         columns = self._frame.columns
         named = [name for name in (column, *(prefix + column for prefix in _PREFIXES)) if name in columns]
         if not named:
-            raise ValueError(f"there is no column {column!r}: use {', '.join(map(str, columns))}")
+            raise UnknownColumn(
+                f"there is no column {printable(str(column), 60)!r}", hint=_columns_hint(column, columns)
+            )
         keys = self._frame[named[0]]
         return _comparable(keys) if keys.dtype == "object" else keys
 
@@ -142,7 +151,9 @@ class HopxAccessor:
 
         streams = [stream for stream in STREAMS if stream in self._frame.columns]
         if not streams:
-            raise ValueError("this DataFrame has no output: use that of %hopx_history --output, or of %hopx_ps")
+            raise UnknownColumn(
+                "this DataFrame has no output", hint="Use that of %hopx_history --output, or of %hopx_ps."
+            )
         metrics_in("", pattern)  # tells of a bad pattern also where there is no output
         return [
             _Found(row, stream, metric)
@@ -151,6 +162,17 @@ class HopxAccessor:
             if isinstance(text, str)
             for metric in metrics_in(text if text.isascii() else text.translate(_AS_WRITTEN), pattern)
         ]
+
+
+def _columns_hint(column: str, columns: "pd.Index") -> str:
+    """The column that was meant, or those that there are: params and tags first."""
+    names = sorted(map(str, columns), key=lambda name: not name.startswith(_PREFIXES))
+    short = {name.removeprefix("param.").removeprefix("tag."): name for name in reversed(names)}
+    near = get_close_matches(str(column), [*short, *names], n=1)
+    if near:
+        return f"Did you mean {short.get(near[0], near[0])!r}?"
+    more = f" and {len(names) - NAMED} more: df.columns has all" if len(names) > NAMED else ""
+    return f"There are {', '.join(printable(name, 40) for name in names[:NAMED])}{more}."
 
 
 class _Found(NamedTuple):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..models import Killed, Process
+from ..output.oneline import instead_of
 from ..output.progress import fraction_at_end, may_tell_progress, newest_progress
 from ..words import Status
 from . import accessor, arrays
@@ -154,4 +155,4 @@ def grouped_frame(frame: "pd.DataFrame", column: str, sort: str | None = None) -
 
 def _check_column(frame: "pd.DataFrame", column: str) -> None:
     if column not in frame.columns:
-        raise ValueError(f"there is no column {column!r}: use {', '.join(frame.columns)}")
+        raise ValueError(f"there is no column {column!r}: {instead_of(column, frame.columns)}")

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from ..durations import format_counting, format_duration
-from ..models import Listing, Process
+from ..models import CommandResult, Listing, Process
+from ..output.errors import end_of_error
 from ..output.oneline import printable
 from ..output.shown import as_plain
 from ..words import STATUSES, Status
@@ -119,6 +120,14 @@ def failure_in_words(process: Process, stderr: str, params: Mapping[str, Any]) -
     name = f"{printable(process.name, 60)} ({about})" if process.name else about or "unnamed"
     end = as_plain(stderr).strip("\n")
     return f"{name} {state_in_words(process)}" + "".join(f"\n  {line}" for line in end.splitlines())
+
+
+def command_failure_in_words(command: str, result: CommandResult) -> str:
+    """How a command in the foreground failed, with the end of its standard error, or of its output if that is empty."""
+    text, has_more = end_of_error(result.stderr.strip("\n") or result.stdout)
+    more = "\n  [%hopx_sh --no-raise returns all of it]" if has_more else ""
+    end = "".join(f"\n  {line}" for line in text.splitlines())
+    return f"`{printable(command, 60)}` failed, exit {result.exit_code}{more}{end}"
 
 
 def sweep_in_words(statuses: Sequence[Status]) -> str:

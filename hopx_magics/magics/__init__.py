@@ -11,10 +11,12 @@ from .history import HopxHistory
 from .live_line import has_live_display, show_document, show_run, show_sweep
 from .live_table import show_table
 from .processes import HopxMagics
-from .silence import silence_magic
+from .silence import give_body, silence_magic
 
 __all__ = ["HopxCloud", "HopxHistory", "HopxMagics", "load", "unload"]
 
+
+_TRANSFORMERS = (silence_magic, give_body)
 
 _SHOWN = (
     *("hopx_magics.run.Run", "hopx_magics.run.Sweep", "hopx_magics.live.table.LiveTable"),
@@ -32,9 +34,9 @@ def load(shell: InteractiveShell) -> None:
     for magics in (HopxMagics(shell), history, HopxCloud(shell)):
         magics.arrival = arrival
         shell.register_magics(magics)
-    shell.input_transformers_cleanup.append(silence_magic)
+    shell.input_transformers_cleanup.extend(_TRANSFORMERS)
     shell.events.register("post_execute", _offer_accessor)
-    shell.Completer.custom_matchers.append(Completions().matcher())
+    shell.Completer.custom_matchers.append(Completions(shell.user_ns).matcher())
     if shell.display_formatter:
         displayed = shell.display_formatter.ipython_display_formatter
         displayed.for_type_by_name("hopx_magics.live.table", "LiveTable", show_table)
@@ -63,7 +65,8 @@ def unload(shell: InteractiveShell) -> None:
             for name in names:
                 shell.magics_manager.magics[kind].pop(name, None)
         shell.configurables.remove(magics)
-    shell.input_transformers_cleanup.remove(silence_magic)
+    for transformer in _TRANSFORMERS:
+        shell.input_transformers_cleanup.remove(transformer)
     shell.events.unregister("post_execute", _offer_accessor)
     matchers = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if getattr(matcher, "matcher_identifier", "") != IDENTIFIER]

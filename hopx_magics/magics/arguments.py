@@ -11,6 +11,12 @@ from .line import MagicParser, assignment, checked, identifier, whole_number, wo
 CONNECTIONS = ("(connections)",)
 """Stands for the names of the connections, which are known only when Tab is pressed."""
 
+NAMES = ("(names)",)
+"""Stands for the names of runs."""
+
+FILES = ("(files)",)
+"""Stands for the names of files, which IPython itself knows."""
+
 _Argument = Callable[[Any], None]
 """Adds itself to a parser, or to a group of one."""
 
@@ -74,7 +80,7 @@ def _sweep(text: str) -> tuple[str, list[Any]]:
 _REFERENCES = _argument("reference", nargs="*", metavar="ID")
 _RUN = _argument("reference", metavar="RUN")
 _CONNECTION = _argument("name", metavar="NAME")
-_NAME = _argument("--name")
+_NAME = _argument("--name", completions=NAMES)
 _LANGUAGE = _argument("--lang", dest="language", completions=LANGUAGES)
 _STATUS = _words("--status", STATUSES)
 _TAGS = _repeated("--tag", assignment)
@@ -101,7 +107,7 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _argument("--lang", dest="language", default="python", completions=LANGUAGES),
         _checked("--timeout", by=_limit, completions=("none",)),
         _ENV,
-        _argument("--cwd"),
+        _argument("--cwd", completions=FILES),
         _PARAMS,
         _repeated("--sweep", _sweep),
         _LIMIT,
@@ -182,3 +188,6 @@ TAKE_CONNECTIONS = ("hopx_connect", "hopx_disconnect", "hopx_extend")
 
 TAKE_RUNS = ("hopx_show", "hopx_rerun", "hopx_diff", "hopx_attach")
 """The magics whose arguments are ids and names of runs in the history."""
+
+TAKE_FILES = ("hopx_sh", "hopx_put", "hopx_get", "hopx_ls")
+"""The magics whose arguments are paths, or a command."""

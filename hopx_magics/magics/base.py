@@ -1,5 +1,7 @@
 """What all magics need: their arguments, the runs that words stand for, and the news for those who come back."""
 
+import functools
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics
 
 from .arguments import PARSERS
+from .line import HelpAsked
 
 if TYPE_CHECKING:
     from ..run import Run
@@ -40,11 +43,30 @@ class Arrival:
             print(line)  # noqa: T201
 
 
+def _with_help(magic: Callable[..., Any]) -> Callable[..., Any]:
+    """The magic, which shows its help page when it is asked to by `--help`."""
+
+    @functools.wraps(magic)
+    def run(*line_and_cell: str) -> Any:
+        try:
+            return magic(*line_and_cell)
+        except HelpAsked:
+            print(inspect.getdoc(magic))  # noqa: T201
+            return None
+
+    return run
+
+
 class HopxBase(Magics):
     """Base of the classes of magics."""
 
     shell: InteractiveShell
     arrival: Arrival
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        for magics in self.magics.values():
+            magics.update({name: _with_help(magic) for name, magic in magics.items()})
 
     @contextmanager
     def _arguments(self, magic: str, line: str) -> Iterator[Any]:

@@ -1,14 +1,15 @@
 """Tab completion of the magics: options, their values, and the ids and names of processes."""
 
 import re
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
-from .arguments import CONNECTIONS, PARSERS, TAKE_CONNECTIONS, TAKE_REFERENCES, TAKE_RUNS
+from .arguments import CONNECTIONS, FILES, NAMES, PARSERS, TAKE_CONNECTIONS, TAKE_FILES, TAKE_REFERENCES, TAKE_RUNS
 from .line import MagicParser
 
 IDENTIFIER = "hopx_magics"
@@ -30,11 +31,13 @@ ContextMatcher = Callable[[CompletionContext], SimpleMatcherResult]
 
 
 class Completions:
-    """A matcher for IPython's completer."""
+    """A matcher for IPython's completer. `variables` are those of the notebook."""
 
-    def __init__(self) -> None:
-        self._words: list[str] = []
-        self._words_from = -FRESH
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        self._variables = variables
+        self._names: list[str] = []
+        self._ids: list[str] = []
+        self._listed_at = -FRESH
 
     def matcher(self) -> ContextMatcher:
         """What IPython's completer calls."""
@@ -53,35 +56,54 @@ class Completions:
             return SimpleMatcherResult(completions=[])
         words = found[2].split(" ")
         token = re.split(r"[=,]", words[-1])[-1]
-        matches = [word for word in self._candidates(found[1], parser, words) if word.startswith(token)]
+        offered = self._offered(found[1], parser, words)
+        if offered is None:
+            return SimpleMatcherResult(completions=[])
+        # without any match IPython would offer the words of Python; what is there already changes nothing
+        matches = [word for word in offered if word.startswith(token)] or [token]
         return SimpleMatcherResult(
             completions=[SimpleCompletion(text=match, type="magic") for match in matches],
             matched_fragment=token,
             suppress=True,
+            ordered=True,
         )
 
-    def _candidates(self, magic: str, parser: MagicParser, words: list[str]) -> list[str]:
-        option, equals, _ = words[-1].partition("=")
+    def _offered(self, magic: str, parser: MagicParser, words: list[str]) -> list[str] | None:
+        """What may stand at the cursor; None where that is an expression or the name of a file, which IPython knows."""
+        option, equals, value = words[-1].partition("=")
         if not equals:
-            option = words[-2] if len(words) > 1 else ""
+            option, value = words[-2] if len(words) > 1 else "", words[-1]
         values = parser.choices(option)
-        if values == CONNECTIONS or (values is None and magic in TAKE_CONNECTIONS and not words[-1].startswith("-")):
-            return _connections()
+        if "{" in value or "$" in value or values == FILES:
+            return None
         if values is not None:
-            return list(values)
+            return _known(values)
         if words[-1].startswith("-"):
             return parser.options
-        if magic in TAKE_RUNS:
-            return _runs()
-        return self._references() if magic in TAKE_REFERENCES else []
+        if magic in TAKE_FILES:
+            return None
+        return self._arguments(magic) or parser.options
 
-    def _references(self) -> list[str]:
-        """The ids and names that the current connection lists, as far as it tells them fast."""
-        if time.monotonic() - self._words_from > FRESH:
+    def _arguments(self, magic: str) -> list[str]:
+        """What is known of what may be a magic's argument: names first."""
+        if magic in TAKE_CONNECTIONS:
+            return _connections()
+        if magic in TAKE_RUNS:
+            names, ids = _runs()
+        elif magic in TAKE_REFERENCES:
+            names, ids = self._listed()
+        else:
+            return []
+        variables = [name for name, value in list(self._variables.items()) if _holds_runs(value)]
+        return [*names, *(name for name in variables if not name.startswith("_")), *ids]
+
+    def _listed(self) -> tuple[list[str], list[str]]:
+        """The names and the ids that the current connection lists, as far as it tells them fast."""
+        if time.monotonic() - self._listed_at > FRESH:
             asking = threading.Thread(target=self._ask, name="hopx-completion", daemon=True)
             asking.start()
             asking.join(PATIENCE)
-        return self._words
+        return self._names, self._ids
 
     def _ask(self) -> None:
         from ..errors import HopxError
@@ -94,8 +116,23 @@ class Completions:
             processes: Any = connection.listing(tail=0).processes
         except HopxError:
             return
-        self._words = _offered(word for process in reversed(processes) for word in (process.name, process.process_id))
-        self._words_from = time.monotonic()
+        self._names = _writable(process.name for process in reversed(processes))
+        self._ids = _writable(process.process_id for process in reversed(processes))
+        self._listed_at = time.monotonic()
+
+
+def _known(values: Iterable[str]) -> list[str]:
+    """The values of an option, also those that are known only now."""
+    if values == CONNECTIONS:
+        return _connections()
+    return _runs()[0] if values == NAMES else list(values)
+
+
+def _holds_runs(value: object) -> bool:
+    """Whether it is a Run or a list of them; no import is made for it, since without Runs there are none."""
+    run = sys.modules.get("hopx_magics.run")
+    first = value[0] if isinstance(value, list | tuple) and value else value
+    return run is not None and isinstance(first, run.Run)
 
 
 def _connections() -> list[str]:
@@ -105,8 +142,8 @@ def _connections() -> list[str]:
     return list(dict.fromkeys([LOCAL, *session().connections, "all"]))
 
 
-def _runs() -> list[str]:
-    """The names and ids of the newest runs in the history."""
+def _runs() -> tuple[list[str], list[str]]:
+    """The names and the ids of the newest runs in the history."""
     from ..errors import HistoryError
     from ..run_history import reading
     from ..session.session import session
@@ -114,10 +151,10 @@ def _runs() -> list[str]:
     try:
         columns = session().history.read(reading.columns, reading.Wanted(limit=RUNS))
     except HistoryError:
-        return []
-    return _offered(word for pair in zip(columns["name"], columns["run_id"], strict=True) for word in pair)
+        return [], []
+    return _writable(columns["name"]), _writable(columns["run_id"])
 
 
-def _offered(words: Iterable[str | None]) -> list[str]:
+def _writable(words: Iterable[str | None]) -> list[str]:
     """Each once, without those that can't be written as one word."""
     return [word for word in dict.fromkeys(words) if word and word.isprintable() and " " not in word]

@@ -74,8 +74,13 @@ class HopxCloud(HopxBase):
             for option in ("n", "timeout", "region"):
                 if getattr(args, option) is not None:
                     raise ValueError(f"{'-' if option == 'n' else '--'}{option} is for --new")
+            for option in ("as", "token_env", "resume"):
+                if args.target is None and getattr(args, option):
+                    raise ValueError(f"--{option.replace('_', '-')} is for a URL, or the id of a sandbox")
             if args.target is None:
                 return connections()
+            if args.token_env and "://" not in args.target:
+                raise ValueError("--token-env is for the URL of an agent")
             value = self.shell.user_ns.get(args.target)
             if is_vendor_sandbox(value):
                 return connect(value, name=name)
@@ -193,8 +198,9 @@ class HopxCloud(HopxBase):
         options, command = _split_command(line)
         with self._arguments("hopx_sh", options) as args:
             if not command:
-                raise ValueError("there is no command")
+                raise ValueError("there is no command: %hopx_sh ls -l | head")
             from ..api.shell import run_command
+            from ..display.in_words import command_failure_in_words
             from ..errors import RunFailed
 
             result = run_command(
@@ -203,7 +209,7 @@ class HopxCloud(HopxBase):
                 on=args.on,
             )
         if result.exit_code and not args.no_raise:
-            raise RunFailed(result.in_words())
+            raise RunFailed(command_failure_in_words(command, result))
         return result
 
     @no_var_expand
@@ -304,7 +310,7 @@ def _split_command(line: str) -> tuple[str, str]:
             value, _, rest = rest.partition(" ")
             options.append(value)
             rest = rest.lstrip()
-        elif word not in ("--no-raise",) and not word.startswith(("--on=", "--timeout=")):
+        elif word not in ("--no-raise", "--help") and not word.startswith(("--on=", "--timeout=")):
             raise UsageError(
                 f"%hopx_sh: there is no option {word}; options come ahead of the command (help: %hopx_sh?)"
             )

@@ -44,6 +44,10 @@ def expanded(text: str, namespace: Mapping[str, Any]) -> str:
         return text
 
 
+class HelpAsked(Exception):
+    """Somebody wants to read the help page instead of running the magic."""
+
+
 class MagicParser(argparse.ArgumentParser):
     """Parses the line of one magic. Its errors are UsageErrors that name the nearest option."""
 
@@ -51,23 +55,25 @@ class MagicParser(argparse.ArgumentParser):
         super().__init__(prog=magic, add_help=False, allow_abbrev=False)
 
     def parse_line(self, line: str, namespace: Mapping[str, Any]) -> argparse.Namespace:
-        """The arguments of a line, with variables of `namespace` put in. Raises UsageError."""
+        """The arguments of a line, with variables of `namespace` put in. Raises UsageError and HelpAsked."""
         try:
             words = split_line(line)
         except ValueError:
             self.error("a quote is not closed")
         words = [expanded(word, namespace) for word in self._with_values_joined(words)]
         if "-h" in words or "--help" in words:
-            self.error("its options are shown by a question mark behind its name")
+            raise HelpAsked
         arguments, unknown = self.parse_known_intermixed_args(words)
         if unknown and not unknown[0].startswith("-"):
-            named = "; --name chooses by name" if "--name" in self.options else ""
-            self.error(f"{unknown[0]!r} is one argument too many{named}")
+            self.error(f"{unknown[0]!r} is one argument too many{self._naming(unknown[0])}")
         if unknown:
             self.error(f"there is no option {unknown[0]}{self._nearest(unknown[0])}")
         return arguments
 
     def error(self, message: str) -> NoReturn:
+        missing = message.removeprefix("the following arguments are required: ")
+        if missing != message:
+            message = f"{missing.replace(', ', ' and ')} {'are' if ', ' in missing else 'is'} missing"
         raise UsageError(f"{self.prog}: {message.removeprefix('argument ')} (help: {self.prog}?)")
 
     @property
@@ -90,6 +96,12 @@ class MagicParser(argparse.ArgumentParser):
             value = next(rest, None) if takes_value else None
             joined.append(word if value is None else f"{word}={value}")
         return joined
+
+    def _naming(self, word: str) -> str:
+        """What to do with a word that is meant as a name."""
+        if "--name" not in self.options:
+            return ""
+        return f"; --name {word} gives that name" if self.prog.startswith("%%") else f"; --name {word} chooses by name"
 
     def _nearest(self, option: str) -> str:
         near = get_close_matches(option.partition("=")[0], self.options, n=1, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""A `;` behind a magic: its value is not shown, as everywhere else in IPython.
+"""What is done to a cell's text before IPython runs it: `;` behind a magic silences, and a cell's magic needs no body.
 
 IPython knows a silenced expression by the last token of the code that it runs, in which the line of a magic is only a
 string. So a silenced magic on the last line of a cell is written as the call that it stands for.
@@ -17,3 +17,8 @@ def silence_magic(lines: list[str]) -> list[str]:
     if found is None:
         return lines
     return [*lines[:-1], f"get_ipython().run_line_magic({found[1]!r}, {found[2]!r});\n"]
+
+
+def give_body(lines: list[str]) -> list[str]:
+    """An input transformer of IPython, which calls no cell's magic without a body: `%%hopx_bg --help` gets one."""
+    return [*lines, "\n"] if len(lines) == 1 and lines[0].startswith("%%hopx_") else lines

@@ -1,5 +1,16 @@
 """Other people's text within a message of ours, or in a table's cell."""
 
+from collections.abc import Iterable
+
+
+def instead_of(word: str, known: Iterable[str]) -> str:
+    """What to use for a word that is none of the known ones: the one that looks like it, or any of them."""
+    from difflib import get_close_matches
+
+    words = list(known)
+    near = get_close_matches(word, words, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"use {', '.join(words)}"
+
 
 def one_line(text: str) -> str:
     """`text` on one line, as a name is kept: with no control characters in it, and uncut."""

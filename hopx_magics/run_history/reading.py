@@ -159,9 +159,7 @@ def find(db: sqlite3.Connection, reference: str) -> KeptRun:
         raise UnknownRun(
             f"several runs have an id that begins with {reference!r}", hint=f"Which one? {_described(begun[:NAMED])}"
         )
-    raise UnknownRun(
-        f"there is no run {printable(reference, 60)!r} in the history", hint=_hint(_nearest(db, reference))
-    )
+    raise UnknownRun(f"there is no run {printable(reference, 60)!r} in the history", hint=_hint(db, reference))
 
 
 class Namesake(NamedTuple):
@@ -255,16 +253,16 @@ def moment(microseconds: int | None) -> datetime | None:
     return None if microseconds is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
 
 
-def _nearest(db: sqlite3.Connection, reference: str) -> list[KeptRun]:
+def _hint(db: sqlite3.Connection, reference: str) -> str:
     """The runs whose names or ids look most like `reference`, else the newest ones."""
     recent = _runs(db, f"TRUE {NEWEST_FIRST} LIMIT 1000", [])
+    if not recent:
+        return "The history is empty."
     words = {word: run for run in reversed(recent) for word in (run.name, run.process_id, run.run_id) if word}
-    near = get_close_matches(reference, words, n=NAMED, cutoff=0.5)
-    return list({words[word].run_id: words[word] for word in near}.values()) or recent[:NAMED]
-
-
-def _hint(runs: list[KeptRun]) -> str:
-    return f"There is {_described(runs)}; %hopx_history has all." if runs else "The history is empty."
+    near = {words[word].run_id: words[word] for word in get_close_matches(reference, words, n=NAMED)}
+    if near:
+        return f"Did you mean {_described(near.values())}? %hopx_history has all."
+    return f"There is {_described(recent[:NAMED])}; %hopx_history has all."
 
 
 def _described(runs: Iterable[KeptRun]) -> str:

@@ -31,7 +31,7 @@ def find_process(listing: Listing, reference: str) -> Process:
     near = nearest_processes(processes, reference)
     raise UnknownProcess(
         f"{listing.agent}: there is no process {printable(reference, 60)!r}",
-        hint=f"There is {_described(near or processes)}" if processes else "There are no processes at all.",
+        hint=_hint(near, processes),
     )
 
 
@@ -50,7 +50,7 @@ def is_meant(process: Process, reference: str) -> bool:
 def nearest_processes(processes: Sequence[Process], reference: str) -> list[Process]:
     """The processes whose names or ids look most like `reference`."""
     words = [word for process in processes for word in (process.name, process.process_id) if word]
-    near = get_close_matches(reference, words, n=SHOWN, cutoff=0.5)
+    near = get_close_matches(reference, words, n=SHOWN)
     return [process for process in processes if process.process_id in near or process.name in near]
 
 
@@ -58,6 +58,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the known word that looks most like `word`, or nothing."""
     near = get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _hint(near: Sequence[Process], processes: Sequence[Process]) -> str:
+    if near:
+        return f"Did you mean {_described(near)}?"
+    return f"There is {_described(processes)}" if processes else "There are no processes at all."
 
 
 def _described(processes: Sequence[Process]) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from hopx_magics.display import accessor, frames
+from hopx_magics.errors import UnknownColumn
 from hopx_magics.models import Process, ProcessId
 from hopx_magics.words import STATUSES
 
@@ -185,14 +186,21 @@ def test_a_metric_that_is_called_as_another_column() -> None:
 
 def test_missing_columns() -> None:
     other = pd.DataFrame({"status": ["completed"], "x": [1]})
-    with pytest.raises(ValueError, match=r"no column 'execution_time': \.hopx is for the DataFrames of %hopx_ps"):
+    with pytest.raises(ValueError, match=r"no column 'execution_time'\n\.hopx is for the DataFrames of %hopx_ps"):
         other.hopx.by_status()
     with pytest.raises(ValueError, match="no column 'execution_time'"):
         other.hopx.by("x")
     with pytest.raises(ValueError, match="no column 'status'"):
         other[["x"]].hopx.by_status()
-    with pytest.raises(ValueError, match="there is no column 'y': use status, x"):
+    with pytest.raises(ValueError, match=r"there is no column 'y'\nThere are status, x\.$"):
         other.hopx.by("y")
+    with pytest.raises(ValueError, match=r"there is no column 'stauts'\nDid you mean 'status'\?$"):
+        other.hopx.by("stauts")
+    wide = pd.DataFrame({name: [0] for name in ["status", *(f"param.p{number}" for number in range(30))]})
+    with pytest.raises(UnknownColumn, match=r"\nThere are param\.p0, .* and 19 more: df\.columns has all\.$"):
+        wide.hopx.by("other")
+    with pytest.raises(UnknownColumn, match=r"\nDid you mean 'param\.learning_rate'\?$"):
+        other.assign(**{"param.learning_rate": 1}).hopx.by("learnin_rate")
     with pytest.raises(ValueError, match="%hopx_history --output"):
         SWEEP.hopx.metrics()
     with pytest.raises(ValueError, match="no column 'started_at'"):

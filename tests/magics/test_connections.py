@@ -190,7 +190,7 @@ def test_commands(cell: Cell, hopx_cloud: HopX) -> None:
     cell("word = 'there'")
     result = cell("%hopx_sh echo 'a b' | tr a-z A-Z; echo {word} $((1+1)) # no comment")
     assert (result.stdout, result.exit_code) == ("A B\nthere 2\n", 0)
-    with pytest.raises(RunFailed, match=r"oops\n\[exit 3\]"):
+    with pytest.raises(RunFailed, match=r"^`.*` failed, exit 3\n  oops$"):
         cell("%hopx_sh echo oops >&2; exit 3")
     assert cell("%hopx_sh --no-raise exit 3").exit_code == 3
     assert cell("%hopx_sh --on local pwd").stdout.strip() == str(Path.cwd())

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hopx_magics.errors import CodeError, RunFailed
+from hopx_magics.errors import CodeError, HopxError, RunFailed, UnknownColumn
+from hopx_magics.settings import Settings
 
 Run = Callable[[str], Any]
 
@@ -93,3 +94,75 @@ def test_code_of_plain_python_begins_in_line_1_or_where_one_says(cell: Run) -> N
     assert "line 7, in" in cell("hopx.launch('1 / 0', first_line=7).wait().stderr")
     with pytest.raises(ValueError, match="0 can't be the number of the first line: use 1 to"):
         cell("hopx.launch('1 / 0', first_line=0)")
+
+
+# ---------------------------------------------------------------- what there is not
+
+
+def lines_of(cell: Run, code: str, error: type[Exception] = HopxError) -> list[str]:
+    """The lines that are shown of an error."""
+    with pytest.raises(error):
+        cell(code)
+    return cell.shown.strip().split("\n")  # type: ignore[attr-defined,no-any-return]
+
+
+def test_a_name_that_is_nearly_right_is_asked_about(cell: Run) -> None:
+    run = cell("%%hopx_bg --name train\npass")
+    cell("%hopx_wait")
+    for magic in ("logs", "wait", "kill", "ps", "attach"):
+        assert lines_of(cell, f"%hopx_{magic} trian") == [
+            "UnknownProcess: agent 'local': there is no process 'trian'",
+            f"Did you mean {run.process_id} (train)?",
+        ]
+    assert lines_of(cell, "%hopx_logs nothing")[1] == f"There is {run.process_id} (train)"
+    assert lines_of(cell, "%hopx_show trian") == [
+        "UnknownRun: there is no run 'trian' in the history",
+        f"Did you mean {run.run_id} (train)? %hopx_history has all.",
+    ]
+
+
+def test_an_agent_elsewhere_is_told_with_its_address(cell: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell("%hopx_ps")
+    from hopx_magics import api
+
+    endpoint = api.session().connection().agent.transport._endpoint
+    assert endpoint is not None
+    monkeypatch.setenv("HOPX_AGENT_TOKEN", endpoint.token or "")
+    cell(f"%hopx_connect {endpoint.url} --as other")
+    assert lines_of(cell, "%hopx_logs x")[0].startswith(f"UnknownProcess: agent 'other' at {endpoint.url}: there is")
+
+
+def test_a_column_that_there_is_not_is_told_in_two_lines(cell: Run) -> None:
+    cell("%%hopx_bg --param lr=1 -q\npass")
+    cell("df = %hopx_history")
+    first, second = lines_of(cell, "df.hopx.by('nothing')", UnknownColumn)
+    assert first == "UnknownColumn: there is no column 'nothing'"
+    assert second.startswith("There are param.lr, run_id, process_id")
+    assert len(second) < 250
+    assert lines_of(cell, "df.hopx.by('stauts')")[1] == "Did you mean 'status'?"
+    assert len(lines_of(cell, "df.hopx.metrics()")) == 2
+    assert len(lines_of(cell, "df[['name']].hopx.by_status()")) == 2
+
+
+@pytest.mark.parametrize(
+    "code", ["%hopx_get /etc/passwd", "%hopx_get data.csv", "%hopx_ls /etc", "%hopx_put {here} /x"]
+)
+def test_where_the_workspace_is(cell: Run, state: Settings, code: str) -> None:
+    cell(f"here = {__file__!r}")
+    first, second = lines_of(cell, code)
+    assert first.startswith("AgentRefused: agent 'local': ")
+    assert second == f"/workspace is {state.agent_folder}/workspace; other files of this machine need no copying."
+
+
+def test_a_command_that_fails_is_named_with_the_end_of_its_output(cell: Run) -> None:
+    assert lines_of(cell, "%hopx_sh false") == ["RunFailed: `false` failed, exit 1"]
+    assert lines_of(cell, "%hopx_sh echo why >&2; exit 3") == [
+        "RunFailed: `echo why >&2; exit 3` failed, exit 3",
+        "  why",
+    ]
+    assert lines_of(cell, "%hopx_sh echo out; exit 3")[1:] == ["  out"]
+    shown = lines_of(cell, "%hopx_sh python -c \"raise ValueError('y' * 20_000)\"")
+    assert shown[1] == "  [%hopx_sh --no-raise returns all of it]"
+    assert shown[-1].startswith("  ValueError: yyyy")
+    assert len(shown[-1]) < 400
+    assert "5m is the longest" in lines_of(cell, "%hopx_sh --timeout 0.3s sleep 5")[1]

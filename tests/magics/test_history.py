@@ -14,7 +14,6 @@ import hopx_magics as hopx
 from hopx_magics import api
 from hopx_magics.errors import UnknownRun
 from hopx_magics.settings import Settings
-from tests.magics.completing import completions
 
 Cell = Callable[[str], Any]
 
@@ -187,9 +186,3 @@ def test_any_data_frame_has_the_accessor(cell: Cell) -> None:
     cell("import pandas as pd")
     frame = cell("pd.DataFrame({'status': ['completed', 'failed'], 'execution_time': [1.0, 2.0]}).hopx.by_status()")
     assert frame.loc["failed", "max_time"] == 2.0
-
-
-def test_tab_offers_runs(cell: Cell, shell: InteractiveShell) -> None:
-    cell("%%hopx_bg --name sometime -q\npass")
-    assert completions(shell, "%hopx_show somet") == ["sometime"]
-    assert completions(shell, "%hopx_diff sometime somet") == ["sometime"]

@@ -17,7 +17,6 @@ from hopx_magics.magics import HopxCloud, HopxHistory, HopxMagics
 from hopx_magics.magics.arguments import PARSERS
 from hopx_magics.settings import Settings
 from tests.conftest import agent_pid
-from tests.magics.completing import completions
 
 Run = Callable[[str], Any]
 
@@ -184,6 +183,16 @@ def test_connect(cell: Run, hopx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 MISTAKES = [
     ("%%hopx_bg\n  \n", "there is no code"),
+    ("%%hopx_bg", "there is no code"),
+    ("%%hopx_bg train\npass", "'train' is one argument too many; --name train gives that name"),
+    ("%hopx_history train", "'train' is one argument too many; --name train chooses by name"),
+    ("%hopx_ps --sort stauts", "there is no column 'stauts': did you mean 'status'?"),
+    ("%hopx_diff one", "%hopx_diff: ANOTHER_RUN is missing (help: %hopx_diff?)"),
+    ("%hopx_diff", "%hopx_diff: RUN and ANOTHER_RUN are missing"),
+    ("%hopx_sh", "there is no command: %hopx_sh ls"),
+    ("%hopx_connect --as x", "--as is for a URL, or the id of a sandbox"),
+    ("%hopx_connect local --token-env X", "--token-env is for the URL of an agent"),
+    ("%hopx_connect https://", "'https://' is not a URL: use the form https://HOST"),
     ("%%hopx_bg --timeout banana\npass", "--timeout: 'banana' is no time limit: use 90s"),
     ("%%hopx_bg --env NOEQUALS\npass", "--env: 'NOEQUALS' is not of the form NAME=VALUE"),
     ("%%hopx_bg --lang cobol\npass", "'cobol': use python, bash, javascript, go"),
@@ -191,7 +200,6 @@ MISTAKES = [
     ("%%hopx_bg -o 1x\npass", "can't be the name of a variable"),
     ("%%hopx_bg --name 'x\npass", "a quote is not closed"),
     ("%%hopx_bg name\npass", "'name' is one argument too many"),
-    ("%hopx_ps --help", "a question mark"),
     ("%hopx_ps --since 999999999w", "no span of time"),
     ("%hopx_connect local --as here", "only a new connection"),
     ("%hopx_kill --status completed", "queued or running"),
@@ -252,34 +260,26 @@ def test_the_help_names_every_option_and_shows_examples(name: str) -> None:
         assert len(line) <= 120
 
 
+@pytest.mark.parametrize(
+    "line", ["%hopx_ps --help", "x = %hopx_ps train -h", "%%hopx_bg --name a --help\nprint(1)", "%%hopx_bg --help"]
+)
+def test_help_can_be_asked_for_by_an_option(cell: Run, state: Settings, line: str) -> None:
+    assert cell(line) is None
+    name = "hopx_bg" if "hopx_bg" in line else "hopx_ps"
+    assert inspect.getdoc(getattr(HopxMagics, name)) in cell.shown  # type: ignore[attr-defined]
+    assert not agent_pid(state), "nothing is launched"
+
+
+def test_help_of_a_command_is_its_own(cell: Run) -> None:
+    assert "Run one line of bash" not in cell("%hopx_sh bash --help").stdout
+    assert cell("%hopx_sh --help") is None
+    assert "Run one line of bash on the agent" in cell.shown  # type: ignore[attr-defined]
+
+
 def test_a_magics_help_page(shell: InteractiveShell) -> None:
     info = shell.object_inspect("%hopx_ps")
     assert info["found"]
     assert "List processes as a pandas DataFrame" in info["docstring"]
-
-
-def test_completion_of_options_and_values(shell: InteractiveShell, hopx: Any, state: Settings) -> None:
-    assert completions(shell, "%hopx_ps --st") == ["--status"]
-    assert completions(shell, "df = %hopx_ps --status ru") == ["running"]
-    assert completions(shell, "df = %hopx_ps --status=ru") == ["running"]
-    assert completions(shell, "%%hopx_bg --lang b\nprint(1)") == ["bash"]
-    assert "--timeout" in completions(shell, "%%hopx_bg --t\nx")
-    assert completions(shell, "%hopx_ps --output ") == ["full", "none", "tail"]
-    assert completions(shell, "%hopx_ps --by sta") == ["started_at", "status"]
-    assert completions(shell, "%hopx_ps --status running,fa") == ["failed"]
-    assert completions(shell, "%hopx_ps --sort -exit") == ["-exit_code"]
-    assert completions(shell, "%hopx_connect lo") == ["local"]
-    assert completions(shell, "%hopx_ps --on lo") == ["local"]
-    assert "--status" not in completions(shell, "print(--st")
-    completions(shell, "%hopx_logs ")
-    assert not agent_pid(state), "no agent is started for a completion"
-
-
-def test_completion_of_ids_and_names(shell: InteractiveShell, hopx: Any) -> None:
-    run = hopx.launch("pass", name="train").wait()
-    assert completions(shell, "%hopx_logs tr") == ["train"]
-    assert completions(shell, "%hopx_kill proc_") == [run.process_id]
-    assert "train" in completions(shell, "x = 1\n%hopx_wait ", line=1)
 
 
 def test_a_setting_that_can_not_be_used_is_refused_at_once(shell: InteractiveShell) -> None:

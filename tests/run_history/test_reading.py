@@ -25,7 +25,7 @@ def test_a_run_is_found_by_ids_their_beginnings_and_its_name(history: Database) 
     assert history.read(reading.find, "*").run_id == "bb33"
     with pytest.raises(UnknownRun, match=r"several runs .*'aa'(?s:.*)Which one\? aa22 \(train\), aa11 \(train\)"):
         history.read(reading.find, "aa")
-    with pytest.raises(UnknownRun, match=r"no run 'trian'(?s:.*)There is aa22 \(train\)"):
+    with pytest.raises(UnknownRun, match=r"no run 'trian'(?s:.*)Did you mean aa22 \(train\)"):
         history.read(reading.find, "trian")
     with pytest.raises(UnknownRun):
         history.read(reading.find, "")
