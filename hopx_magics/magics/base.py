@@ -1,9 +1,8 @@
 """What all magics need: their arguments, the runs that words stand for, and the news for those who come back."""
 
-import functools
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -43,18 +42,18 @@ class Arrival:
             print(line)  # noqa: T201
 
 
-def _with_help(magic: Callable[..., Any]) -> Callable[..., Any]:
-    """The magic, which shows its help page when it is asked to by `--help`."""
+class _HelpPage(ContextDecorator):
+    """Around a magic: shows its help page when that is asked for instead."""
 
-    @functools.wraps(magic)
-    def run(*line_and_cell: str) -> Any:
-        try:
-            return magic(*line_and_cell)
-        except HelpAsked:
-            print(inspect.getdoc(magic))  # noqa: T201
-            return None
+    def __init__(self, magic: Callable[..., Any]) -> None:
+        self._magic = magic
 
-    return run
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, HelpAsked):
+            print(inspect.getdoc(self._magic))  # noqa: T201
+        return isinstance(error, HelpAsked)
 
 
 class HopxBase(Magics):
@@ -66,7 +65,7 @@ class HopxBase(Magics):
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         for magics in self.magics.values():
-            magics.update({name: _with_help(magic) for name, magic in magics.items()})
+            magics.update({name: _HelpPage(magic)(magic) for name, magic in magics.items()})
 
     @contextmanager
     def _arguments(self, magic: str, line: str) -> Iterator[Any]:
