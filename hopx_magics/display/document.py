@@ -11,7 +11,7 @@ from ..output.oneline import printable
 from ..output.style import PLAIN, Color, Style, sgr
 from ..words import Status
 from .coloured import Line, Part, visible
-from .in_words import COLOURS, ICONS
+from .in_words import COLOURS, ICONS, ink
 
 
 class Head(NamedTuple):
@@ -199,12 +199,12 @@ _HTML: dict[str, str] = {
 }
 
 _INKS = (
-    "var(--jp-error-color1,#d84343)",
-    "var(--jp-success-color1,#2b8a3e)",
-    "#96751a",
-    "var(--jp-mirror-editor-def-color,#2f7fd8)",
-    "var(--jp-mirror-editor-operator-color,#a05ad8)",
-    "var(--jp-info-color1,#1d8791)",
+    ink("var(--jp-error-color1,#d84343)"),
+    ink("var(--jp-success-color1,#2b8a3e)"),
+    ink("#96751a"),
+    ink("var(--jp-mirror-editor-def-color,#2f7fd8)"),
+    ink("var(--jp-mirror-editor-operator-color,#a05ad8)"),
+    ink("var(--jp-info-color1,#1d8791)"),
 )
 """The colours 1 to 6 of terminals, and 9 to 14. Black, white and the greys are left to the page: it has its own."""
 
@@ -319,13 +319,13 @@ def _css(style: Style) -> str:
     return ";".join(rule for rule in rules if rule)
 
 
-def _css_colours(ink: Color, paper: Color) -> str:
+def _css_colours(front: Color, paper: Color) -> str:
     if paper is not None:
         back = _rgb(paper)
-        return f"background:{back};color:{_contrasting(back) if ink is None else _rgb(ink)}"
-    if isinstance(ink, int) and ink < 16:
-        return f"color:{_INKS[ink % 8 - 1]}" if ink % 8 in range(1, 7) else ""
-    return "" if ink is None else f"color:{_rgb(ink)}"
+        return f"background:{back};color:{_contrasting(back) if front is None else _rgb(front)}"
+    if isinstance(front, int) and front < 16:
+        return f"color:{_INKS[front % 8 - 1]}" if front % 8 in range(1, 7) else ""
+    return "" if front is None else f"color:{_rgb(front)}"
 
 
 def _rgb(colour: int | tuple[int, int, int]) -> str:

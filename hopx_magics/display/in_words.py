@@ -23,14 +23,20 @@ ICONS: dict[Status, str] = {
     "unknown": "?",
 }
 
-# JupyterLab's own colours follow its theme; the second ones are for pages without them, light and dark.
+
+def ink(colour: str) -> str:
+    """A colour of CSS that can be read as text: mixed with that of the text around, which fits light and dark."""
+    return f"color-mix(in srgb,{colour} 65%,currentcolor)"
+
+
+# JupyterLab's own colours follow its theme; the second ones are for pages without them.
 COLOURS: dict[Status, str] = {
-    "queued": "var(--jp-ui-font-color2, #808080)",
-    "running": "var(--jp-info-color1, #1e88e5)",
-    "completed": "var(--jp-success-color1, #2e9d4c)",
-    "failed": "var(--jp-error-color1, #d84343)",
-    "killed": "var(--jp-warn-color1, #d07a00)",
-    "unknown": "var(--jp-ui-font-color2, #808080)",
+    "queued": ink("var(--jp-ui-font-color2,#808080)"),
+    "running": ink("var(--jp-info-color1,#1e88e5)"),
+    "completed": ink("var(--jp-success-color1,#2e9d4c)"),
+    "failed": ink("var(--jp-error-color1,#d84343)"),
+    "killed": ink("var(--jp-warn-color1,#d07a00)"),
+    "unknown": ink("var(--jp-ui-font-color2,#808080)"),
 }
 
 

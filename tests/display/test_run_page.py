@@ -207,7 +207,7 @@ def test_output_looks_as_in_a_terminal() -> None:
     shown = Shown(kept_run(code=None), {"stdout": kept_output(written)}, now=NOW)
     page = page_of(shown)
     assert text_in(page, "pre") == ["100%\nred turned bold on green black"]
-    assert '<span style="color:var(--jp-error-color1,#d84343)">red</span>' in page
+    assert '<span style="color:color-mix(in srgb,var(--jp-error-color1,#d84343) 65%,currentcolor)">red</span>' in page
     assert '<span style="background:rgba(128,128,128,.35)">turned</span>' in page
     assert '<span style="color:#ff8700;font-weight:bold">bold</span>' in page
     assert '<span style="background:#2b8a3e;color:#fff">on green</span>' in page
