@@ -81,8 +81,7 @@ def _progress(rows: Sequence[Process], outputs: list[str | None], errors: list[s
     if any(map(may_tell_progress, arrays.joined(outputs))) or any(map(may_tell_progress, arrays.joined(errors))):
         for number, (row, stdout, stderr) in enumerate(zip(rows, outputs, errors, strict=True)):
             if (found := newest_progress(stdout, stderr)) is not None:
-                fraction = fraction_at_end(found.fraction, row.status) if row.ended else found.fraction
-                progress[number] = np.nan if fraction is None else fraction
+                progress[number] = fraction_at_end(found.fraction, row.status)
     return progress
 
 

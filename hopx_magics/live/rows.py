@@ -298,8 +298,9 @@ class Rows:
         if process.status in ENDED:
             pace = self._paces.pop(slot, None)
             progress = newest_progress(process.stdout, process.stderr, pace.piece if pace else None)
-            fraction = None if progress is None else fraction_at_end(progress.fraction, process.status)
-            return None if fraction is None else (_in_thousandths(fraction), None)
+            if progress is None:
+                return None
+            return _in_thousandths(fraction_at_end(progress.fraction, process.status)), None
         pace = self._paces.setdefault(slot, _Pace())
         grown = pace.see(process)
         progress = progress_in(getattr(process, grown) or "", pace.piece) if grown else None

@@ -164,10 +164,10 @@ ALMOST_DONE = 0.99
 """The most that is shown of a process that did not complete."""
 
 
-def fraction_at_end(fraction: float, status: Status) -> float | None:
-    """What is shown of a process that has ended: of one that completed nothing less than the whole."""
+def fraction_at_end(fraction: float, status: Status) -> float:
+    """What is shown of a process that has ended and told so much: one that completed has done all that it had to."""
     if status == "completed":
-        return 1.0 if fraction == 1 else None
+        return 1.0
     return min(fraction, ALMOST_DONE) if status in ("failed", "killed") else fraction
 
 

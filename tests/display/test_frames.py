@@ -70,11 +70,11 @@ def test_columns_and_dtypes_are_always_the_same(rows: tuple[Process, ...]) -> No
 
 
 @pytest.mark.parametrize(
-    ("status", "progress"), [("running", 0.8), ("completed", None), ("failed", 0.8), ("killed", 0.8), ("unknown", 0.8)]
+    ("status", "progress"), [("running", 0.8), ("completed", 1.0), ("failed", 0.8), ("killed", 0.8), ("unknown", 0.8)]
 )
-def test_what_has_completed_is_not_at_eighty_percent(status: Status, progress: float | None) -> None:
+def test_what_has_completed_is_not_at_eighty_percent(status: Status, progress: float) -> None:
     (row,) = frame_of(process(status=status, stderr=" 80%|########  | 8/10")).to_dict("records")
-    assert (None if pd.isna(row["progress"]) else row["progress"]) == progress
+    assert row["progress"] == progress
 
 
 def test_what_tab_offers_are_columns() -> None:

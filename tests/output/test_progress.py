@@ -191,7 +191,7 @@ def test_of_rich_bars_the_first_unfinished_one_is_meant() -> None:
 @pytest.mark.parametrize(
     ("fraction", "status", "shown"),
     [
-        (0.8, "completed", None),
+        (0.8, "completed", 1.0),
         (1.0, "completed", 1.0),
         (0.8, "failed", 0.8),
         (1.0, "failed", 0.99),
@@ -199,7 +199,7 @@ def test_of_rich_bars_the_first_unfinished_one_is_meant() -> None:
         (0.8, "unknown", 0.8),
     ],
 )
-def test_what_is_shown_of_what_has_ended(fraction: float, status: Status, shown: float | None) -> None:
+def test_what_is_shown_of_what_has_ended(fraction: float, status: Status, shown: float) -> None:
     assert fraction_at_end(fraction, status) == shown
 
 
