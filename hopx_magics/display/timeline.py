@@ -26,6 +26,8 @@ COLOURS: dict[Status, str] = {
     "unknown": "#e69f00",
 }
 _PALE = 0.4
+_FRONT = "#7b7b7b"
+"""Of words and lines on a ground that may be light or dark: it is as far from white as from JupyterLab's black."""
 
 _WIDTH = 9.0  # inches, as are the others
 _ROW, _GROUP, _LABEL, _AROUND = 0.26, 0.36, 0.17, 1.1
@@ -37,10 +39,16 @@ _MOST_BOXES = 100
 _GOLDEN = 0.618  # its multiples are spread evenly, however many there are
 _CALENDAR = (datetime(1900, 1, 1), datetime(2200, 1, 1))
 _SECOND = 1 / 86400  # matplotlib counts days
+_SHORT = 3600.0  # seconds of a picture that tells times since its beginning, and not by the clock
+_UNITS = {"s": "seconds", "min": "minutes"}
+_GAP, _WIDE = 0.003, 0.01  # parts of a picture: what is between bars that touch, and bars that have room for it
 
 
 def timeline(frame: "pd.DataFrame", ax: "Axes | None" = None, *, packed: bool = False) -> "Axes":
     """Each run as a bar: pale while it waited, then in the colour of its status. What never started ends with a mark.
+
+    The oldest is on top. Times are since the first launch, or by the clock where that is long ago. A new figure has no
+    ground of its own, so that it fits light and dark pages, unless matplotlib has been given a style.
 
     `frame` has `status`, `started_at` and `completed_at`, and better also `launched_at`, `seen_at`, `name` and an id.
     What still runs goes on until now. `packed` has only what did start, in as few rows as possible.
@@ -51,17 +59,16 @@ def timeline(frame: "pd.DataFrame", ax: "Axes | None" = None, *, packed: bool = 
     spans = _spans(frame)
     if packed:
         spans = spans[spans["start"].notna()]
-        spans = spans.assign(begin=spans["start"]).sort_values("begin", kind="stable")
+        spans = _in_order(spans.assign(begin=spans["start"]))
     lanes = _lanes(spans["begin"], spans["end"]) if packed else list(range(len(spans)))
     ax = _axes(ax, _ROW * len(set(lanes)))
     if spans.empty:
         return _saying(ax, "no runs" if frame.empty else "no runs that have started")
-    _draw_spans(ax, spans.assign(lane=lanes))
-    _finish_times(ax, spans)
-    if left_out := len(frame) - len(spans):
-        ax.set_xlabel(f"{left_out} of {len(frame)} have not started and are left out")
+    _draw_spans(ax, (_parted(spans) if packed else spans).assign(lane=lanes))
+    left_out = len(frame) - len(spans)
+    note = f"{left_out} of {len(frame)} have not started and are left out" if left_out else ""
+    ax.set_xlabel("; ".join(filter(None, (_finish_times(ax, spans), note))))
     if packed:
-        _part(ax, spans["begin"], spans["end"], lanes)
         _finish_lanes(ax, max(lanes))
     else:
         _finish_rows(ax, _labels(frame.iloc[spans["row"]]))
@@ -119,7 +126,12 @@ def _spans(frame: "pd.DataFrame") -> "pd.DataFrame":
     end = np.where((status == "unknown") & np.isnan(end), seen, end)
     end = np.fmax(np.fmax(end, started), begin)
     spans = pd.DataFrame({"row": range(len(frame)), "status": status, "begin": begin, "start": started, "end": end})
-    return spans.dropna(subset="begin").sort_values("begin", kind="stable")
+    return _in_order(spans.dropna(subset="begin"))
+
+
+def _in_order(spans: "pd.DataFrame") -> "pd.DataFrame":
+    """The oldest first; those of a sweep, which are launched at one moment, as they started."""
+    return spans.sort_values(["begin", "start", "end"], kind="stable")
 
 
 def _days(moments: "pd.Series | None", count: int) -> "np.ndarray[Any, np.dtype[np.float64]]":
@@ -150,10 +162,7 @@ def _lanes(begins: Iterable[float], ends: Iterable[float]) -> list[int]:
 
 
 def _draw_spans(ax: "Axes", spans: "pd.DataFrame") -> None:
-    from matplotlib.colors import to_rgb
-
-    ground, grey = to_rgb(ax.get_facecolor()), to_rgb(COLOURS["queued"])
-    pale = tuple(_PALE * colour + (1 - _PALE) * below for colour, below in zip(grey, ground, strict=True))
+    pale = (COLOURS["queued"], _PALE)
     until = spans["start"].fillna(spans["end"])
     waited = until > spans["begin"]
     _draw_bars(ax, spans["begin"][waited], until[waited], spans["lane"][waited], pale)
@@ -177,16 +186,38 @@ def _draw_bars(ax: "Axes", begin: "pd.Series", end: "pd.Series", lane: "pd.Serie
     ax.add_collection(PolyCollection(list(corners), facecolors=[colour], edgecolors=[colour], linewidths=0.8))
 
 
-def _part(ax: "Axes", begin: "pd.Series", end: "pd.Series", lanes: Sequence[int]) -> None:
-    """A gap before each bar that is wide enough for one, as those of one lane may touch."""
-    span = end.max() - begin.min()
-    wide = [(x, lane) for x, until, lane in zip(begin, end, lanes, strict=True) if until - x > 0.005 * span]
-    xs, ys = [x for x, _ in wide], [lane for _, lane in wide]
-    ax.vlines(xs, [y - 0.42 for y in ys], [y + 0.42 for y in ys], colors=[ax.get_facecolor()], linewidths=1.2)
+def _parted(spans: "pd.DataFrame") -> "pd.DataFrame":
+    """With a gap before each bar that is wide enough for one, as those of one lane may touch."""
+    whole = spans["end"].max() - spans["begin"].min()
+    begin = (spans["begin"] + _GAP * whole).where(spans["end"] - spans["begin"] > _WIDE * whole, spans["begin"])
+    return spans.assign(begin=begin, start=begin)
 
 
-def _finish_times(ax: "Axes", spans: "pd.DataFrame") -> None:
+def _finish_times(ax: "Axes", spans: "pd.DataFrame") -> str:
+    """What stands below the axis."""
+    first, last = spans["begin"].min(), max(spans["end"].max(), spans["begin"].min() + _SECOND)
+    ax.set_xlim(first - 0.01 * (last - first), last + 0.01 * (last - first))
+    if (length := (last - first) / _SECOND) < _SHORT:
+        return _count_times(ax, first, length)
+    _tell_times(ax)
+    return ""
+
+
+def _count_times(ax: "Axes", first: float, length: float) -> str:
     from dateutil.tz import tzlocal  # type: ignore[import-untyped]
+    from matplotlib.dates import num2date
+    from matplotlib.ticker import MaxNLocator
+
+    size, unit = _unit(length)
+    ticks = MaxNLocator(nbins=8, steps=[1, 2, 5, 10]).tick_values(0, length / size)
+    ticks = [tick for tick in ticks if 0 <= tick <= length / size]
+    ax.set_xticks([first + tick * size * _SECOND for tick in ticks], [f"{tick:g}" for tick in ticks])
+    begun = num2date(first, tzlocal())  # type: ignore[no-untyped-call]
+    return f"{_UNITS[unit]} since {begun:%Y-%m-%d %H:%M:%S}"
+
+
+def _tell_times(ax: "Axes") -> None:
+    from dateutil.tz import tzlocal
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     here = tzlocal()
@@ -194,8 +225,6 @@ def _finish_times(ax: "Axes", spans: "pd.DataFrame") -> None:
     ax.xaxis_date(here)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=here))  # type: ignore[no-untyped-call]
-    first, last = spans["begin"].min(), max(spans["end"].max(), spans["begin"].min() + _SECOND)
-    ax.set_xlim(first - 0.01 * (last - first), last + 0.01 * (last - first))
 
 
 def _finish_lanes(ax: "Axes", count: int) -> None:
@@ -219,12 +248,10 @@ def _unit(longest: float) -> tuple[float, str]:
 
 
 def _draw_boxes(ax: "Axes", groups: Sequence["pd.Series"]) -> None:
-    import matplotlib as mpl
-
     boxed = [(row, times) for row, times in enumerate(groups) if len(times) >= _BOX_FROM]
     if not boxed:
         return
-    grey, front = COLOURS["queued"], mpl.rcParams["text.color"]
+    grey, front = COLOURS["queued"], ax.xaxis.label.get_color()
     ax.boxplot(
         [times.to_numpy() for _, times in boxed],
         positions=[row for row, _ in boxed],
@@ -271,14 +298,30 @@ def _axes(ax: "Axes | None", height: float) -> "Axes":
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
+    from matplotlib.colors import to_rgba
 
     size = _WIDTH, min(max(height + _AROUND, _LOWEST), _HIGHEST)
-    _, ax = plt.subplots(figsize=size, layout="constrained")
+    figure, ax = plt.subplots(figsize=size, layout="constrained")
+    if to_rgba(plt.rcParams["text.color"]) == to_rgba("black"):  # otherwise somebody has chosen a style
+        for ground in (figure.patch, ax.patch):
+            ground.set_facecolor("none")
+        _tint(ax)
     return ax
 
 
+def _tint(ax: "Axes") -> None:
+    """Has words and lines in a colour that is seen on light and on dark."""
+    ax.tick_params(colors=_FRONT)
+    ax.spines[:].set_color(_FRONT)
+    ax.title.set_color(_FRONT)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set_color(_FRONT)
+        axis.get_offset_text().set_color(_FRONT)
+
+
 def _saying(ax: "Axes", text: str) -> "Axes":
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", alpha=0.7)
+    front = ax.xaxis.label.get_color()
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=front)
     ax.set(xticks=[], yticks=[])
     _finish(ax)
     return ax
@@ -312,6 +355,7 @@ def _draw_legend(ax: "Axes", shown: dict[Status, Any]) -> None:
         frameon=False,
         handlelength=1,
         handleheight=1,
+        labelcolor=ax.xaxis.label.get_color(),
     )
 
 
@@ -324,23 +368,29 @@ def _labels(frame: "pd.DataFrame") -> list[str]:
     names = frame["name"] if "name" in frame.columns else ids
     labels = [name if isinstance(name, str) and name else str(id_)[:12] for name, id_ in zip(names, ids, strict=True)]
     if len(set(labels)) < len(labels):
-        labels = [" ".join(parts) for parts in zip(labels, *_differing(frame), strict=True)]
+        labels = ["".join(parts) for parts in zip(labels, *_differing(frame), strict=True)]
     return [_plain(label) for label in labels]
 
 
 def _differing(frame: "pd.DataFrame") -> Iterator[list[str]]:
-    """Of each param in which the runs differ its name and value, for all runs."""
+    """Of each param in which the runs differ its name and value, for all runs; nothing for those that have none."""
     for column in map(str, frame.columns):
-        if column.startswith("param.") and len(set(texts := list(map(_text, frame[column])))) > 1:
-            yield [f"{column.removeprefix('param.')}={text}" for text in texts]
+        if column.startswith("param.") and len(set(texts := list(map(_known, frame[column])))) > 1:
+            name = column.removeprefix("param.")
+            yield [f" {name}={text}" if text is not None else "" for text in texts]
 
 
 def _text(value: Any) -> str:
     """A param, or another value, in a label."""
+    known = _known(value)
+    return "missing" if known is None else known
+
+
+def _known(value: Any) -> str | None:
     import pandas as pd
 
     if pd.api.types.is_scalar(value) and pd.isna(value):
-        return "missing"
+        return None
     return f"{value:.10g}" if isinstance(value, float) else _plain(str(value))
 
 

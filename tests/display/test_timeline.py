@@ -10,20 +10,21 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.dates import date2num
+from matplotlib.text import Text
 
 from hopx_magics.display import accessor
 from hopx_magics.display.timeline import COLOURS
 from hopx_magics.errors import HopxError
 from hopx_magics.words import STATUSES
+from tests.contrast import Page
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 Bar = tuple[float, float, float, str]
@@ -89,7 +90,7 @@ def draw(ax: Axes) -> Axes:
     return ax
 
 
-PALE = "#d6d6d6"
+PALE = COLOURS["queued"]
 
 
 def test_a_run_waits_and_then_runs() -> None:
@@ -146,19 +147,20 @@ def test_processes_have_no_launch() -> None:
     frame = frame_of(run("completed", None, 0, 5, name="a"), run("queued", name="b")).drop(columns="launched_at")
     ax = draw(frame.hopx.timeline())
     assert bars(ax) == [(0, 0, 5, COLOURS["completed"])]
-    assert ax.get_xlabel() == "1 of 2 have not started and are left out"
+    assert ax.get_xlabel() == f"seconds since {local(NOON)}; 1 of 2 have not started and are left out"
 
 
 def test_packed_rows_show_how_many_ran_at_once() -> None:
     spans = [(0, 10), (1, 4), (2, 6), (4, 9), (7, 8), (20, 21)]
     frame = frame_of(*(run("completed", 0, *span) for span in spans), run("queued", 0)).sample(frac=1, random_state=1)
     ax = draw(frame.hopx.timeline(packed=True))
-    assert [bar[:3] for bar in bars(ax)] == [(1, 0, 10), (1, 20, 21), (2, 1, 4), (2, 4, 9), (3, 2, 6), (3, 7, 8)]
+    shown = [(row, pytest.approx(begin, abs=0.1), end) for row, begin, end, _ in bars(ax)]
+    assert shown == [(1, 0, 10), (1, 20, 21), (2, 1, 4), (2, 4, 9), (3, 2, 6), (3, 7, 8)]
+    assert bars(ax)[3][1] > 4, "a gap between bars that touch"
     assert {"1", "2", "3"} <= set(words(ax))
     assert ax.get_ylim()[0] < ax.get_ylim()[1], "upwards"
     assert "1 of 7" in ax.get_xlabel()
     assert legend(ax) == ["completed"]
-    assert sum(len(gaps.get_segments()) for gaps in ax.collections if isinstance(gaps, LineCollection)) == 6
 
 
 @pytest.fixture
@@ -168,6 +170,28 @@ def _in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+def local(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+@pytest.mark.parametrize(
+    ("lasted", "unit", "ticks"),
+    [(2, "seconds", ["0", "0.5", "1", "1.5", "2"]), (600, "minutes", ["0", "2", "4", "6", "8", "10"])],
+)
+def test_short_times_are_counted_since_the_first_launch(lasted: float, unit: str, ticks: list[str]) -> None:
+    ax = draw(frame_of(run("completed", 1, 1, 1 + lasted)).hopx.timeline())
+    shown = [label.get_text() for label in ax.get_xticklabels()]
+    assert set(ticks) <= set(shown)
+    assert (date2num(at(1)), "0") == (pytest.approx(ax.get_xticks()[0]), shown[0])
+    assert ax.get_xlabel() == f"{unit} since {local(NOON + timedelta(seconds=1))}"
+
+
+def test_the_runs_of_a_sweep_are_in_the_order_in_which_they_started() -> None:
+    newest_first = [run("completed", 0, start, 9, name=str(start)) for start in (3, 2, 1)]
+    frame = frame_of(run("queued", 0, name="waits"), *newest_first)
+    assert words(frame.hopx.timeline()) == ["1", "2", "3", "waits"]
 
 
 @pytest.mark.usefixtures("_in_new_york")
@@ -185,6 +209,8 @@ def test_labels_tell_runs_apart() -> None:
     assert words(same.assign(name=["a", "b"]).hopx.timeline()) == ["a", "b"]
     assert words(same.assign(name=None).hopx.timeline()) == ["0123456789ab lr=0.1", "0123456789ab lr=0.01"]
     assert words(same.assign(name=None).iloc[:1].hopx.timeline()) == ["0123456789ab"]
+    some = same.assign(**{"param.lr": [0.1, None]})
+    assert words(some.hopx.timeline()) == ["fit lr=0.1", "fit"], "what a run has not is not named"
 
 
 HOSTILE = ["$x^$", "$", "\\frac{", "a\x1b[31mb\x00", "a\nb", "%s {x}", "\u202eabc", "x" * 300]
@@ -284,24 +310,34 @@ def test_groups_of_five_have_a_box() -> None:
     assert boxes(frame_of(*runs[1:]).hopx.durations()) == []
 
 
-@pytest.mark.parametrize("style", ["default", "dark_background"])
-def test_all_colours_are_seen(style: str) -> None:
-    """By WCAG's formula: graphics want a contrast of 3; what is pale only has to differ from the ground."""
+LIGHT_AND_DARK = ["#fff", "#111"]
 
-    def light(colour: Any) -> float:
-        parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in mpl.colors.to_rgb(colour)]
-        return float(np.dot(parts, (0.2126, 0.7152, 0.0722)))
 
-    def contrast(one: Any, other: Any) -> float:
-        low, high = sorted((light(one), light(other)))
-        return (high + 0.05) / (low + 0.05)
-
+@pytest.mark.parametrize(("style", "grounds"), [("default", LIGHT_AND_DARK), ("dark_background", ["#000"])])
+def test_all_colours_are_seen(style: str, grounds: list[str]) -> None:
+    """Graphics differ from the ground, what is pale a little less; words are between light and dark."""
     with plt.style.context(style):
-        frame = frame_of(*(run(status, 0, 5, 9) for status in STATUSES if status != "queued"))
-        ax = draw(frame.hopx.timeline())
-        ground = ax.get_facecolor()
-        for _, _, _, colour in bars(ax):
-            assert contrast(colour, ground) > (2 if colour in COLOURS.values() else 1.3)
+        frame = frame_of(*(run(status, 0, 5, 9, name=status) for status in STATUSES if status != "queued"))
+        for drawn in (frame.hopx.timeline(), frame.hopx.durations(), frame.iloc[:0].hopx.timeline()):
+            ax = draw(drawn)
+            for page in (Page({}, text=ground, ground=ground, is_dark=False) for ground in grounds):
+                own = [to_hex(patch.get_facecolor(), keep_alpha=True) for patch in (ax.figure.patch, ax.patch)]
+                for shape in ax.collections:
+                    (colour, *_) = shape.get_facecolor()
+                    is_pale = colour[3] < 0.5
+                    assert page.contrast(to_hex(colour, keep_alpha=True), *own) > (1.3 if is_pale else 2)
+                for text in filter(Text.get_text, ax.findobj(Text)):
+                    assert page.contrast(to_hex(text.get_color()), *own) > 4
+
+
+def test_a_style_of_the_user_s_is_kept() -> None:
+    with plt.style.context("dark_background"):
+        ax = frame_of(run("completed", 0, 1, 2)).hopx.timeline()
+    assert to_hex(ax.get_facecolor()) == "#000000"
+    _, given = plt.subplots()
+    frame_of(run("completed", 0, 1, 2)).hopx.timeline(given)
+    assert to_hex(given.get_facecolor(), keep_alpha=True) == "#ffffffff"
+    assert given.xaxis.label.get_color() == "black"
 
 
 def test_ten_thousand_runs_are_drawn_with_as_little_as_a_hundred() -> None:
