@@ -50,10 +50,20 @@ def sandboxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     shutil.rmtree("/tmp/hopx_results", ignore_errors=True)  # where its runs write, as on a machine of their own
 
 
+def says_what_became_of_its_sandboxes(notebook: Notebook) -> None:
+    said = {cell.source.split("\n")[0]: shown(cell) for cell in notebook.cells if cell.cell_type == "code"}
+    (created,) = (text for source, text in said.items() if source.startswith("%hopx_connect --new"))
+    assert created.startswith("2 of 2 ready after ")
+    assert said["%hopx_extend work-1 2h"].startswith("work-1 lives until ")
+    assert said["%hopx_disconnect work-1 --delete"].endswith(" is deleted, with all that was in it")
+
+
 @pytest.mark.usefixtures("sandboxes")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom(path: Path, run_notebook: RunNotebook) -> None:
     notebook = run_notebook(notebook=nbformat.read(path, as_version=4))
+    if path.stem == "cloud":
+        says_what_became_of_its_sandboxes(notebook)
     assert len([cell for cell in notebook.cells if cell.cell_type == "code" and cell.outputs]) > 5
 
 

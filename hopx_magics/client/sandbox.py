@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import httpx
 
-from ..durations import format_duration
+from ..durations import format_counting, format_duration
 from ..errors import AgentRefused, AgentUnreachable, HopxError, SandboxError, SandboxNotReady, Unauthorized
 from ..models import AccessToken, Sandbox
 from ..output.oneline import printable
@@ -168,8 +168,12 @@ def _waited_for(error: HopxError) -> str:
 def wait_for_agents(
     transports: Sequence[tuple[Sandbox, Transport]], say: Callable[[str], None], *, timeout: float = READY_WITHIN
 ) -> None:
-    """Waits until the agents of fresh sandboxes answer. Raises SandboxNotReady, and what tells of a broken one."""
+    """Waits until the agents of fresh sandboxes answer. Raises SandboxNotReady, and what tells of a broken one.
+
+    `say` is called in this thread with how many are ready, the last time when all are.
+    """
     lines: dict[str, str] = {}
+    ready: list[str] = []
     lock = threading.Lock()
     failures: list[HopxError] = []
 
@@ -180,25 +184,28 @@ def wait_for_agents(
 
         try:
             wait_until_ready(transport, sandbox, note, timeout)
+            ready.append(sandbox.sandbox_id)
         except HopxError as error:
             failures.append(error)
         finally:
             with lock:
                 lines.pop(sandbox.sandbox_id, None)
 
+    def tell() -> None:
+        with lock:
+            waiting = "".join(f": {line}" for line in list(lines.values())[:1])
+        say(f"{len(ready)} of {len(threads)} ready after {format_counting(time.monotonic() - begun)}{waiting}")
+
     threads = [threading.Thread(target=wait, args=pair, name="hopx-ready", daemon=True) for pair in transports]
     begun = time.monotonic()
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):  # in this thread, so that Ctrl-C gets through
-        with lock:
-            waiting = list(lines.values())
-        ready = sum(not thread.is_alive() for thread in threads)
-        waited = format_duration(round(time.monotonic() - begun))
-        say(f"{ready} of {len(threads)} ready after {waited}" + (f": {waiting[0]}" if waiting else ""))
+        tell()
         next(thread for thread in threads if thread.is_alive() or thread is threads[-1]).join(0.5)
     if failures:
         raise failures[0]
+    tell()
 
 
 class Expiry:

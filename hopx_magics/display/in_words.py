@@ -3,11 +3,12 @@
 import html
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from ..durations import format_counting, format_duration
+from ..durations import format_counting, format_duration, format_roughly
 from ..models import CommandResult, Listing, Process
 from ..output.errors import end_of_error
 from ..output.oneline import printable
@@ -164,10 +165,29 @@ def news_in_words(going: int, ended: Mapping[Status, int], *, notebook: bool) ->
     return f"{', '.join(parts)}: %hopx_history shows them" if parts else None
 
 
+def extended_in_words(name: str, ends: datetime | None, now: datetime) -> str:
+    """Until when a connection's sandbox lives now."""
+    if ends is None:
+        return f"{name} lives for longer; until when, it does not say"
+    left = format_roughly(max(0.0, (ends - now).total_seconds()))
+    return f"{name} lives until {ends:%Y-%m-%d %H:%M:%S} UTC, {left} from now"
+
+
+def disconnected_in_words(name: str, sandbox: str | None, *, deleted: bool) -> str:
+    """What became of a connection and its sandbox."""
+    what = f"its sandbox {sandbox}" if sandbox else "its agent"
+    return f"{name} is no longer connected; {what} {'is deleted, with all that was in it' if deleted else 'goes on'}"
+
+
 def transfer_in_words(name: str, way: str, done: int, total: int | None) -> str:
     """How far a file is copied: a bar where its size is known."""
     title = f"{printable(name, 60)} {way} the agent"
+    unit, size = next((unit, size) for unit, size in _SIZES.items() if max(done, total or 0) >= size or size == 1)
+    form = ",.0f" if size == 1 else ",.1f"
     if total is None:
-        return f"{title}: {done / 1e6:,.1f} MB"
+        return f"{title}: {done / size:{form}} {unit}"
     filled = round(20 * done / total) if total else 20
-    return f"{title}: {'█' * filled}{'░' * (20 - filled)} {done / 1e6:,.1f} of {total / 1e6:,.1f} MB"
+    return f"{title}: {'█' * filled}{'░' * (20 - filled)} {done / size:{form}} of {total / size:{form}} {unit}"
+
+
+_SIZES = {"MB": 1_000_000, "kB": 1_000, "bytes": 1}

@@ -1,6 +1,7 @@
 """The magics of connections: HopX sandboxes, commands, and files."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -11,12 +12,12 @@ from .line import expanded, once
 from .live_line import StateLine, TransferLine
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     import pandas as pd
 
     from ..connection.connection import Connection
+    from ..display.document import Document
     from ..models import CommandResult
 
 
@@ -99,7 +100,7 @@ class HopxCloud(HopxBase):
 
     @no_var_expand
     @line_magic
-    def hopx_disconnect(self, line: str) -> "Connection":
+    def hopx_disconnect(self, line: str) -> "Document":
         """Forget a connection. What runs there goes on.
 
         ::
@@ -119,8 +120,10 @@ class HopxCloud(HopxBase):
         """
         with self._arguments("hopx_disconnect", line) as args:
             from ..api.connect import disconnect
+            from ..display.in_words import disconnected_in_words
 
-            return disconnect(args.name, delete=args.delete)
+            connection = disconnect(args.name, delete=args.delete)
+            return _sentence(disconnected_in_words(connection.name, connection.place.sandbox, deleted=args.delete))
 
     @no_var_expand
     @line_magic
@@ -148,14 +151,14 @@ class HopxCloud(HopxBase):
 
     @no_var_expand
     @line_magic
-    def hopx_extend(self, line: str) -> "datetime | None":
+    def hopx_extend(self, line: str) -> "Document":
         """Let a sandbox go on for longer: HopX deletes it when its time is over.
 
         ::
 
             %hopx_extend NAME TIME
 
-        TIME counts from now. Returns when the sandbox ends then.
+        TIME counts from now. Says when the sandbox ends then; `hopx_magics.extend` returns that.
 
         Examples
         --------
@@ -165,8 +168,9 @@ class HopxCloud(HopxBase):
         """
         with self._arguments("hopx_extend", line) as args:
             from ..api.connect import extend
+            from ..display.in_words import extended_in_words
 
-            return extend(args.name, args.time)
+            return _sentence(extended_in_words(args.name, extend(args.name, args.time), datetime.now(UTC)))
 
     @no_var_expand
     @line_magic
@@ -296,6 +300,13 @@ class HopxCloud(HopxBase):
             from ..api.shell import ls
 
             return ls(args.path, on=args.on)
+
+
+def _sentence(text: str) -> "Document":
+    """What a magic answers when there is nothing but words to give."""
+    from ..display.document import Document, Note
+
+    return Document([Note(text)])
 
 
 def _split_command(line: str) -> tuple[str, str]:
