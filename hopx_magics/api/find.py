@@ -67,7 +67,7 @@ def kept_run(run: Run | str) -> KeptRun:
 
 def catch_up() -> None:
     """Asks the agents that can be asked how the runs go on that had not ended when they were last seen."""
-    session().recorder.abandon_waiting()
+    session().recorder.take_over()
     with contextlib.suppress(HopxError):
         unended = session().history.read(reading.going)
         _connect_to_this_machine(unended)

@@ -10,7 +10,6 @@ from ..models import KeptOutput, KeptRun
 from ..run import Run
 from ..run_history import pruning, reading
 from ..run_history.origin import find_origin
-from ..run_history.recorder import prune as remove
 from ..session.session import session
 from ..words import Status, Stream
 from .filters import RunFilters, wanted_runs
@@ -63,7 +62,7 @@ def prune(*, really: bool = False, **filters: Unpack[RunFilters]) -> "pd.DataFra
     else:
         pruned = kept.read(pruning.chosen, wanted)
     if really:
-        remove(kept, pruned)
+        pruning.prune(kept.file, pruned)
     return pruned_frame(pruned)
 
 

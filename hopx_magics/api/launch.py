@@ -34,7 +34,7 @@ def launch(code: str, *, on: str | None = None, **options: Unpack[LaunchOptions]
     """
     connection = session().connection(on)
     (process,) = connection.launch([checked_launch(code, **options)])
-    tell_notes()
+    _tell_notes()
     return run_on(connection, process)
 
 
@@ -65,7 +65,7 @@ def sweep(
         runs = Sweep([run_on(first, process) for process in first.launch(launches)], sweep_id)
     else:
         runs = _dispatched(launches, connections, sweep_id, per, limit)
-    tell_notes()
+    _tell_notes()
     return runs
 
 
@@ -104,15 +104,21 @@ def launch_on_each(code: str, *, on: str | Iterable[str], **options: Unpack[Laun
         Run(_failed(launch, answer) if isinstance(answer, HopxError) else answer, AgentSource(connection))
         for launch, connection, answer in zip(launches, connections, answers, strict=True)
     ]
-    tell_notes()
+    _tell_notes()
     return Sweep(runs, str(launches[0].sweep_id))
+
+
+def _tell_notes() -> None:
+    """Tells, with the launch that it concerns, also that the history can't be written."""
+    session().recorder.settle()
+    tell_notes()
 
 
 def _try_launch(launch: Launch, connection: Connection) -> Process | HopxError:
     try:
         return connection.launch_assigned(launch)
     except HopxError as error:
-        session().recorder.failed([launch], error)
+        session().recorder.failed(launch, error)
         return error
 
 
@@ -143,5 +149,5 @@ def rerun(
             hint="Connect to it with %hopx_connect, or launch it on this machine with --here.",
         )
     process = connection.launch_again(kept, params=params, env=env)
-    tell_notes()
+    _tell_notes()
     return run_on(connection, process)

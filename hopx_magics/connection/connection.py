@@ -1,7 +1,7 @@
 """Everything about one agent, through the notebook's named link to it."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,7 +91,7 @@ class Connection:
         self.watcher = Watcher(self)
         self._exit_codes = ExitCodes(self.captured)
         self._recorder = recorder
-        self._record = recorder.listings_of(place)
+        self._record = recorder.listings_of(place, self.outputs.to_keep)
 
     def close(self) -> None:
         """Ends all that is under way to the agent, which itself goes on."""
@@ -142,8 +142,7 @@ class Connection:
 
     def _remember(self, change: Change) -> None:
         self.latest = change.listing
-        if self._record.take(change):
-            self._recorder.keep_outputs(self.place, self.outputs.to_keep)
+        self._record.take(change)
 
     def recall(self, process_id: ProcessId) -> KeptRun | None:
         """A process as the history has it; None where it has not, or can't be read."""
@@ -154,20 +153,23 @@ class Connection:
 
     # ------------------------------------------------------------ launch
 
-    def launch(self, launches: Sequence[Launch]) -> list[Process]:
-        """Launches one after the other, in the order given. They are in the history before the first one is sent.
+    def launch(
+        self, launches: Iterable[Launch], *, progress: Callable[[int], None] = lambda count: None
+    ) -> list[Process]:
+        """Launches one after the other, in the order given. Each is written down before it is sent.
 
-        Raises LaunchError and AgentError; those before the one that failed are launched then.
+        `progress` is called after each with how many they are by then. Raises LaunchError and AgentError; those before
+        the one that failed are launched then, and the others not begun.
         """
-        launches = list(map(self.at_home, launches))
-        self._recorder.begin(launches, self.place)
         processes: list[Process] = []
-        try:
-            for launch in launches:
+        for launch in map(self.at_home, launches):
+            try:
+                self._recorder.begin([launch], self.place)
                 processes.append(self._send(launch))
-        except BaseException as error:
-            self._recorder.failed(launches[len(processes) :], error)
-            raise
+            except BaseException as error:
+                self._recorder.failed(launch, error)
+                raise
+            progress(len(processes))
         return processes
 
     def launch_assigned(self, launch: Launch) -> Process:

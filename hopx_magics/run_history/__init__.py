@@ -5,5 +5,7 @@ goes is written down from the listings that pass by. An end that was seen is fin
 environment only the names, of agents no tokens.
 
 A `Database` is one file; `reading`, `writing` and `pruning` are what is done in it, each function in one transaction.
-A `Recorder` writes into it what happens, and lets nothing fail because of that. The only part that imports sqlite3.
+A `Recorder` takes what happens, and lets nothing fail or wait because of that: its `Writer` has a thread that writes it
+when it can be written, and a `Journal` that keeps until then what nobody else could tell. The only part that imports
+sqlite3.
 """

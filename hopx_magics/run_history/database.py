@@ -5,6 +5,7 @@ writer, and fails however long it is given.
 """
 
 import contextlib
+import errno
 import os
 import sqlite3
 import threading
@@ -13,17 +14,20 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
+from urllib.parse import quote
 
 from ..errors import HistoryError
 from .migrations import migrate
 
-BUSY_TIMEOUT = 10.0
-"""Seconds for which a writer waits for another one."""
+PATIENCE = 10.0
+"""Seconds for which a writer waits for another one, if nothing else is said."""
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_NOT_WRITABLE = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 _of_other_programs: list[sqlite3.Connection] = []
 """Connections that a fork has copied: they are the parent's, and must neither be used nor closed here."""
@@ -32,12 +36,16 @@ _of_other_programs: list[sqlite3.Connection] = []
 class Database:
     """One SQLite file. Safe to use from several threads, by several programs at once, and by forked children.
 
-    A damaged file is set aside and a fresh one begun, which `notes` tells: what its user should know.
+    A damaged file is set aside and a fresh one begun, which `notes` tells: what its user should know. `patience` is for
+    how many seconds one waits for another program that writes.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, patience: float = PATIENCE) -> None:
         self.file = file
         self.notes: list[str] = []
+        self.settle: Callable[[], object] = lambda: None
+        """Called before anything is read: brings into the file, soon, what this program has told."""
+        self._patience = patience
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
         self._owner = os.getpid()
@@ -50,7 +58,17 @@ class Database:
         **kwargs: Arguments.kwargs,
     ) -> Result:
         """What `action` makes of the file as it is at one moment. Raises HistoryError."""
-        return self._do("BEGIN", lambda db: action(db, *args, **kwargs))
+        self.settle()
+        try:
+            return self._do("BEGIN", lambda db: action(db, *args, **kwargs))
+        except HistoryError as error:
+            if not _is_about_writing(error) or self._has_unmerged():
+                raise
+        with self._lock, contextlib.closing(self._opened_as_it_is()) as db:
+            try:
+                return action(db, *args, **kwargs)
+            except sqlite3.DatabaseError as error:
+                raise self._failed(error) from error
 
     def write(
         self,
@@ -67,14 +85,6 @@ class Database:
             self.close()
             self.file = file
 
-    def give_back(self) -> None:
-        """Makes the file smaller by what was removed from it. Raises HistoryError."""
-
-        def vacuum(db: sqlite3.Connection) -> None:
-            db.executescript("PRAGMA incremental_vacuum")  # each of its steps frees one page, and execute makes one
-
-        self._do(None, vacuum)
-
     def close(self) -> None:
         """Closes the file; it is opened again when it is needed."""
         with self._lock:
@@ -82,7 +92,7 @@ class Database:
                 self._db.close()
             self._db = None
 
-    def _do(self, begin: str | None, action: Callable[[sqlite3.Connection], Result]) -> Result:
+    def _do(self, begin: str, action: Callable[[sqlite3.Connection], Result]) -> Result:
         if self._owner != os.getpid():
             self._begin_anew()
         with self._lock:
@@ -90,6 +100,8 @@ class Database:
                 return self._attempt(begin, action)
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
+                    if _code(error) not in _BUSY:
+                        self.close()  # one that was opened while it could not be written would never be written
                     raise self._failed(error) from error
             try:
                 self._set_aside()
@@ -104,10 +116,8 @@ class Database:
             _of_other_programs.append(self._db)
             self._db = None
 
-    def _attempt(self, begin: str | None, action: Callable[[sqlite3.Connection], Result]) -> Result:
+    def _attempt(self, begin: str, action: Callable[[sqlite3.Connection], Result]) -> Result:
         db = self._opened()
-        if begin is None:
-            return action(db)
         db.execute(begin)
         try:
             result = action(db)
@@ -121,7 +131,7 @@ class Database:
     def _opened(self) -> sqlite3.Connection:
         if self._db is not None and not self._is_there():
             self.close()
-            self.notes.append(f"the run history {self.file} was taken away while it was used: a fresh one has begun")
+            self.notes.append(self._why_it_is_gone())
         if self._db is None:
             self._db = self._open()
         return self._db
@@ -137,19 +147,33 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))  # output is nobody else's business
+            with contextlib.suppress(FileExistsError):  # to close one that is open elsewhere here would undo its locks
+                os.close(os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # nobody else may read output
+            if not os.access(self.file, os.W_OK):  # SQLite would open it all the same, and leave files that stay so
+                raise PermissionError(errno.EACCES, f"{self.file} can't be written")
             status = self.file.stat()
         except OSError as error:
             raise self._failed(error) from error
         self._identity = (status.st_dev, status.st_ino)
-        db = sqlite3.connect(self.file, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(self.file, timeout=self._patience, isolation_level=None, check_same_thread=False)
         try:
-            _prepare(db, fresh=status.st_size == 0)
+            _prepare(db, self._patience, fresh=status.st_size == 0)
             migrate(db, str(self.file))
         except BaseException:
             db.close()
             raise
         return db
+
+    def _opened_as_it_is(self) -> sqlite3.Connection:
+        """The file that nobody can write, without the locks that would have to be written beside it."""
+        return sqlite3.connect(f"file:{quote(str(self.file))}?immutable=1", uri=True, isolation_level=None)
+
+    def _has_unmerged(self) -> bool:
+        """Whether what was written last is not in the file itself."""
+        try:
+            return Path(f"{self.file}-wal").stat().st_size > 0
+        except OSError:
+            return False
 
     def _set_aside(self) -> None:
         """Renames the damaged file, unless another program has done so by now."""
@@ -165,19 +189,47 @@ class Database:
         for suffix in ("-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 Path(f"{self.file}{suffix}").rename(f"{aside}{suffix}")
-        self.notes.append(f"the run history was damaged: it was set aside as {aside}, and a fresh one has begun")
+        self.notes.append(_damaged(aside))
+
+    def _why_it_is_gone(self) -> str:
+        for aside in self.file.parent.glob(f"{self.file.stem}.damaged-*{self.file.suffix}"):
+            status = aside.stat()
+            if (status.st_dev, status.st_ino) == self._identity:
+                return _damaged(aside)  # somebody else has set it aside
+        return f"the run history {self.file} was taken away while it was used: a fresh one has begun"
 
     def _failed(self, error: Exception) -> HistoryError:
+        reason = error.strerror if isinstance(error, PermissionError) else error
         return HistoryError(
-            f"the run history {self.file} can't be used: {error}",
-            hint="HOPX_HISTORY chooses another file.",
+            f"the run history {self.file} can't be used: {reason}", hint="HOPX_HISTORY chooses another file."
         )
 
 
-def _prepare(db: sqlite3.Connection, *, fresh: bool) -> None:
+def is_busy(error: HistoryError) -> bool:
+    """Whether another program writes, which is over soon."""
+    return _code(error.__cause__) in _BUSY
+
+
+def _is_about_writing(error: HistoryError) -> bool:
+    """Whether the file could be read, if nothing had to be written for that."""
+    cause = error.__cause__
+    return _code(cause) in _NOT_WRITABLE or isinstance(cause, PermissionError)
+
+
+def is_lasting(error: HistoryError) -> bool:
+    """Whether it is about what was to be written: it can't be written at any other time either."""
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, sqlite3.OperationalError)
+
+
+def _damaged(aside: Path) -> str:
+    return f"the run history was damaged: it was set aside as {aside}, and a fresh one has begun"
+
+
+def _prepare(db: sqlite3.Connection, patience: float, *, fresh: bool) -> None:
     if fresh:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    deadline = time.monotonic() + BUSY_TIMEOUT
+    deadline = time.monotonic() + patience
     while True:
         try:
             db.execute("PRAGMA journal_mode = WAL")
@@ -191,4 +243,8 @@ def _prepare(db: sqlite3.Connection, *, fresh: bool) -> None:
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in _DAMAGED
+    return _code(error) in _DAMAGED
+
+
+def _code(error: BaseException | None) -> int:
+    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF

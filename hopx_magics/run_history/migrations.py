@@ -81,6 +81,10 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
             WHERE connection = '' AND status IN ('queued', 'running')""",
     ),
     "first_line": ("ALTER TABLE runs ADD COLUMN first_line INTEGER NOT NULL DEFAULT 1",),
+    "journals": (
+        "CREATE TABLE journals (journal TEXT PRIMARY KEY, position INTEGER NOT NULL, written_at INTEGER NOT NULL)",
+    ),
+    "codes in use": ("CREATE INDEX runs_code ON runs (code_hash)",),
 }
 """The steps in their order: a name, and the statements. Times are microseconds since 1970, UTC."""
 

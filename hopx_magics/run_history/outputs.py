@@ -1,23 +1,31 @@
 """The output of runs that have ended is fetched from their agents and kept in the history, in the background."""
 
-import contextlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from ..errors import HopxError
+from ..errors import HistoryError, HopxError
 from ..models import KeptOutput, Place, ProcessId
 from ..words import Stream
 from . import reading, writing
 from .database import Database
 
 AT_ONCE = 100
-"""Runs whose outputs are kept in one transaction."""
+"""Runs whose outputs are fetched together."""
+
+PIECE = 1_000_000
+"""Bytes of output that are written in one transaction, where it is of more than one run."""
+
+AGAIN_AFTER = 5.0
+"""Seconds after which the history is offered again what it did not take."""
 
 PAUSE = 0.3
 """Seconds between two looks for what has ended: what ends shortly one after the other is kept together."""
 
 Outputs = Mapping[ProcessId, Mapping[Stream, KeptOutput]]
 """Of each process its streams, none of one whose output can't be had."""
+
+Kept = Mapping[int, Mapping[Stream, KeptOutput]]
+"""The same by the numbers of runs."""
 
 Fetch = Callable[[Sequence[ProcessId]], Outputs]
 """Reads as much of the outputs of processes as the history keeps. Raises what an agent raises."""
@@ -26,12 +34,17 @@ Fetch = Callable[[Sequence[ProcessId]], Outputs]
 class OutputKeeper:
     """Keeps the outputs of what has ended, on a thread that is there as long as there is something to keep.
 
-    What can't be fetched now is tried again when the next process of that agent ends, and by the next session.
+    What an agent does not tell now is tried again when the next process of that agent ends, and by the next session;
+    what the history does not take, soon.
     """
 
     def __init__(self, history: Database) -> None:
+        self.failure: HistoryError | None = None
+        """Why the history did not take an output that it still lacks."""
         self._history = history
         self._places: dict[Place, Fetch] = {}
+        self._refused: dict[Place, Fetch] = {}
+        """Those of which the history did not take all."""
         self._lock = threading.Lock()
         self._hurry = threading.Event()
         self._idle = threading.Event()
@@ -41,15 +54,25 @@ class OutputKeeper:
         """Keeps, soon, the outputs of all that has ended there."""
         with self._lock:
             self._places[place] = fetch
-            if self._idle.is_set():
-                self._idle.clear()
-                self._hurry.clear()
-                threading.Thread(target=self._run, name="hopx-history", daemon=True).start()
+            self._start()
 
     def drain(self, seconds: float) -> bool:
-        """Waits until nothing is left to keep, or for so long; tells whether all is done."""
+        """Waits until nothing is left to keep, or for so long; tells whether nothing more can be kept now."""
+        self._try_again()
         self._hurry.set()
         return self._idle.wait(seconds)
+
+    def _try_again(self) -> None:
+        with self._lock:
+            self._places, self._refused = self._refused | self._places, {}
+            if self._places:
+                self._start()
+
+    def _start(self) -> None:
+        if self._idle.is_set():
+            self._idle.clear()
+            self._hurry.clear()
+            threading.Thread(target=self._run, name="hopx-history", daemon=True).start()
 
     def _run(self) -> None:
         while True:
@@ -58,14 +81,47 @@ class OutputKeeper:
                     self._idle.set()
                     return
                 place, fetch = self._places.popitem()
-            with contextlib.suppress(HopxError):
+            try:
                 self._keep_all(place, fetch)
+                self.failure = None
+            except HistoryError as error:
+                self._take_refusal(error, place, fetch)
+            except HopxError:
+                pass
             self._hurry.wait(PAUSE)
 
+    def _take_refusal(self, error: HistoryError, place: Place, fetch: Fetch) -> None:
+        self.failure = error
+        with self._lock:
+            self._refused[place] = fetch
+        again = threading.Timer(AGAIN_AFTER, self._try_again)
+        again.daemon = True
+        again.start()
+
     def _keep_all(self, place: Place, fetch: Fetch) -> None:
+        """Keeps what there is room for. Raises HistoryError for the rest, and what an agent raises."""
         due = self._history.read(reading.outputs_due, place)
+        refusal: HistoryError | None = None
         for first in range(0, len(due), AT_ONCE):
             some = due[first : first + AT_ONCE]
             outputs = fetch([each.process_id for each in some])
-            kept = {each.number: outputs.get(each.process_id, {}) for each in some}
-            self._history.write(writing.keep_outputs, kept)
+            for kept in _pieces({each.number: outputs.get(each.process_id, {}) for each in some}):
+                try:
+                    self._history.write(writing.keep_outputs, kept)
+                except HistoryError as error:
+                    refusal = error
+        if refusal:
+            raise refusal
+
+
+def _pieces(outputs: Kept) -> Iterator[Kept]:
+    """The same in pieces that are written quickly, so that no other program has to wait."""
+    piece: dict[int, Mapping[Stream, KeptOutput]] = {}
+    size = 0
+    for number, streams in outputs.items():
+        size += sum(len(each.head) + len(each.tail) for each in streams.values())
+        if piece and size > PIECE:
+            yield piece
+            piece, size = {}, 0
+        piece[number] = streams
+    yield piece

@@ -1,14 +1,22 @@
 """How much of the history is kept, and what goes when it is more."""
 
 import sqlite3
+import time
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ..models import Pruned
+from .database import Database
 from .migrations import MOMENT
 from .reading import Wanted, moment, where
 from .writing import GOING
+
+PIECE = 0.02
+"""Seconds for which pruning keeps others from writing, about, at a time."""
 
 _SIZE = "(SELECT coalesce(sum(length(head) + length(tail)), 0) FROM outputs WHERE outputs.number = runs.number)"
 
@@ -63,15 +71,62 @@ def _pruned(db: sqlite3.Connection, condition: str, values: list[Any], limit: in
     ]
 
 
-def remove(db: sqlite3.Connection, pruned: list[Pruned]) -> None:
-    """Removes these runs, or only their outputs, and code that no run has any more."""
-    db.executemany("DELETE FROM outputs WHERE number = ?", [(run.number,) for run in pruned])
-    whole = [(run.number,) for run in pruned if run.whole]
-    db.executemany(
+def prune(file: Path, pruned: Iterable[Pruned]) -> None:
+    """Removes these runs, or only their outputs, and gives their room back to the disk. Raises HistoryError.
+
+    In small pieces, between which others can write.
+    """
+    history, rest = Database(file), deque(pruned)
+    try:
+        while rest:
+            _rest_after(history.write(_remove_some, rest))
+        while (took := history.write(_give_back_some)) is not None:
+            _rest_after(took)
+    finally:
+        history.close()
+
+
+def _rest_after(took: float) -> None:
+    time.sleep(max(PIECE, took))  # a program that waits looks again each 0.1 s, at most
+
+
+def _remove_some(db: sqlite3.Connection, rest: deque[Pruned]) -> float:
+    """Removes the first of these, as many as can be in a short time; the seconds that it took."""
+    begun, done = time.monotonic(), 0
+    for run in rest:
+        _remove(db, run)
+        done += 1
+        if time.monotonic() - begun > PIECE:
+            break
+    for _ in range(done):
+        rest.popleft()
+    return time.monotonic() - begun
+
+
+def _remove(db: sqlite3.Connection, run: Pruned) -> None:
+    """Removes a run, or only its output, and code that no run has any more."""
+    db.execute("DELETE FROM outputs WHERE number = ?", (run.number,))
+    if not run.whole:
+        return
+    db.execute(
         """INSERT OR IGNORE INTO removed SELECT agent, process_id FROM runs
         WHERE number = ? AND process_id IS NOT NULL""",
-        whole,
+        (run.number,),
     )
-    db.executemany("DELETE FROM runs WHERE number = ?", whole)
-    if whole:
-        db.execute("DELETE FROM codes WHERE hash NOT IN (SELECT code_hash FROM runs WHERE code_hash IS NOT NULL)")
+    hashes = db.execute(
+        "SELECT code_hash FROM runs WHERE number = ? AND code_hash IS NOT NULL", (run.number,)
+    ).fetchall()
+    db.execute("DELETE FROM runs WHERE number = ?", (run.number,))
+    unused = "DELETE FROM codes WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE code_hash = ?1)"
+    db.executemany(unused, hashes)
+
+
+def _give_back_some(db: sqlite3.Connection) -> float | None:
+    """Makes the file smaller for a short time; the seconds that it took, None when nothing is left to do."""
+    begun = time.monotonic()
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    for _ in range(free):
+        db.execute("PRAGMA incremental_vacuum(1)")
+        if (took := time.monotonic() - begun) > PIECE:
+            return took
+    return None

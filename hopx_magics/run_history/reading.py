@@ -13,8 +13,9 @@ from ..errors import UnknownRun
 from ..models import KeptOutput, KeptRun, Place, ProcessId, RunId
 from ..output.oneline import one_line, printable
 from ..words import STATUSES, Status, Stream
+from .entries import Waiter
 from .migrations import MOMENT
-from .writing import ENDED, GOING, Waiter
+from .writing import ENDED, GOING
 
 NEWEST_FIRST = f"ORDER BY {MOMENT} DESC, runs.number DESC"
 

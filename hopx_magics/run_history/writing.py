@@ -1,33 +1,22 @@
 """What is written into the history: launches, and how they are seen to go. Each function is part of one transaction."""
 
 import hashlib
-import json
 import sqlite3
-import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from ..models import KeptOutput, Launch, Place, ProcessId, RunId
+import msgspec
+
+from ..models import KeptOutput, Place, ProcessId, RunId
 from ..words import STREAMS, Status, Stream
-from .origin import Origin
+from .entries import Assigned, Became, Begun, LaunchRow, NotLaunched, Waiter, now
 
 LAUNCH_TAKES = 60.0
 """Seconds from the row of a launch to the first listing that has it, at most."""
 
 GOING = "status IN ('queued', 'running')"
 ENDED = "status IN ('completed', 'failed', 'killed')"
-
-
-class Waiter(NamedTuple):
-    """A program that is to launch something later, on an agent that is not yet known."""
-
-    host: str
-    pid: int
-
-
-NOWHERE = Place("", "")
-"""Stands in the rows of what waits for an agent: the columns can't be empty."""
 
 
 class Seen(NamedTuple):
@@ -54,66 +43,27 @@ def microseconds(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1e6)
 
 
-def now() -> int:
-    """This moment as the file has it."""
-    return time.time_ns() // 1000
-
-
 # ---------------------------------------------------------------- launches
 
 
-def begin(
-    db: sqlite3.Connection,
-    launches: Sequence[Launch],
-    place: Place,
-    origin: Origin,
-    version: str | None = None,
-    waiter: Waiter | None = None,
-) -> None:
-    """Writes down what is about to be launched, by `version` of this package, or by a `waiter` later on."""
-    codes = {launch.code: _hash(launch.code) for launch in launches}
-    moment = now()
-    rows = [
-        {
-            "run_id": launch.run_id,
-            **place._asdict(),
-            "name": launch.name,
-            "tags": json.dumps(launch.tags),
-            "params": json.dumps(launch.params),
-            "sweep_id": launch.sweep_id,
-            "rerun_of": launch.rerun_of,
-            "language": launch.language,
-            "code_hash": codes[launch.code],
-            "first_line": launch.first_line,
-            "workdir": launch.workdir,
-            "timeout": launch.timeout,
-            "env_names": json.dumps(sorted(launch.env)),
-            **origin._asdict(),
-            "version": version,
-            "launched_at": moment,
-        }
-        for launch in launches
-    ]
-    db.executemany("INSERT OR IGNORE INTO codes VALUES (?, ?)", [(hash_, code) for code, hash_ in codes.items()])
-    db.executemany(
-        f"""INSERT INTO runs ({", ".join(rows[0])}, launched_here, output_due, status)
-        VALUES ({", ".join(f":{column}" for column in rows[0])}, 1, 1, 'queued')""",
-        rows,
-    )
-    if waiter:
-        db.executemany("INSERT INTO waiting VALUES (?, ?, ?)", [(launch.run_id, *waiter) for launch in launches])
+def begin(db: sqlite3.Connection, begun: Begun) -> None:
+    """Writes down what is about to be launched; one that an agent has listed before gets what the agent can't know."""
+    db.executemany("INSERT OR IGNORE INTO codes VALUES (?, ?)", begun.codes.items())
+    db.executemany(_BEGIN, map(msgspec.structs.astuple, begun.rows))
+    if begun.waiter:
+        db.executemany("INSERT INTO waiting VALUES (?, ?, ?)", [(row.run_id, *begun.waiter) for row in begun.rows])
 
 
-def assign(db: sqlite3.Connection, run_id: RunId, place: Place, waiter: Waiter | None = None) -> None:
+def assign(db: sqlite3.Connection, assigned: Assigned) -> None:
     """Writes down to which agent a launch is about to be sent, or who is to do that later (again)."""
     db.execute(
         """UPDATE runs SET connection = :connection, agent = :agent, sandbox = :sandbox
         WHERE run_id = :run_id AND process_id IS NULL""",
-        {"run_id": run_id, **place._asdict()},
+        {"run_id": assigned.run_id, **assigned.place._asdict()},
     )
-    db.execute("DELETE FROM waiting WHERE run_id = ?", (run_id,))
-    if waiter:
-        db.execute("INSERT INTO waiting VALUES (?, ?, ?)", (run_id, *waiter))
+    db.execute("DELETE FROM waiting WHERE run_id = ?", (assigned.run_id,))
+    if assigned.waiter:
+        db.execute("INSERT INTO waiting VALUES (?, ?, ?)", (assigned.run_id, *assigned.waiter))
 
 
 def abandon(db: sqlite3.Connection, waiter: Waiter, reason: str) -> None:
@@ -126,15 +76,13 @@ def abandon(db: sqlite3.Connection, waiter: Waiter, reason: str) -> None:
     db.execute("DELETE FROM waiting WHERE host = ? AND pid = ?", waiter)
 
 
-def launched(
-    db: sqlite3.Connection, run_id: RunId, process_id: ProcessId, execution_id: str | None, status: Status
-) -> None:
+def launched(db: sqlite3.Connection, became: Became) -> None:
     """Writes down which process a launch became.
 
     An agent that drops our mark may have listed it before its reply came; then it was taken for somebody else's.
     """
     other = f"agent = (SELECT agent FROM runs WHERE run_id = :run_id) AND process_id = :process_id AND {_FOREIGN}"
-    row = {"run_id": run_id, "process_id": process_id, "execution_id": execution_id, "status": status}
+    row = msgspec.structs.asdict(became)
     listed = db.execute(f"SELECT {', '.join(_STATE)} FROM runs WHERE {other}", row).fetchone()
     db.execute(f"DELETE FROM runs WHERE {other}", row)
     db.execute(
@@ -144,18 +92,17 @@ def launched(
     )
     if listed:
         places = ", ".join(f"{column} = ?" for column in _STATE)
-        db.execute(f"UPDATE runs SET {places} WHERE run_id = ?", (*listed, run_id))
+        db.execute(f"UPDATE runs SET {places} WHERE run_id = ?", (*listed, became.run_id))
 
 
-def not_launched(db: sqlite3.Connection, run_ids: Collection[RunId], status: Status, reason: str) -> None:
-    """Writes down that launches failed, or (`unknown`) that nobody knows whether they did."""
-    moment = now()
-    db.executemany(
-        f"""UPDATE runs SET status = ?, status_detail = ?, seen_at = ?
-        WHERE run_id = ? AND process_id IS NULL AND {GOING}""",
-        [(status, reason, moment, run_id) for run_id in run_ids],
+def not_launched(db: sqlite3.Connection, told: NotLaunched) -> None:
+    """Writes down that a launch failed, or (`unknown`) that nobody knows whether it did."""
+    db.execute(
+        f"""UPDATE runs SET status = :status, status_detail = :reason, seen_at = :at
+        WHERE run_id = :run_id AND process_id IS NULL AND {GOING}""",
+        msgspec.structs.asdict(told),
     )
-    db.executemany("DELETE FROM waiting WHERE run_id = ?", [(run_id,) for run_id in run_ids])
+    db.execute("DELETE FROM waiting WHERE run_id = ?", (told.run_id,))
 
 
 # ---------------------------------------------------------------- listings
@@ -239,13 +186,9 @@ def keep_outputs(db: sqlite3.Connection, outputs: Mapping[int, Mapping[Stream, K
             )
 
 
-def looked(db: sqlite3.Connection, place: str) -> None:
-    """Writes down that somebody looks at the runs of a notebook or folder."""
-    db.execute("INSERT OR REPLACE INTO looks VALUES (?, ?)", (place, now()))
-
-
-def _hash(code: str) -> str:
-    return hashlib.sha256(code.encode("utf-8", "replace")).hexdigest()[:16]
+def looked(db: sqlite3.Connection, place: str, at: int) -> None:
+    """Writes down that somebody looked at the runs of a notebook or folder."""
+    db.execute("INSERT OR REPLACE INTO looks VALUES (?, ?)", (place, at))
 
 
 def _foreign_id(place: Place, process_id: ProcessId) -> str:
@@ -253,7 +196,14 @@ def _foreign_id(place: Place, process_id: ProcessId) -> str:
     return hashlib.sha256(f"{place.agent}\0{process_id}".encode("utf-8", "replace")).hexdigest()[:16]
 
 
-_FOREIGN = "NOT launched_here"
+_FOREIGN = "NOT runs.launched_here"
+
+_TOLD = LaunchRow.__struct_fields__
+
+_BEGIN = f"""INSERT INTO runs ({", ".join(_TOLD)}, launched_here, output_due, status)
+    VALUES ({", ".join("?" for _ in _TOLD)}, 1, 1, 'queued')
+    ON CONFLICT (run_id) DO UPDATE SET {", ".join(f"{column} = excluded.{column}" for column in _TOLD)},
+    launched_here = 1, output_due = 1 WHERE {_FOREIGN}"""
 
 _STATE = (
     *("status", "status_detail", "started_at", "completed_at", "exit_code", "execution_time", "pid", "seen_at"),

@@ -146,7 +146,7 @@ class Dispatcher:
 
     def _settle(self, launch: Launch, status: Status, reason: str, connection: Connection | None = None) -> None:
         """That is what has become of it, for good."""
-        self._recorder.not_launched([launch.run_id], status, reason)
+        self._recorder.not_launched(launch.run_id, status, reason)
         process = msgspec.structs.replace(not_launched_yet(launch), status=status, status_detail=reason)
         self._tell(launch.run_id, process, connection)
 

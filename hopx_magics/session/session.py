@@ -26,6 +26,10 @@ KEEP_AT_EXIT = 3.0
 """Seconds that the end of this program waits, at most, until the outputs of what has ended are in the history."""
 
 
+HISTORY_PATIENCE = 1.0
+"""Seconds for which reading the history waits, at most, for another program."""
+
+
 class Session:
     """What one Python process has. Methods may be called from several threads."""
 
@@ -34,13 +38,13 @@ class Session:
         self.connections: dict[str, Connection] = {}
         self.current = LOCAL
         """The name of the connection that is meant when none is named."""
-        self.history = Database(self.settings.history_file)
+        self.history = Database(self.settings.history_file, patience=HISTORY_PATIENCE)
         self.recorder = Recorder(self.history, self.settings)
         self.sweeps: list[Sweep] = []
         """Those of which runs wait here to be handed out to one of several agents."""
         self.lock = threading.RLock()
         """Held around changes of the connections."""
-        atexit.register(self.drain)
+        atexit.register(self._end)
 
     @functools.cached_property
     def control_plane(self) -> ControlPlane:
@@ -104,10 +108,14 @@ class Session:
         """Waits, for a little, until the outputs of what has ended are in the history."""
         self.recorder.drain(KEEP_AT_EXIT)
 
+    def _end(self) -> None:
+        self.drain()
+        self.recorder.close()
+
     def close(self) -> None:
         """Drops all connections. Processes and agents go on."""
         self.drain()
-        atexit.unregister(self.drain)
+        atexit.unregister(self._end)
         with self.lock:
             for connection in self.connections.values():
                 connection.close()
@@ -116,6 +124,7 @@ class Session:
         if "control_plane" in vars(self):
             self.control_plane.close()
             del self.control_plane
+        self.recorder.close()
         self.history.close()
 
     def renew_after_fork(self) -> None:

@@ -242,15 +242,15 @@ def test_a_sweep_limit_that_an_agent_cant_keep_is_kept_here(hopx: Any, odd_agent
 def test_a_notebook_that_ends_leaves_word_of_what_it_did_not_launch(hopx: Any, state: Settings) -> None:
     from hopx_magics.launches import checked_launch, checked_sweep
     from hopx_magics.run_history import writing
+    from hopx_magics.run_history.entries import NOWHERE, Waiter, begun
     from hopx_magics.run_history.origin import Origin
-    from hopx_magics.run_history.writing import Waiter
 
     session = Session(state)
     launches = checked_sweep(checked_launch("pass", name="late"), {"n": [1, 2]})
     gone = subprocess.Popen(["true"])
     gone.wait()
     waiter = Waiter(socket.gethostname(), gone.pid)
-    session.history.write(writing.begin, launches, writing.NOWHERE, Origin(), waiter=waiter)
+    session.history.write(writing.begin, begun(launches, NOWHERE, Origin(), waiter=waiter))
     session.close()
     frame = hopx.history()
     assert list(frame["status"]) == ["unknown", "unknown"]

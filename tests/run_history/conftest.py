@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from hopx_magics.models import Launch, Place, ProcessId, RunId
-from hopx_magics.run_history import reading, writing
+from hopx_magics.run_history import entries, reading, writing
 from hopx_magics.run_history.database import Database
+from hopx_magics.run_history.entries import Became
 from hopx_magics.run_history.origin import Origin
 from hopx_magics.run_history.reading import Wanted
 from hopx_magics.run_history.writing import Seen
@@ -41,9 +42,13 @@ def seen(process_id: str, status: Status = "running", **facts: Any) -> Seen:
 
 def begun(history: Database, *run_ids: str, place: Place = HERE, **facts: Any) -> None:
     """Launches whose processes are called like the runs."""
-    history.write(writing.begin, [launch(run_id, **facts) for run_id in run_ids], place, Origin())
+    history.write(writing.begin, entries.begun([launch(run_id, **facts) for run_id in run_ids], place, Origin()))
     for run_id in run_ids:
-        history.write(writing.launched, RunId(run_id), ProcessId(f"proc_{run_id}"), None, "running")
+        became(history, run_id, f"proc_{run_id}")
+
+
+def became(history: Database, run_id: str, process_id: str) -> None:
+    history.write(writing.launched, Became(RunId(run_id), ProcessId(process_id), None, "running"))
 
 
 def forget_lost(history: Database, listed: list[ProcessId], at: datetime, listed_after: float) -> None:

@@ -36,8 +36,20 @@ def test_the_final_schema(history: Database, file: Path) -> None:
         made = [name for (name,) in db.execute("SELECT name FROM migrations ORDER BY made_at, rowid")]
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     db.close()
-    assert tables == {"migrations", "codes", "runs", "agents", "outputs", "looks", "removed", "waiting"}
-    assert made == ["codes", "runs", "agents", "outputs", "order", "removed", "looks", "waiting", "first_line"]
+    assert tables == {"migrations", "codes", "runs", "agents", "outputs", "looks", "removed", "waiting", "journals"}
+    assert made == [
+        "codes",
+        "runs",
+        "agents",
+        "outputs",
+        "order",
+        "removed",
+        "looks",
+        "waiting",
+        "first_line",
+        "journals",
+        "codes in use",
+    ]
     assert columns == [
         *("number", "run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "tags", "params"),
         *("sweep_id", "rerun_of", "language", "code_hash", "workdir", "timeout", "env_names", "notebook", "cell"),

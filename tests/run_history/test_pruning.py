@@ -8,7 +8,6 @@ from hopx_magics.run_history import pruning, reading, writing
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.pruning import Limits
 from hopx_magics.run_history.reading import Wanted
-from hopx_magics.run_history.recorder import prune
 
 from .conftest import HERE, NOW, begun, seen, statuses
 
@@ -29,7 +28,7 @@ def test_what_is_beyond_the_limits_goes_the_oldest_first(file: Path) -> None:
     assert [(run.run_id, run.whole, run.bytes) for run in gone] == [("a", True, 1000), ("b", True, 1000)]
     assert history.read(pruning.over_limits, limits, 2.0) == []
     assert len(statuses(history)) == 5, "nothing went yet"
-    prune(history, gone)
+    pruning.prune(history.file, gone)
     assert sorted(statuses(history)) == ["c", "d", "going"]
     assert history.read(reading.output, RunId("c"))["stdout"].size == 1000
     assert history.read(pruning.over_limits, limits) == []
@@ -42,7 +41,7 @@ def test_outputs_go_before_the_runs_do(file: Path) -> None:
     ended(history, "a", "b", "c", "d", size=1000)
     gone = history.read(pruning.over_limits, limits)
     assert [(run.run_id, run.whole) for run in gone] == [("a", False), ("b", False)]
-    prune(history, gone)
+    pruning.prune(history.file, gone)
     assert len(statuses(history)) == 4
     assert history.read(reading.output, RunId("a")) == {}
     assert history.read(reading.output, RunId("c"))["stdout"].head == b"x" * 1000
@@ -56,7 +55,7 @@ def test_what_is_chosen_goes_but_nothing_that_goes_on(history: Database, file: P
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
     before = file.stat().st_size
-    prune(history, history.read(pruning.chosen, Wanted()))
+    pruning.prune(history.file, history.read(pruning.chosen, Wanted()))
     assert list(statuses(history)) == ["c"]
     history.close()
     assert file.stat().st_size < before - 150_000, "the disk has its room back"
@@ -64,6 +63,6 @@ def test_what_is_chosen_goes_but_nothing_that_goes_on(history: Database, file: P
 
 def test_what_was_removed_does_not_come_back(history: Database) -> None:
     ended(history, "a", "b")
-    prune(history, [run for run in history.read(pruning.chosen, Wanted()) if run.run_id == "a"])
+    pruning.prune(history.file, [run for run in history.read(pruning.chosen, Wanted()) if run.run_id == "a"])
     history.write(writing.record, HERE, [seen("proc_a", "completed"), seen("proc_b", "completed")], NOW)
     assert list(statuses(history)) == ["b"]

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hopx_magics.errors import UnknownRun
-from hopx_magics.models import KeptOutput, ProcessId, RunId
-from hopx_magics.run_history import reading, writing
+from hopx_magics.models import KeptOutput, RunId
+from hopx_magics.run_history import entries, reading, writing
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.origin import Origin
 from hopx_magics.run_history.reading import Wanted
 
-from .conftest import HERE, NOW, begun, launch, seen
+from .conftest import HERE, NOW, became, begun, launch, seen
 
 
 def test_a_run_is_found_by_ids_their_beginnings_and_its_name(history: Database) -> None:
@@ -91,7 +91,8 @@ def test_code_and_output_come_when_they_are_asked_for(history: Database) -> None
 
 
 def test_a_hundred_thousand_runs(history: Database) -> None:
-    history.write(writing.begin, [launch(f"r{n}", params={"n": n}) for n in range(100_000)], HERE, Origin())
+    begun_now = entries.begun([launch(f"r{n}", params={"n": n}) for n in range(100_000)], HERE, Origin())
+    history.write(writing.begin, begun_now)
     columns = history.read(reading.columns, Wanted())
     assert len(columns["run_id"]) == 100_000
     assert json.loads(columns["params"][0]) == {"n": 99_999}
@@ -99,11 +100,11 @@ def test_a_hundred_thousand_runs(history: Database) -> None:
 
 
 def test_what_happened_since_the_last_look(history: Database) -> None:
-    history.write(writing.begin, [launch("r1"), launch("r2")], HERE, Origin("a.ipynb"))
-    history.write(writing.begin, [launch("r3")], HERE, Origin("b.ipynb"))
+    history.write(writing.begin, entries.begun([launch("r1"), launch("r2")], HERE, Origin("a.ipynb")))
+    history.write(writing.begin, entries.begun([launch("r3")], HERE, Origin("b.ipynb")))
     for run_id in ("r1", "r2", "r3"):
-        history.write(writing.launched, RunId(run_id), ProcessId(run_id), None, "running")
-    history.write(writing.looked, "a.ipynb")
+        became(history, run_id, run_id)
+    history.write(writing.looked, "a.ipynb", entries.now())
     now = datetime.now(UTC) + timedelta(seconds=1)
     history.write(
         writing.record,

@@ -8,7 +8,8 @@ import pytest
 from hopx_magics.models import Change, Listing, Place, Process, ProcessId
 from hopx_magics.run_history import reading
 from hopx_magics.run_history.database import Database
-from hopx_magics.run_history.recorder import ListingRecorder, Recorder
+from hopx_magics.run_history.listings import ListingRecorder
+from hopx_magics.run_history.recorder import Recorder
 from hopx_magics.settings import read_settings
 from hopx_magics.words import STATUSES, Status
 
@@ -21,7 +22,7 @@ def change(status: Status, etag: str | None, tail: int | None = None) -> Change:
 
 
 def listings_into(history: Database) -> ListingRecorder:
-    return Recorder(history, read_settings({})).listings_of(HERE)
+    return Recorder(history, read_settings({})).listings_of(HERE, lambda process_ids: {})
 
 
 def status_in(history: Database) -> Status:
@@ -50,6 +51,7 @@ def test_a_file_that_was_taken_away_begins_with_the_listing_as_it_is(tmp_path: P
     history = Database(file)
     recorder = listings_into(history)
     recorder.take(change("running", "1"))
+    assert status_in(history) == "running"
     history.close()
     file.unlink()
     recorder.begin_anew()

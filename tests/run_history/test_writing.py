@@ -10,32 +10,35 @@ import pytest
 from hopx_magics.models import Place, ProcessId, RunId
 from hopx_magics.run_history import reading, writing
 from hopx_magics.run_history.database import Database
+from hopx_magics.run_history.entries import begun as begun_now
 from hopx_magics.run_history.origin import Origin
 from hopx_magics.run_history.reading import Wanted
 
-from .conftest import HERE, NOW, begun, forget_lost, launch, seen, statuses
+from .conftest import HERE, NOW, became, begun, forget_lost, launch, seen, statuses
 
 
 def test_a_launch_is_written_down_before_it_is_sent(history: Database) -> None:
     history.write(
         writing.begin,
-        [
-            launch(
-                "r1",
-                name="train",
-                language="bash",
-                timeout=60,
-                env={"TOKEN": "s3cret", "A": "1"},
-                workdir="/work",
-                params={"lr": 0.1},
-                tags={"exp": "first"},
-                sweep_id="s1",
-                rerun_of=RunId("r0"),
-            )
-        ],
-        Place("gpu", "https://agent", "sandbox_1"),
-        Origin("train.ipynb", "cell-3"),
-        "1.2.3",
+        begun_now(
+            [
+                launch(
+                    "r1",
+                    name="train",
+                    language="bash",
+                    timeout=60,
+                    env={"TOKEN": "s3cret", "A": "1"},
+                    workdir="/work",
+                    params={"lr": 0.1},
+                    tags={"exp": "first"},
+                    sweep_id="s1",
+                    rerun_of=RunId("r0"),
+                )
+            ],
+            Place("gpu", "https://agent", "sandbox_1"),
+            Origin("train.ipynb", "cell-3"),
+            "1.2.3",
+        ),
     )
     run = history.read(reading.find, "r1")
     assert (run.status, run.process_id, run.launched_here) == ("queued", None, True)
@@ -129,16 +132,16 @@ def test_the_same_process_id_of_two_agents_is_two_runs(history: Database) -> Non
 
 
 def test_a_lost_reply_is_made_good_by_the_mark(history: Database) -> None:
-    history.write(writing.begin, [launch("r1", name="train")], HERE, Origin())
+    history.write(writing.begin, begun_now([launch("r1", name="train")], HERE, Origin()))
     history.write(writing.record, HERE, [seen("p7", run_id=RunId("r1"), name="train")], NOW)
     run = history.read(reading.find, "r1")
     assert (run.process_id, run.status, run.launched_here) == ("p7", "running", True)
 
 
 def test_an_agent_that_drops_the_mark_lists_before_it_replies(history: Database) -> None:
-    history.write(writing.begin, [launch("r1", name="train")], HERE, Origin())
+    history.write(writing.begin, begun_now([launch("r1", name="train")], HERE, Origin()))
     history.write(writing.record, HERE, [seen("p7", "completed", exit_code=0)], NOW)
-    history.write(writing.launched, RunId("r1"), ProcessId("p7"), "exec_1", "running")
+    became(history, "r1", "p7")
     assert statuses(history) == {"r1": "completed"}
     assert history.read(reading.find, "p7").exit_code == 0
 
@@ -156,7 +159,7 @@ def test_what_an_agent_forgot_is_unknown_and_not_ended(history: Database) -> Non
 
 
 def test_a_launch_that_never_arrived_is_unknown_after_a_while(history: Database) -> None:
-    history.write(writing.begin, [launch("r1")], HERE, Origin())
+    history.write(writing.begin, begun_now([launch("r1")], HERE, Origin()))
     forget_lost(history, [], datetime.now(UTC) + timedelta(seconds=30), 10)
     assert statuses(history) == {"r1": "queued"}, "its reply may still come"
     forget_lost(history, [], datetime.now(UTC) + timedelta(seconds=90), 10)
