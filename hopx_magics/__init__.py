@@ -40,7 +40,7 @@ _PUBLIC = {
         "HopxError AgentError AgentUnreachable AgentRefused Unauthorized BadReply NotSupported "
         "LocalAgentError ControlPlaneError SandboxError SandboxGone SandboxNotReady NotYours CredentialsError "
         "InsecureConnection CodeError LaunchError UnknownProcess UnknownRun HistoryError UnknownConnection "
-        "UnknownColumn WaitTimeout RunFailed WaitInterrupted AgentWarning HistoryWarning NameWarning"
+        "UnknownColumn WaitTimeout RunFailed WaitInterrupted LaunchInterrupted AgentWarning HistoryWarning NameWarning"
     ),
 }
 _HOMES = {name: module for module, names in _PUBLIC.items() for name in names.split()}

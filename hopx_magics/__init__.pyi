@@ -48,6 +48,7 @@ from .errors import HistoryWarning as HistoryWarning
 from .errors import HopxError as HopxError
 from .errors import InsecureConnection as InsecureConnection
 from .errors import LaunchError as LaunchError
+from .errors import LaunchInterrupted as LaunchInterrupted
 from .errors import LocalAgentError as LocalAgentError
 from .errors import NameWarning as NameWarning
 from .errors import NotSupported as NotSupported

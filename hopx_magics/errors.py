@@ -26,7 +26,8 @@ HopxError
 └── RunFailed                a run that was waited for did not complete
 
 KeyboardInterrupt
-└── WaitInterrupted          Ctrl-C ended the waiting; what was waited for goes on
+├── WaitInterrupted          Ctrl-C ended the waiting; what was waited for goes on
+└── LaunchInterrupted        Ctrl-C ended the launching of a sweep; what was launched goes on
 
 UserWarning
 ├── AgentWarning             one of several agents does not do what was asked; the others do
@@ -38,6 +39,10 @@ shows its own two or three lines instead of a traceback: what failed, where, and
 """
 
 import traceback
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .run import Sweep
 
 
 class HopxError(Exception):
@@ -197,6 +202,17 @@ class RunFailed(HopxError):
 
 class WaitInterrupted(KeyboardInterrupt):
     """Ctrl-C ended the waiting. What was waited for goes on."""
+
+    def _render_traceback_(self) -> list[str]:
+        return str(self).splitlines()
+
+
+class LaunchInterrupted(KeyboardInterrupt):
+    """Ctrl-C ended the launching of a sweep. Its runs so far, `launched`, go on; the others were never sent."""
+
+    def __init__(self, message: str, launched: "Sweep") -> None:
+        super().__init__(message)
+        self.launched = launched
 
     def _render_traceback_(self) -> list[str]:
         return str(self).splitlines()

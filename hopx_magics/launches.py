@@ -5,8 +5,8 @@ import secrets
 import textwrap
 import warnings
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict, Unpack
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 import msgspec
@@ -73,21 +73,25 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
     )
 
 
-def checked_sweep(launch: Launch, sweeps: Mapping[str, Sequence[Any]], *, limit: int | None = None) -> list[Launch]:
+class SweepLaunches(NamedTuple):
+    """The launches of one sweep, `total` of them; each is made when it is taken, and all are checked before."""
+
+    sweep_id: str
+    total: int
+    launches: Iterator[Launch]
+
+
+def checked_sweep(launch: Launch, sweeps: Mapping[str, Sequence[Any]], *, limit: int | None = None) -> SweepLaunches:
     """A launch with every combination of these values, all of one sweep. Raises ValueError."""
     if limit is not None and limit < 1:
         raise ValueError(f"a limit of {limit} running at once can't be: use 1 or more")
     sweep_id = secrets.token_hex(4)
-    return [
-        msgspec.structs.replace(
-            launch,
-            run_id=_new_run_id(),
-            params=checked_params(params, launch.language),
-            sweep_id=sweep_id,
-            limit=limit,
-        )
-        for params in combinations(sweeps, launch.params)
-    ]
+    checked = [checked_params(params, launch.language) for params in combinations(sweeps, launch.params)]
+    launches = (
+        msgspec.structs.replace(launch, run_id=_new_run_id(), params=params, sweep_id=sweep_id, limit=limit)
+        for params in checked
+    )
+    return SweepLaunches(sweep_id, len(checked), launches)
 
 
 def checked_copies(launch: Launch, count: int) -> list[Launch]:

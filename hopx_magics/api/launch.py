@@ -1,14 +1,14 @@
 """Launching: one run, a sweep, one on each of several connections, or an earlier run once more."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Unpack
 
 import msgspec
 
 from ..connection.connection import Connection
-from ..errors import AgentWarning, HopxError, UnknownConnection
-from ..launches import LaunchOptions, checked_copies, checked_launch, checked_sweep
+from ..errors import AgentWarning, HopxError, LaunchInterrupted, UnknownConnection
+from ..launches import LaunchOptions, SweepLaunches, checked_copies, checked_launch, checked_sweep
 from ..models import Launch, Process, RunId
 from ..output.oneline import printable
 from ..run import Run, Sweep
@@ -18,6 +18,9 @@ from ..session.session import session
 from ..sources import AgentSource, WaitingSource
 from .find import kept_run, run_on
 from .notes import tell, tell_notes
+
+Progress = Callable[[int, int], None]
+"""Called with how many have been launched, and of how many."""
 
 
 def launch(code: str, *, on: str | None = None, **options: Unpack[LaunchOptions]) -> Run:
@@ -45,28 +48,45 @@ def sweep(
     limit: int | None = None,
     per: int | None = None,
     on: str | Iterable[str] | None = None,
+    progress: Progress = lambda launched, total: None,
     **options: Unpack[LaunchOptions],
 ) -> Sweep:
     """Launches `code` once with every combination of the values of `sweeps`, and returns the list of its runs.
 
     At most `limit` of them run at once. On several connections they are spread: at most `per` run on each, the next one
     is handed out when one has ended, and none to an agent that does not answer. The handing out is done by this Python
-    process; a single agent that can keep the limit by itself gets all at once. The other options are those of `launch`.
+    process; a single agent that can keep the limit by itself gets all at once. `progress` is called with how many have
+    been launched, and of how many. The other options are those of `launch`.
 
-    Raises as `launch` does.
+    Raises as `launch` does, and LaunchInterrupted after Ctrl-C: what was launched goes on, the others were never sent.
     """
     connections = session().chosen(on)
     least = min((number for number in (limit, per) if number is not None), default=None)
-    launches = checked_sweep(checked_launch(code, **options), sweeps, limit=least)
-    sweep_id = str(launches[0].sweep_id)
+    planned = checked_sweep(checked_launch(code, **options), sweeps, limit=least)
     (first, *others) = connections
-    unlimited = least is None or least >= len(launches)
+    unlimited = least is None or least >= planned.total
     if not others and (unlimited or first.agent.keeps_limits()):
-        runs = Sweep([run_on(first, process) for process in first.launch(launches)], sweep_id)
+        runs = _launched(planned, first, progress)
     else:
-        runs = _dispatched(launches, connections, sweep_id, per, limit)
+        runs = _dispatched(list(planned.launches), connections, planned.sweep_id, per, limit)
     _tell_notes()
     return runs
+
+
+def _launched(planned: SweepLaunches, connection: Connection, progress: Progress) -> Sweep:
+    runs: list[Run] = []
+    try:
+        for process in connection.launch(planned.launches):
+            runs.append(run_on(connection, process))
+            progress(len(runs), planned.total)
+    except KeyboardInterrupt:
+        launched = f"{len(runs):,} of {planned.total:,} were launched and go on"
+        raise LaunchInterrupted(
+            f"Stopped launching the sweep {planned.sweep_id}: {launched}, the others were never sent.\n"
+            "%hopx_ps shows them, %hopx_kill ends them.",
+            Sweep(runs, planned.sweep_id),
+        ) from None
+    return Sweep(runs, planned.sweep_id)
 
 
 def _dispatched(

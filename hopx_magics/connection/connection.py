@@ -1,7 +1,7 @@
 """Everything about one agent, through the notebook's named link to it."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,24 +153,19 @@ class Connection:
 
     # ------------------------------------------------------------ launch
 
-    def launch(
-        self, launches: Iterable[Launch], *, progress: Callable[[int], None] = lambda count: None
-    ) -> list[Process]:
-        """Launches one after the other, in the order given. Each is written down before it is sent.
+    def launch(self, launches: Iterable[Launch]) -> Iterator[Process]:
+        """Launches one after the other, in the order given, as they are taken. Each is written down before it is sent.
 
-        `progress` is called after each with how many they are by then. Raises LaunchError and AgentError; those before
-        the one that failed are launched then, and the others not begun.
+        Raises LaunchError and AgentError; those before the one that failed are launched then.
         """
-        processes: list[Process] = []
         for launch in map(self.at_home, launches):
             try:
                 self._recorder.begin([launch], self.place)
-                processes.append(self._send(launch))
+                process = self._send(launch)
             except BaseException as error:
                 self._recorder.failed(launch, error)
                 raise
-            progress(len(processes))
-        return processes
+            yield process
 
     def launch_assigned(self, launch: Launch) -> Process:
         """Launches here what is in the history already, and waited for an agent. Raises as `launch` does."""

@@ -112,6 +112,7 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _repeated("--sweep", _sweep),
         _LIMIT,
         _checked("--per", by=whole_number),
+        _flag("--yes"),
         _TAGS,
         _ON_SEVERAL,
         _argument("--callback"),

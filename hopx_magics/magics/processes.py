@@ -8,6 +8,7 @@ from traitlets import Enum, TraitError, Unicode, validate
 from .base import HopxBase
 from .line import once
 from .live_line import StateLine
+from .sweeping import LaunchLine, interrupted_into, is_meant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,7 @@ class HopxMagics(HopxBase):
         ::
 
             %%hopx_bg [--name N] [--lang L] [--timeout 90s|2h|none] [--env K=V ...] [--cwd DIR] [--tag K=V ...]
-                      [--param K=V ...] [--sweep K=V,V ... [--limit N] [--per N]] [--on CONNECTION ...]
+                      [--param K=V ...] [--sweep K=V,V ... [--limit N] [--per N] [--yes]] [--on CONNECTION ...]
                       [--callback URL [--callback-header K=V ...] [--callback-secret-env VAR]]
                       [--capture auto|files|agent] [-o VAR] [-q]
 
@@ -74,6 +75,7 @@ class HopxMagics(HopxBase):
         --sweep K=V,V  one run for each value of a parameter: lr=0.1,0.01 or seed=1:5; several: for every combination
         --limit N      with --sweep: run no more than N of them at once
         --per N        with --sweep on several connections: run no more than N of them at once on each
+        --yes          with --sweep: launch more than 1,000 runs without asking
         --on NAME      the connection to launch on, if not the current one; several (a,b or all): on each of them, or
                        with --sweep spread over them
         --callback URL let the agent post to this URL when it has ended
@@ -121,13 +123,18 @@ class HopxMagics(HopxBase):
                 "callback": _callback(args),
                 "capture": args.capture,
             }
-            for option in ("limit", "per"):
-                if getattr(args, option) is not None and not args.sweep:
+            for option in ("limit", "per", "yes"):
+                if getattr(args, option) not in (None, False) and not args.sweep:
                     raise ValueError(f"--{option} is for --sweep")
             on = args.on or None
-            run: Run | Sweep
+            run: Run | Sweep | None
             if args.sweep:
-                run = sweep(cell, once("--sweep", args.sweep), limit=args.limit, per=args.per, on=on, **options)
+                sweeps = once("--sweep", args.sweep)
+                if not args.yes and not is_meant(sweeps):
+                    return None
+                with LaunchLine(self.shell) as line_below, interrupted_into(self.shell, args.o):
+                    progress = line_below.show_launched
+                    run = sweep(cell, sweeps, limit=args.limit, per=args.per, on=on, progress=progress, **options)
             elif on is None or (len(on) == 1 and on != ["all"]):
                 run = launch(cell, on=on[0] if on else None, **options)
             else:

@@ -81,16 +81,16 @@ class Writer:
             except OSError as error:
                 self._unkept = error
             with self._changed:
-                self._lines.extend(lines)
                 self._wake()
+                self._lines.extend(lines)
         if self._unkept is not None:
             self.settle()  # or there would be no trace of it
 
     def do(self, key: Hashable, task: Task) -> None:
         """Does a task soon, instead of any other one of that key which is not done yet."""
         with self._changed:
-            self._tasks[key] = task
             self._wake()
+            self._tasks[key] = task
 
     def take_over(self, taken: Callable[[], None]) -> None:
         """Writes, soon, what other programs have in their journals; `taken` is called if one has ended before it did.
@@ -172,12 +172,14 @@ class Writer:
         return not is_busy(error) or time.monotonic() - self._failing_since > 0.9 * SETTLED_WITHIN
 
     def _wake(self) -> None:
+        """Lets the thread take what the caller, who holds the lock, is about to add."""
         if self._thread is None:
             thread = threading.Thread(target=self._run, name="hopx-history-writer", daemon=True)
             with contextlib.suppress(RuntimeError):  # Python is about to end: the journal is left to others
                 thread.start()
                 self._thread = thread
-        self._changed.notify_all()
+        if not self._pending:  # otherwise it is awake, or gathers
+            self._changed.notify_all()
 
     def _run(self) -> None:
         pause = 0.0

@@ -246,7 +246,7 @@ def test_a_notebook_that_ends_leaves_word_of_what_it_did_not_launch(hopx: Any, s
     from hopx_magics.run_history.origin import Origin
 
     session = Session(state)
-    launches = checked_sweep(checked_launch("pass", name="late"), {"n": [1, 2]})
+    launches = list(checked_sweep(checked_launch("pass", name="late"), {"n": [1, 2]}).launches)
     gone = subprocess.Popen(["true"])
     gone.wait()
     waiter = Waiter(socket.gethostname(), gone.pid)
