@@ -46,7 +46,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     a launch that waits to be sent has no id either. An agent that does not report output leaves `stdout` and `stderr`
     None, and `exit_code` is None until the process ended. `status_detail` holds the agent's own word for a status that
     is not one of `STATUSES`, or else its reason for the status.
-    `stdout_bytes` and `stderr_bytes` are whole sizes, known when the agent cut the streams to their tails.
+    `stdout_bytes` and `stderr_bytes` are whole sizes, known when the agent cut the streams to their tails. `leftovers`
+    are the pids of those that an ended process has started and that still live.
     """
 
     process_id: _Id | None
@@ -65,6 +66,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     stdout_bytes: _Count | None = None
     stderr_bytes: _Count | None = None
     run_id: RunId | None = None
+    leftovers: tuple[_Count, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -153,7 +155,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     `sweep_id` is common to all launches of one sweep, of which at most `limit` are to run at once; `rerun_of` is the
     run whose code this launches again.
     `callback` is where the agent is to tell its end, and `capture` who is to keep its output: `files` of the sandbox
-    that the launch itself writes, the `agent`, or `auto`, whichever works.
+    that the launch itself writes, the `agent`, or `auto`, whichever works. With `kill_leftovers` its end is that of all
+    that it started.
     """
 
     code: str
@@ -171,6 +174,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     rerun_of: RunId | None = None
     callback: Callback | None = None
     capture: Capture = "auto"
+    kill_leftovers: bool = False
 
 
 class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,6 +233,8 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None
     stdout_bytes: int | None
     stderr_bytes: int | None
+    leftovers: tuple[int, ...] = ()
+    kill_leftovers: bool = False
 
     @property
     def process(self) -> Process:
@@ -298,12 +304,16 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Killed(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one process that was asked to be killed, as a later listing shows it."""
+    """What became of one process that was asked to be killed, as a later listing shows it.
+
+    `leftovers` is how many processes were killed that it had left behind, having ended before.
+    """
 
     process_id: ProcessId | None
     name: str | None
     result: KillResult
     status: Status
+    leftovers: int = 0
 
 
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True):

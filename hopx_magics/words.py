@@ -48,6 +48,32 @@ SandboxStatus = Literal["running", "stopped", "paused", "creating", "unknown"]
 
 SANDBOX_STATUSES: tuple[SandboxStatus, ...] = get_args(SandboxStatus)
 
+_SIGNALS = (
+    "HUP",
+    "INT",
+    "QUIT",
+    "ILL",
+    "TRAP",
+    "ABRT",
+    "BUS",
+    "FPE",
+    "KILL",
+    "USR1",
+    "SEGV",
+    "USR2",
+    "PIPE",
+    "ALRM",
+    "TERM",
+)
+"""The signals from 1 on, as they are on Linux."""
+
+
+def signal_name(exit_code: int | None) -> str | None:
+    """The signal that an exit code of 128 + n stands for, which is how shells tell that one has ended a process."""
+    number = 0 if exit_code is None else exit_code - 128
+    return f"SIG{_SIGNALS[number - 1]}" if 0 < number <= len(_SIGNALS) else None
+
+
 OFFERED_COLUMNS = (
     *("status", "name", "language", "started_at", "completed_at", "execution_time", "exit_code"),
     *("connection", "sandbox"),

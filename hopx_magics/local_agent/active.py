@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import subprocess
+import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from ..models import ProcessId
+from .family import Family, Member, Table, uptime
 from .store import Folder, Launched, Start
 
 _T = TypeVar("_T")
@@ -22,13 +24,18 @@ class Active:
     the one that ends it by force and tells whether it could.
     """
 
-    __slots__ = ("begun", "child", "ended", "finished", "folder", "intent", "launched", "life", "start", "stop")
+    __slots__ = (
+        *("_family", "_strays", "begun", "child", "ended", "finished", "folder", "intent", "launched", "life"),
+        *("start", "stop"),
+    )
 
     def __init__(self, launched: Launched, folder: Folder) -> None:
         self.launched = launched
         self.folder = folder
         self.begun: int | None = None
         self.start: Start | None = None
+        self._family: Family | None = None
+        self._strays: set[Member] = set()
         self.child: subprocess.Popen[bytes] | None = None
         self.ended = asyncio.Event()
         self.finished = asyncio.Event()
@@ -59,10 +66,32 @@ class Active:
         return self.start
 
     @property
+    def family(self) -> Family | None:
+        """Its processes, as soon as it has begun."""
+        if self._family is None and (start := self.read_start()):
+            self._strays = {Member(*stray) for stray in self.folder.read_strays()}
+            self._family = Family(self.process_id, start.group, self._strays, began=start.uptime)
+        return self._family
+
+    def note_strays(self, table: Table) -> None:
+        """Puts on record who of its processes has left its session, for an agent after this one."""
+        if self._family and (strays := self._family.strays(table)) != self._strays:
+            self._strays = strays
+            self.folder.write_strays(strays)
+
+    @property
     def started_at(self) -> int | None:
         """When it started, in nanoseconds, or None while it is queued."""
         start = self.read_start()
         return start.time if start else self.begun
+
+    @property
+    def running_time(self) -> float:
+        """For how many seconds it has been running, whatever became of the time of day meanwhile."""
+        start, now = self.read_start(), uptime()
+        if start is not None and start.uptime is not None and now is not None:
+            return max(0.0, now - start.uptime)
+        return 0.0 if self.started_at is None else max(0.0, (time.time_ns() - self.started_at) / 1e9)
 
 
 def spawned(work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 
 from .active import Active
 from .endings import conclude, never_started
+from .family import Family, Member, marks, read_table
 from .journal import Ended
 from .launching import Launching
 from .processes import Processes
@@ -17,6 +19,7 @@ def adopt(processes: Processes, launching: Launching) -> None:
     found = [known.get(folder.path.name) or _examine(processes, folder) for folder in processes.store.folders()]
     for item in sorted(found, key=lambda item: item.sequence):
         processes.add(item)
+    _find_leftovers(processes, known)
     processes.finished.sort()
     if any(ended.process_id not in known for ended in processes.finished):
         processes.journal.rewrite(ended for ended in processes.finished if ended.status != "unknown")
@@ -42,6 +45,34 @@ def _examine(processes: Processes, folder: Folder) -> Active | Ended:
         return Active(launched, folder)
     folder.drop_env()
     return conclude(launched, folder, processes.settings.output_limit)
+
+
+def _find_leftovers(processes: Processes, known: Mapping[str, Ended]) -> None:
+    """Who lives of processes that have ended: of those whose end an agent has seen, who was left then."""
+    families = [
+        family for ended in processes.finished if (family := _family(processes, ended, ended.process_id in known))
+    ]
+    if not families:
+        return
+    table = read_table()
+    marked = marks(table)
+    for family in families:
+        if family.look(table, marked):
+            processes.leftovers.keep(family)
+        processes.leave(family.process_id, family.known)
+
+
+def _family(processes: Processes, ended: Ended, was_seen: bool) -> Family | None:
+    if was_seen:
+        left = (Member(*each) for each in ended.leftovers)
+        return Family(ended.process_id, None, left) if ended.leftovers else None
+    folder = processes.store.folder(ended.process_id)
+    start, end = folder.read_start(), folder.read_exit()
+    if start is None:
+        return None
+    until = end.uptime if end else None
+    strays = (Member(*stray) for stray in folder.read_strays())
+    return Family(ended.process_id, None if until is None else start.group, strays, ended=until)
 
 
 def _take_over_callbacks(processes: Processes) -> None:

@@ -16,6 +16,7 @@ from hopx_magics import __version__
 from ..protocol.requests import HEALTH, INFO
 from ..settings import Settings
 from .access import Gate
+from .active import spawned
 from .adopting import adopt
 from .answers import Refused, Routes, answer_failure, answer_http_error, answer_refused, json_response
 from .endings import utc
@@ -28,7 +29,7 @@ from .launching import Launching
 from .listing import STREAM_LIMIT, Listing
 from .process_endpoints import ProcessEndpoints
 from .processes import Processes
-from .programs import installed_languages
+from .programs import install_tools, installed_languages
 from .workspace import Workspace
 
 AGENT = "hopx_magics local agent"
@@ -46,14 +47,17 @@ class Agent:
         self._workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.processes = Processes(settings)
         killing = Killing(self.processes)
-        self._launching = Launching(self.processes, killing)
+        tools = install_tools(settings.agent_folder / "tools")
+        self._launching = Launching(self.processes, killing, tools)
         self._closing = asyncio.Event()
-        foreground = Foreground(settings.agent_folder / "foreground", settings.output_limit, STREAM_LIMIT)
+        foreground = Foreground(
+            settings.agent_folder / "foreground", self.processes.orphans, settings.output_limit, STREAM_LIMIT
+        )
         listing = Listing(self.processes, instance)
         self._routes: Routes = [
             ("GET", HEALTH, self._health),
             ("GET", INFO, self._info),
-            *LaunchEndpoints(self.processes, self._launching, foreground, self._workspace).routes,
+            *LaunchEndpoints(self.processes, self._launching, foreground, self._workspace, tools).routes,
             *ProcessEndpoints(self.processes, killing, listing, self._closing).routes,
             *FileEndpoints(Workspace(self._workspace, settings.agent_folder / "incoming")).routes,
         ]
@@ -62,7 +66,7 @@ class Agent:
     def begin(self) -> None:
         """Takes over the processes of earlier agents, and looks after all from now on."""
         adopt(self.processes, self._launching)
-        self._cutting = asyncio.get_running_loop().create_task(cut_outputs(self.processes))
+        self._watching = spawned(cut_outputs(self.processes)), spawned(self.processes.leftovers.watch())
 
     def close(self) -> None:
         """Lets go of all who wait for a change."""

@@ -4,18 +4,23 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from ..words import STREAMS, Status
+from ..words import STREAMS, Status, signal_name
 from . import outputs
 from .journal import Ended, Row
-from .store import KILLED, Evidence, Folder, Launched
+from .store import KILLED, Evidence, Exit, Folder, Launched, Start
 
 KILLED_CODE = 137
 """The exit code of a process that was killed together with the shell that would have told it: 128 + SIGKILL."""
+
+CLOCKS_DIFFER = 0.1
+"""Seconds by which the time of day and the uptime may differ for other reasons than a jump."""
 
 WHOLE_OUTPUT = 1024
 """Bytes of output up to which the row of a finished process keeps it, in memory and in the journal."""
 
 LOST = "it ended without a record of how: it was killed from outside, or the machine was restarted"
+NEVER_BEGAN = "it was not started: the shell that was to run it could not, or was killed"
+OUT_OF_MEMORY = "killed by SIGKILL, which nobody here sent: perhaps out of memory"
 
 
 def utc(nanoseconds: int | None) -> str | None:
@@ -29,7 +34,7 @@ def utc(nanoseconds: int | None) -> str | None:
 
 def never_started(evidence: Evidence) -> bool:
     """Whether the process certainly did not run and nobody decided that it never shall."""
-    return not (evidence.alive or evidence.start or evidence.intent.text or evidence.exit.text)
+    return not (evidence.alive or evidence.start or evidence.intent.text or evidence.exit)
 
 
 def conclude(launched: Launched, folder: Folder, output_limit: int, *, observed: int | None = None) -> Ended:
@@ -41,8 +46,8 @@ def conclude(launched: Launched, folder: Folder, output_limit: int, *, observed:
     intent = _intent(evidence)
     status, message = _judge(launched, folder, evidence, intent, code)
     start = evidence.start
-    ended = evidence.exit.time if evidence.exit.text else observed or max(folder.last_sign(), evidence.intent.time)
-    if start is None and evidence.intent.text and not evidence.exit.text:
+    ended = evidence.exit.time if evidence.exit else observed or max(folder.last_sign(), evidence.intent.time)
+    if start is None and evidence.intent.text and not evidence.exit:
         ended = evidence.intent.time
     row = Row(
         process_id=launched.process_id,
@@ -53,7 +58,7 @@ def conclude(launched: Launched, folder: Folder, output_limit: int, *, observed:
         started_at=utc(start.time if start else None),
         completed_at=utc(ended),
         exit_code=code,
-        execution_time=max(0, ended - start.time) / 1e9 if start else None,
+        execution_time=_running_time(start, evidence.exit, ended) if start else None,
         pid=start.pid if start else None,
         message=message or msgspec.UNSET,
     )
@@ -79,33 +84,49 @@ def _with_output(row: Row, launched: Launched, folder: Folder, ended: int, *, ti
     )
 
 
+def _running_time(start: Start, end: Exit | None, ended: int) -> float:
+    """Seconds from start to end: by the time of day, unless that has jumped meanwhile."""
+    by_time_of_day = (ended - start.time) / 1e9
+    if end is None or end.uptime is None or start.uptime is None:
+        return max(0.0, by_time_of_day)
+    by_uptime = max(0.0, end.uptime - start.uptime)
+    return by_time_of_day if by_time_of_day >= 0 and abs(by_time_of_day - by_uptime) < CLOCKS_DIFFER else by_uptime
+
+
 def _exit_code(evidence: Evidence) -> int | None:
-    try:
-        return int(evidence.exit.text)
-    except ValueError:
-        return KILLED_CODE if evidence.intent.text and evidence.start else None
+    if evidence.exit is not None and evidence.exit.code is not None:
+        return evidence.exit.code
+    return KILLED_CODE if evidence.intent.text and evidence.start else None
 
 
 def _intent(evidence: Evidence) -> str:
-    """Why the process was ended, if it was."""
-    is_too_late = evidence.exit.text and evidence.exit.time < evidence.intent.time
+    """Why the process was ended, if it was: what came after its end is no reason for it."""
+    is_too_late = evidence.exit is not None and not evidence.exit.asked
     return "" if is_too_late else evidence.intent.text
 
 
 def _judge(
     launched: Launched, folder: Folder, evidence: Evidence, intent: str, code: int | None
 ) -> tuple[Status, str | None]:
-    """The status and the reason for it. A reason that the user has to know becomes the last line of stderr, too."""
+    """The status and the reason for it."""
     if intent == KILLED:
         return "killed", None
     if intent:
-        reason = "timed out" if launched.timeout is None else f"timed out after {launched.timeout:g} s"
-        outputs.add_last_line(folder.output("stderr"), reason)
-        return "failed", reason
-    if evidence.exit.text and code is None:
+        return "failed", "timed out" if launched.timeout is None else f"timed out after {launched.timeout:g} s"
+    if evidence.exit and code is None:
         return "unknown", "the record of its end can't be read"
+    if code is None and launched.damaged:
+        return "unknown", launched.damaged
     if code is None:
-        return ("unknown", launched.damaged) if launched.damaged else ("failed", LOST)
+        return "failed", LOST if evidence.start else NEVER_BEGAN
     if evidence.start is None or evidence.start.failed:  # then the shell's last words are why
         return "failed", outputs.last_line(folder.output("stderr"))
-    return ("failed" if code else "completed"), None
+    return ("failed" if code else "completed"), _ended_by(code)
+
+
+def _ended_by(code: int) -> str | None:
+    """Which signal ended it, which nobody here has sent."""
+    if code == KILLED_CODE:
+        return OUT_OF_MEMORY
+    name = signal_name(code)
+    return f"killed by {name}" if name else None

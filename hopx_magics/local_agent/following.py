@@ -5,11 +5,11 @@ import contextlib
 import fcntl
 import os
 import threading
-import time
 
 from ..words import STREAMS
 from . import outputs
 from .active import Active
+from .family import Orphans
 from .killing import Killing
 from .processes import Processes
 from .store import TIMED_OUT
@@ -18,10 +18,10 @@ CHECK_EVERY = 1.0
 """Seconds between two looks at the sizes of what running processes write."""
 
 
-async def follow(active: Active, killing: Killing) -> None:
+async def follow(active: Active, killing: Killing, orphans: Orphans) -> None:
     """Returns when a running process has ended, which it is made to when its time is over."""
     if not active.ended.is_set():
-        _watch(active, asyncio.get_running_loop())
+        _watch(active, asyncio.get_running_loop(), orphans)
     try:
         await asyncio.wait_for(active.ended.wait(), _time_left(active))
     except TimeoutError:
@@ -34,46 +34,72 @@ async def follow(active: Active, killing: Killing) -> None:
 def _time_left(active: Active) -> float | None:
     if active.launched.timeout is None or active.started_at is None:
         return None
-    return max(0.0, active.launched.timeout - (time.time_ns() - active.started_at) / 1e9)
+    return max(0.0, active.launched.timeout - active.running_time)
 
 
-def _watch(active: Active, loop: asyncio.AbstractEventLoop) -> None:
+def _watch(active: Active, loop: asyncio.AbstractEventLoop, orphans: Orphans) -> None:
     """Sees to it that the end of the process's shell will be noticed.
 
     That is when the lock of its folder is free, whoever's child it was. A thread waits for it, where the system has no
     descriptor that tells of the end of a child.
     """
-    try:
-        descriptor = os.pidfd_open(active.child.pid) if active.child is not None else None
-    except (AttributeError, OSError):
-        descriptor = None
+    descriptor = _pidfd(active.child.pid) if active.child is not None else None
     if descriptor is None:
-        threading.Thread(target=_await_end, args=(active, loop), name=active.process_id, daemon=True).start()
+        _watch_lock(active, loop, orphans)
     else:
-        loop.add_reader(descriptor, _take_end, active, loop, descriptor)
+        loop.add_reader(descriptor, _take_end, active, loop, orphans, descriptor)
 
 
-def _take_end(active: Active, loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
+def _pidfd(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
+
+
+def _watch_lock(active: Active, loop: asyncio.AbstractEventLoop, orphans: Orphans) -> None:
+    threading.Thread(target=_await_end, args=(active, loop, orphans), name=active.process_id, daemon=True).start()
+
+
+def _take_end(active: Active, loop: asyncio.AbstractEventLoop, orphans: Orphans, descriptor: int) -> None:
     loop.remove_reader(descriptor)
     os.close(descriptor)
-    if active.folder.is_alive():  # the shell was killed in the moment in which it began its command
-        threading.Thread(target=_await_end, args=(active, loop), name=active.process_id, daemon=True).start()
-        return
-    _reap(active)
-    active.ended.set()
+    if active.folder.has_shell():  # it was killed in the moment in which it began its command
+        _watch_lock(active, loop, orphans)
+    else:
+        _shell_has_ended(active, loop, orphans)
 
 
-def _await_end(active: Active, loop: asyncio.AbstractEventLoop) -> None:
+def _await_end(active: Active, loop: asyncio.AbstractEventLoop, orphans: Orphans) -> None:
     with contextlib.suppress(OSError), active.folder.locked(fcntl.LOCK_SH):
         pass
-    _reap(active)
     with contextlib.suppress(RuntimeError):  # the loop is closed: the next agent will see it
-        loop.call_soon_threadsafe(active.ended.set)
+        loop.call_soon_threadsafe(_shell_has_ended, active, loop, orphans)
 
 
-def _reap(active: Active) -> None:
+def _shell_has_ended(active: Active, loop: asyncio.AbstractEventLoop, orphans: Orphans) -> None:
     if active.child is not None:
         active.child.wait()
+        orphans.own.discard(active.child.pid)
+    start = active.read_start()
+    descriptor = _pidfd(start.pid) if start and active.folder.runs_without_shell() else None
+    if start is None or descriptor is None or not active.folder.runs_without_shell():  # still that process
+        active.ended.set()
+    else:
+        loop.add_reader(descriptor, _take_end_without_shell, active, loop, orphans, descriptor, start.pid)
+
+
+def _take_end_without_shell(
+    active: Active, loop: asyncio.AbstractEventLoop, orphans: Orphans, descriptor: int, pid: int
+) -> None:
+    """Tells of the end of a process in place of its shell, which was killed."""
+    loop.remove_reader(descriptor)
+    os.close(descriptor)
+    code = orphans.exit_code(pid)
+    if code is not None:
+        with contextlib.suppress(OSError):
+            active.folder.write_exit(code)
+    active.ended.set()
 
 
 async def cut_outputs(processes: Processes) -> None:

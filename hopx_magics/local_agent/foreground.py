@@ -5,7 +5,6 @@ Such a run is in no listing and ends with the agent. Its time limit is what boun
 
 import asyncio
 import contextlib
-import os
 import shutil
 import signal
 import tempfile
@@ -17,12 +16,15 @@ from typing import NamedTuple
 from ..words import STREAMS
 from . import outputs
 from .answers import Refused
+from .family import MARK, Family, Orphans
 from .programs import Program, environment
 
 AT_ONCE = 32
 """Runs at the same time, at most; others wait."""
 
 CHECK_EVERY = 1.0
+FORCED_END = 10.0
+_POLL = 0.02
 
 
 class Result(NamedTuple):
@@ -41,8 +43,9 @@ class Foreground:
     Of these the result has at most the last `shown` bytes.
     """
 
-    def __init__(self, folder: Path, output_limit: int, shown: int) -> None:
+    def __init__(self, folder: Path, orphans: Orphans, output_limit: int, shown: int) -> None:
         self._folder = folder
+        self._orphans = orphans
         self._output_limit = output_limit
         self._shown = shown
         self._turn = asyncio.Semaphore(AT_ONCE)
@@ -67,7 +70,7 @@ class Foreground:
     ) -> Result:
         begun = time.monotonic()
         try:
-            process = await _start(program, folder, workdir, env)
+            process = await self._start(program, folder, workdir, env)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             return Result("", f"could not start: {program.command[0]}: {reason}\n", 127, 0.0, None)
@@ -80,30 +83,45 @@ class Foreground:
             raise Refused(408, "EXECUTION_TIMEOUT", message, {"timeout_seconds": timeout}) from None
         finally:
             if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                await _end(Family(folder.name, process.pid))
                 await process.wait()
+            self._orphans.own.discard(process.pid)
         self._cut(folder)
         stdout, stderr = (outputs.read_end(folder / stream, self._shown).text for stream in STREAMS)
         code = await process.wait()
         return Result(stdout, stderr, code if code >= 0 else 128 - code, time.monotonic() - begun, process.pid)
+
+    async def _start(
+        self, program: Program, folder: Path, workdir: Path, env: Mapping[str, str]
+    ) -> asyncio.subprocess.Process:
+        self._orphans.starting += 1
+        try:
+            with (folder / "stdout").open("ab") as stdout, (folder / "stderr").open("ab") as stderr:
+                process = await asyncio.create_subprocess_exec(
+                    *program.command_in(folder),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    cwd=workdir,
+                    env={**environment(env, program.language, str(workdir)), MARK: folder.name},
+                    start_new_session=True,
+                )
+            self._orphans.own.add(process.pid)
+            return process
+        finally:
+            self._orphans.starting -= 1
 
     def _cut(self, folder: Path) -> None:
         for stream in STREAMS:
             outputs.cut(folder / stream, self._output_limit)
 
 
-async def _start(program: Program, folder: Path, workdir: Path, env: Mapping[str, str]) -> asyncio.subprocess.Process:
-    with (folder / "stdout").open("ab") as stdout, (folder / "stderr").open("ab") as stderr:
-        return await asyncio.create_subprocess_exec(
-            *program.command_in(folder),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            cwd=workdir,
-            env=environment(env, program.language, str(workdir)),
-            start_new_session=True,
-        )
+async def _end(family: Family) -> None:
+    """Ends a run with all that it started, also what is started meanwhile."""
+    deadline = time.monotonic() + FORCED_END
+    while await asyncio.to_thread(family.look) and time.monotonic() < deadline:
+        await asyncio.to_thread(family.signal, signal.SIGKILL)
+        await asyncio.sleep(_POLL)
 
 
 async def _ended(process: asyncio.subprocess.Process) -> bool:

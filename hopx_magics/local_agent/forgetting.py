@@ -74,6 +74,11 @@ class Finished:
         self._ended[ended.process_id] = ended
         self._bytes += ended.output_bytes
 
+    def replace(self, ended: Ended) -> None:
+        """Has one of them anew, of the same size."""
+        if ended.process_id in self._ended:
+            self._ended[ended.process_id] = ended
+
     def sort(self) -> None:
         """Brings them into the order of their ends, whatever order they came in."""
         self._ended = {ended.process_id: ended for ended in sorted(self, key=lambda ended: ended.ended)}

@@ -31,12 +31,14 @@ class Row(msgspec.Struct, kw_only=True):
     message: str | msgspec.UnsetType = msgspec.UNSET
     stdout_bytes: int | msgspec.UnsetType = msgspec.UNSET
     stderr_bytes: int | msgspec.UnsetType = msgspec.UNSET
+    leftovers: list[int] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """A finished process. `row` is its encoded `Row`, with the output in it when `whole`.
 
-    `sequence` is that of its launch, `ended` when it ended, in nanoseconds; `timed_out` that its time limit ended it.
+    `sequence` is that of its launch, `ended` when it ended, in nanoseconds; `timed_out` that its time limit ended it;
+    `leftovers` are pids and starts of those whom it left behind and who live.
     """
 
     process_id: str
@@ -49,6 +51,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     row: msgspec.Raw
     key: str | None = None
     timed_out: bool = False
+    leftovers: tuple[tuple[int, int], ...] = ()
 
     @property
     def output_bytes(self) -> int:
@@ -58,6 +61,12 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     def facts(self) -> Row:
         """The row, decoded; its output only counts when `whole`."""
         return _decode_row(self.row)
+
+    def with_leftovers(self, leftovers: Iterable[tuple[int, int]]) -> "Ended":
+        """The same with others who are left of it."""
+        row, left = self.facts(), tuple(sorted(leftovers))
+        row.leftovers = [pid for pid, _ in left] or msgspec.UNSET
+        return msgspec.structs.replace(self, leftovers=left, row=msgspec.Raw(msgspec.json.encode(row)))
 
 
 _decode_row = msgspec.json.Decoder(Row).decode

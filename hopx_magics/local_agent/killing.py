@@ -7,7 +7,7 @@ import time
 
 from .active import Active, spawned
 from .answers import Refused
-from .groups import has_members, has_strays, signal_group, signal_strays
+from .family import Family
 from .journal import Ended
 from .processes import Processes
 from .store import KILLED
@@ -25,30 +25,42 @@ class Killing:
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
 
-    async def kill(self, process_id: str) -> None:
-        """Ends a process and all of its process group, and returns when they are dead.
+    async def kill(self, process_id: str) -> str:
+        """Ends a process with all that it started, or what it has left behind, and returns what was done, in words.
 
-        Raises Refused for an unknown id, for a process that ended otherwise, and for one that did not end.
+        Raises Refused for an unknown id, for a process that ended otherwise and left nothing, and for one that did not
+        end.
         """
         active = self._processes.find(process_id)
         if isinstance(active, Ended):
-            raise _has_ended(active)
+            return await self._end_leftovers(active)
         if active.begun is None:
             self._withdraw(active)
-            return
+            return "Process killed"
         stop = self.stop(active, KILLED)
         await asyncio.wait((stop,))
-        if not stop.result() or not await _comes(active.finished, FORCED_END):  # also where its folder was taken away
+        has_ended = stop.result() or active.ended.is_set()
+        if not has_ended or not await _comes(active.finished, FORCED_END):  # also where its folder was taken away
             raise Refused(500, "EXECUTION_FAILED", f"process {process_id} did not end, not even by force")
         ended = self._processes.all.get(process_id)
         if isinstance(ended, Ended) and ended.status != KILLED:
             raise _has_ended(ended)
+        return "Process killed"
+
+    async def _end_leftovers(self, ended: Ended) -> str:
+        family = self._processes.leftovers.family(ended.process_id)
+        count = len(await asyncio.to_thread(family.look)) if family is not None else 0
+        if family is None or not count:
+            raise _has_ended(ended)
+        await self.end_family(family)
+        self._processes.leftovers.update(family)
+        return f"{count - len(family.known)} of {count} processes killed that it had left running"
 
     def _withdraw(self, active: Active) -> None:
         self._processes.queue.remove(active)
         active.folder.write_intent(KILLED)
         active.folder.drop_env()
-        self._processes.finish(active)
+        self._processes.finish(active, ())
 
     def stop(self, active: Active, intent: str) -> "asyncio.Task[bool]":
         """The one task that ends a process, however many want its end. It tells whether the process could be ended."""
@@ -57,20 +69,26 @@ class Killing:
         return active.stop
 
     async def _end(self, active: Active, intent: str) -> bool:
-        group = await _group(active)
-        if group is None or not active.folder.is_alive():
+        family = await _family(active)
+        if family is None or not active.folder.is_alive():
             return True
         active.folder.write_intent(intent)
         if not active.folder.is_alive():
             return True
-        grace = self._processes.settings.kill_grace
-        for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, FORCED_END)):
-            signal_group(group, number)
-            await asyncio.to_thread(signal_strays, active.process_id, number)
-            if await _is_gone(active, group, patience):
-                return True
+        if await self.end_family(family, active.ended):
+            return True
         active.stop = None
         return False
+
+    async def end_family(self, family: Family, ended: asyncio.Event | None = None) -> bool:
+        """Asks all processes of a run to end, and forces them to after a while. Whether all of them could be ended."""
+        if ended is None:
+            ended = asyncio.Event()
+            ended.set()
+        await asyncio.to_thread(family.signal, signal.SIGTERM)
+        if await _is_gone(family, ended, self._processes.settings.kill_grace):
+            return True
+        return await _is_gone(family, ended, FORCED_END, by=signal.SIGKILL)
 
 
 def _has_ended(ended: Ended) -> Refused:
@@ -80,25 +98,27 @@ def _has_ended(ended: Ended) -> Refused:
     return Refused(404, "RESOURCE_NOT_FOUND", message, {"process_id": ended.process_id})
 
 
-async def _group(active: Active) -> int | None:
-    """The process group, once there is somebody in it who can be told to end."""
+async def _family(active: Active) -> Family | None:
+    """Its processes, once there is somebody who can be told to end."""
     while not active.ended.is_set():
-        start = active.read_start()
-        if start is not None:
-            return start.group
+        if active.family is not None:
+            return active.family
         await asyncio.sleep(_RECORD_POLL)
     return None
 
 
-async def _is_gone(active: Active, group: int, patience: float) -> bool:
-    """Whether the process and all of its group end within `patience` seconds."""
+async def _is_gone(family: Family, ended: asyncio.Event, patience: float, *, by: signal.Signals | None = None) -> bool:
+    """Whether a process and all of its family end within `patience` seconds, in which they get the signal `by`."""
     deadline = time.monotonic() + patience
-    await _comes(active.ended, patience)
-    while not active.ended.is_set() or await asyncio.to_thread(_anyone_left, active, group):
+    while True:
+        if by is not None:
+            await asyncio.to_thread(family.signal, by)
+        await _comes(ended, _STRAGGLER_POLL if by else patience)
+        if ended.is_set() and not await asyncio.to_thread(family.look):
+            return True
         if time.monotonic() >= deadline:
             return False
         await asyncio.sleep(_STRAGGLER_POLL)
-    return True
 
 
 async def _comes(event: asyncio.Event, patience: float) -> bool:
@@ -106,7 +126,3 @@ async def _comes(event: asyncio.Event, patience: float) -> bool:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), patience)
     return event.is_set()
-
-
-def _anyone_left(active: Active, group: int) -> bool:
-    return has_members(group) or has_strays(active.process_id)

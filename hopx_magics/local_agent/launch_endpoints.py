@@ -17,7 +17,7 @@ from .endings import utc
 from .foreground import Foreground, Result
 from .launching import Launching
 from .processes import Processes
-from .programs import Program, code_program, command_program, working_directory
+from .programs import Program, Tools, code_program, command_program, working_directory
 from .store import Launched
 
 BACKGROUND_TIMEOUT = 300.0
@@ -34,11 +34,14 @@ _Background = wire.BackgroundRequest | wire.CommandRequest
 class LaunchEndpoints:
     """Runs what is asked for, in `workspace` unless another working directory is named."""
 
-    def __init__(self, processes: Processes, launching: Launching, foreground: Foreground, workspace: Path) -> None:
+    def __init__(
+        self, processes: Processes, launching: Launching, foreground: Foreground, workspace: Path, tools: Tools
+    ) -> None:
         self._processes = processes
         self._launching = launching
         self._foreground = foreground
         self._workspace = workspace
+        self._tools = tools
         self.routes: Routes = [
             ("POST", wire.EXECUTE, self._execute),
             ("POST", wire.EXECUTE_BACKGROUND, self._execute_background),
@@ -81,7 +84,7 @@ class LaunchEndpoints:
         sweep, limit = _sweep(wanted)
         try:
             return self._launching.launch(
-                _program(wanted),
+                self._program(wanted),
                 workdir=working_directory(wanted.workdir or wanted.working_dir, self._workspace),
                 name=requests.checked_name(wanted.name),
                 env=requests.checked_env(wanted.env),
@@ -91,6 +94,7 @@ class LaunchEndpoints:
                 sweep=sweep,
                 sweep_limit=limit,
                 callback=callback,
+                kill_leftovers=isinstance(wanted, wire.BackgroundRequest) and wanted.kill_leftovers,
             )
         except OSError as error:
             raise _no_room(error) from error
@@ -99,13 +103,13 @@ class LaunchEndpoints:
 
     async def _execute(self, request: Request) -> Response:
         wanted = requests.decode_body(await requests.read_body(request), wire.BackgroundRequest)
-        program = _program(wanted)
+        program = self._program(wanted)
         result = await self._run(program, wanted, EXECUTE_TIMEOUT)
         return json_response({**_result(result), "language": program.language})
 
     async def _run_command(self, request: Request) -> Response:
         wanted = requests.decode_body(await requests.read_body(request), wire.CommandRequest)
-        result = await self._run(_program(wanted), wanted, COMMAND_TIMEOUT)
+        result = await self._run(self._program(wanted), wanted, COMMAND_TIMEOUT)
         return json_response({**_result(result), "command": wanted.command, "pid": result.pid})
 
     async def _run(self, program: Program, wanted: _Background, default: float) -> Result:
@@ -117,11 +121,10 @@ class LaunchEndpoints:
         except OSError as error:
             raise _no_room(error) from error
 
-
-def _program(wanted: _Background) -> Program:
-    if isinstance(wanted, wire.CommandRequest):
-        return command_program(wanted.command, wanted.args)
-    return code_program(wanted.code, wanted.language)
+    def _program(self, wanted: _Background) -> Program:
+        if isinstance(wanted, wire.CommandRequest):
+            return command_program(wanted.command, wanted.args)
+        return code_program(wanted.code, wanted.language, self._tools)
 
 
 def _sweep(wanted: _Background) -> tuple[str | None, int | None]:

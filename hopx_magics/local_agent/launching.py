@@ -15,21 +15,20 @@ from ..models import ProcessId
 from . import outputs
 from .active import Active, spawned
 from .delivering import Target
+from .family import MARK
 from .following import follow
-from .groups import MARK
 from .killing import Killing
 from .processes import Processes
-from .programs import Program, environment
+from .programs import Program, Tools, environment
 from .store import Launched, new_id
-
-SHIM = str(Path(__file__).with_name("shim.sh"))
 
 
 class Launching:
     """Launches processes. Everything here runs on the event loop's thread."""
 
-    def __init__(self, processes: Processes, killing: Killing) -> None:
+    def __init__(self, processes: Processes, killing: Killing, tools: Tools) -> None:
         self._processes = processes
+        self._shim = tools.shim
         self._killing = killing
 
     def launch(
@@ -45,6 +44,7 @@ class Launching:
         sweep: str | None = None,
         sweep_limit: int | None = None,
         callback: Target | None = None,
+        kill_leftovers: bool = False,
     ) -> Launched:
         """Launches a process, or puts it at the end of the queue. Raises OSError if its files can't be written.
 
@@ -67,6 +67,7 @@ class Launching:
             sweep=sweep,
             sweep_limit=sweep_limit,
             has_env=bool(env),
+            kill_leftovers=kill_leftovers,
         )
         self._create(launched, env, program, callback)
         active = Active(launched, folder)
@@ -102,24 +103,30 @@ class Launching:
             active.begun = time.time_ns()
             self._processes.running[active.process_id] = active
             active.life = spawned(self._start_and_follow(active))
+            self._processes.leftovers.begin()
             self._processes.changes.tell(active.process_id)
         if changed := self._processes.queue.renew_reasons():
             self._processes.changes.tell(*changed)
 
     async def _start_and_follow(self, active: Active) -> None:
         try:
-            _start(active)
+            active.child = _start(active, self._shim)
+            self._processes.orphans.own.add(active.child.pid)
         except (OSError, ValueError) as error:
             _note_failure(active, error)
         await self._follow(active)
 
     async def _follow(self, active: Active) -> None:
-        await follow(active, self._killing)
-        self._processes.finish(active)
+        await follow(active, self._killing, self._processes.orphans)
+        left = await self._processes.leftovers.of(active)
+        if left and active.launched.kill_leftovers and active.family:
+            await self._killing.end_family(active.family)
+            left = active.family.known
+        self._processes.finish(active, left)
         self.start_queued()
 
 
-def _start(active: Active) -> None:
+def _start(active: Active, shim: str) -> "subprocess.Popen[bytes]":
     """Starts the shell that runs the process. Raises OSError or ValueError."""
     launched, folder = active.launched, active.folder
     env = environment(folder.read_env() if launched.has_env else {}, launched.language, launched.workdir)
@@ -129,8 +136,8 @@ def _start(active: Active) -> None:
         open(folder.output("stdout"), "ab") as stdout,
         open(folder.output("stderr"), "ab") as stderr,
     ):
-        active.child = subprocess.Popen(
-            ["/bin/sh", SHIM, str(folder.path), *launched.command],
+        child = subprocess.Popen(
+            ["/bin/sh", shim, str(folder.path), *launched.command],
             stdin=lock,
             stdout=stdout,
             stderr=stderr,
@@ -139,6 +146,7 @@ def _start(active: Active) -> None:
             start_new_session=True,
         )
     folder.drop_env()
+    return child
 
 
 def _note_failure(active: Active, error: Exception) -> None:

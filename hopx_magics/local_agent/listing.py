@@ -3,8 +3,9 @@
 Whoever has an older one gets only what differs. What that is comes from logs of the last changes, whose length is
 limited, and not from the processes, however many there are; nothing is kept of who asked.
 
-The rows of finished processes never change. They are kept encoded: those with little output always, others within a
-limit. What is kept, and how large a body can get, is bounded; the newest processes have their output first.
+The rows of finished processes change only when somebody ends whom they left behind. They are kept encoded: those with
+little output always, others within a limit. What is kept, and how large a body can get, is bounded; the newest
+processes have their output first.
 """
 
 import asyncio
@@ -39,6 +40,10 @@ _ETAG = re.compile(r'"(.+)-([0-9]{1,18})\.([0-9]{1,18})-(all|[0-9]+)"')
 _encode = msgspec.json.Encoder().encode
 
 
+_Key = tuple[str, int | None, tuple[tuple[int, int], ...]]
+"""What the row of an ended process depends on: its id, the bytes of its streams, and who is left of it."""
+
+
 class Encoded(NamedTuple):
     """A reply: its ETag and its body in parts; and the ETag of the `base` that it is to be merged into, if any."""
 
@@ -57,7 +62,7 @@ class Listing:
         self._recorded: set[str] = set()
         self._instance = instance
         self._one_at_a_time = asyncio.Lock()
-        self._rows: dict[tuple[str, int | None], bytes] = {}
+        self._rows: dict[_Key, bytes] = {}
         self._rows_size = 0
         self._bodies: dict[int | None, tuple[str, bytes]] = {}
 
@@ -138,7 +143,7 @@ class Listing:
             language=launched.language,
             started_at=utc(started),
             completed_at=None,
-            execution_time=None if started is None else max(0, time.time_ns() - started) / 1e9,
+            execution_time=None if started is None else item.running_time,
             pid=start.pid if start else None,
             message=reason or msgspec.UNSET,
         )
@@ -169,11 +174,12 @@ class Listing:
         limit = max(0, min(STREAM_LIMIT, room))
         if isinstance(item, Row):
             return self._with_output(item, tail, limit)
-        row = self._rows.get((item.process_id, tail))
+        key = item.process_id, tail, item.leftovers
+        row = self._rows.get(key)
         if row is None:
             row = self._encode_ended(item, tail, limit)
             if limit == STREAM_LIMIT and len(row) <= KEPT_ROW:
-                self._keep_row((item.process_id, tail), row)
+                self._keep_row(key, row)
         return row
 
     def _encode_ended(self, ended: Ended, tail: int | None, limit: int) -> bytes:
@@ -195,7 +201,7 @@ class Listing:
             row.stdout_bytes, row.stderr_bytes = stdout.size, stderr.size
         return _encode(row)
 
-    def _keep_row(self, key: tuple[str, int | None], row: bytes) -> None:
+    def _keep_row(self, key: _Key, row: bytes) -> None:
         self._rows[key] = row
         self._rows_size += len(row)
         while self._rows_size > KEPT_ROWS:

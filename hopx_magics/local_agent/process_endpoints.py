@@ -84,8 +84,8 @@ class ProcessEndpoints:
             process_id = requests.decode_body(body, requests.KillBody).process_id if body.strip() else None
         if not process_id:
             raise requests.missing_parameter("process_id")
-        await self._killing.kill(process_id)
-        return json_response({"process_id": process_id, "status": "killed", "message": "Process killed"})
+        done = await self._killing.kill(process_id)
+        return json_response({"process_id": process_id, "status": "killed", "message": done})
 
 
 def _opened(path: str) -> BinaryIO:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Collection
 
 from ..settings import Settings
 from .active import Active
@@ -10,8 +11,10 @@ from .answers import Refused
 from .changes import Changes
 from .delivering import Callbacks
 from .endings import conclude
+from .family import Member, Orphans
 from .forgetting import Finished, Unheard
 from .journal import Ended, Journal
+from .leftovers import Leftovers
 from .queue import Queue
 from .store import Launched, Store, delete
 
@@ -32,6 +35,8 @@ class Processes:
         self.unheard = Unheard(settings.hold_time)
         self.all: dict[str, Active | Ended] = {}
         self.running: dict[str, Active] = {}
+        self.orphans = Orphans()
+        self.leftovers = Leftovers(self.running, self.orphans, self.leave)
         self.queue = Queue(self.running, settings.max_running)
         self.finished = Finished(settings, self.callbacks, self.unheard)
         self._keys: dict[str, str] = {}
@@ -72,9 +77,12 @@ class Processes:
         if item.key:
             self._keys[item.key] = item.process_id
 
-    def finish(self, active: Active) -> None:
-        """Puts on record, and tells everyone, how a process ended that isn't alive any more."""
+    def finish(self, active: Active, left: Collection[Member]) -> None:
+        """Puts on record, and tells everyone, how a process ended that isn't alive any more, and whom it has left."""
         ended = conclude(active.launched, active.folder, self.settings.output_limit, observed=time.time_ns())
+        if active.family is not None and left:
+            ended = ended.with_leftovers(left)
+            self.leftovers.keep(active.family)
         self.journal.add(ended)
         self.running.pop(active.process_id, None)
         self.add(ended)
@@ -83,12 +91,25 @@ class Processes:
         active.finished.set()
         self.changes.tell(active.process_id, *self.forget())
 
+    def leave(self, process_id: str, left: Collection[Member]) -> None:
+        """Puts on record, and tells everyone, who is left of a process that has ended."""
+        ended = self.all.get(process_id)
+        if not isinstance(ended, Ended):
+            self.leftovers.drop(process_id)
+            return
+        ended = ended.with_leftovers(left)
+        self.journal.add(ended)
+        self.all[process_id] = ended
+        self.finished.replace(ended)
+        self.changes.tell(process_id)
+
     def forget(self) -> list[str]:
         """Forgets what has ended where that is too much, and returns the ids."""
         gone, forgotten = [], self.finished.take_superfluous()
         for ended in forgotten:
             del self.all[ended.process_id]
             self._keys.pop(ended.key or "", None)
+            self.leftovers.drop(ended.process_id)
             with contextlib.suppress(OSError):
                 gone.append(self.store.take_out(ended.process_id))
         if gone:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import py_compile
 import shutil
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from ..protocol.files import WORKSPACE
 from ..words import LANGUAGE_ALIASES, LANGUAGES, Language
 from .requests import invalid, missing_parameter
+from .store import replace_file
 
 _SECRET = ("HOPX_AGENT_TOKEN", "HOPX_API_KEY")
 """Variables that are for a client of agents, should this agent have been started from a shell that has them."""
@@ -30,8 +32,35 @@ class Program(NamedTuple):
         return [path if self.code_file and word == "{}" else word for word in self.command]
 
 
+SHIM = Path(__file__).with_name("shim.sh")
+RUNNER = Path(__file__).parents[1] / "runner.py"
+
+
+class Tools(NamedTuple):
+    """Where our own programs are that run what is launched: the shell script around each, and the runner of Python."""
+
+    shim: str
+    runner: str
+
+
+def install_tools(folder: Path) -> Tools:
+    """Copies them into a folder, so that they are there when the package is removed or upgraded under the agent.
+
+    Where that has no room for them, they are those of the package.
+    """
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        replace_file(folder / SHIM.name, SHIM.read_bytes())
+        compiled = py_compile.compile(str(RUNNER), str(folder / "runner.pyc"), RUNNER.name, doraise=True)
+        return Tools(str(folder / SHIM.name), str(compiled))
+    except (OSError, py_compile.PyCompileError):
+        return Tools(str(SHIM), str(RUNNER))
+
+
+_RUNNER = "{runner}"
+
 _COMMANDS: dict[Language, tuple[tuple[str, ...], str]] = {
-    "python": ((sys.executable, "-P", "{}"), "cell.py"),
+    "python": ((sys.executable, "-P", _RUNNER, "{}"), "cell.py"),
     "bash": (("bash", "{}"), "cell.sh"),
     "javascript": (("node", "{}"), "cell.js"),
     "go": (("go", "run", "{}"), "cell.go"),
@@ -43,7 +72,7 @@ def installed_languages() -> list[Language]:
     return [language for language in LANGUAGES if shutil.which(_COMMANDS[language][0][0])]
 
 
-def code_program(code: str, language: str | None) -> Program:
+def code_program(code: str, language: str | None, tools: Tools) -> Program:
     """The program that runs `code`. Raises Refused for no code, and a language that isn't known or not installed."""
     if not code.strip():
         raise missing_parameter("code")
@@ -53,7 +82,8 @@ def code_program(code: str, language: str | None) -> Program:
         what = f"language {word[:80]!r} is {'not installed here' if known else 'unknown'}"
         raise invalid(f"{what}; there are: {', '.join(installed_languages())}")
     command, file = _COMMANDS[known]
-    return Program((executable, *command[1:]), known, file, code)
+    words = (tools.runner if word == _RUNNER else word for word in command[1:])
+    return Program((executable, *words), known, file, code)
 
 
 def command_program(command: str, args: list[str] | None) -> Program:

@@ -5,12 +5,15 @@
 | launch.json | what was launched; written once |
 | env.json | the environment, if one was asked for; gone once the process has started, since it may hold secrets |
 | cell.* | the code |
-| start | the shell's pid, which is the process group, and the process's own pid; its mtime is the start time. A third \
-word says that the process's program could not be run |
+| start | the shell's pid, which is the process group, the process's own pid, and where the system tells it for how \
+many seconds the machine had been up; its mtime is the start time. `failed` in place of the last says that the \
+process's program could not be run |
 | intent | why the process was asked to end, `killed` or `timed out`, written before it was asked; locked (flock) by \
 the shell that runs the process, for exactly as long as that lives |
 | alive | nothing: it is what the shell locks in folders of an older version of this program, which alone have it |
-| exit | the exit code, 128 + N for a signal N, as shells have it; its mtime is the end time |
+| exit | the exit code, 128 + N for a signal N, as shells have it, the seconds of uptime or `-`, and `asked` when the \
+intent was there by then; its mtime is the end time |
+| strays | pids and starts of descendants that left the process's session; only where there are some |
 | stdout, stderr | the output |
 
 `start`, `intent` and `exit` exist from the beginning, filled with blanks, and are overwritten in place: that needs no
@@ -21,10 +24,11 @@ No file is made that is not needed: to make files is what costs most in a launch
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -32,6 +36,7 @@ import msgspec
 
 from ..models import ProcessId
 from ..words import Status, Stream
+from .family import is_marked
 
 RECORD_SIZE = 64
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -48,7 +53,8 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
 
     `timeout` is in seconds from the start. `at_once` is False for a process that had to wait its turn. `key` is the
     launch's Idempotency-Key, and `digest` what tells whether a second launch with that key is the same. The process
-    starts when fewer than `sweep_limit` of its `sweep` are running. `has_env` tells that an environment was asked for.
+    starts when fewer than `sweep_limit` of its `sweep` are running. `has_env` tells that an environment was asked for,
+    `kill_leftovers` that what it leaves behind is to be killed at its end.
     """
 
     process_id: ProcessId
@@ -65,6 +71,7 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     sweep: str | None = None
     sweep_limit: int | None = None
     has_env: bool = True
+    kill_leftovers: bool = False
     damaged: str | None = None
 
     @property
@@ -84,13 +91,15 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
 class Start(NamedTuple):
     """How a process began: its process group, its own pid, and when, in nanoseconds.
 
-    `failed` tells that its program could not be run.
+    `failed` tells that its program could not be run, `uptime` for how many seconds the machine had been up, where that
+    is known.
     """
 
     group: int
     pid: int
     time: int
     failed: bool
+    uptime: float | None = None
 
 
 class Record(NamedTuple):
@@ -100,13 +109,25 @@ class Record(NamedTuple):
     time: int
 
 
+class Exit(NamedTuple):
+    """How a process ended: its exit code, None when that can't be read, and when, in nanoseconds.
+
+    `uptime` is as in `Start`; `asked` tells whether its end had been asked for by then.
+    """
+
+    code: int | None
+    time: int
+    uptime: float | None
+    asked: bool
+
+
 class Evidence(NamedTuple):
     """All that a folder tells about its process's life."""
 
     alive: bool
     start: Start | None
     intent: Record
-    exit: Record
+    exit: Exit | None
 
 
 def new_id(kind: str) -> str:
@@ -180,6 +201,15 @@ class Folder:
             yield file
 
     def is_alive(self) -> bool:
+        """Whether the process lives: the shell that runs it, or where that was killed, itself."""
+        return self.has_shell() or self.runs_without_shell()
+
+    def runs_without_shell(self) -> bool:
+        """Whether the process lives on although its shell, which has ended, has not told of its end."""
+        start = self.read_start()
+        return start is not None and self.read_exit() is None and is_marked(start.pid, self.path.name)
+
+    def has_shell(self) -> bool:
         """Whether the shell that runs the process lives."""
         try:
             with self.locked(fcntl.LOCK_SH | fcntl.LOCK_NB):
@@ -190,16 +220,36 @@ class Folder:
     def read_evidence(self) -> Evidence:
         """What the folder tells now. Once `alive` is False nothing of it changes any more."""
         alive = self.is_alive()
-        return Evidence(alive, self.read_start(), self._read("intent"), self._read("exit"))
+        return Evidence(alive, self.read_start(), self._read("intent"), self.read_exit())
 
     def read_start(self) -> Start | None:
         """How the process began, or None when it did not get that far yet."""
         text, written = self._read("start")
+        words = text.split()
         try:
-            group, pid = map(int, text.split()[:2])
+            group, pid = map(int, words[:2])
         except ValueError:
             return None
-        return Start(group, pid, written, failed=text.endswith("failed")) if group > 1 and pid > 1 else None
+        return Start(group, pid, written, "failed" in words, _seconds(words[2:])) if group > 1 and pid > 1 else None
+
+    def read_exit(self) -> Exit | None:
+        """How the process ended, or None when nobody has written that."""
+        text, written = self._read("exit")
+        code, *more = text.split() or [""]
+        if not code:
+            return None
+        return Exit(int(code) if code.isdecimal() else None, written, _seconds(more), not more or "asked" in more)
+
+    def read_strays(self) -> list[tuple[int, int]]:
+        """Pids and starts of descendants that have left the process's session, as far as they were seen."""
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            return msgspec.json.decode(_content(self._file("strays")), type=list[tuple[int, int]])
+        return []
+
+    def write_strays(self, strays: Iterable[tuple[int, int]]) -> None:
+        """Records them; a disk without room for that is no error."""
+        with contextlib.suppress(OSError):
+            replace_file(self.path / "strays", msgspec.json.encode(sorted(strays)))
 
     def write_intent(self, intent: str) -> None:
         """Records why the process is about to be asked to end. Raises OSError."""
@@ -223,6 +273,14 @@ class Folder:
             os.pwrite(descriptor, _padded(text), 0)
         finally:
             os.close(descriptor)
+
+
+def _seconds(words: list[str]) -> float | None:
+    """The first of these words as a span, if it is one."""
+    return float(words[0]) if words and _SECONDS.fullmatch(words[0]) else None
+
+
+_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?", re.ASCII)
 
 
 def _padded(text: str) -> bytes:

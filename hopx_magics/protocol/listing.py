@@ -110,7 +110,12 @@ def _read_process(row: Any, received_at: datetime) -> Process:
         pid=read_count(row.get("pid")) or None,
         stdout_bytes=read_count(row.get("stdout_bytes")),
         stderr_bytes=read_count(row.get("stderr_bytes")),
+        leftovers=_read_pids(row.get("leftovers")),
     )
+
+
+def _read_pids(value: Any) -> tuple[int, ...]:
+    return tuple(pid for each in value if (pid := read_count(each))) if isinstance(value, list) else ()
 
 
 def _id(text: str | None) -> ProcessId | None:

@@ -47,6 +47,8 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     sweep, 1 to 64 of the characters A-Z a-z 0-9 _ -, and must be there when `sweep_limit` is. An agent that keeps the
     limit repeats `sweep_limit` in its reply. Each launch has its own limit: where those in one sweep differ, each
     process waits for its own, and one that has none doesn't wait but counts among those that are running.
+
+    `kill_leftovers`, for background launches on the local agent, makes the process's end that of all it has started.
     """
 
     code: str
@@ -58,6 +60,7 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     working_dir: str | None = None
     sweep: str | None = None
     sweep_limit: int | None = None
+    kill_leftovers: bool = False
 
 
 class AsyncRequest(BackgroundRequest, kw_only=True, omit_defaults=True):
@@ -111,6 +114,7 @@ def launch_fields(launch: Launch) -> dict[str, Any]:
         **({"env": launch.env} if launch.env else {}),
         **({"workdir": launch.workdir, "working_dir": launch.workdir} if launch.workdir else {}),
         **({"sweep": launch.sweep_id, "sweep_limit": launch.limit} if launch.sweep_id and launch.limit else {}),
+        **({"kill_leftovers": True} if launch.kill_leftovers else {}),
         **(_callback_fields(launch.callback) if launch.callback else {}),
     }
 

@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from hopx_magics.local_agent.launching import SHIM
+from hopx_magics.local_agent.programs import SHIM
 from hopx_magics.local_agent.store import Folder, Store
 from hopx_magics.models import ProcessId
 from tests.waiting import wait_until
@@ -132,8 +131,11 @@ def test_a_time_limit_goes_on_counting(start_agent: StartAgent) -> None:
     process_id = first.launch("sleep 10000", timeout=5000)
     first.running(process_id)
     first.end(signal.SIGKILL)
-    begun = time.time() - 5001
-    os.utime(first.process_folder(process_id) / "start", (begun, begun))  # when it was written is when it began
+    folder = Folder(first.process_folder(process_id))
+    start = folder.read_start()
+    assert start is not None
+    uptime = 0.0 if start.uptime is None else start.uptime - 5001
+    folder._write("start", f"{start.group} {start.pid} {max(0.0, uptime):.2f}")
     row = start_agent().ended(process_id)
     assert (row["status"], row["message"], row["exit_code"]) == ("failed", "timed out after 5000 s", 143)
 
@@ -195,7 +197,7 @@ def test_a_process_of_an_older_version_goes_on(start_agent: StartAgent, tmp_path
     with (folder.path / "alive").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         shell = subprocess.Popen(
-            ["/bin/sh", SHIM, str(folder.path), "/bin/sh", "-c", f"read x < {tmp_path}/gate; exit $x"],
+            ["/bin/sh", str(SHIM), str(folder.path), "/bin/sh", "-c", f"read x < {tmp_path}/gate; exit $x"],
             stdin=lock,
             env={**os.environ, MARK: str(tmp_path / "agent")},
             start_new_session=True,
