@@ -59,7 +59,7 @@ HAS_THREADS = """
 )
 def test_a_kill_lets_it_clean_up(agent: Agent, work: str, said: list[str]) -> None:
     process_id = agent.launch(CLEANS_UP.format(work=work), "python")
-    agent.wrote(process_id, {HAS_THREADS: "finally", AWAITS: "begun"}.get(work, "ready"))
+    agent.wrote(process_id, {HAS_THREADS: "finally\n", AWAITS: "begun\n"}.get(work, "ready\n"))
     assert agent.kill(process_id).status_code == 200
     row = agent.row(process_id)
     assert (row["status"], row["exit_code"], row["stderr"]) == ("killed", 143, "")
@@ -75,7 +75,7 @@ def test_a_time_limit_lets_it_clean_up(agent: Agent) -> None:
 def test_a_handler_of_its_own_wins(agent: Agent) -> None:
     work = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(9)); print('set', flush=True); "
     process_id = agent.launch(CLEANS_UP.format(work=work + SLEEPS), "python")
-    agent.wrote(process_id, "set")
+    agent.wrote(process_id, "set\n")
     agent.kill(process_id)
     row = agent.row(process_id)
     assert (row["status"], row["exit_code"]) == ("killed", 9)
@@ -83,7 +83,7 @@ def test_a_handler_of_its_own_wins(agent: Agent) -> None:
 
 def test_what_does_not_end_is_forced_to(agent: Agent) -> None:
     process_id = agent.launch(CLEANS_UP.format(work=SLEEPS) + "    while True: time.sleep(1)", "python")
-    agent.wrote(process_id, "ready")
+    agent.wrote(process_id, "ready\n")
     agent.kill(process_id)
     row = agent.row(process_id)
     assert (row["status"], row["exit_code"], row["stdout"].split()) == ("killed", 137, ["ready", "finally"])
