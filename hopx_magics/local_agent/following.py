@@ -83,22 +83,26 @@ def _shell_has_ended(active: Active, loop: asyncio.AbstractEventLoop, orphans: O
         orphans.own.discard(active.child.pid)
     start = active.read_start()
     descriptor = _pidfd(start.pid) if start and active.folder.runs_without_shell() else None
-    if start is None or descriptor is None or not active.folder.runs_without_shell():  # still that process
-        active.ended.set()
+    if start is None or descriptor is None:
+        _take_end_without_shell(active, orphans)
     else:
-        loop.add_reader(descriptor, _take_end_without_shell, active, loop, orphans, descriptor, start.pid)
+        loop.add_reader(descriptor, _take_end_of_orphan, active, loop, orphans, descriptor)
 
 
-def _take_end_without_shell(
-    active: Active, loop: asyncio.AbstractEventLoop, orphans: Orphans, descriptor: int, pid: int
-) -> None:
-    """Tells of the end of a process in place of its shell, which was killed."""
+def _take_end_of_orphan(active: Active, loop: asyncio.AbstractEventLoop, orphans: Orphans, descriptor: int) -> None:
     loop.remove_reader(descriptor)
     os.close(descriptor)
-    code = orphans.exit_code(pid)
-    if code is not None:
-        with contextlib.suppress(OSError):
-            active.folder.write_exit(code)
+    _take_end_without_shell(active, orphans)
+
+
+def _take_end_without_shell(active: Active, orphans: Orphans) -> None:
+    """Tells of the end of a process in place of its shell, where that was killed and the agent has inherited it."""
+    start = active.read_start()
+    if start is not None and active.folder.read_exit() is None:
+        code = orphans.exit_code(start.pid)
+        if code is not None:
+            with contextlib.suppress(OSError):
+                active.folder.write_exit(code)
     active.ended.set()
 
 

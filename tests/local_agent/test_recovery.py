@@ -161,10 +161,21 @@ def test_a_process_that_is_killed_from_outside_with_its_shell(start_agent: Start
     process_id = agent.launch("echo before; sleep 1000")
     os.killpg(os.getpgid(agent.wrote(process_id, "before")["pid"]), signal.SIGKILL)
     row = agent.ended(process_id)
-    assert (row["status"], row["exit_code"], row["stdout"]) == ("failed", None, "before\n")
-    assert "without a record" in row["message"]
+    assert (row["status"], row["exit_code"], row["stdout"]) == ("failed", 137, "before\n")
+    assert row["message"] == "killed by SIGKILL, which nobody here sent: perhaps out of memory"
     agent.end(signal.SIGKILL)
     assert start_agent().row(process_id) == row
+
+
+def test_a_process_that_is_killed_with_its_shell_while_there_is_no_agent(start_agent: StartAgent) -> None:
+    agent = start_agent()
+    process_id = agent.launch("echo before; sleep 1000")
+    pid = agent.wrote(process_id, "before")["pid"]
+    agent.end(signal.SIGKILL)
+    os.killpg(os.getpgid(pid), signal.SIGKILL)
+    row = start_agent().ended(process_id)
+    assert (row["status"], row["exit_code"], row["stdout"]) == ("failed", None, "before\n")
+    assert "without a record" in row["message"]
 
 
 @pytest.mark.parametrize("intent", ["", "killed", "timed out after 1 s"])
