@@ -84,7 +84,7 @@ class HopxAccessor:
 
         One row a run, in this DataFrame's order and with its index: its id, name, params and tags, and a float64 column
         for each metric with its last value, where stdout counts more than stderr. A metric whose name is that of
-        another column becomes `metric.NAME`.
+        another column becomes `metric.NAME`, and that of a param which is a number is none: it was printed to be read.
 
         With `all` one row a value: the `stream`, the `line` in it, `metric` and `value`, behind the same columns.
 
@@ -149,6 +149,7 @@ class HopxAccessor:
     def _found(self, pattern: str | None) -> list["_Found"]:
         from ..output.metrics import metrics_in  # its patterns take milliseconds to compile
 
+        known = () if pattern else self._numeric_params()
         streams = [stream for stream in STREAMS if stream in self._frame.columns]
         if not streams:
             raise UnknownColumn(
@@ -161,7 +162,12 @@ class HopxAccessor:
             for row, text in enumerate(self._frame[stream])
             if isinstance(text, str)
             for metric in metrics_in(text if text.isascii() else text.translate(_AS_WRITTEN), pattern)
+            if metric.name not in known
         ]
+
+    def _numeric_params(self) -> set[str]:
+        names = [name for name in map(str, self._frame.columns) if name.startswith("param.")]
+        return {name.removeprefix("param.") for name in names if any(map(_is_number, self._frame[name]))}
 
 
 def _columns_hint(column: str, columns: "pd.Index") -> str:
@@ -173,6 +179,10 @@ def _columns_hint(column: str, columns: "pd.Index") -> str:
         return f"Did you mean {short.get(near[0], near[0])!r}?"
     more = f" and {len(names) - NAMED} more: df.columns has all" if len(names) > NAMED else ""
     return f"There are {', '.join(printable(name, 40) for name in names[:NAMED])}{more}."
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and value == value
 
 
 class _Found(NamedTuple):

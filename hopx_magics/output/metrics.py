@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ..words import word_set
+from .error_lines import ErrorLines
 from .oneline import printable
 from .shown import as_plain
 
@@ -73,8 +74,9 @@ def metrics_in(text: str, pattern: str | None = None) -> list[Metric]:
     `name 0.3`; JSON and dicts on one line (`{"eval": {"loss": 0.3}}` is `eval.loss`); the bars of keras, tqdm and
     Lightning with what stands behind them; xgboost, LightGBM and CatBoost; the tables of Lightning, skorch and
     stable-baselines; sklearn's classification_report and the scores of its GridSearchCV. Names are as written.
-    95.2 % is 95.2. Times, dates, versions, shares (`3/20`), numbers with thousands separators or units (`5ms`), and
-    arguments of calls are no metrics, and neither are `epoch` and `step`, except in JSON and dicts.
+    95.2 % is 95.2. Times, dates, versions, shares (`3/20`), numbers with thousands separators or units (`5ms`),
+    arguments of calls, and the texts of errors and warnings with their tracebacks are no metrics, and neither are
+    `epoch` and `step`, except in JSON and dicts.
 
     `pattern` is a regular expression to use instead, line by line: the group `value`, or the only one, is the number;
     the group `name`, or the first of two, is its name, which else is "value".
@@ -130,9 +132,10 @@ class _Finder:
 
     def __init__(self) -> None:
         self._table: _Table | None = None
+        self._errors = ErrorLines()
 
     def pairs(self, line: str) -> list[_Pair]:
-        if not line or line.isspace():
+        if self._errors.take(line) or not line or line.isspace():
             return []
         if line.rstrip().endswith("}") and "{" in line:
             found = _in_dict(line)

@@ -184,6 +184,18 @@ def test_a_metric_that_is_called_as_another_column() -> None:
     assert list(frame.columns) == ["run_id", "name", "metric.name", "self"]
 
 
+def test_the_name_of_a_parameter_is_no_metric() -> None:
+    frame = history(
+        {"status": "completed", "stdout": "lr=0.1 seed=3 loss=0.3", "param.lr": 0.1, "param.loss": "mse"},
+        {"status": "completed", "stdout": "lr=0.05 loss=0.2", "param.lr": None, "param.loss": "mae"},
+    )
+    metrics = frame.hopx.metrics()
+    assert list(metrics.columns) == ["run_id", "name", "param.lr", "param.loss", "loss"]
+    assert list(metrics["loss"]) == [0.3, 0.2]
+    assert set(frame.hopx.metrics(all=True)["metric"]) == {"loss"}
+    assert list(frame.hopx.metrics(r"(?P<name>lr)=(?P<value>\S+)")["lr"]) == [0.1, 0.05], "who asks for it gets it"
+
+
 def test_missing_columns() -> None:
     other = pd.DataFrame({"status": ["completed"], "x": [1]})
     with pytest.raises(ValueError, match=r"no column 'execution_time'\n\.hopx is for the DataFrames of %hopx_ps"):

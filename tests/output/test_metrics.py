@@ -97,6 +97,22 @@ def test_a_line(line: str, metrics: dict[str, float]) -> None:
         "the loss 3 times",
         "I have seen that the number of cats is: 5",
         "KeyError: 3",
+        "KeyError: 0.3",
+        "ValueError: 0.5 is too large: 0.3",
+        "RuntimeError: expected loss: 0.3, got accuracy: 0.2",
+        "torch.OutOfMemoryError: CUDA out of memory, total capacity: 14.5",
+        "mylib.errors.TooLarge: x",
+        "E       AssertionError: loss: 0.3",
+        "  | ValueError: loss = 0.3",
+        "/x/y.py:12: UserWarning: loss=0.3 is low",
+        "MyError: could not converge, loss: 0.3",
+        "Error: score = 3 at 5",
+        "error: exit code: 1",
+        "train.py: error: argument --lr: 0.3",
+        "fatal: loss too large: 0.3",
+        "panic: runtime error: index out of range [5] with length: 3",
+        "2026-11-26 12:00:00,123 ERROR root: could not converge: 0.3",
+        "ERROR:root:loss: 0.3",
         "x >= 0.5, y == 3, z += 1",
         "train: 45%|####     | 45/100 [00:01<00:02]",
         "progress: 45%",
@@ -117,6 +133,46 @@ def test_a_line(line: str, metrics: dict[str, float]) -> None:
 )
 def test_false_friends(line: str) -> None:
     assert named(line) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "metrics"),
+    [
+        ("MeanSquaredError: 0.3, MeanAbsoluteError: 0.2", {"MeanSquaredError": 0.3, "MeanAbsoluteError": 0.2}),
+        ("error: train=0.3 test=0.4", {"train": 0.3, "test": 0.4}),
+        ("WARNING loss: 0.3", {"loss": 0.3}),
+    ],
+)
+def test_what_is_called_an_error_and_is_a_metric(line: str, metrics: dict[str, float]) -> None:
+    assert dict(named(line)) == metrics
+
+
+def test_the_texts_of_errors_and_warnings_are_no_metrics() -> None:
+    log = """
+loss: 0.9
+Traceback (most recent call last):
+  File "/x/cell.py", line 3, in <module>
+    loss = 0.5
+
+  File "/x/cell.py", line 12, in fit
+    raise TooLarge(f"loss = {loss}, lr: 0.1")
+TooLarge: loss = 0.5, lr: 0.1
+acc: 0.4
+/x/y.py:12: UserWarning: loss=0.3 is low
+  warnings.warn("loss=0.3")
+  f1: 0.8
+  + Exception Group Traceback (most recent call last):
+  |   File "/x/cell.py", line 3, in <module>
+  |     loss = 0.5
+  | ExceptionGroup: several (1 sub-exception)
+loss: 0.1
+"""
+    assert [(metric.name, metric.value) for metric in metrics_in(log)] == [
+        ("loss", 0.9),
+        ("acc", 0.4),
+        ("f1", 0.8),
+        ("loss", 0.1),
+    ]
 
 
 def test_json_lines() -> None:
@@ -394,6 +450,7 @@ def test_only_the_end_of_a_long_line_counts() -> None:
 
 PIECES = ["'", "\\'", '"', "{", "{'a", "a(", "a(b=", "np.f(", "= 1", "a=1 ", "a= ", " ", "1", "1.", "| ", "│a", ": "]
 PIECES += ["1e", "a.", "nan", "+-", "a b(c ", "_", "a_", "[CV;a", "a=(train=", "\\", "{'\\"]
+PIECES += ["a:", "a:1: ", "aError", "a.aError", "ERROR", "error: ", "  ", "| ", "Traceback (most recent call last):"]
 
 
 @pytest.mark.parametrize("piece", PIECES)
