@@ -21,6 +21,9 @@ from .transport import Reply, Request, Transport
 CHUNK = 8_000_000
 """Bytes of output fetched with one request."""
 
+MOST_PIECES = 1_000
+"""Replies in which an agent may send what was asked for with one request."""
+
 
 class OutputPart(msgspec.Struct, frozen=True):
     """Bytes of a stream from `start` on; `size` is how many the whole stream had by then."""
@@ -145,23 +148,41 @@ class Agent:
     def output(self, process_id: ProcessId, stream: Stream, *, start: int = 0, stop: int | None = None) -> OutputPart:
         """Bytes `start` to `stop` of a stream; a negative `start` counts from the end, like a slice.
 
-        Raises NotSupported when the agent has output only in its listing, or not at all.
+        Where the agent sends less at once, it is asked on. Raises NotSupported when the agent has output only in its
+        listing, or not at all.
         """
         if self._serves_output is False:
             raise self._no_output()
-        span = f"bytes={start}" if start < 0 else f"bytes={start}-{'' if stop is None else stop - 1}"
-        path = f"{wire.PROCESSES}/{quote(process_id, safe='')}/{stream}"
-        try:
-            reply = self.transport.read(Request("GET", path, headers={"Range": span}))
-        except AgentRefused as error:
-            if error.status not in (404, 405) or error.code in wire.PROCESS_UNKNOWN_CODES:
-                raise
-            raise self._no_output() from None
+        pieces: list[bytes] = []
+        begin, position, end = start, start, stop
+        for _ in range(MOST_PIECES):
+            try:
+                reply = self.transport.read(_output_request(process_id, stream, position, end))
+            except AgentRefused as error:
+                if error.status not in (404, 405) or error.code in wire.PROCESS_UNKNOWN_CODES:
+                    raise
+                raise self._no_output() from None
+            part = self._output_part(reply, stream, position, end)
+            if position < 0:
+                begin = position = max(0, part.size + position)
+                if part.start != begin:  # it has its own idea of an end
+                    continue
+            pieces.append(part.data)
+            position = part.start + len(part.data)
+            end = part.size if end is None else min(end, part.size)
+            if not part.data or position >= end:
+                return OutputPart(b"".join(pieces), min(begin, part.size), part.size)
+        raise BadReply(f"it sends {stream} in more than {MOST_PIECES:,} pieces", agent=self.label)
+
+    def _output_part(self, reply: Reply, stream: Stream, start: int, stop: int | None) -> OutputPart:
         is_output = reply.headers.get("content-type", "").startswith("application/octet-stream")
         if not is_output and reply.status != 416:  # which says that there is no such part of it
             raise self._no_output()
         self._serves_output = True
-        return _output_part(reply, start, stop)
+        part = _read_part(reply, start, stop)
+        if part is None:
+            raise BadReply(f"it answered with another part of {stream} than was asked for", agent=self.label)
+        return part
 
     def whole_output(self, process_id: ProcessId, stream: Stream, *, tail: int | None = None) -> tuple[bytes, int]:
         """A stream as it is now, or its last `tail` bytes, and how many bytes were before them.
@@ -242,16 +263,27 @@ def _no_callbacks(launch: Launch, error: AgentError) -> NotSupported | None:
     )
 
 
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]{1,18}|\*)/([0-9]{1,18})")
 
 
-def _output_part(reply: Reply, start: int, stop: int | None) -> OutputPart:
+def _output_request(process_id: ProcessId, stream: Stream, start: int, stop: int | None) -> Request:
+    span = f"bytes={start}" if start < 0 else f"bytes={start}-{'' if stop is None else stop - 1}"
+    return Request("GET", f"{wire.PROCESSES}/{quote(process_id, safe='')}/{stream}", headers={"Range": span})
+
+
+def _read_part(reply: Reply, start: int, stop: int | None) -> OutputPart | None:
+    """What was asked for, as far as it came; None when something else did."""
     span = _CONTENT_RANGE.fullmatch(reply.headers.get("content-range", ""))
     if reply.status == 416:
         size = int(span[2]) if span else 0
         return OutputPart(b"", size, size)
-    if reply.status == 206 and span and span[1]:
-        return OutputPart(bytes(reply.body), int(span[1]), int(span[2]))
+    if reply.status == 206:
+        if not span or not span[1]:
+            return None
+        first, size = int(span[1]), int(span[2])
+        is_wanted = first == start if start >= 0 else first >= size + start
+        last = size if stop is None else min(stop, size)
+        return OutputPart(bytes(reply.body[: last - first]), first, size) if is_wanted and first < last else None
     whole = bytes(reply.body)
     first = max(0, len(whole) + start) if start < 0 else start
     return OutputPart(whole[first:stop], first, len(whole))
