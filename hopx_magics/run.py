@@ -150,10 +150,7 @@ class Run:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         if not self._source.reach(self._process, timeout):
-            raise WaitTimeout(
-                f"{self.run_id} still waits to be launched after {format_duration(timeout or 0)}",
-                hint="%hopx_wait waits for it again, %hopx_kill takes it back.",
-            )
+            raise still_waits(self, timeout or 0.0)
         connection, process_id = self._source.connection, self._process.process_id
         if connection is None or process_id is None:
             return self
@@ -214,6 +211,14 @@ class Run:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         line = in_words.run_line(self._process, self.connection, below=self._certainty().strip(", "))
         return {"text/plain": repr(self), "text/html": line}
+
+
+def still_waits(run: Run, seconds: float) -> WaitTimeout:
+    """The error when a run has not been handed out after so many seconds."""
+    return WaitTimeout(
+        f"{run.run_id} still waits to be launched after {format_duration(seconds)}",
+        hint="%hopx_wait waits for it again, %hopx_kill takes it back.",
+    )
 
 
 class Sweep(list[Run]):

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from ..connection.waiting import wait_for
 from ..durations import parse_duration
 from ..models import Process
-from ..run import Run, runs_by_connection
+from ..run import Run, runs_by_connection, still_waits
+from ..session.gathering import asked_until
 from ..session.session import session
 from .find import run_on, runs_of, runs_with, waiting_runs
 from .logs import check_completed
@@ -29,21 +30,24 @@ def wait(
     Without runs: for those that were launched from here and not yet waited for, also if they have ended by now; if
     there are none, for all that are queued or running. Returns the runs. With `check` a run that failed or was killed
     raises RunFailed, with the end of its stderr. `progress` is called at least every second with the processes as
-    listed and their number.
+    listed and their number. `timeout` counts from the call, with the time that it takes to look the runs up.
 
     Raises WaitTimeout, WaitInterrupted after Ctrl-C (the processes go on), UnknownProcess, AgentError.
     """
-    chosen = runs_of(runs, on=on) if runs else _unwaited(on) or runs_with(("queued", "running"), on)
-    _wait(chosen, any_one, None if timeout is None else parse_duration(timeout), progress or (lambda *_: None))
+    limit, begun = None if timeout is None else parse_duration(timeout), time.monotonic()
+    with asked_until(None if limit is None else begun + limit):
+        chosen = runs_of(runs, on=on) if runs else _unwaited(on) or runs_with(("queued", "running"), on)
+    _wait(chosen, any_one, limit, begun, progress or (lambda *_: None))
     if check:
         check_completed(chosen)
     return chosen
 
 
-def _wait(runs: list[Run], any_one: bool, limit: float | None, progress: Progress) -> None:
-    deadline = None if limit is None else time.monotonic() + limit
+def _wait(runs: list[Run], any_one: bool, limit: float | None, begun: float, progress: Progress) -> None:
     for run in runs:
-        while not _is_reached(run, deadline):
+        while not run.source.reach(run.process, left := _left(limit, begun)):
+            if left == 0:
+                raise still_waits(run, limit or 0.0)
             if any_one and any(run.process.ended for run in runs):
                 return
             progress([run.process for run in runs], len(runs))
@@ -51,21 +55,17 @@ def _wait(runs: list[Run], any_one: bool, limit: float | None, progress: Progres
     if any_one and ended:
         return
     wanted = runs_by_connection(runs)
-    left = None if deadline is None else max(0.0, deadline - time.monotonic())
     tell = _telling(progress, len(runs))
-    for connection, processes in wait_for(wanted, any_one=any_one, timeout=left, progress=tell).items():
+    waited = wait_for(wanted, any_one=any_one, timeout=limit, begun=begun, progress=tell)
+    for connection, processes in waited.items():
         for process in processes:
             if process.process_id:
                 wanted[connection][process.process_id].see(process)
 
 
-def _is_reached(run: Run, deadline: float | None) -> bool:
-    """Whether its end can be waited for now, or after a second. Raises WaitTimeout when the time is over."""
-    left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
-    if left > 0:
-        return run.source.reach(run.process, left)
-    run.wait(0)
-    return True
+def _left(limit: float | None, begun: float) -> float:
+    """Seconds until the time is over, or until somebody should be told how it goes on."""
+    return 1.0 if limit is None else max(0.0, min(1.0, begun + limit - time.monotonic()))
 
 
 def _telling(progress: Progress, total: int) -> Callable[[list[Process]], None]:

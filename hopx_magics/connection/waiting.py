@@ -26,23 +26,29 @@ def wait_for(
     *,
     any_one: bool = False,
     timeout: float | None = None,
+    begun: float | None = None,
     progress: Callable[[list[Process]], None] | None = None,
 ) -> "dict[Connection, list[Process]]":
     """Waits until all of some processes, or any one of them, have ended; returns them as last listed.
 
     `progress` is called with the processes, in this thread, whenever an agent says something new and at least every
-    second. An agent that doesn't answer is asked for two minutes.
+    second. An agent that doesn't answer, or with nonsense, is asked for two minutes, and one that refuses, twice.
 
-    Raises WaitTimeout after `timeout` seconds, WaitInterrupted after Ctrl-C, UnknownProcess when an agent has forgotten
-    one of them, AgentError.
+    Raises WaitTimeout after `timeout` seconds, which count from the moment `begun` of `time.monotonic`, by default from
+    now; WaitInterrupted after Ctrl-C, UnknownProcess when an agent has forgotten one of them, AgentError.
     """
     waitings = [Waiting(connection, ids) for connection, ids in wanted.items()]
+    deadline = None if timeout is None else (time.monotonic() if begun is None else begun) + timeout
     updates: queue.SimpleQueue[tuple[Waiting, Update]] = queue.SimpleQueue()
     with contextlib.ExitStack() as listening:
         for waiting in waitings:
             listening.callback(waiting.connection.watcher.listen(_putting(updates, waiting)))
         try:
-            _take_updates(waitings, updates, any_one, timeout, progress or (lambda processes: None))
+            if not _take_updates(waitings, updates, any_one, deadline, progress or (lambda processes: None)):
+                raise WaitTimeout(
+                    f"still going on after {format_duration(timeout or 0)}: {some(_going(waitings))}",
+                    hint="%hopx_wait waits for them again, %hopx_kill ends them.",
+                )
         except KeyboardInterrupt:
             raise WaitInterrupted(
                 f"Stopped waiting. Still going on: {some(_going(waitings))}\n"
@@ -126,22 +132,20 @@ def _take_updates(
     waitings: list[Waiting],
     updates: "queue.SimpleQueue[tuple[Waiting, Update]]",
     any_one: bool,
-    timeout: float | None,
+    deadline: float | None,
     progress: Callable[[list[Process]], None],
-) -> None:
-    deadline = None if timeout is None else time.monotonic() + timeout
+) -> bool:
+    """Takes updates until what is waited for has ended; False when the time is over before."""
     total = len(_going(waitings))
     while (going := _going(waitings)) and not (any_one and len(going) < total):
         left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
         if left <= 0:
-            raise WaitTimeout(
-                f"still going on after {format_duration(timeout or 0)}: {some(going)}",
-                hint="%hopx_wait waits for them again, %hopx_kill ends them.",
-            )
+            return False
         with contextlib.suppress(queue.Empty):
             waiting, update = updates.get(timeout=left)
             waiting.take(update)
         progress([process for waiting in waitings for process in waiting.processes])
+    return True
 
 
 def _putting(updates: "queue.SimpleQueue[tuple[Waiting, Update]]", waiting: Waiting) -> Listener:

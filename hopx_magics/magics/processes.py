@@ -323,7 +323,7 @@ class HopxMagics(HopxBase):
             on = args.on or None
             with StateLine(self.shell) as line_below:
                 runs = wait(
-                    *self._runs(args.reference, on),
+                    *(meant for word in args.reference for meant in self._meant(word)),
                     any_one=args.any,
                     timeout=args.timeout,
                     progress=lambda processes, total: line_below(waiting_in_words(processes, total)),

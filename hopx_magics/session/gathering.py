@@ -1,7 +1,10 @@
 """The listings of several agents, asked side by side."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +19,18 @@ PATIENCE = 5.0
 """Seconds that several agents are given together: who is slower is shown as it was last seen."""
 
 ASKED_AT_ONCE = 256
+
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+
+
+@contextmanager
+def asked_until(deadline: float | None) -> Iterator[None]:
+    """Within this block nobody is waited for beyond that moment of `time.monotonic`; None sets no limit."""
+    token = _deadline.set(deadline)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
 
 
 class Listed(NamedTuple):
@@ -55,12 +70,13 @@ def gather(connections: Sequence["Connection"], *, tail: int | None, strict: boo
     When `strict`, a single agent has its own time and raises its error; of several, the first one does if none of them
     has ever answered.
     """
-    if strict and len(connections) == 1:
+    deadline = _deadline.get()
+    if strict and len(connections) == 1 and deadline is None:
         return [Listed(connections[0], connections[0].listing(tail=tail))]
     pool = ThreadPoolExecutor(min(len(connections), ASKED_AT_ONCE) or 1, thread_name_prefix="hopx-listing")
     try:
         answers = [pool.submit(connection.listing, tail=tail) for connection in connections]
-        wait(answers, timeout=PATIENCE)
+        wait(answers, timeout=PATIENCE if deadline is None else max(0.0, min(PATIENCE, deadline - time.monotonic())))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     listed = [_listed(*pair) for pair in zip(connections, answers, strict=True)]

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from hopx_magics import api
-from hopx_magics.errors import AgentRefused, AgentWarning, UnknownConnection, UnknownProcess
+from hopx_magics.errors import AgentRefused, AgentWarning, UnknownConnection, UnknownProcess, WaitTimeout
+from hopx_magics.session import gathering
 from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings
 from tests.conftest import OddAgent, stop_agent
 from tests.standins.server import Answer, Asked
-from tests.waiting import wait_until
+from tests.waiting import DEADLINE, wait_until
 
 FOREVER = "import time; time.sleep(1000)"
 
@@ -81,17 +82,29 @@ def test_that_processes_share_an_id_is_said(hopx: Any, odd_agent: Callable[[Answ
 def test_a_hanging_agent_adds_no_more_than_its_time(
     hopx: Any, fleet: Callable[..., Any], odd_agent: Callable[[Answer], OddAgent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hopx_magics.session import gathering
-
     fleet("a")
     hopx.launch("pass", name="one", on="a").wait()
     hung = odd_agent(lambda asked: asked.reply({"processes": []}) if len(hung.asked) == 1 else hung.hang(asked))
     hopx.connect(hung.url, name="hung")
     monkeypatch.setattr(gathering, "PATIENCE", 0.5)
-    monkeypatch.setattr(gathering.gather, "__kwdefaults__", {"patience": 0.5})
     with pytest.warns(AgentWarning, match="did not answer in time"):
         assert list(hopx.ps(on="all")["name"]) == ["one"]
     hung.released.set()
+
+
+@pytest.mark.timeout(DEADLINE)
+@pytest.mark.parametrize("references", [["one"], []])
+def test_a_time_limit_counts_from_the_call(
+    hopx: Any, odd_agent: Callable[[Answer], OddAgent], monkeypatch: pytest.MonkeyPatch, references: list[str]
+) -> None:
+    rows = [{"process_id": "a", "name": "one", "status": "running"}]
+    hung = odd_agent(lambda asked: asked.reply({"processes": rows}) if len(hung.asked) == 1 else hung.hang(asked))
+    hopx.connect(hung.url, name="hung")
+    monkeypatch.setattr(gathering, "PATIENCE", 2 * DEADLINE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AgentWarning)
+        with pytest.raises(WaitTimeout, match=r"still going on after 0\.5 s: a"):
+            hopx.wait(*references, timeout=0.5)
 
 
 def test_launching_on_each(hopx: Any, fleet: Callable[..., Any]) -> None:
