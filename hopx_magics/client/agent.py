@@ -36,12 +36,14 @@ class OutputPart(msgspec.Struct, frozen=True):
 class Agent:
     """One agent, through its transport. Safe to use from several threads.
 
-    `launches_once` tells of an agent that a launch can be sent to again, since it launches once per Idempotency-Key.
+    `launches_once` tells of an agent that a launch can be sent to again, since it launches once per Idempotency-Key;
+    `listing_time` are the seconds that it has to answer with its listing, if not as many as for everything else.
     """
 
-    def __init__(self, transport: Transport, *, launches_once: bool = False) -> None:
+    def __init__(self, transport: Transport, *, launches_once: bool = False, listing_time: float | None = None) -> None:
         self.transport = transport
         self._launches_once = launches_once
+        self._listing_time = listing_time
         self.waits = False
         """Whether the agent held the last request for a change until there was one, or would have."""
         self._tells_changes = True
@@ -64,7 +66,7 @@ class Agent:
         The one that is `known`, if the agent says that it still holds.
         """
         etag = known.etag if known is not None and known.tail == tail else None
-        reply = self.transport.read(_listing_request(tail, {"If-None-Match": etag} if etag else None))
+        reply = self.transport.read(self._listing_request(tail, {"If-None-Match": etag} if etag else {}))
         return known if known is not None and etag and reply.status == 304 else self._decoded(reply, tail)
 
     def change_since(self, known: Listing | None, *, tail: int | None = None, wait: float = 0.0) -> Change | Listing:
@@ -81,7 +83,7 @@ class Agent:
             headers["If-None-Match"] = base.etag
             if self._tells_changes and can_be_base(base):
                 headers["A-IM"] = wire.DELTA
-        reply = self.transport.read(_listing_request(tail, headers, wait if "If-None-Match" in headers else 0.0))
+        reply = self.transport.read(self._listing_request(tail, headers, wait if "If-None-Match" in headers else 0.0))
         if wait:
             self.waits = "wait" in reply.headers.get("preference-applied", "")
         if base is not None and reply.status == 304 and "If-None-Match" in headers:
@@ -93,6 +95,10 @@ class Agent:
                 self._tells_changes = False
                 return self.listing(tail=tail)
         return self._decoded(reply, tail)
+
+    def _listing_request(self, tail: int | None, headers: Mapping[str, str], patience: float = 0.0) -> Request:
+        path = wire.PROCESSES if tail is None else f"{wire.PROCESSES}?tail={tail}"
+        return Request("GET", path, headers=headers, patience=patience, limit=self._listing_time)
 
     def _decoded(self, reply: Reply, tail: int | None) -> Listing:
         if reply.status in (206, 226, 304):
@@ -239,11 +245,6 @@ class Agent:
                 self._kill_form = index
                 return True
         raise NotSupported("this agent understands no form of the kill request", agent=self.label)
-
-
-def _listing_request(tail: int | None, headers: Mapping[str, str] | None = None, patience: float = 0.0) -> Request:
-    path = wire.PROCESSES if tail is None else f"{wire.PROCESSES}?tail={tail}"
-    return Request("GET", path, headers=headers or {}, patience=patience)
 
 
 def _launch_request(launch: Launch) -> Request:

@@ -34,6 +34,7 @@ class LocalAgent:
 
     def __init__(self, settings: Settings) -> None:
         self._folder = settings.agent_folder
+        self._log = self._folder / "agent.log"
 
     def __call__(self, http: httpx.Client) -> Endpoint:
         """The endpoint of a local agent that answers. Raises LocalAgentError when none can be started."""
@@ -57,7 +58,10 @@ class LocalAgent:
             return None
         if not isinstance(health, dict) or health.get("instance") != left.instance:
             return None
-        return Endpoint(left.url, left.token)
+        return Endpoint(left.url, left.token, when_silent=self._when_silent(left.pid))
+
+    def _when_silent(self, pid: int) -> str:
+        return f"Its pid is {pid}, its log {self._log}. It can be ended by kill -9 {pid}: what it runs goes on."
 
     @contextlib.contextmanager
     def _one_starter(self) -> Iterator[None]:
@@ -77,7 +81,7 @@ class LocalAgent:
             yield
 
     def _start(self, http: httpx.Client) -> Endpoint:
-        log = self._folder / "agent.log"
+        log = self._log
         pid = _spawn_detached([sys.executable, "-P", "-m", "hopx_magics.local_agent"], log)
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:

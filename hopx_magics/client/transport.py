@@ -47,7 +47,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     """Where an agent is, and the token for it.
 
     From `renew_at` on, by `time.monotonic`, it is located anew before it is used; None: only when it is of no use any
-    more. Errors call the token what `called` says, and `when_refused` is what to try when it isn't accepted.
+    more. Errors call the token what `called` says, `when_refused` is what to try when it isn't accepted, and
+    `when_silent` what to try when no answer comes.
     """
 
     url: str
@@ -56,6 +57,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     renew_at: float | None = None
     called: str = "token"
     when_refused: str = "Connect again with a valid token: set HOPX_AGENT_TOKEN, or use --token-env VAR."
+    when_silent: str = "Try again later."
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url!r})"
@@ -84,7 +86,8 @@ class Stream(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True):
     """What to ask, with JSON or a stream as `content`.
 
-    `patience` is how many seconds the agent is asked to hold the request before it answers.
+    `patience` is how many seconds the agent is asked to hold the request before it answers, and `limit` how many it has
+    to answer beside those, if not as many as for everything else.
     """
 
     method: str
@@ -93,6 +96,7 @@ class Request(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}
     content: bytes | Stream | None = None
     patience: float = 0.0
+    limit: float | None = None
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -166,7 +170,7 @@ class Transport:
 
         The body of a good reply goes to `receive`, whatever its size, instead of being a part of what is returned.
         """
-        patience = self.patience()
+        patience = Patience(self._retry_time if request.limit is None else min(self._retry_time, request.limit))
         while True:
             try:
                 return self.send(request, receive)
@@ -206,8 +210,11 @@ class Transport:
         except ControlPlaneError:  # renewed ahead of time: what is known still holds
             return msgspec.structs.replace(known, renew_at=time.monotonic() + RENEWAL_PAUSE)
 
+    def _time_for(self, request: Request) -> float:
+        return self._timeout if request.limit is None else min(request.limit, self._timeout)
+
     def _exchange(self, endpoint: Endpoint, request: Request, receive: Receive | None) -> Reply:
-        limit = self._timeout + request.patience
+        limit = self._time_for(request) + request.patience
         with (
             self._translated_errors(endpoint, limit),
             _begun(request.content) as (headers, content),
@@ -299,7 +306,7 @@ class Transport:
             ) from None
         except httpx.TimeoutException:
             raise AgentUnreachable(
-                f"did not answer within {limit:.3g} s", agent=self.label, sent=True, hint="Try again later."
+                f"did not answer within {limit:.3g} s", agent=self.label, sent=True, hint=endpoint.when_silent
             ) from None
         except (httpx.DecodingError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise BadReply(printable(self._redacted(endpoint, str(error))), agent=self.label) from None

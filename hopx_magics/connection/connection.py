@@ -37,6 +37,9 @@ class Connection:
     launches_once = False
     """Whether a launch can be sent again, since the agent launches once per Idempotency-Key."""
 
+    listing_time: float | None = None
+    """Seconds that the agent has to answer with its listing, if not as many as for everything else."""
+
     capture: Capture = "auto"
     """Who keeps the output of what is launched from here: the agent, or files that the launch itself writes."""
 
@@ -84,7 +87,7 @@ class Connection:
             kind="sandbox" if place.sandbox else "agent",
             is_here=not (place.sandbox or self.url),
         )
-        self.agent = Agent(transport, launches_once=self.launches_once)
+        self.agent = Agent(transport, launches_once=self.launches_once, listing_time=self.listing_time)
         self.captured = CapturedOutput(transport)
         self.outputs = OutputReader(self, kept=settings.history_stream)
         self.files = Files(transport, workspace=self.workspace)

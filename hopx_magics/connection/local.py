@@ -16,10 +16,15 @@ LOCAL = "local"
 """The name of the connection to this machine's own agent, which needs no configuration."""
 
 
+LISTING_TIME = 5.0
+"""Seconds in which the local agent lists: it takes milliseconds, so that one which takes longer hangs."""
+
+
 class LocalConnection(Connection):
     """The connection to this machine's own agent: it keeps all output itself, and knows the folders of this program."""
 
     launches_once = True
+    listing_time = LISTING_TIME
     capture: Capture = "agent"
     captures = False
 

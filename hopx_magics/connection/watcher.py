@@ -15,8 +15,11 @@ from ..output.oneline import printable
 if TYPE_CHECKING:
     from .connection import Connection
 
-HOLD = 10.0
+HOLD = 4.0
 """Seconds for which an agent is asked to hold a request until something changes."""
+
+OVERDUE = 6.0
+"""Seconds after which it is said that an agent does not answer, long before it is given up: more than it may hold."""
 
 INTERVAL = 1.0
 IDLE_INTERVAL = 10.0
@@ -84,6 +87,12 @@ class Watcher:
         """The newest update; an old one when nobody has listened since."""
         return self._latest
 
+    @property
+    def unanswered_since(self) -> float | None:
+        """The moment, by `time.monotonic`, from which on the agent owes an answer; None while it isn't overdue."""
+        asked_at = self._asked_at
+        return asked_at if self._asked is not None and time.monotonic() - asked_at > OVERDUE else None
+
     def listen(self, listener: Listener, *, tail: int = 0, interval: float | None = None) -> Callable[[], None]:
         """Calls `listener` with every update from now on, at once with the newest listing if there is one.
 
@@ -145,8 +154,7 @@ class Watcher:
                 update = Update(change.listing, changed=change.changed, gone=change.gone)
                 pause = self._pause(change, known.listing, pause, time.monotonic() - begun)
             except Exception as error:  # whatever it was, the next answer must find the thread alive
-                since = known.failing_since or time.monotonic()
-                update = Update(known.listing, self._as_ours(error), since, changed=())
+                update = Update(known.listing, self._as_ours(error), known.failing_since or begun, changed=())
                 pause = min(max(INTERVAL, 2 * pause), IDLE_INTERVAL)
             self._tell(update)
 

@@ -40,6 +40,14 @@ class ConnectionFreshness:
             self._since = time.time() - (time.monotonic() - (update.failing_since or time.monotonic()))
         return (self._state, str(self._error), self.listed) != before or self._state == "polling"
 
+    def look(self) -> bool:
+        """Whether the pages have to be told that the agent owes an answer, of which no update tells."""
+        since = self._connection.watcher.unanswered_since
+        if since is None or self._state == "silent":
+            return False
+        self._state, self._since = "silent", time.time() - (time.monotonic() - since)
+        return True
+
     def state(self) -> ConnectionState:
         """What a page is told."""
         ends = self._connection.expiry.at() if self._connection.expiry else None
@@ -59,7 +67,8 @@ class ConnectionFreshness:
         return [note for note in (self._silence(), self._connection.note()) if note]
 
     def _silence(self) -> str | None:
-        if self._error is None:
+        if self._state != "silent":
             return None
         silence = format_counting(time.time() - (self._updated or self._since or time.time()))
-        return f"{self._connection.name}: no answer for {silence}, retrying ({printable(str(self._error), 200)})"
+        reason = f" ({printable(str(self._error), 200)})" if self._error else ""
+        return f"{self._connection.name}: no answer for {silence}, retrying{reason}"

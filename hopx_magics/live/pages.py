@@ -111,12 +111,11 @@ class Pages:
             self._heard.clear()
         self._following.end()
 
-    def look_after(self, ended: threading.Event) -> None:
-        """Until the end tells the pages that the kernel lives, and forgets those that are silent."""
-        while not ended.wait(CONFIRM):
-            with self._lock:
-                for page, heard in list(self._heard.items()):
-                    if time.monotonic() - heard > GONE_AFTER:
-                        self.bye(page)
-            if self.shown and self._widget.silence > (BEAT if self._widget.confirmed else CONFIRM):
-                self._widget.tell(Beat())
+    def look(self) -> None:
+        """Tells the pages that the kernel lives, if they were long told nothing, and forgets those that are silent."""
+        with self._lock:
+            for page, heard in list(self._heard.items()):
+                if time.monotonic() - heard > GONE_AFTER:
+                    self.bye(page)
+        if self.shown and self._widget.silence > (BEAT if self._widget.confirmed else CONFIRM):
+            self._widget.tell(Beat())

@@ -1,5 +1,6 @@
 """The live table: what its connections tell goes into its rows, and from there to its pages."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,11 @@ from .widget import TableWidget
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at what no agent and no page tells."""
+
+_log = logging.getLogger(__name__)
 
 
 class LiveTable(TableWidget):
@@ -69,7 +75,7 @@ class LiveTable(TableWidget):
             notify=notify,
         )
         self._catch_up()
-        threading.Thread(target=self._pages.look_after, args=(self._ended,), name="hopx-table", daemon=True).start()
+        threading.Thread(target=self._look_after, name="hopx-table", daemon=True).start()
 
     # ------------------------------------------------------------ for the user
 
@@ -183,6 +189,19 @@ class LiveTable(TableWidget):
         self._viewers.grow()
         for listener in list(self._listeners):
             listener()
+
+    def _look_after(self) -> None:
+        """Until the end looks after what nobody tells: agents that owe an answer, and pages that are gone."""
+        while not self._ended.wait(LOOK_EVERY):
+            try:
+                overdue = [freshness for freshness in self._freshness.values() if freshness.look()]
+                if overdue and self._following.active:
+                    self._tell_freshness()
+                    for listener in list(self._listeners):
+                        listener()
+                self._pages.look()
+            except Exception:  # whatever it was, the next look may find it better
+                _log.exception("looking after a table failed")
 
     def _tell_changes(self) -> None:
         if not self._pages.shown:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from hopx_magics.connection import watcher
-from hopx_magics.errors import UnknownConnection
+from hopx_magics.connection.local import LocalConnection
+from hopx_magics.errors import AgentUnreachable, UnknownConnection
 from hopx_magics.live import following
 from hopx_magics.settings import Settings
 from tests.conftest import agent_pid, stop_agent
@@ -280,6 +282,58 @@ def test_an_agent_that_dies_is_said_and_found_again(hopx: Any, state: Settings, 
         assert len(agent.asked) < 60
     finally:
         table.close()
+
+
+@pytest.fixture
+def stopped(state: Settings) -> Iterator[Callable[[], int]]:
+    """Stops the local agent, which hangs then, until the test is over, or goes on before."""
+    pids: list[int] = []
+
+    def stop() -> int:
+        pid = agent_pid(state)
+        assert pid is not None
+        pids.append(pid)
+        os.kill(pid, signal.SIGSTOP)
+        return pid
+
+    yield stop
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_that_an_agent_hangs_is_said_long_before_it_is_given_up(
+    hopx: Any, watch: Callable[..., PageStandIn], stopped: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert watcher.HOLD + 1 < watcher.OVERDUE <= 6
+    monkeypatch.setattr(watcher, "HOLD", 0.2)
+    monkeypatch.setattr(watcher, "OVERDUE", 0.6)
+    monkeypatch.setattr(LocalConnection, "listing_time", DEADLINE)
+    page = watch()
+
+    def state() -> Any:
+        return page.of("freshness")[-1]["connections"][0]
+
+    wait_until(lambda: state()["state"] == "live", "it is followed")
+    pid = stopped()
+    wait_until(lambda: state()["state"] == "silent", "it is said to be silent")
+    assert state()["error"] is None
+    assert state()["since"] is not None
+    assert "local: no answer for" in page.table.bundle()["text/plain"]
+    os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: state()["state"] == "live", "it answers again")
+    assert "no answer" not in page.table.bundle()["text/plain"]
+
+
+def test_a_listing_of_a_hanging_local_agent_fails_soon_and_names_its_log(
+    hopx: Any, state: Settings, stopped: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert LocalConnection.listing_time == 5
+    monkeypatch.setattr(LocalConnection, "listing_time", 0.5)
+    hopx.ps()
+    pid = stopped()
+    with pytest.raises(AgentUnreachable, match=r"did not answer within 0\.5 s") as caught:
+        hopx.ps()
+    assert f"Its pid is {pid}, its log {state.agent_folder / 'agent.log'}." in str(caught.value)
 
 
 def test_a_killed_local_agent_costs_the_table_nothing(
