@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -111,7 +112,11 @@ def news() -> str | None:
     catch_up()
     recent = session().recorder.recent()
     looked()
-    ended: dict[Status, int] = {"completed": recent.completed, "failed": recent.failed, "killed": recent.killed}
+    ended: dict[Status, Sequence[str]] = {
+        "completed": recent.completed,
+        "failed": recent.failed,
+        "killed": recent.killed,
+    }
     return news_in_words(recent.going, ended, notebook=find_origin().notebook is not None)
 
 

@@ -24,6 +24,9 @@ ICONS: dict[Status, str] = {
     "unknown": "?",
 }
 
+NAMED_IN_NEWS = 3
+"""How many different names are told of those that have gone the same way."""
+
 
 def ink(colour: str) -> str:
     """A colour of CSS that can be read as text: mixed with that of the text around, which fits light and dark."""
@@ -154,15 +157,24 @@ def sweep_line(sweep_id: str, statuses: Sequence[Status]) -> str:
     return _line(status, sweep_in_words(statuses), "", f"sweep {html.escape(sweep_id)}")
 
 
-def news_in_words(going: int, ended: Mapping[Status, int], *, notebook: bool) -> str | None:
-    """What happened to the runs of a notebook, or of a folder, since somebody last looked; None if nothing did."""
+def news_in_words(going: Sequence[str], ended: Mapping[Status, Sequence[str]], *, notebook: bool) -> str | None:
+    """What happened to the runs of a notebook, or of a folder, since somebody last looked; None if nothing did.
+
+    Runs are told by their names, and many with different ones by their number.
+    """
+    parts = [f"{_named(going)} still running"] if going else []
+    if ends := ", ".join(f"{_named(names)} {status}" for status, names in ended.items() if names):
+        parts.append(f"since you last looked {ends}")
     place = "notebook" if notebook else "folder"
-    ends = ", ".join(f"{count} {status}" for status, count in ended.items() if count)
-    parts = [f"{going} {'run' if going == 1 else 'runs'} of this {place} still running"] if going else []
-    if ends:
-        whose = "" if going else f"of this {place}'s runs "
-        parts.append(f"{whose}{ends} since you last looked")
-    return f"{', '.join(parts)}: %hopx_history shows them" if parts else None
+    return f"Runs of this {place}: {'; '.join(parts)}. %hopx_history shows them." if parts else None
+
+
+def _named(names: Sequence[str]) -> str:
+    """Few names, with how many have each; of more only how many there are."""
+    counts = Counter(names)
+    if len(counts) > NAMED_IN_NEWS:
+        return f"{len(names):,}"
+    return ", ".join(printable(name, 40) + (f" ({count:,})" if count > 1 else "") for name, count in counts.items())
 
 
 def extended_in_words(name: str, ends: datetime | None, now: datetime) -> str:

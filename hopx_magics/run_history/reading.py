@@ -303,23 +303,23 @@ def outputs_due(db: sqlite3.Connection, place: Place) -> list[Due]:
 
 
 class Recent(NamedTuple):
-    """What happened to the runs of one notebook or folder: how many go on, and how many ended since the last look."""
+    """What happened to the runs of one notebook or folder: the names, or ids, of those that go on, and of those that
+    ended since the last look; one for each run, the newest first."""
 
-    going: int
-    completed: int
-    failed: int
-    killed: int
+    going: tuple[str, ...] = ()
+    completed: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    killed: tuple[str, ...] = ()
 
 
 def recent(db: sqlite3.Connection, notebook: str | None, folder: str | None) -> Recent:
     """What happened to the runs of a notebook, or where it is not known to those of a folder, since the last look."""
     looked = db.execute("SELECT looked_at FROM looks WHERE place = ?", (notebook or folder,)).fetchone()
     rows = db.execute(
-        f"""SELECT iif({GOING}, 'going', status), count(*) FROM runs
+        f"""SELECT iif({GOING}, 'going', status), coalesce(name, process_id, run_id) FROM runs
         WHERE number > (SELECT max(number) FROM runs) - {RECENT} AND launched_here
         AND {"notebook = :place" if notebook else "notebook IS NULL AND workdir = :place"}
-        AND ({GOING} OR coalesce(completed_at, seen_at) > :looked) GROUP BY 1""",
+        AND ({GOING} OR coalesce(completed_at, seen_at) > :looked) ORDER BY number DESC""",
         {"place": notebook or folder, "looked": looked[0] if looked else 2**62},
-    )
-    counts = dict(rows.fetchall())
-    return Recent(**{field: counts.get(field, 0) for field in Recent._fields})
+    ).fetchall()
+    return Recent(*(tuple(name for state, name in rows if state == field) for field in Recent._fields))

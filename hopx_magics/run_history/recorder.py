@@ -145,7 +145,7 @@ class Recorder:
         """What happened to the runs of this notebook since somebody last looked."""
         with contextlib.suppress(HistoryError):  # who writes next says so
             return self.history.read(reading.recent, find_origin().notebook, find_folder())
-        return Recent(0, 0, 0, 0)
+        return Recent()
 
     def notes(self) -> list[str]:
         """What the user should be told and has not been told yet."""

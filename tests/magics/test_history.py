@@ -163,17 +163,17 @@ def test_the_first_magic_says_what_has_happened(
     cell(f"%%hopx_bg --name a -q\n{wait}")
     cell(f"%%hopx_bg --name b -q\n{wait}raise SystemExit(3)")
     cell("%%hopx_bg --name c -q\nimport time; time.sleep(1000)")
-    assert come_back(shell, cell) == "3 runs of this notebook still running: %hopx_history shows them\n"
+    assert come_back(shell, cell) == "Runs of this notebook: c, b, a still running. %hopx_history shows them.\n"
     go.touch()
     hopx.wait("a", "b")
     monkeypatch.setenv("JPY_SESSION_NAME", "other.ipynb")
     assert come_back(shell, cell) == "", "they are of another notebook"
     monkeypatch.setenv("JPY_SESSION_NAME", "train.ipynb")
     said = come_back(shell, cell)
-    assert said == "1 run of this notebook still running, 1 completed, 1 failed since you last looked: " + (
-        "%hopx_history shows them\n"
+    assert said == "Runs of this notebook: c still running; since you last looked a completed, b failed. " + (
+        "%hopx_history shows them.\n"
     )
-    assert come_back(shell, cell) == "1 run of this notebook still running: %hopx_history shows them\n"
+    assert come_back(shell, cell) == "Runs of this notebook: c still running. %hopx_history shows them.\n"
     assert list(cell("%hopx_history")["notebook"].unique()) == ["train.ipynb"]
 
 

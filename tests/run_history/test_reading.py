@@ -113,4 +113,4 @@ def test_what_happened_since_the_last_look(history: Database) -> None:
         now,
     )
     recent = history.read(reading.recent, "a.ipynb", "/")
-    assert (recent.going, recent.failed, recent.completed) == (1, 1, 0)
+    assert (len(recent.going), len(recent.failed), len(recent.completed)) == (1, 1, 0)
