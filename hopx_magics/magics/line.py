@@ -74,6 +74,7 @@ class MagicParser(argparse.ArgumentParser):
         missing = message.removeprefix("the following arguments are required: ")
         if missing != message:
             message = f"{missing.replace(', ', ' and ')} {'are' if ', ' in missing else 'is'} missing"
+        message = re.sub(r": ignored explicit argument .*", " takes no value", message)
         raise UsageError(f"{self.prog}: {message.removeprefix('argument ')} (help: {self.prog}?)")
 
     @property
@@ -104,8 +105,10 @@ class MagicParser(argparse.ArgumentParser):
         return f"; --name {word} gives that name" if self.prog.startswith("%%") else f"; --name {word} chooses by name"
 
     def _nearest(self, option: str) -> str:
-        near = get_close_matches(option.partition("=")[0], self.options, n=1, cutoff=0.5)
-        return f"; did you mean {near[0]}?" if near else f"; it has {', '.join(self.options)}"
+        names = {known.strip("-"): known for known in self.options if known.startswith("--")}
+        word = option.partition("=")[0].strip("-")
+        near = get_close_matches(word, names, n=1) if len(word) > 1 else []
+        return f"; did you mean {names[near[0]]}?" if near else f"; it has {', '.join(self.options) or 'none'}"
 
 
 def checked(check: Callable[[str], Any]) -> Callable[[str], Any]:
