@@ -29,7 +29,7 @@ def wait(
     A name means all its runs that have not ended, and the whole of its last sweep; if all have ended, the newest.
     Without runs: for those that were launched from here and not yet waited for, also if they have ended by now; if
     there are none, for all that are queued or running. Returns the runs. With `check` a run that failed or was killed
-    raises RunFailed, with the end of its stderr. `progress` is called at least every second with the processes as
+    raises RunFailed, with the error that ended it. `progress` is called at least every second with the processes as
     listed and their number. `timeout` counts from the call, with the time that it takes to look the runs up.
 
     Raises WaitTimeout, WaitInterrupted after Ctrl-C (the processes go on), UnknownProcess, AgentError.
