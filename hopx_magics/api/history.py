@@ -75,7 +75,7 @@ def show(run: Run | str) -> "Shown":
     from ..display.run_page import Shown
 
     kept = kept_run(run)
-    return Shown(kept, _outputs(kept))
+    return Shown(kept, _outputs(kept), no_room=_no_room(kept))
 
 
 def diff(one: Run | str, other: Run | str) -> "Differences":
@@ -98,6 +98,13 @@ def _outputs(kept: KeptRun) -> dict[Stream, KeptOutput]:
     with contextlib.suppress(HopxError):
         return connection.outputs.to_keep([kept.process_id]).get(kept.process_id, {})
     return {}
+
+
+def _no_room(kept: KeptRun) -> str | None:
+    """Why the history does not have the output of a run that has ended, but is to get it."""
+    error = session().recorder.no_room
+    is_missing = kept.process.ended and not session().history.read(reading.output, kept.run_id)
+    return error.message if error and is_missing else None
 
 
 def use_history(file: str | os.PathLike[str] | None) -> None:

@@ -19,14 +19,22 @@ LINES = 50
 class Shown(Document):
     """Everything about one run: what was launched, where, with what, how it ended, and the end of its output.
 
-    `outputs` are the streams that are kept; `now` is the moment to which a state that may have changed is compared.
+    `outputs` are the streams that are known, and `no_room` is why the history did not take them; `now` is the moment to
+    which a state that may have changed is compared.
     """
 
-    def __init__(self, run: KeptRun, outputs: Mapping[Stream, KeptOutput], *, now: datetime | None = None) -> None:
-        super().__init__(_blocks(run, outputs, now or datetime.now(UTC)))
+    def __init__(
+        self,
+        run: KeptRun,
+        outputs: Mapping[Stream, KeptOutput],
+        *,
+        no_room: str | None = None,
+        now: datetime | None = None,
+    ) -> None:
+        super().__init__(_blocks(run, outputs, no_room, now or datetime.now(UTC)))
 
 
-def _blocks(run: KeptRun, outputs: Mapping[Stream, KeptOutput], now: datetime) -> Iterator[Block]:
+def _blocks(run: KeptRun, outputs: Mapping[Stream, KeptOutput], no_room: str | None, now: datetime) -> Iterator[Block]:
     yield head(run, now)
     yield Facts(facts_of_run(run))
     if run.params:
@@ -34,7 +42,10 @@ def _blocks(run: KeptRun, outputs: Mapping[Stream, KeptOutput], now: datetime) -
     if run.tags:
         yield Facts(list(run.tags.items()), "tags")
     yield _code(run)
-    yield from _outputs(run, outputs)
+    if no_room:
+        yield Note(f"its output is not in the history, and is kept when there is room: {no_room}")
+    if outputs or not no_room:
+        yield from _outputs(run, outputs)
 
 
 def head(run: KeptRun, now: datetime, label: str = "") -> Head:

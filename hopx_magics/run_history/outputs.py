@@ -101,17 +101,24 @@ class OutputKeeper:
     def _keep_all(self, place: Place, fetch: Fetch) -> None:
         """Keeps what there is room for. Raises HistoryError for the rest, and what an agent raises."""
         due = self._history.read(reading.outputs_due, place)
-        refusal: HistoryError | None = None
+        refusals: list[HistoryError] = []
         for first in range(0, len(due), AT_ONCE):
             some = due[first : first + AT_ONCE]
             outputs = fetch([each.process_id for each in some])
             for kept in _pieces({each.number: outputs.get(each.process_id, {}) for each in some}):
-                try:
-                    self._history.write(writing.keep_outputs, kept)
-                except HistoryError as error:
-                    refusal = error
-        if refusal:
-            raise refusal
+                refusals += self._refused_of(kept)
+        if refusals:
+            raise refusals[0]
+
+    def _refused_of(self, kept: Kept) -> list[HistoryError]:
+        """Keeps these outputs, together or where there is no room for all, each by itself; why it could not."""
+        try:
+            self._history.write(writing.keep_outputs, kept)
+        except HistoryError as error:
+            if len(kept) == 1:
+                return [error]
+            return [refusal for number, streams in kept.items() for refusal in self._refused_of({number: streams})]
+        return []
 
 
 def _pieces(outputs: Kept) -> Iterator[Kept]:
@@ -119,9 +126,10 @@ def _pieces(outputs: Kept) -> Iterator[Kept]:
     piece: dict[int, Mapping[Stream, KeptOutput]] = {}
     size = 0
     for number, streams in outputs.items():
-        size += sum(len(each.head) + len(each.tail) for each in streams.values())
-        if piece and size > PIECE:
+        own = sum(len(each.head) + len(each.tail) for each in streams.values())
+        if piece and size + own > PIECE:
             yield piece
             piece, size = {}, 0
         piece[number] = streams
+        size += own
     yield piece

@@ -15,7 +15,7 @@ from .migrations import MOMENT
 from .reading import Wanted, moment, where
 from .writing import GOING
 
-PIECE = 0.02
+PIECE = 0.01
 """Seconds for which pruning keeps others from writing, about, at a time."""
 
 _SIZE = "(SELECT coalesce(sum(length(head) + length(tail)), 0) FROM outputs WHERE outputs.number = runs.number)"

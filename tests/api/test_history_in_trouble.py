@@ -161,7 +161,7 @@ import hopx_magics as hopx
 from hopx_magics import api
 
 folder = sys.argv[1]
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder], check=True)
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder], check=True)
 os.environ["HOPX_HISTORY"] = folder + "/history.sqlite"
 hopx.launch("pass", name="before").wait()
 hopx.history()
@@ -223,6 +223,22 @@ replace(no_lock)
 end = lambda: replace(None)
 """
 
+NO_ROOM = """
+with open(folder + "/filler", "wb", buffering=0) as stream:
+    stream.truncate()
+    os.posix_fallocate(stream.fileno(), 0, os.statvfs(folder).f_bavail * os.statvfs(folder).f_bsize - 400_000)
+runs = [hopx.launch(f"print('{letter}' * 900_000)", name=letter).wait() for letter in "ab"]
+small = hopx.launch("print('small')", name="small").wait()
+shown = {name: str(hopx.show(name)) for name in ("a", "small")}
+rows = len(hopx.history())
+os.unlink(folder + "/filler")
+frame = hopx.history(output=True)
+print(json.dumps({
+    "rows": rows, "shown": shown, "later": str(hopx.show("a")),
+    "kept": dict(zip(frame["name"], [len(text) for text in frame["stdout"]]))
+}))
+"""
+
 GOES_ON = """
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
@@ -273,3 +289,14 @@ def test_a_file_that_cant_be_written(
     assert reason in told["notes"][0]
     assert kept in told["notes"][0]
     assert told["rows"] == [["during", "completed", 50_008]] * 3 + [["before", "completed", 4]]
+
+
+def test_an_output_that_has_no_room_is_kept_when_it_has(hopx: Any, state: Settings, tmp_path: Path) -> None:
+    told = in_a_place_of_its_own(FILLED + NO_ROOM, tmp_path / "disk")
+    assert told["rows"] == 4
+    assert "its output is not in the history, and is kept when there is room" in told["shown"]["a"]
+    assert "full" in told["shown"]["a"]
+    assert "aaaa" in told["shown"]["a"], "its agent has it"
+    assert "not in the history" not in told["shown"]["small"]
+    assert "not in the history" not in told["later"]
+    assert told["kept"] == {"before": 0, "small": 6, "a": 900_001, "b": 900_001}

@@ -1,10 +1,11 @@
 """What is forgotten when there is too much, or because somebody wants it."""
 
 import sqlite3
+import threading
 from pathlib import Path
 
 from hopx_magics.models import KeptOutput, RunId
-from hopx_magics.run_history import pruning, reading, writing
+from hopx_magics.run_history import entries, pruning, reading, writing
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.pruning import Limits
 from hopx_magics.run_history.reading import Wanted
@@ -66,3 +67,21 @@ def test_what_was_removed_does_not_come_back(history: Database) -> None:
     pruning.prune(history.file, [run for run in history.read(pruning.chosen, Wanted()) if run.run_id == "a"])
     history.write(writing.record, HERE, [seen("proc_a", "completed"), seen("proc_b", "completed")], NOW)
     assert list(statuses(history)) == ["b"]
+
+
+def test_others_write_while_much_is_removed(history: Database, file: Path) -> None:
+    many = [f"r{number}" for number in range(3000)]
+    ended(history, *many, size=4_000)
+    pruned = history.read(pruning.chosen, Wanted())
+    thread = threading.Thread(target=pruning.prune, args=(file, pruned))
+    thread.start()
+    left, sizes = set(), set()
+    while thread.is_alive():
+        history.write(writing.looked, "here", entries.now())
+        left.add(len(statuses(history)))
+        sizes.add(history.read(lambda db: db.execute("PRAGMA page_count").fetchone()[0]))
+    thread.join()
+    assert [number for number in left if 0 < number < len(many)], "it was seen half removed"
+    assert len(sizes) > 2, "it was seen getting smaller"
+    assert statuses(history) == {}
+    assert history.read(lambda db: db.execute("SELECT count(*) FROM codes").fetchone()) == (0,)
