@@ -431,3 +431,12 @@ def test_what_the_code_leaves_behind_lives_on(sandbox: Sandbox) -> None:
         assert is_running(left)
     finally:
         os.kill(left, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "place"),
+    [("python", "x\n1 / 0", b"line 4, in <module>"), ("bash", "echo\nnot-a-command", b"line 4: not-a-command")],
+)
+def test_an_error_names_the_line_of_the_cell(sandbox: Sandbox, language: Language, code: str, place: bytes) -> None:
+    _, err, _ = sandbox.run(code, language, first_line=3, params={"x": "two\nlines"})
+    assert place in err
