@@ -20,5 +20,9 @@ def silence_magic(lines: list[str]) -> list[str]:
 
 
 def give_body(lines: list[str]) -> list[str]:
-    """An input transformer of IPython, which calls no cell's magic without a body: `%%hopx_bg --help` gets one."""
-    return [*lines, "\n"] if len(lines) == 1 and lines[0].startswith("%%hopx_") else lines
+    """An input transformer of IPython, which calls no cell's magic without a body: `%%hopx_bg --help` gets one.
+
+    Only that: a terminal takes a cell with an empty line at its end for complete.
+    """
+    asks = len(lines) == 1 and lines[0].startswith("%%hopx_") and {"-h", "--help"} & set(lines[0].split())
+    return [*lines, "\n"] if asks else lines

@@ -183,7 +183,6 @@ def test_connect(cell: Run, hopx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 MISTAKES = [
     ("%%hopx_bg\n  \n", "there is no code"),
-    ("%%hopx_bg", "there is no code"),
     ("%%hopx_bg train\npass", "'train' is one argument too many; --name train gives that name"),
     ("%hopx_ps --nothing", "there is no option --nothing; it has --status, --lang"),
     ("%hopx_logs a -n 5", "there is no option -n; it has --stderr, --both, --tail"),
@@ -273,6 +272,13 @@ def test_help_can_be_asked_for_by_an_option(cell: Run, state: Settings, line: st
     name = "hopx_bg" if "hopx_bg" in line else "hopx_ps"
     assert inspect.getdoc(getattr(HopxMagics, name)) in cell.shown  # type: ignore[attr-defined]
     assert not agent_pid(state), "nothing is launched"
+
+
+def test_a_terminal_waits_for_the_lines_of_a_cell(shell: InteractiveShell) -> None:
+    assert shell.check_complete("%%hopx_bg --name a\n")[0] == "incomplete"
+    assert shell.check_complete("%%hopx_bg --name a\nprint(1)\n")[0] == "incomplete"
+    assert shell.check_complete("%%hopx_bg --name a\nprint(1)\n\n")[0] == "complete"
+    assert shell.check_complete("%%hopx_bg --help\n")[0] == "complete"
 
 
 def test_help_of_a_command_is_its_own(cell: Run) -> None:
