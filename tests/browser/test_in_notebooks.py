@@ -213,7 +213,7 @@ print('\\x1b[1mTraining\\x1b[0m on \\x1b[36mcpu\\x1b[0m, 20 epochs')
 for epoch in range(1, 1001):
     loss = 1 / (1 + epoch / 5)
     print(f'Epoch {epoch}/20  loss \\x1b[33m{loss:.3f}\\x1b[0m  acc \\x1b[32m{1 - loss / 2:.3f}\\x1b[0m', flush=True)
-    time.sleep(0.1 if epoch < 8 else 1000)
+    time.sleep(0.3 if epoch < 8 else 1000)
 """
 
 
