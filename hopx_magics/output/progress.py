@@ -67,6 +67,7 @@ _YOLO = re.compile(
     rf" *({_NUMBER})/({_NUMBER}) +[\d.]+G "
 )  # an epoch's row begins with its number and the GPU's memory
 _YOLO_CHECK = re.compile(r" *Class +Images ")  # the check after each epoch has a bar of its own
+_WIPED = re.compile(r": {20,}\Z")  # fastai's bar when it is done
 _WORD = re.compile(r"[a-z]+\d?")
 _CLAUSE = re.compile(r"[,;|]|\. ")
 _GERUND = re.compile(r"\b(?!remaining|during|string)[a-z]{3,}ing\b", re.IGNORECASE)
@@ -154,10 +155,13 @@ def newest_progress(stdout: str | None, stderr: str | None, within: Piece | None
     if out is None or err is None or stdout is None or stderr is None:
         return err if out is None else out
 
-    def weight(progress: Progress, text: str) -> tuple[bool, bool, bool]:
-        return progress.fraction < 1, not text.endswith("\n"), progress.left is not None
+    return out if _has_more_to_say(stdout) > _has_more_to_say(stderr) else err
 
-    return out if weight(out, stdout) > weight(err, stderr) else err
+
+def _has_more_to_say(text: str) -> tuple[bool, bool, bool]:
+    alone = progress_in(text)
+    is_full = alone is not None and alone.fraction == 1
+    return not is_full, not text.endswith("\n"), alone is not None and alone.left is not None
 
 
 ALMOST_DONE = 0.99
@@ -261,7 +265,7 @@ def _piece_of(lines: Iterator[str]) -> Piece | None:
 
 
 def _in_line(line: str, depth: int = _DEEPEST) -> Progress | None:
-    if not _MAYBE.search(line) or _YOLO_CHECK.match(line):
+    if not _MAYBE.search(line) or _YOLO_CHECK.match(line) or _WIPED.search(line):
         return None
     if "\x1b" in line:
         line = _SEQUENCE.sub("", line)

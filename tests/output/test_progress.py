@@ -152,6 +152,7 @@ def test_what_programs_print(text: str, fraction: float, left: float | None) -> 
         ("Epoch 2/4, loss 0.4\n 50%|#####     | 5/10 [00:01<00:02]", 0.625),
         ("Epoch 4/4, loss 0.4\n 50%|#####     | 5/10 [00:01<00:02]", 0.5),
         ("Epoch 2/4\nEpoch 3/4\n", 0.5),
+        ("Epoch 3/3 : |████| 100.00% [20/20 00:00<00:00]\rEpoch 3/3 :" + " " * 60 + "\repoch 2 loss 0.3\n", 1),
         ("Fold 2/5\nstep 5/10", 0.3),
         (
             "    70/100   6.73G    640: 100%|#| 16/16 [00:05<00:00]\n   Class Images  mAP50): 50%|#| 4/8 [00:03<00:00]",
@@ -172,6 +173,8 @@ def test_a_piece_that_is_no_longer_seen() -> None:
     assert progress_in(bar, piece) == (0.375, None)
     assert progress_in("Epoch 3/4\n" + bar, piece) == (0.625, None), "what is seen counts more"
     assert newest_progress("Epoch 2/4\n", bar) == (0.375, None), "bars go to stderr"
+    full = "100%|##########| 10/10 [00:01<00:00]\n"
+    assert newest_progress("Epoch 2/4\n", full) == (0.25, None), "which may be that of the epoch before"
     assert piece_in("nothing") is None
     assert piece_in("step 3/10") is None
 
