@@ -85,6 +85,7 @@ _COUNTED = word_set("""
     processed processing downloaded downloading uploaded uploading loaded loading progress training it
 """)
 _PIECES = word_set("epoch fold stage phase trial run episode generation round")
+_MARKS_OF_PIECES = (*_PIECES, "ing", "g ")  # the words, gerunds, and the memory in a row of YOLO's
 _NOT_COUNTED = word_set("attempt retry retrying try tries rank gpu device node worker score replica host")
 _OF_PROGRESS = word_set("""
     progress done complete completed finished downloading downloaded uploading installing building receiving resolving
@@ -128,7 +129,7 @@ def progress_in(text: str, within: Piece | None = None) -> Progress | None:
 def piece_in(text: str) -> Piece | None:
     """The piece of the whole that has begun last, as far as the last `TAIL` characters name one."""
     tail = text[-TAIL:]
-    if "/" not in tail and _OF.search(tail) is None:
+    if not _may_name_a_piece(tail):
         return None
     return _piece_of(reversed(_lines(tail if len(text) < TAIL else _whole_lines(tail))))
 
@@ -138,7 +139,7 @@ def may_tell_progress(text: str) -> bool:
     return (
         "%" in text
         or ("/" in text and _AFTER_SLASH.search(text) is not None)
-        or _OF.search(text) is not None
+        or (" of " in text and _OF.search(text) is not None)
         or "remaining:" in text
     )
 
@@ -191,7 +192,7 @@ def _newest(text: str, within: Piece | None = None) -> Progress | None:
         if line and (progress := _in_line(line)):
             if _begun(line):
                 return progress
-            piece = _piece_of(lines) or within
+            piece = (_piece_of(lines) if _may_name_a_piece(text) else None) or within
             return piece.at(progress) if piece else progress
     return None
 
@@ -236,6 +237,12 @@ def _begun(line: str) -> tuple[Piece, str] | None:
             total = _integer(count[2])
             return Piece(max(0, _integer(count[1]) - 1) / total, 1 / total), line[count.end() :]
     return None
+
+
+def _may_name_a_piece(text: str) -> bool:
+    """Whether it is worth to look for one: that takes each line."""
+    lower = text.lower()
+    return ("/" in text or " of " in text) and any(mark in lower for mark in _MARKS_OF_PIECES)
 
 
 def _names_a_piece(line: str, count: re.Match[str]) -> bool:
