@@ -188,6 +188,13 @@ class Rows:
             self._remove(self._slots.get(key))
         self._count_skipped(connection, listing)
 
+    def settle(self) -> None:
+        """Keeps what the rows say alone: no output of the processes, and nothing that is still to be told."""
+        self.take_changes()
+        self._paces.clear()
+        for slot, process in self._processes.items():
+            self._processes[slot] = msgspec.structs.replace(process, stdout=None, stderr=None)
+
     def take_changes(self) -> Changes:
         """What has changed since the last call."""
         changes = Changes(rows=list(self._changed.items()), gone=list(self._gone))

@@ -99,7 +99,10 @@ class LiveTable(TableWidget):
         return frames.processes_frame(processes, [(name, self._connections[name].place.sandbox) for name in names])
 
     def close(self) -> None:
-        """Ends the table: it follows no agent any more, and is no longer shown. Processes go on."""
+        """Ends the table: it follows no agent any more, and is no longer shown. Processes go on.
+
+        It keeps its rows, without output.
+        """
         if self._ended.is_set():
             return
         self._ended.set()
@@ -108,7 +111,13 @@ class LiveTable(TableWidget):
         self._tell_freshness()
         for told in (*self._listeners, *self._keepers):
             told()
+        self._listeners.clear()
+        self._keepers.clear()
+        layout = self.layout
         super().close()
+        layout.close()  # or its comm would stay open for as long as the kernel lives
+        with self._lock:
+            self._rows.settle()  # the notebook's Out may hold a closed table for ever
 
     @property
     def closed(self) -> bool:

@@ -66,6 +66,19 @@ def test_a_closed_table_keeps_its_last_state(job: Callable[..., Any]) -> None:
     assert notebook.cells[4].outputs[0].data["text/plain"] == "1"
 
 
+def test_of_a_closed_table_nothing_stays_in_the_kernel_but_its_rows(job: Callable[..., Any]) -> None:
+    notebook = job(
+        "import gc\nimport hopx_magics as hopx\nfrom comm import get_comm_manager\nhopx.launch('print(1)').wait()",
+        "before = len(get_comm_manager().comms)\nfor _ in range(3):\n    w = hopx.watch()\n    w.close()",
+        "len(get_comm_manager().comms) - before",
+        "len(w.frame()), int(w.frame()['stdout'].notna().sum())",
+        "from hopx_magics.live.table import LiveTable\ngc.collect()\n"
+        "sum(isinstance(each, LiveTable) for each in gc.get_objects())",
+    )
+    told = [cell.outputs[-1].data["text/plain"] for cell in notebook.cells[2:]]
+    assert told == ["0", "(1, 0)", "1"]
+
+
 def test_unloading_the_extension_closes_the_table(job: Callable[..., Any]) -> None:
     notebook = job("%load_ext hopx_magics", "w = %hopx_watch\nw", "%unload_ext hopx_magics\nw.closed")
     assert notebook.cells[2].outputs[0].data["text/plain"] == "True"
