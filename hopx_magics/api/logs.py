@@ -40,6 +40,21 @@ def logs(
     return "\n".join(filter(None, texts))
 
 
+def left_out_of(run: Run, streams: Sequence[Stream]) -> str:
+    """That a failed run has more to say than `streams`: `stderr has 5 lines: %hopx_logs train --stderr shows them`."""
+    if run.process.status != "failed" or "stderr" in streams:
+        return ""
+    try:
+        end = run.end_of("stderr", LOG_BYTES)
+    except HopxError:
+        return ""
+    lines = len(as_shown(end.text).rstrip("\n").splitlines())
+    if not lines:
+        return ""
+    count = f"more than {lines:,} lines" if end.left_out else f"{lines:,} lines" if lines > 1 else "1 line"
+    return f"stderr has {count}: %hopx_logs {run.process_id} --stderr"
+
+
 def check_completed(runs: Sequence[Run]) -> None:
     """Raises RunFailed when one of the runs failed or was killed: with the error at the end of the first one's stderr,
     and the last line of that of the next ones."""

@@ -44,6 +44,10 @@ class Keep(_Intent):
     """Nobody is using the table at this moment, so what the notebook keeps of it can be renewed."""
 
 
+class Static(_Intent):
+    """Tell what the notebook is to keep of the table."""
+
+
 class Selected(_Intent):
     """The rows that are selected."""
 
@@ -122,7 +126,7 @@ Deed = Kill | Rerun | Details | Chunk
 PaneIntent = Open | Show | Close | Follow | Hold | Page | Find
 """The intents about output that is shown, which are carried out in their order."""
 
-Intent = Hello | Bye | Ping | View | Keep | Selected | Deed | PaneIntent
+Intent = Hello | Bye | Ping | View | Keep | Static | Selected | Deed | PaneIntent
 
 
 def read_intent(content: object) -> Intent:

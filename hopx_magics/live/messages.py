@@ -144,7 +144,16 @@ class ChunkAnswer(msgspec.Struct, frozen=True, kw_only=True):
     last: bool
 
 
-Answer = KillAnswer | RerunAnswer | DetailsAnswer | FindAnswer | ChunkAnswer
+class StaticAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a notebook is to keep of the table is in the message's one buffer, a deflated mimebundle.
+
+    It belongs beside the view of the widget `model`.
+    """
+
+    model: str
+
+
+Answer = KillAnswer | RerunAnswer | DetailsAnswer | FindAnswer | ChunkAnswer | StaticAnswer
 
 # ---------------------------------------------------------------- messages
 

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from . import intents, order, text
 from .deeds import Deeds
 from .following import Following
 from .freshness import ConnectionFreshness
-from .messages import Accepted, Freshness, Initial, Pong
+from .messages import Accepted, Freshness, Initial, Pong, StaticAnswer, attempted
 from .pages import MAKER, Pages
 from .rows import Choose, Row, Rows
 from .viewers import Viewers
@@ -223,6 +224,16 @@ class LiveTable(TableWidget):
         states = [freshness.state() for freshness in self._freshness.values()]
         self.tell(Freshness(connections=states, closed=self._ended.is_set()))
 
+    def _tell_static(self, request: int) -> None:
+        bundles: list[bytes] = []
+
+        def answer() -> StaticAnswer:
+            bundles.append(zlib.compress(msgspec.json.encode(self.bundle(clickable=False)), 1))
+            return StaticAnswer(model=self.model_id)
+
+        done = attempted(request, answer)
+        self.tell(done, bundles)
+
     # ------------------------------------------------------------ what the pages ask for
 
     def _take_intent(self, intent: intents.Intent) -> None:
@@ -244,6 +255,11 @@ class LiveTable(TableWidget):
             case intents.Keep():
                 for keeper in self._keepers:
                     keeper()
+            case intents.Static():
+                self.tell(Accepted(request=intent.request))
+                threading.Thread(
+                    target=self._tell_static, args=(intent.request,), name="hopx-static", daemon=True
+                ).start()
             case intents.Selected():
                 self._selected = intent.slots
             case intents.Kill() | intents.Rerun() | intents.Details() | intents.Chunk():

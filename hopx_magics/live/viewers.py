@@ -11,9 +11,9 @@ import msgspec
 
 from ..errors import HopxError
 from ..models import Process
-from ..words import Stream
+from ..words import STREAMS, Stream
 from .intents import Close, Find, Follow, Hold, Open, Page, PaneIntent, Show
-from .messages import Anew, FindAnswer, Message, OpenViewer, Output, Part, attempted
+from .messages import Anew, FindAnswer, Message, OpenViewer, Output, Part, Sized, attempted
 from .panes import Pane, Read
 
 _log = logging.getLogger(__name__)
@@ -23,11 +23,15 @@ _NOTHING = Anew(lines=[], first=0, begin=0, end=0, size=0, following=True, match
 
 
 class Opened(msgspec.Struct):
-    """A process whose output a page shows: by which streams, and with which panes."""
+    """A process whose output a page shows: by which streams, and with which panes.
+
+    `sizes` are those of the streams that it doesn't show, as last told.
+    """
 
     streams: list[Stream]
     pinned: bool
     panes: dict[Stream, Pane]
+    sizes: dict[Stream, Sized]
 
 
 class Viewers:
@@ -109,7 +113,7 @@ class Viewers:
 
     def _show(self, intent: Open | Show, streams: list[Stream], *, pinned: bool | None = None) -> None:
         process = self._process_of(intent.slot)
-        opened = self._pages.setdefault(intent.page, {}).setdefault(intent.slot, Opened(streams, False, {}))
+        opened = self._pages.setdefault(intent.page, {}).setdefault(intent.slot, Opened(streams, False, {}, {}))
         opened.streams = streams
         opened.pinned = opened.pinned if pinned is None else pinned
         opened.panes = {stream: pane for stream, pane in opened.panes.items() if stream in streams}
@@ -119,6 +123,22 @@ class Viewers:
                 pane = self._pane(intent, stream)
                 if pane.following:
                     pane.follow(ended=process.ended)
+        opened.sizes.clear()
+        for stream in STREAMS:
+            if stream not in streams:
+                with contextlib.suppress(HopxError):
+                    self._tell_size(intent.page, intent.slot, stream, opened)
+
+    def _tell_size(self, page: str, slot: int, stream: Stream, opened: Opened) -> None:
+        """Tells how large a stream is that is not shown, if that is known and new."""
+        process = self._process_of(slot)
+        size = process.stdout_bytes if stream == "stdout" else process.stderr_bytes
+        if size is None and stream not in opened.sizes:
+            size = self._reader_of(slot, stream)(-1).size
+        if size is None or opened.sizes.get(stream) == (sized := Sized(size=size, ended=process.ended)):
+            return
+        opened.sizes[stream] = sized
+        self._tell_part(page, slot, stream, sized)
 
     def _note_opened(self, page: str) -> None:
         self.last_opened = [
@@ -138,15 +158,18 @@ class Viewers:
 
     def _grow_all(self) -> None:
         self._growing.clear()
-        for opened_by_slot in list(self._pages.values()):
+        for page, opened_by_slot in list(self._pages.items()):
             for slot, opened in list(opened_by_slot.items()):
-                for stream, pane in list(opened.panes.items()):
-                    self._grow(slot, stream, pane)
+                for stream in STREAMS:
+                    self._grow(page, slot, stream, opened)
 
-    def _grow(self, slot: int, stream: Stream, pane: Pane) -> None:
+    def _grow(self, page: str, slot: int, stream: Stream, opened: Opened) -> None:
         try:
-            process = self._process_of(slot)
-            pane.grow(process.stdout_bytes if stream == "stdout" else process.stderr_bytes, ended=process.ended)
+            process, pane = self._process_of(slot), opened.panes.get(stream)
+            if pane is None:
+                self._tell_size(page, slot, stream, opened)
+            else:
+                pane.grow(process.stdout_bytes if stream == "stdout" else process.stderr_bytes, ended=process.ended)
         except (HopxError, LookupError) as error:  # shown already by the table, which follows the agent
             _log.debug("no new output of %s: %s", slot, error)
         except Exception:  # whatever it was, the next pane must find the thread alive

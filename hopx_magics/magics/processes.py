@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 
 class Logs(str):
-    """The text of a log, shown as it is and not as a Python string."""
+    """The text of a log, shown as it is and not as a Python string, with a `note` below."""
+
+    note = ""
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
+        printer.text("\n".join(filter(None, (str(self), self.note and f"[{self.note}]"))))
 
 
 @magics_class
@@ -272,7 +274,7 @@ class HopxMagics(HopxBase):
             text = %hopx_logs train --both
         """
         with self._arguments("hopx_logs", line) as args:
-            from ..api.logs import logs
+            from ..api.logs import left_out_of, logs
 
             run = self._run(args.reference, args.on)
             streams: tuple[Stream, ...] = (
@@ -280,8 +282,13 @@ class HopxMagics(HopxBase):
             )
             if args.follow:
                 self._follow(run, streams, args.tail)
+                run.refresh()
+                if note := left_out_of(run, streams):
+                    print(f"[{note}]")  # noqa: T201
                 return None
-            return Logs(logs(run, streams=streams, tail=args.tail))
+            shown = Logs(logs(run, streams=streams, tail=args.tail))
+            shown.note = left_out_of(run, streams)
+            return shown
 
     @no_var_expand
     @line_magic

@@ -35,12 +35,21 @@ class Table:
     @property
     def names(self) -> list[str]:
         """The names from top to bottom."""
+        return self._column("name")
+
+    @property
+    def statuses(self) -> list[str]:
+        """The statuses from top to bottom."""
+        return [status.lstrip("◌▸✓✗■? ").strip() for status in self._column("status")]
+
+    def _column(self, column: str) -> list[str]:
         cells = self.root.locator(".hopx-row").evaluate_all(
-            """rows => rows.filter(row => row.offsetParent && !row.hidden)
-                 .map(row => [Number(row.ariaRowIndex), row.querySelector("[data-column=name]").innerText])
-                 .sort((a, b) => a[0] - b[0])"""
+            """(rows, column) => rows.filter(row => row.offsetParent && !row.hidden)
+                 .map(row => [Number(row.ariaRowIndex), row.querySelector(`[data-column=${column}]`).innerText])
+                 .sort((a, b) => a[0] - b[0])""",
+            column,
         )
-        return [name for _, name in cells]
+        return [text for _, text in cells]
 
     @property
     def fresh(self) -> Locator:

@@ -126,9 +126,14 @@ def test_a_row_is_launched_again(open_notebook: OpenNotebook, watch_in: WatchIn,
     row.hover()
     expect(row.locator("[data-action=kill]")).to_be_hidden()
     row.locator("[data-action=rerun]").click()
-    expect(table.root.locator(".hopx-row-note")).to_contain_text("launched again as proc_")
+    row.locator("[data-action=rerun-yes]").click()
+    note = table.root.locator(".hopx-row-note")
+    expect(note).to_contain_text("launched again as proc_")
     shots.keep(table.root, "launched again")
     expect(table.root.locator(".hopx-row").filter(has_text="first")).to_have_count(2)
+    launched = (note.text_content() or "").split()[-1]
+    expect(table.root.locator(".hopx-row[aria-selected=true]")).to_contain_text(launched)
+    expect(note).to_have_count(0)
     notebook.execute("again = hopx.attach('first').wait()")
     assert notebook.execute("print(again.stdout, again.process_id != run.process_id)") == "7\n True\n"
 

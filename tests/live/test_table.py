@@ -220,6 +220,30 @@ def test_selected_runs_and_the_view_are_kept(hopx: Any, watch: Callable[..., Pag
     assert again.of("reset")[0]["view"] == {"filters": ["failed"]}
 
 
+def test_a_page_is_told_what_the_notebook_is_to_keep(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
+    page = watch()
+    hopx.launch("raise SystemExit(3)", name="<b>a</b>").wait()
+    wait_until(lambda: page.rows and page.rows[0]["status"] == "failed", "it is shown")
+    done = page.done(page.ask("static"))
+    assert done["answer"] == {"model": page.table.model_id}
+    kept = json.loads(zlib.decompress(done["buffers"][0]))
+    assert set(kept) == {"text/html", "text/plain"}
+    assert "✗ failed" in kept["text/html"]
+    assert "<b>a</b>" not in kept["text/html"]
+
+
+def test_sizes_are_told_also_of_the_stream_that_is_not_shown(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
+    page = watch()
+    hopx.launch("import sys; print('out'); sys.exit('why')", name="a").wait()
+    wait_until(lambda: page.rows and page.rows[0]["status"] == "failed", "it is shown")
+    page.done(page.ask("open", slot=0, streams=["stdout"]))
+    told = {message["stream"]: message["part"] for message in page.of("output")}
+    assert (told["stdout"]["mode"], told["stdout"]["size"]) == ("reset", 4)
+    assert (told["stderr"]["mode"], told["stderr"]["size"]) == ("size", 4)
+    page.done(page.ask("show", slot=0, streams=[]))
+    assert {m["stream"]: m["part"]["mode"] for m in page.of("output")[-2:]} == {"stdout": "size", "stderr": "size"}
+
+
 def test_what_is_no_intent_is_refused_and_harms_nothing(watch: Callable[..., PageStandIn]) -> None:
     page = watch()
     for wrong in ({"do": "evil"}, {"do": "kill"}, {"do": "kill", "slot": "x"}, {"do": "chunk", "slot": 1}, []):

@@ -114,6 +114,21 @@ def test_logs(cell: Run) -> None:
     assert cell.shown == "line\n"  # type: ignore[attr-defined]
 
 
+def test_the_log_of_a_failure_says_that_stderr_has_more(cell: Run) -> None:
+    cell("%%hopx_bg --name bad -q\nprint('a')\nraise ValueError('no such data')")
+    cell("%hopx_wait bad --no-raise")
+    lines = len(str(cell("%hopx_logs bad --stderr")).splitlines())
+    assert "stderr has" not in cell.shown  # type: ignore[attr-defined]
+    assert str(cell("%hopx_logs bad")) == "a"
+    said = re.search(r"a\n\[(stderr has (\d+) lines: (%hopx_logs proc_\w+ --stderr))\]", cell.shown)  # type: ignore[attr-defined]
+    assert said
+    assert int(said[2]) == lines > 1
+    assert "ValueError: no such data" in str(cell(said[3]))
+    cell("%hopx_logs bad -f")
+    assert f"[{said[1]}]" in cell.shown  # type: ignore[attr-defined]
+    assert "stderr has" not in (cell("%hopx_logs bad --both"), cell.shown)[1]  # type: ignore[attr-defined]
+
+
 def test_wait_raises_for_a_failure_with_the_end_of_its_stderr(cell: Run) -> None:
     cell("%%hopx_bg --name bad -q\nraise ValueError('no such data')")
     with pytest.raises(RunFailed, match=r"bad \(proc_\w+\) failed after .*, exit 1(?s:.*)ValueError: no such data"):

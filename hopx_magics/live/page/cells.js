@@ -59,12 +59,16 @@ const progressCell = {
     const bar = el("div", { class: "hopx-bar", "aria-hidden": "true" }, done);
     const percent = el("span", { class: "hopx-percent" });
     const left = el("span", { class: "hopx-left" });
-    const queued = el("span", { class: "hopx-queued" });
-    return { cell: el("div", {}, bar, percent, left, queued), bar, done, percent, left, queued };
+    const turn = el("span", { class: "hopx-turn" });
+    const why = el("span", { class: "hopx-why" });
+    const queued = el("span", { class: "hopx-queued" }, turn, why);
+    return { cell: el("div", {}, bar, percent, left, queued), bar, done, percent, left, queued, turn, why };
   },
-  paint: ({ cell, bar, done, percent, left, queued }, row, { place }) => {
+  paint: ({ cell, bar, done, percent, left, queued, turn, why }, row, { place }) => {
     const waits = row.status === "queued" ? queuedInWords(place, row.detail) : "";
-    setText(queued, waits);
+    setAttribute(queued, "hidden", !waits);
+    setText(turn, waits && queuedInWords(place, null));
+    setText(why, waits.slice(turn.textContent.length));
     const known = row.progress !== null;
     setAttribute(bar, "hidden", !known);
     setAttribute(bar, "data-status", row.status);

@@ -12,7 +12,8 @@ export class Details {
   /** @param {Asker} asker */
   constructor(asker) {
     this.asker = asker;
-    this.list = el("dl", { class: "hopx-details-list" });
+    /** No `dl`: notebooks have rules of their own for it. */
+    this.list = el("div", { class: "hopx-facts" });
     this.codeTitle = el("div", { class: "hopx-details-title", hidden: true }, "code");
     this.code = el("pre", { class: "hopx-code", hidden: true });
     this.note = el("div", { class: "hopx-edge" }, "loading…");
@@ -59,17 +60,14 @@ export class Details {
   /** @param {DetailsAnswer} answer */
   #fill({ fields, code, language }) {
     this.note.hidden = true;
-    const terms = this.list.getElementsByTagName("dt");
-    const values = this.list.getElementsByTagName("dd");
+    const facts = this.list.children;
     // In place: a selection in a value survives the next answer.
-    while (terms.length < fields.length) this.list.append(el("dt"), el("dd"));
-    while (terms.length > fields.length) {
-      terms[terms.length - 1].remove();
-      values[values.length - 1].remove();
-    }
+    while (facts.length < fields.length) this.list.append(newFact());
+    while (facts.length > fields.length) facts[facts.length - 1].remove();
     fields.forEach(([label, text], index) => {
-      setText(terms[index], label);
-      setText(values[index], text);
+      const [labelled, value] = facts[index].children;
+      setText(labelled, label);
+      setText(value, text);
     });
     this.code.hidden = this.codeTitle.hidden = !code;
     setText(this.codeTitle, language ? `code (${language})` : "code");
@@ -77,8 +75,7 @@ export class Details {
   }
 
   text() {
-    const terms = [...this.list.getElementsByTagName("dt")];
-    const fields = terms.map((term) => `${term.textContent}: ${term.nextElementSibling?.textContent ?? ""}`);
+    const fields = [...this.list.children].map(({ children: [label, value] }) => `${label.textContent}: ${value.textContent}`);
     const code = this.code.textContent;
     return fields.concat(code ? ["", code] : []).join("\n");
   }
@@ -87,4 +84,8 @@ export class Details {
     clearTimeout(this.timer);
     this.wanted = false;
   }
+}
+
+function newFact() {
+  return el("div", { class: "hopx-fact" }, el("span", { class: "hopx-fact-label" }), el("span", { class: "hopx-fact-value" }));
 }

@@ -88,14 +88,13 @@ export class GridInput {
   /** @param {number} slot @param {string} action */
   #press(slot, action) {
     const { table } = this;
-    if (action === "kill-yes" || action === "kill-no") {
-      table.answer(action === "kill-yes");
+    if (action.endsWith("-yes") || action.endsWith("-no")) {
+      table.answer(action.endsWith("-yes"));
       return;
     }
     table.actions.dismiss(slot);
     if (action === "open") this.hooks.onOpen(slot);
-    else if (action === "kill") table.ask(slot);
-    else if (action === "rerun") table.rerun(slot);
+    else if (action === "kill" || action === "rerun") table.ask(slot, action);
     else if (action === "copy" || action === "copy-id") table.actions.copyId(slot);
   }
 
@@ -172,8 +171,8 @@ export class GridInput {
   #actOnRow(pressed, slot) {
     const { table } = this;
     if (pressed === "Enter") this.hooks.onOpen(slot);
-    else if (pressed === "k") table.ask(slot);
-    else if (pressed === "r") table.rerun(slot);
+    else if (pressed === "k") table.ask(slot, "kill");
+    else if (pressed === "r") table.ask(slot, "rerun");
     else if (pressed === " ") {
       table.selection.toggle(slot);
       table.render();

@@ -16,7 +16,7 @@ const CLOCK_SAMPLES = 8;
  * @property {(event: string, listener: Listener) => void} on
  * @property {(event: string, listener: Listener) => void} off
  * @property {boolean} [comm_live]
- * @property {{kernel?: Kernel}} [widget_manager]
+ * @property {{kernel?: Kernel, context?: any}} [widget_manager] `context`: of the notebook, in JupyterLab
  *
  * @typedef {Exclude<Message, {kind: "accepted" | "done"}> & {buffers: DataView[]}} Told what is no answer
  * @typedef {{onSlow?: () => void, onAccepted?: () => void}} Hooks `onSlow`: the kernel took no notice within 1 s

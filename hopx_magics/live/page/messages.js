@@ -208,9 +208,15 @@
  * @property {boolean} last
  */
 
-/** @typedef {KillAnswer | RerunAnswer | DetailsAnswer | FindAnswer | ChunkAnswer} Answer */
 /**
- * @typedef {{kill: KillAnswer, rerun: RerunAnswer, details: DetailsAnswer, find: FindAnswer, chunk: ChunkAnswer}} Answers
+ * @typedef {object} StaticAnswer
+ * @property {string} model
+ */
+
+/** @typedef {KillAnswer | RerunAnswer | DetailsAnswer | FindAnswer | ChunkAnswer | StaticAnswer} Answer */
+/**
+ * @typedef {{kill: KillAnswer, rerun: RerunAnswer, details: DetailsAnswer, find: FindAnswer, chunk: ChunkAnswer,
+ *   static: StaticAnswer}} Answers
  */
 
 // ---------------------------------------------------------------- what a page asks for
@@ -239,6 +245,11 @@
 /**
  * @typedef {object} Keep
  * @property {"keep"} do
+ */
+
+/**
+ * @typedef {object} Static
+ * @property {"static"} do
  */
 
 /**
@@ -329,7 +340,7 @@
 
 /**
  * Each goes with the page's name and a number that the page chose.
- * @typedef {Hello | Bye | Ping | View | Keep | Selected | Kill | Rerun | Details | Open | Show | Close | Follow | Hold
+ * @typedef {Hello | Bye | Ping | View | Keep | Static | Selected | Kill | Rerun | Details | Open | Show | Close | Follow | Hold
  *   | Page | Find | Chunk} Intent
  */
 

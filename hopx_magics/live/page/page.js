@@ -1,6 +1,7 @@
 /** What all views of one table in one page share: the wire, the rows, the kernel's health, actions and the bell. */
 import { freshnessOf } from "./freshness.js";
-import { Keeper, KernelHealth } from "./health.js";
+import { KernelHealth } from "./health.js";
+import { Keeper } from "./keeper.js";
 import { Link, inflate } from "./link.js";
 import { Bell, sentencesOf } from "./notify.js";
 import { RowActions } from "./rowactions.js";
@@ -42,7 +43,7 @@ export class Page {
     this.bell = new Bell({ onChange: redraw, onShow: (slot) => this.#firstView?.show(slot) });
     this.health = new KernelHealth({ model, link: this.link, onChange: () => this.#healthChanged(), onReconnect: () => this.#hello() });
     this.keeper = new Keeper({
-      link: this.link, store: this.store, isUsed: () => [...this.views].some((view) => view.isUsed), isAlive: () => this.alive,
+      model, link: this.link, store: this.store, isUsed: () => [...this.views].some((view) => view.isUsed), isAlive: () => this.alive,
     });
     this.link.onBroken = () => this.health.end();
     this.link.onMissed = () => this.#missed();
@@ -109,6 +110,7 @@ export class Page {
   /** @param {Record<string, unknown>} view */
   save(view) {
     this.view = view;
+    this.keeper.changed();
     if (this.alive) this.link.send({ do: "view", view });
   }
 

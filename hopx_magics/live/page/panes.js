@@ -21,6 +21,8 @@ export class Pane {
     this.host = host;
     this.window = new LineWindow();
     this.size = 0;
+    /** Whether `size` has been told. */
+    this.sized = false;
     this.ended = false;
     this.note = "";
     this.ending = "";
@@ -57,6 +59,7 @@ export class Pane {
     else if (part.mode === "before") this.#pagedBefore(part);
     else if (part.mode === "after") this.#pagedAfter(part);
     this.size = part.size;
+    this.sized = !note;
     this.ended = part.ended;
     this.note = note ?? "";
     this.#showState();

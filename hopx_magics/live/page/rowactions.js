@@ -5,12 +5,14 @@ import { copyText } from "./dom.js";
 import { titleOf } from "./store.js";
 
 const COPIED_FOR = 1500;
+/** A note that all is well lies over the cells of its row: not for longer than reading it takes. */
+const TOLD_FOR = 5000;
 const NOBODY = "not done: this table has no kernel any more";
 /** Results of a kill that the listing does not tell by itself. */
 const TOLD = new Set(["still running", "unknown id", "already finished"]);
 
 /** @import { Answered } from "./link.js" */
-/** @import { Kill, Rerun } from "./messages.js" */
+/** @import { Kill, Rerun, Row } from "./messages.js" */
 /** @import { Note } from "./rows.js" */
 
 export class RowActions {
@@ -39,10 +41,12 @@ export class RowActions {
     else if (answer) this.dismiss(slot, true);
   }
 
-  /** @param {number} slot */
+  /** @param {number} slot @returns {Promise<string | null>} the id of what was launched */
   async rerun(slot) {
     const answer = await this.#ask({ do: "rerun", slot }, "launching again…");
-    if (answer) this.tell(slot, `launched again as ${answer.launched}`);
+    if (!answer) return null;
+    this.tell(slot, `launched again as ${answer.launched}`);
+    return answer.launched;
   }
 
   /**
@@ -118,7 +122,13 @@ export class RowActions {
 
   /** @param {number} slot @param {string} text @param {Note["kind"]} kind @param {string} [title] */
   #note(slot, text, kind, title = text) {
-    this.notes.set(slot, { text, kind, title });
+    const note = { text, kind, title };
+    this.notes.set(slot, note);
+    if (kind === "info") {
+      window.setTimeout(() => {
+        if (this.notes.get(slot) === note) this.dismiss(slot);
+      }, TOLD_FOR);
+    }
     this.onChange();
   }
 
@@ -128,50 +138,61 @@ export class RowActions {
   }
 }
 
-/** The question in a row whether to kill, and whom: it waits for an answer, or until there is nothing left to kill. */
-export class KillQuestion {
+/** @typedef {{name: "kill" | "rerun", verb: string, no: string, allows: (row: Row) => boolean}} Action */
+
+/** @type {Record<"kill" | "rerun", Action>} */
+export const ACTIONS = {
+  kill: { name: "kill", verb: "Kill", no: "Keep", allows: isKillable },
+  rerun: { name: "rerun", verb: "Launch", no: "Cancel", allows: (row) => !isKillable(row) },
+};
+
+/** The question in a row whether to do something, and to whom: it waits for an answer, or until it is pointless. */
+export class Question {
   /** @param {import("./store.js").Store} store */
   constructor(store) {
     this.store = store;
-    /** @type {{slot: number, slots: number[]} | null} where it is asked, and of whom */
+    /** @type {{slot: number, slots: number[], action: Action} | null} where it is asked, what, and of whom */
     this.asked = null;
   }
 
   /**
-   * @param {number} slot @param {Set<number>} chosen all of them are meant when the row is one of them
+   * @param {Action} action @param {number} slot
+   * @param {Set<number>} chosen all of them are meant when the row is one of them
    * @returns {boolean} whether there is anything to ask
    */
-  ask(slot, chosen) {
-    if (!this.#killable([slot]).length) return false;
-    this.asked = { slot, slots: chosen.has(slot) ? [...chosen] : [slot] };
+  ask(action, slot, chosen) {
+    if (!this.#meant(action, [slot]).length) return false;
+    this.asked = { action, slot, slots: chosen.has(slot) ? [...chosen] : [slot] };
     return true;
   }
 
-  /** @returns {{slot: number, slots: number[]} | null} what was asked, of those who still can be killed */
+  /** @returns {{slot: number, slots: number[], action: Action} | null} what was asked, of those who are still meant */
   take() {
     const { asked } = this;
     this.asked = null;
-    return asked && { slot: asked.slot, slots: this.#killable(asked.slots) };
+    return asked && { ...asked, slots: this.#meant(asked.action, asked.slots) };
   }
 
   /** Forgets a question that has become pointless. */
   drop() {
-    if (this.asked && !this.#killable([this.asked.slot]).length) this.asked = null;
+    if (this.asked && !this.#meant(this.asked.action, [this.asked.slot]).length) this.asked = null;
   }
 
-  /** @param {number} slot @returns {{text: string} | null} */
+  /** @param {number} slot @returns {{text: string, action: Action} | null} */
   textFor(slot) {
     if (this.asked?.slot !== slot) return null;
-    const killable = this.#killable(this.asked.slots);
+    const { action, slots } = this.asked;
+    const meant = this.#meant(action, slots);
     const row = this.store.rows.get(slot);
-    return { text: killable.length > 1 || !row ? `Kill ${killable.length} processes?` : `Kill ${titleOf(row)}?` };
+    const whom = meant.length > 1 || !row ? `${meant.length} processes` : titleOf(row);
+    return { action, text: `${action.verb} ${whom}${action.name === "rerun" ? " again" : ""}?` };
   }
 
-  /** @param {number[]} slots */
-  #killable(slots) {
+  /** @param {Action} action @param {number[]} slots */
+  #meant({ allows }, slots) {
     return slots.filter((slot) => {
       const row = this.store.rows.get(slot);
-      return row !== undefined && isKillable(row);
+      return row !== undefined && allows(row);
     });
   }
 }

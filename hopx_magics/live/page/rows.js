@@ -19,7 +19,7 @@ export const ROW_HEIGHT = 28;
  * @property {boolean} opened whether its viewer is open
  * @property {number | undefined} place in the queue of its agent
  * @property {Note | undefined} note
- * @property {{text: string} | null} asking
+ * @property {{text: string, action: import("./rowactions.js").Action} | null} asking
  */
 
 class TableLine {
@@ -81,20 +81,20 @@ export class RowLine extends TableLine {
     const wanted = asking ? `ask ${asking.text}` : note ? `note ${note.kind} ${note.title} ${note.text}` : "";
     if ((this.aside?.dataset.shows ?? "") === wanted) return;
     this.aside?.remove();
-    this.aside = asking ? questionAside(asking.text) : note ? noteAside(note) : null;
+    this.aside = asking ? questionAside(asking) : note ? noteAside(note) : null;
     if (!this.aside) return;
     this.aside.dataset.shows = wanted;
     this.cells[this.cells.length - 1].parts.cell.append(this.aside);
   }
 }
 
-/** @param {string} text */
-function questionAside(text) {
+/** @param {NonNullable<LineState["asking"]>} asking */
+function questionAside({ text, action: { name, verb, no } }) {
   return el(
     "div", { class: "hopx-ask", role: "group", "aria-label": text },
     el("span", { class: "hopx-question", title: text }, text),
-    el("button", { type: "button", class: "hopx-button hopx-danger", "data-action": "kill-yes" }, "Kill"),
-    el("button", { type: "button", class: "hopx-button", "data-action": "kill-no" }, "Keep"),
+    el("button", { type: "button", class: `hopx-button hopx-yes-${name}`, "data-action": `${name}-yes` }, verb),
+    el("button", { type: "button", class: "hopx-button", "data-action": `${name}-no` }, no),
   );
 }
 

@@ -1,10 +1,9 @@
 /** The grid: which rows it shows where, what is active and chosen in it, and how it keeps its place. */
-import { isKillable } from "./cells.js";
 import { el, setAttribute } from "./dom.js";
 import { Header } from "./header.js";
 import { Layout } from "./layout.js";
 import { isGroup, itemKey } from "./order.js";
-import { KillQuestion } from "./rowactions.js";
+import { ACTIONS, Question } from "./rowactions.js";
 import { GroupLine, ROW_HEIGHT } from "./rows.js";
 import { Viewport } from "./viewport.js";
 
@@ -32,7 +31,9 @@ export class Table {
     this.now = parts.now;
     this.isOpened = parts.isOpened;
     this.onView = parts.onView;
-    this.question = new KillQuestion(parts.store);
+    this.question = new Question(parts.store);
+    /** @type {string | null} the id of what was launched from here, until its row is there */
+    this.launched = null;
     /** @type {Key | null} */
     this.active = null;
     /** The line that was active last, by its number. */
@@ -84,6 +85,7 @@ export class Table {
     if (this.layout.growForNames(this.#rowsOf(slots))) this.layOut();
     if (moved.size) this.#keepPlace(seen, moved);
     this.render();
+    this.#selectLaunched(slots);
   }
 
   /** A second has passed. */
@@ -165,31 +167,53 @@ export class Table {
     this.onView();
   }
 
-  /** Asks in the row whether to kill it, or all chosen ones if it is one of them. @param {number} slot */
-  ask(slot) {
-    if (!this.question.ask(slot, this.selection.slots)) {
-      this.actions.tell(slot, "has already ended");
+  /**
+   * Asks in the row whether to do it, to all chosen ones if it is one of them.
+   * @param {number} slot @param {"kill" | "rerun"} name
+   */
+  ask(slot, name) {
+    if (!this.question.ask(ACTIONS[name], slot, this.selection.slots)) {
+      this.actions.tell(slot, name === "kill" ? "has already ended" : "has not ended yet");
       return;
     }
     this.actions.dismiss(slot);
     this.render();
-    /** @type {HTMLElement | null | undefined} */ (this.viewport.elementOf(slot)?.querySelector("[data-action=kill-yes]"))?.focus();
+    /** @type {HTMLElement | null | undefined} */ (this.viewport.elementOf(slot)?.querySelector(`[data-action=${name}-yes]`))?.focus();
   }
 
-  /** @param {boolean} kill */
-  answer(kill) {
+  /** @param {boolean} yes */
+  answer(yes) {
     const asked = this.question.take();
     if (!asked) return;
-    if (kill) for (const slot of asked.slots) this.actions.kill(slot);
+    if (yes) for (const slot of asked.slots) this.#act(asked.action.name, slot);
     this.render();
     this.focusKey(asked.slot);
   }
 
-  /** @param {number} slot */
-  rerun(slot) {
-    const row = this.store.rows.get(slot);
-    if (row && isKillable(row)) this.actions.tell(slot, "has not ended yet");
-    else this.actions.rerun(slot);
+  /** @param {"kill" | "rerun"} name @param {number} slot */
+  async #act(name, slot) {
+    if (name === "kill") {
+      this.actions.kill(slot);
+      return;
+    }
+    this.launched = (await this.actions.rerun(slot)) ?? this.launched;
+    this.#selectLaunched(this.store.rows.keys());
+  }
+
+  /** What was launched again is what one goes on with. @param {Iterable<number>} slots among which its row may be */
+  #selectLaunched(slots) {
+    if (this.launched === null) return;
+    const slot = [...slots].find((one) => this.store.rows.get(one)?.id === this.launched);
+    const index = slot === undefined ? -1 : this.order.indexOf(slot);
+    if (slot === undefined || index < 0) return;
+    this.launched = null;
+    this.selection.only(slot);
+    if (this.body.contains(document.activeElement)) this.moveTo(index);
+    else {
+      this.activate(slot);
+      this.reveal(index);
+      this.render();
+    }
   }
 
   // -- the active line --

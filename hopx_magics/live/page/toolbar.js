@@ -3,6 +3,7 @@ import { ColumnMenu } from "./columnmenu.js";
 import { GROUPS } from "./columns.js";
 import { drawing, el, setAttribute, setText } from "./dom.js";
 import { formatCount, ICONS, STATUSES } from "./format.js";
+import { KeyList } from "./keys.js";
 
 /** @import { Status } from "./messages.js" */
 
@@ -36,9 +37,10 @@ export class Toolbar {
     this.freshness = el("span", { class: "hopx-fresh", "data-state": "connecting" });
     this.bell = el("button", { type: "button", class: "hopx-toolbar-button hopx-bell", "aria-pressed": "false", onclick: () => hooks.onBell() },
       drawing("bell"));
+    this.keys = new KeyList();
     this.menu = new ColumnMenu({ choices: hooks.choices, onChoose: hooks.onChoose, onReset: hooks.onResetColumns });
     this.element = el("div", { class: "hopx-toolbar" }, this.chipBox, this.search, this.group,
-      el("div", { class: "hopx-toolbar-end" }, this.freshness, this.bell, this.menu.element));
+      el("div", { class: "hopx-toolbar-end" }, this.freshness, this.bell, this.keys.element, this.menu.element));
   }
 
   #buildGroup() {
@@ -47,6 +49,11 @@ export class Toolbar {
     const select = el("select", { class: "hopx-select", "aria-label": "Group by", title: "Group by" }, ...options);
     select.addEventListener("change", () => this.hooks.onGroup(select.value));
     return select;
+  }
+
+  close() {
+    this.menu.close();
+    this.keys.close();
   }
 
   /** @param {Record<Status, number>} counts @param {Set<Status>} filtered */

@@ -51,6 +51,7 @@ export class WatchView {
     this.root = this.#build();
     host.append(this.root);
     this.stopKeys = passSomeShortcuts(this.root);
+    this.root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#onKey(event));
     this.observer = new ResizeObserver(([{ contentRect }]) => this.#resized(contentRect.width));
     this.observer.observe(this.root);
     this.stopStore = this.store.onChange((slots) => this.#rowsChanged(slots));
@@ -94,7 +95,7 @@ export class WatchView {
     this.observer.disconnect();
     this.stopStore();
     this.stopKeys();
-    this.toolbar.menu.close();
+    this.toolbar.close();
     this.viewers.destroy();
     this.table.destroy();
     this.root.remove();
@@ -192,6 +193,15 @@ export class WatchView {
   }
 
   // -- what a person does --
+
+  /** @param {KeyboardEvent} event that nothing in the view has taken */
+  #onKey(event) {
+    const typing = /** @type {Element} */ (event.target).closest("input:not([type=checkbox]), select");
+    if (event.key !== "?" || typing || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.toolbar.keys.toggle();
+  }
 
   /** @param {() => void} change */
   #filter(change) {

@@ -5,6 +5,7 @@ import { Details } from "./details.js";
 import { copyText, el, setAttribute } from "./dom.js";
 import { DownloadButton } from "./download.js";
 import { Finder } from "./find.js";
+import { formatBytes } from "./format.js";
 import { Pane } from "./panes.js";
 import { titleOf } from "./store.js";
 import { endingOf, labelButton, pressButton, TabStrip, viewerButton, viewerLabel, ViewerTitle } from "./viewerparts.js";
@@ -42,6 +43,7 @@ export class Viewer {
    * @param {Tab} options.tab
    * @param {boolean} options.pinned
    * @param {boolean} options.wrapped
+   * @param {boolean} options.chosen whether somebody wants this tab for this process
    * @param {(viewer: Viewer) => void} options.onClose
    * @param {(viewer: Viewer) => void} options.onSettings pinned, tab or wrap have changed
    */
@@ -51,6 +53,8 @@ export class Viewer {
     this.store = options.store;
     this.tab = options.tab;
     this.pinned = options.pinned;
+    /** Whether the tab is the reader's choice: else one is shown that has something. */
+    this.chosen = options.chosen;
     this.wrapped = options.wrapped;
     this.onClose = options.onClose;
     this.onSettings = options.onSettings;
@@ -129,7 +133,17 @@ export class Viewer {
 
   /** @param {Output} message */
   receive(message) {
-    this.panes.find((pane) => pane.stream === message.stream)?.receive(message);
+    const pane = this.#paneOf(message.stream);
+    pane.receive(message);
+    this.tabs.setSize(pane.stream, pane.sized ? formatBytes(pane.size) : "");
+    if (!this.chosen && this.panes.every(({ sized }) => sized)) this.#leaveEmpty();
+  }
+
+  /** Now that it is known how much there is: to the stream that has something, if this one has nothing. */
+  #leaveEmpty() {
+    this.chosen = true;
+    const [shown, other] = [...this.panes].sort((pane) => (pane.stream === this.tab ? -1 : 1));
+    if (shown.stream === this.tab && !shown.size && other.size) this.#changeTab(other.stream);
   }
 
   rowChanged() {
@@ -150,11 +164,19 @@ export class Viewer {
 
   /** @param {Tab} tab */
   selectTab(tab) {
+    this.chosen = true;
     if (tab === this.tab) return;
+    this.#changeTab(tab);
+    this.onSettings(this);
+  }
+
+  /** @param {Tab} tab */
+  #changeTab(tab) {
+    const hadFocus = this.body.contains(document.activeElement);
     this.tab = tab;
     this.#showTab();
+    if (hadFocus) this.focus();
     this.asker.ask({ do: "show", streams: streamsOfTab(tab) }).catch(() => {});
-    this.onSettings(this);
   }
 
   #showTab() {
@@ -208,7 +230,12 @@ export class Viewer {
   focus() {
     const place = this.tab === "details" ? this.details.element : this.active.output;
     place.focus({ preventScroll: true });
-    this.element.scrollIntoView({ block: "nearest" });
+    this.reveal();
+  }
+
+  /** Scrolls to it, once the notebook has made room for it. */
+  reveal() {
+    requestAnimationFrame(() => requestAnimationFrame(() => this.element.scrollIntoView({ block: "nearest" })));
   }
 
   get hasFocus() {

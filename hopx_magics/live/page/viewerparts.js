@@ -94,11 +94,16 @@ export class TabStrip {
     this.tabs = names.map((name) => el("button", {
       type: "button", role: "tab", class: "hopx-tab", "data-tab": name, id: `${panelId}-${name}`,
       "aria-controls": panelId, onclick: () => onSelect(name),
-    }, name));
+    }, el("span", {}, name), " ", el("span", { class: "hopx-tab-size" })));
     this.element = el("div", {
       role: "tablist", class: "hopx-tabs", "aria-label": "What is shown",
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
     }, this.tabs);
+  }
+
+  /** @param {T} name @param {string} size */
+  setSize(name, size) {
+    setText(/** @type {Element} */ (this.tabs[this.names.indexOf(name)].lastElementChild), size);
   }
 
   /** @param {T} name @param {HTMLElement} panel */

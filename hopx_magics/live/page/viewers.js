@@ -32,7 +32,7 @@ export class Viewers {
   }
 
   /**
-   * Shows a process; without `streams`, by the tab that was used last.
+   * Shows a process; without `streams`, by the tab that was used last, or by the stream that has something.
    * @param {number} slot
    * @param {{pinned?: boolean, streams?: Stream[], focus?: boolean}} [how]
    */
@@ -42,7 +42,7 @@ export class Viewers {
       if (streams) viewer.selectTab(tabOfStreams(streams));
     } else {
       const height = pinned ? "" : this.#closeUnpinned();
-      viewer = this.#add(slot, streams ? tabOfStreams(streams) : this.tab, pinned);
+      viewer = this.#add(slot, streams ? tabOfStreams(streams) : this.tab, pinned, streams !== undefined);
       viewer.body.style.height = height;
       viewer.start();
     }
@@ -50,10 +50,10 @@ export class Viewers {
     if (focus) viewer.focus();
   }
 
-  /** @param {number} slot @param {Tab} tab @param {boolean} pinned */
-  #add(slot, tab, pinned) {
+  /** @param {number} slot @param {Tab} tab @param {boolean} pinned @param {boolean} chosen */
+  #add(slot, tab, pinned, chosen) {
     const viewer = new Viewer({
-      slot, tab, pinned, link: this.link, store: this.store, now: this.now, wrapped: this.wrapped,
+      slot, tab, pinned, chosen, link: this.link, store: this.store, now: this.now, wrapped: this.wrapped,
       onClose: () => this.close(slot),
       onSettings: (changed) => this.#settingsChanged(changed),
     });
@@ -122,7 +122,7 @@ export class Viewers {
       return;
     }
     for (const { slot, streams, pinned } of list) {
-      if (!this.viewers.has(slot)) this.#add(slot, tabOfStreams(streams), pinned).start();
+      if (!this.viewers.has(slot)) this.#add(slot, tabOfStreams(streams), pinned, true).start();
     }
     this.#changed();
   }

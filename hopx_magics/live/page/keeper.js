@@ -1,0 +1,127 @@
+/**
+ * What the notebook keeps of the table, as HTML and text for whoever opens or exports it without a kernel: renewed before
+ * the notebook is saved, when the processes have come to rest, and each minute in which something changed.
+ */
+import { inflate } from "./link.js";
+
+/** @import { Link, Model } from "./link.js" */
+
+const LOOK_EVERY = 1000;
+const REST_FOR = 1000;
+const ASK_EVERY = 5000;
+const RENEW_EVERY = 60_000;
+const WIDGET = "application/vnd.jupyter.widget-view+json";
+/** With this JupyterLab changes what is saved of an output, and leaves alone what is seen of it. */
+const SILENTLY = "silent-change";
+
+/**
+ * @typedef {object} Parts
+ * @property {Model} model
+ * @property {Link} link
+ * @property {import("./store.js").Store} store
+ * @property {() => boolean} isUsed whether somebody points at the table or types in it
+ * @property {() => boolean} isAlive
+ * @typedef {{model: string, bundle: Record<string, string>}} Kept
+ */
+
+export class Keeper {
+  /** @param {Parts} parts */
+  constructor({ model, link, store, isUsed, isAlive }) {
+    this.link = link;
+    this.store = store;
+    this.isUsed = isUsed;
+    this.isAlive = isAlive;
+    /** JupyterLab's notebook; null where the kernel has to renew the output, with which the table is drawn anew. */
+    this.notebook = notebookOf(model);
+    /** When the rows changed last since they were asked for; 0: they have not. */
+    this.changedAt = Date.now();
+    this.renewedAt = Date.now();
+    this.askedAt = 0;
+    this.asking = false;
+    /** @type {Kept | null} what is to be kept and is not yet */
+    this.fresh = null;
+    this.stopStore = store.onChange(() => this.changed());
+    this.hidden = () => document.hidden && this.#renew(true);
+    document.addEventListener("visibilitychange", this.hidden);
+    this.saving = (/** @type {unknown} */ _, /** @type {string} */ state) => state === "started" && this.#write(false);
+    this.notebook?.saveState.connect(this.saving);
+    this.timer = window.setInterval(() => this.#look(), LOOK_EVERY);
+  }
+
+  close() {
+    this.stopStore();
+    document.removeEventListener("visibilitychange", this.hidden);
+    this.notebook?.saveState.disconnect(this.saving);
+    clearInterval(this.timer);
+  }
+
+  /** What is shown, or how, is no longer what it was. */
+  changed() {
+    this.changedAt = Date.now();
+  }
+
+  #look() {
+    const now = Date.now();
+    const resting = !this.store.anyOpen && now - this.changedAt >= REST_FOR;
+    if (this.notebook && this.changedAt && (resting || now - this.askedAt >= ASK_EVERY)) this.#ask();
+    const due = now - this.renewedAt >= RENEW_EVERY && !document.hidden;
+    if (this.store.rows.size && (resting || due) && (this.notebook || !this.isUsed())) this.#renew(true);
+  }
+
+  /** @param {boolean} dirty whether the notebook is to be saved therefore */
+  #renew(dirty) {
+    if (!this.store.ready || !this.isAlive()) return;
+    if (this.notebook) this.#write(dirty);
+    else if (this.changedAt) {
+      this.changedAt = 0;
+      this.renewedAt = Date.now();
+      this.link.send({ do: "keep" });
+    }
+  }
+
+  async #ask() {
+    if (this.asking || !this.store.ready || !this.isAlive()) return;
+    this.asking = true;
+    this.askedAt = Date.now();
+    this.changedAt = 0;
+    try {
+      const { answer: { model }, buffers: [packed] } = await this.link.ask({ do: "static" });
+      this.fresh = { model, bundle: JSON.parse(await (await inflate(packed)).text()) };
+    } catch {
+      // The next change asks again.
+    }
+    this.asking = false;
+  }
+
+  /** @param {boolean} dirty */
+  #write(dirty) {
+    const { fresh, notebook } = this;
+    if (!fresh || !notebook || !this.isAlive()) return;
+    this.fresh = null;
+    this.renewedAt = Date.now();
+    for (const cell of notebook.model.cells) if (cell.type === "code") this.#writeInto(cell, fresh);
+    if (dirty) notebook.model.dirty = true;
+  }
+
+  /** @param {any} cell @param {Kept} fresh */
+  #writeInto(cell, { model, bundle }) {
+    for (let index = 0; index < cell.outputs.length; index += 1) {
+      const output = cell.outputs.get(index);
+      const shown = output.toJSON();
+      if (shown.data?.[WIDGET]?.model_id !== model) continue;
+      cell.sharedModel.updateOutputs(index, index + 1, [{ ...shown, data: { ...shown.data, ...bundle } }], SILENTLY);
+      // A front end that draws it anew does so each time: then better when nobody is using the table.
+      if (cell.outputs.get(index) !== output) this.notebook = null;
+    }
+  }
+}
+
+/** @param {Model} model @returns {any} the notebook, null where the front end gives none that can be used so */
+function notebookOf(model) {
+  try {
+    const context = model.widget_manager?.context;
+    return context?.saveState?.connect && context.model?.cells ? context : null;
+  } catch {
+    return null;
+  }
+}
