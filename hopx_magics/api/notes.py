@@ -10,7 +10,7 @@ from ..run import Run
 from ..session.gathering import Listed
 from ..session.session import session
 
-_NOT_THE_USERS = ("hopx_magics", "IPython")
+_NOT_THE_USERS = ("hopx_magics", "IPython", "contextlib")
 
 
 def tell_notes() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hopx_magics.errors import CodeError, HopxError, RunFailed, UnknownColumn
+from hopx_magics.errors import CodeError, HopxError, NameWarning, RunFailed, UnknownColumn
 from hopx_magics.settings import Settings
 
 Run = Callable[[str], Any]
@@ -166,3 +166,12 @@ def test_a_command_that_fails_is_named_with_the_end_of_its_output(cell: Run) -> 
     assert shown[-1].startswith("  ValueError: yyyy")
     assert len(shown[-1]) < 400
     assert "5m is the longest" in lines_of(cell, "%hopx_sh --timeout 0.3s sleep 5")[1]
+
+
+def test_a_warning_points_at_the_users_own_line(cell: Run) -> None:
+    cell("%%hopx_bg --name a -q\npass")
+    cell("%%hopx_bg --name a -q\npass")
+    cell("%hopx_wait")
+    with pytest.warns(NameWarning, match="the newest of 2 named a") as warned:
+        cell("x = 1\n%hopx_logs a")
+    assert (warned[0].lineno, "contextlib" in warned[0].filename) == (2, False)
