@@ -161,7 +161,8 @@ def test_a_command_that_fails_is_named_with_the_end_of_its_output(cell: Run) -> 
         "  why",
     ]
     assert lines_of(cell, "%hopx_sh echo out; exit 3")[1:] == ["  out"]
-    shown = lines_of(cell, "%hopx_sh python -c \"raise ValueError('y' * 20_000)\"")
+    cell("import sys")
+    shown = lines_of(cell, "%hopx_sh {sys.executable} -c \"raise ValueError('y' * 20_000)\"")
     assert shown[1] == "  [%hopx_sh --no-raise returns all of it]"
     assert shown[-1].startswith("  ValueError: yyyy")
     assert len(shown[-1]) < 400
