@@ -45,6 +45,7 @@ class LaunchOptions(TypedDict, total=False):
     rerun_of: RunId | None
     callback: Callback | None
     capture: Capture
+    kill_leftovers: bool
 
 
 def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
@@ -70,6 +71,7 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
         rerun_of=options.get("rerun_of"),
         callback=_checked_callback(options.get("callback")),
         capture=_checked_capture(options.get("capture", "auto")),
+        kill_leftovers=bool(options.get("kill_leftovers", False)),
     )
 
 
@@ -132,6 +134,7 @@ def launch_again(
         params={**kept.params, **(params or {})},
         tags=kept.tags,
         rerun_of=kept.run_id,
+        kill_leftovers=kept.kill_leftovers,
     )
 
 

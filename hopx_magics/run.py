@@ -163,7 +163,7 @@ class Run:
         return self
 
     def kill(self) -> KillResult:
-        """Kills the process with all its children, and returns what a later listing shows of it.
+        """Kills the process with all that it started, or what it has left running; returns what a later listing shows.
 
         One that waits to be handed out is taken back. Raises UnknownProcess for a run that may go on where nobody can
         reach it, AgentError.
@@ -172,7 +172,7 @@ class Run:
         connection, process_id = self._source.connection, self._process.process_id
         if killed is None and connection is not None and process_id is not None:
             (killed,) = connection.kill([process_id])
-            self.refresh()
+            self.see(connection.latest.find(process_id) if connection.latest else None)
         if killed is None:
             raise UnknownProcess(f"{self.name or self.run_id} has no process that could be killed")
         return killed.result

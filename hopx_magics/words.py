@@ -41,8 +41,8 @@ CAPTURES: tuple[Capture, ...] = get_args(Capture)
 OUTPUT_CHOICES = ("none", "tail", "full")
 """How much of the output of processes a listing of them has."""
 
-KillResult = Literal["killed", "already finished", "still running", "unknown id"]
-"""What became of a process that was to be killed."""
+KillResult = Literal["killed", "leftovers killed", "already finished", "still running", "unknown id"]
+"""What became of a process that was to be killed; `leftovers killed` of an ended one that had left others running."""
 
 SandboxStatus = Literal["running", "stopped", "paused", "creating", "unknown"]
 
@@ -69,8 +69,8 @@ _SIGNALS = (
 
 
 def signal_name(exit_code: int | None) -> str | None:
-    """The signal that an exit code of 128 + n stands for, which is how shells tell that one has ended a process."""
-    number = 0 if exit_code is None else exit_code - 128
+    """The signal that an exit code stands for: 128 + n, as shells tell that signal n has ended a process, or -n."""
+    number = 0 if exit_code is None else -exit_code if exit_code < 0 else exit_code - 128
     return f"SIG{_SIGNALS[number - 1]}" if 0 < number <= len(_SIGNALS) else None
 
 

@@ -78,7 +78,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]
     yield settings
     if agent_pid(settings) is not None:
         cleaner = Session(settings)
-        going = [process.process_id for process in cleaner.connection().listing(tail=0).processes if not process.ended]
+        listed = cleaner.connection().listing(tail=0).processes
+        going = [process.process_id for process in listed if process.leftovers or not process.ended]
         cleaner.connection().kill(going)
         cleaner.close()
         stop_agent(settings)

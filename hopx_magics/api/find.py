@@ -116,14 +116,20 @@ def runs_of(runs: Iterable[Run | str | Iterable[Run | str]], *, on: str | Iterab
     return list({(run.connection, run.process_id or id(run)): run for run in chosen}.values())
 
 
-def runs_with(statuses: Iterable[Status], on: str | Iterable[str] | None) -> list[Run]:
-    """All processes of these statuses, and without `on` what waits here to be handed out. Raises AgentError."""
+def runs_with(statuses: Iterable[Status], on: str | Iterable[str] | None, *, leftovers: bool = False) -> list[Run]:
+    """All processes of these statuses, and without `on` what waits here to be handed out. Raises AgentError.
+
+    With `leftovers` also those that have left others running when they ended.
+    """
     wanted = frozenset(statuses)
     waiting = waiting_runs() if on is None and "queued" in wanted else []
     listed = gather(session().chosen(on), tail=0, strict=True)
     tell_of(listed)
     return waiting + [
-        run_on(each.connection, process) for each in listed for process in each.processes if process.status in wanted
+        run_on(each.connection, process)
+        for each in listed
+        for process in each.processes
+        if process.status in wanted or (leftovers and process.leftovers)
     ]
 
 

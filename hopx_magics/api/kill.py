@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
 
 def kill(
-    *runs: Run | str | Iterable[Run | str], status: str | Iterable[str] = (), on: str | Iterable[str] | None = None
+    *runs: Run | str | Iterable[Run | str],
+    status: str | Iterable[str] = (),
+    leftovers: bool = False,
+    on: str | Iterable[str] | None = None,
 ) -> "pd.DataFrame":
-    """Kills runs with all their children, or all processes of some statuses, and checks in the listing that they died.
+    """Kills runs with all that they started, or all processes of some statuses, and checks in a listing that they died.
 
-    A name means all its runs that have not ended, and the whole of its last sweep; if all have ended, the newest.
+    A name means all its runs that have not ended, and the whole of its last sweep; if all have ended, the newest. Of a
+    run that has ended, what it has left running is killed; with `leftovers` that of all runs.
 
-    Returns one row for each: `process_id`, `name`, `result` (killed, already finished, still running, unknown id),
-    `status` and `connection`.
+    Returns one row for each: `process_id`, `name`, `result` (killed, leftovers killed, already finished, still running,
+    unknown id), `status`, `leftovers` (how many were killed that an ended run had left), and `connection`.
 
     Raises UnknownProcess, AgentError.
     """
@@ -33,7 +37,7 @@ def kill(
         raise ValueError("only what is queued or running can be killed")
     killed: list[tuple[str | None, Killed]] = []
     left = []
-    for run in [*runs_of(runs, on=on), *(runs_with(states, on) if states else ())]:
+    for run in [*runs_of(runs, on=on), *(runs_with(states, on, leftovers=leftovers) if states or leftovers else ())]:
         answer = run.source.kill(run.process)
         if answer is None and run.process.ended and run.process_id is None:  # its launch has failed
             answer = without_agent(run.process, "already finished")

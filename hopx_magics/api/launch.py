@@ -30,7 +30,8 @@ def launch(code: str, *, on: str | None = None, **options: Unpack[LaunchOptions]
     by default the present folder, with the Python of this environment. It has none of the caller's variables: `params`
     (numbers, texts, or what JSON can hold) become variables of it. They and `tags` are columns of the history. The
     agent tells the end to a `callback`. `capture` says who keeps the output where the agent does not return it:
-    `files` of the sandbox, the `agent`, or `auto`, whichever works.
+    `files` of the sandbox, the `agent`, or `auto`, whichever works. With `kill_leftovers`, for this machine alone, its
+    end is that of all that it started.
 
     Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
     AgentError.

@@ -11,7 +11,7 @@ from ..client.capture import Capture, CapturedOutput, ExitCodes, decide, wrapped
 from ..client.commands import run_command
 from ..client.files import Files
 from ..client.transport import Locate, Transport
-from ..errors import HistoryError, HopxError
+from ..errors import HistoryError, HopxError, LaunchError
 from ..launches import launch_again
 from ..models import Change, CommandResult, KeptRun, Launch, Listing, Place, Process, ProcessId
 from ..protocol.changes import aged, compare
@@ -187,7 +187,12 @@ class Connection:
         return process
 
     def at_home(self, launch: Launch) -> Launch:
-        """The launch as it is to be on this agent."""
+        """The launch as it is to be on this agent. Raises LaunchError for what only the local agent can do."""
+        if launch.kill_leftovers:
+            raise LaunchError(
+                f"{self.name} can't kill what a run leaves running: only the agent of this machine knows that",
+                hint="Launch it without --kill-leftovers, and let the cell end what it starts.",
+            )
         return launch
 
     def _send(self, launch: Launch) -> Process:

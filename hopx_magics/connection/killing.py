@@ -23,13 +23,13 @@ KILLS_AT_ONCE = 8
 
 
 def kill(connection: "Connection", process_ids: Iterable[ProcessId]) -> list[Killed]:
-    """Kills processes of one agent, and says what a later listing shows of each.
+    """Kills processes of one agent, and what ended ones have left running; says what a later listing shows of each.
 
     Raises AgentError when the agent can't be asked or has no way to kill, and WaitInterrupted after Ctrl-C.
     """
     ids = list(dict.fromkeys(process_ids))
     before = connection.listing(tail=0)
-    alive = [id_ for id_ in ids if (process := before.find(id_)) and not process.ended]
+    alive = [id_ for id_ in ids if (process := before.find(id_)) and (process.leftovers or not process.ended)]
     pool = ThreadPoolExecutor(KILLS_AT_ONCE)
     try:
         accepted = list(pool.map(partial(_ask_for_end, connection.agent), alive))
@@ -69,7 +69,7 @@ def _listing_without(connection: "Connection", process_ids: set[ProcessId]) -> L
 
 
 def _is_alive(process: Process) -> bool:
-    return process.status in ("queued", "running")
+    return process.status in ("queued", "running") or bool(process.leftovers)
 
 
 def _killed(process_id: ProcessId, before: Listing, after: Listing, asked: bool) -> Killed:
@@ -79,10 +79,13 @@ def _killed(process_id: ProcessId, before: Listing, after: Listing, asked: bool)
     if new is None:  # an agent that accepted that, and forgets what it has killed
         result = "killed" if asked else "unknown id"
         return Killed(process_id=process_id, name=old.name if old else None, result=result, status="unknown")
+    gone = len({*old.leftovers} - {*new.leftovers}) if old else 0
     if _is_alive(new):
         result = "still running"
+    elif asked and old and old.ended:
+        result = "leftovers killed"
     elif asked and new.status in ("killed", "unknown"):
         result = "killed"
     else:
         result = "already finished"
-    return Killed(process_id=process_id, name=new.name, result=result, status=new.status)
+    return Killed(process_id=process_id, name=new.name, result=result, status=new.status, leftovers=gone)

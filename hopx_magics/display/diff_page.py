@@ -12,6 +12,7 @@ from ..words import STREAMS, Stream
 from .coloured import Line, Part, cut, last_plain_lines, visible
 from .document import COLUMN_LIMIT, Block, Document, Note, Table, Text
 from .facts import facts_of_run, value_in_words
+from .in_words import reason_in_words
 from .run_page import head
 
 CODE_LINES = 400
@@ -106,8 +107,7 @@ def _facts(a: KeptRun, b: KeptRun) -> tuple[list[_Row], list[str]]:
 
 def _state(run: KeptRun) -> str:
     """How it ended, or that it has not, without times."""
-    code = f", exit {run.exit_code}" if run.exit_code else ""
-    return f"{run.status}{code}" + (f" ({run.status_detail})" if run.status_detail else "")
+    return run.status + reason_in_words(run.status, run.exit_code, run.status_detail)
 
 
 def _others(names: Sequence[str], without: Sequence[str]) -> str | None:

@@ -1,12 +1,14 @@
 """What is known of a process and of its run, one line each: the labels, and what stands behind them."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from ..durations import format_counting, format_duration
 from ..models import KeptRun, Process
 from ..output.oneline import printable
+from ..words import signal_name
 from .frames import Place
 
 Fact = tuple[str, str]
@@ -33,7 +35,8 @@ def facts_of(process: Process, place: Place, run: KeptRun | None = None, *, as_l
         ("ended", _moment(process.completed_at)),
         ("last seen", _moment(run.seen_at) if run and is_past else None),
         ("running time", _running_time(process, is_past)),
-        ("exit code", process.exit_code),
+        ("exit code", _exit_code(process.exit_code)),
+        ("left running", _pids(process.leftovers)),
         ("stdout", _size(process.stdout_bytes)),
         ("stderr", _size(process.stderr_bytes)),
         ("language", process.language),
@@ -99,6 +102,16 @@ def _running_time(process: Process, is_past: bool) -> str | None:
     if process.ended:
         return format_duration(process.execution_time)
     return format_counting(process.execution_time) + (" when last seen" if is_past else "")
+
+
+def _exit_code(code: int | None) -> str | None:
+    signal = signal_name(code)
+    return None if code is None else f"{code} ({signal})" if signal else str(code)
+
+
+def _pids(pids: Sequence[int], limit: int = 10) -> str | None:
+    more = f" and {len(pids) - limit:,} more" if len(pids) > limit else ""
+    return f"pid {', '.join(map(str, pids[:limit]))}{more}" if pids else None
 
 
 def _size(size: int | None) -> str | None:

@@ -22,7 +22,8 @@ def processes_frame(processes: Sequence[Process], places: Sequence[Place]) -> "p
 
     `status` is an ordered categorical of all statuses, `status_detail` the reason for it where one is told. Times are
     `datetime64[us, UTC]`, `exit_code` and `pid` are `Int64`, `execution_time` is float seconds, and texts are `str`;
-    what the agent did not say is missing. `progress` is float, 0 to 1, as far as the outputs here tell one, and never 1
+    what the agent did not say is missing. `leftovers` is how many processes an ended one has left running, missing for
+    none. `progress` is float, 0 to 1, as far as the outputs here tell one, and never 1
     for what failed or was killed. Control characters in texts, which would act on a terminal, stand as their symbols
     (`␛`); `Run.stdout` has them as they are.
     """
@@ -47,6 +48,7 @@ def processes_frame(processes: Sequence[Process], places: Sequence[Place]) -> "p
         "execution_time": arrays.floats([row.execution_time for row in processes]),
         "progress": _progress(processes, outputs, errors),
         "pid": arrays.integers([row.pid for row in processes]),
+        "leftovers": arrays.integers([len(row.leftovers) or None for row in processes]),
         **_places(places),
     }
     return pd.DataFrame(columns, index=pd.RangeIndex(count), copy=False)
@@ -86,7 +88,10 @@ def _progress(rows: Sequence[Process], outputs: list[str | None], errors: list[s
 
 
 def killed_frame(rows: Sequence[tuple[str | None, Killed]]) -> "pd.DataFrame":
-    """One row a process that was to be killed: `process_id`, `name`, `result`, `status`, `connection`."""
+    """One row a process that was to be killed: `process_id`, `name`, `result`, `status`, `leftovers`, `connection`.
+
+    `leftovers` is how many processes were killed that it had left running when it ended.
+    """
     import pandas as pd
 
     return pd.DataFrame(
@@ -95,6 +100,7 @@ def killed_frame(rows: Sequence[tuple[str | None, Killed]]) -> "pd.DataFrame":
             "name": arrays.texts([row.name for _, row in rows]),
             "result": arrays.texts([row.result for _, row in rows]),
             "status": arrays.statuses([row.status for _, row in rows]),
+            "leftovers": arrays.integers([row.leftovers for _, row in rows]),
             "connection": arrays.texts([connection for connection, _ in rows]),
         }
     )

@@ -16,7 +16,7 @@ COLUMNS = (
     *("run_id", "process_id", "execution_id", "name", "status", "status_detail", "language"),
     *("launched_at", "started_at", "completed_at", "seen_at", "execution_time", "exit_code"),
     *("connection", "sandbox", "sweep_id", "rerun_of", "workdir", "timeout", "env_names"),
-    *("notebook", "cell", "version", "code_hash", "launched_here", "stdout_bytes", "stderr_bytes"),
+    *("notebook", "cell", "version", "code_hash", "launched_here", "stdout_bytes", "stderr_bytes", "leftovers"),
 )
 """The columns of every DataFrame of runs, in this order, also when it is empty; params and tags come behind them."""
 
@@ -28,7 +28,7 @@ def _names(values: list[str]) -> Any:
 _ARRAYS: dict[str, Callable[[list[Any]], Any]] = {
     "status": arrays.statuses_from_codes,
     **dict.fromkeys(("launched_at", "started_at", "completed_at", "seen_at"), arrays.times_from_microseconds),
-    **dict.fromkeys(("exit_code", "timeout", "stdout_bytes", "stderr_bytes"), arrays.integers),
+    **dict.fromkeys(("exit_code", "timeout", "stdout_bytes", "stderr_bytes", "leftovers"), arrays.integers),
     "execution_time": arrays.floats,
     "launched_here": arrays.truths,
     "env_names": _names,

@@ -13,7 +13,7 @@ from ..models import CommandResult, Listing, Process
 from ..output.errors import end_of_error
 from ..output.oneline import printable
 from ..output.shown import as_plain
-from ..words import STATUSES, Status
+from ..words import STATUSES, Status, signal_name
 
 ICONS: dict[Status, str] = {
     "queued": "◌",
@@ -50,9 +50,27 @@ def state_in_words(process: Process) -> str:
     span = None if process.execution_time is None else in_words(process.execution_time)
     words = {"running": "running for", "completed": "completed in", "failed": "failed after", "killed": "killed after"}
     state = f"{words[process.status]} {span}" if span and process.status in words else process.status
-    if process.status == "failed" and process.exit_code is not None:
-        state += f", exit {process.exit_code}"
-    return f"{state} ({printable(process.status_detail, 100)})" if process.status_detail else state
+    left = f", {len(process.leftovers):,} left running" if process.leftovers else ""
+    return state + reason_in_words(process.status, process.exit_code, process.status_detail) + left
+
+
+def reason_in_words(status: Status, exit_code: int | None, detail: str | None) -> str:
+    """What stands behind a status: `, exit 1`, `, SIGSEGV`, ` (timed out after 2 s)`, `, exit 1 (out of quota)`.
+
+    Of a signal its reason says all, where there is one: a time limit is one, and ends by a signal.
+    """
+    reason = f" ({printable(detail, 100)})" if detail else ""
+    if status != "failed" or exit_code is None:
+        return reason
+    signal = signal_name(exit_code)
+    if signal is None:
+        return f", exit {exit_code}{reason}"
+    return reason or f", {signal}"
+
+
+def status_in_words(status: Status, leftovers: int) -> str:
+    """The status, with a mark where the process has left others running: `completed, 2 left`."""
+    return f"{status}, {leftovers:,} left" if leftovers else status
 
 
 def nothing_in_words(asked: Sequence[str], listed: int, filters: str) -> str:

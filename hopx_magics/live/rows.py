@@ -37,7 +37,8 @@ class Row(msgspec.Struct, frozen=True):
     `started` and `ended` are by the agent's clock; `began` is by the kernel's clock, from which a page counts how long
     a process has been running. `progress` is from 0 to 1, `left` the estimated rest, `last` the last line of output.
     `skipped` is how many queued processes that the table does not show stand directly before this queued one: so its
-    place in the queue is known, and few rows change when one of the queue has its turn.
+    place in the queue is known, and few rows change when one of the queue has its turn. `leftovers` is how many
+    processes an ended one has left running.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Row(msgspec.Struct, frozen=True):
     left: float | None
     last: str
     skipped: int
+    leftovers: int
 
 
 FIELDS = Row.__struct_fields__
@@ -298,6 +300,7 @@ class Rows:
             left=left,
             last=_last_line(process, self._paces[slot].grown if slot in self._paces else None),
             skipped=old.skipped if old is not None and process.status == "queued" else 0,
+            leftovers=len(process.leftovers),
         )
 
     def _progress(self, slot: int, process: Process, now: float, began: float | None) -> _Told | None:

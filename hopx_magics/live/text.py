@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..display.in_words import COLOURS, ICONS, counts_in_words
+from ..display.in_words import COLOURS, ICONS, counts_in_words, status_in_words
 from ..durations import format_counting, format_duration, format_roughly
 from ..output.oneline import printable
 from .columns import TABLE_COLUMNS, Column
@@ -131,7 +131,7 @@ def _clock(row: Row, now: float) -> str:
 
 
 _WORDS: dict[str, Callable[[Row, float], str]] = {
-    "status": lambda row, now: f"{ICONS[row.status]} {row.status}",
+    "status": lambda row, now: f"{ICONS[row.status]} {status_in_words(row.status, row.leftovers)}",
     "name": lambda row, now: row.name or "",
     "progress": lambda row, now: row.detail or "" if row.status == "queued" else progress_in_words(row),
     "elapsed": elapsed_in_words,

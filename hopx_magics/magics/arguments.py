@@ -119,6 +119,7 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _repeated("--callback-header", assignment),
         _argument("--callback-secret-env"),
         _argument("--capture", default="auto", completions=CAPTURES),
+        _flag("--kill-leftovers"),
         _INTO,
         _QUIET,
     ],

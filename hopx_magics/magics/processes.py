@@ -59,7 +59,7 @@ class HopxMagics(HopxBase):
             %%hopx_bg [--name N] [--lang L] [--timeout 90s|2h|none] [--env K=V ...] [--cwd DIR] [--tag K=V ...]
                       [--param K=V ...] [--sweep K=V,V ... [--limit N] [--per N] [--yes]] [--on CONNECTION ...]
                       [--callback URL [--callback-header K=V ...] [--callback-secret-env VAR]]
-                      [--capture auto|files|agent] [-o VAR] [-q]
+                      [--capture auto|files|agent] [--kill-leftovers] [-o VAR] [-q]
 
         The cell runs as a program of its own: it has none of the notebook's variables, no magics and no top-level
         await, and it goes on when the kernel, the notebook or the browser tab is gone. Below the cell one line shows
@@ -85,6 +85,7 @@ class HopxMagics(HopxBase):
         --callback-secret-env VAR  sign it with the secret in this environment variable: see hopx.verify_callback
         --capture C    who keeps the output where the agent does not return it: files of the sandbox, the agent, or
                        auto (default): whichever works
+        --kill-leftovers  when it ends, kill what it has left running (daemons, workers); on this machine
         -o VAR         put the Run, or the list of them, into this variable
         -q, --quiet    show nothing below the cell
 
@@ -124,6 +125,7 @@ class HopxMagics(HopxBase):
                 "tags": once("--tag", args.tag),
                 "callback": _callback(args),
                 "capture": args.capture,
+                "kill_leftovers": args.kill_leftovers,
             }
             for option in ("limit", "per", "yes"):
                 if getattr(args, option) not in (None, False) and not args.sweep:
@@ -345,21 +347,22 @@ class HopxMagics(HopxBase):
     @no_var_expand
     @line_magic
     def hopx_kill(self, line: str) -> "pd.DataFrame":
-        """Kill processes, with all their children, and check that they are dead.
+        """Kill processes, with all that they started, and check that they are dead.
 
         ::
 
             %hopx_kill ID ... | --status running | --all [--on CONNECTION ...]
 
         An ID is as in %hopx_logs, but a name means all its runs that have not ended, and the whole of its last sweep;
-        if all have ended, the newest. They are asked to end, and forced to after some seconds; on Linux that includes
-        children that left for a session of their own. Returns a DataFrame with the result for each: killed, already
-        finished, still running, or unknown id.
+        if all have ended, the newest. They are asked to end (SIGTERM, which lets Python cells on this machine run their
+        `finally` clauses and `atexit` functions), and forced to after some seconds. Of a process that has ended, those
+        are killed that it has left running. Returns a DataFrame with the result for each: killed, leftovers killed,
+        already finished, still running, or unknown id.
 
         Options
         -------
         --status S     all of this status: queued or running, or both as queued,running
-        --all          all that are queued or running
+        --all          all that are queued or running, and what ended ones have left running
         --on NAME      on this connection; several: --on a,b or --on all; without it a name means runs on any, and
                        the beginning of an id is looked for on the current one first
 
@@ -378,7 +381,7 @@ class HopxMagics(HopxBase):
             from ..api.kill import kill
 
             on = args.on or None
-            return kill(*self._runs(args.reference, on), status=statuses, on=on)
+            return kill(*self._runs(args.reference, on), status=statuses, leftovers=args.all, on=on)
 
     # ------------------------------------------------------------ helpers
 

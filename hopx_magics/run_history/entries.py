@@ -54,6 +54,7 @@ class LaunchRow(msgspec.Struct, frozen=True, kw_only=True):
     cell: str | None
     version: str | None
     launched_at: int
+    kill_leftovers: bool = False
 
 
 class Begun(msgspec.Struct, frozen=True, tag=True):
@@ -117,6 +118,7 @@ def begun(
             workdir=launch.workdir,
             timeout=launch.timeout,
             env_names=json.dumps(sorted(launch.env)),
+            kill_leftovers=launch.kill_leftovers,
             **common,
         )
         for launch in launches

@@ -1,5 +1,6 @@
 """How the processes of one agent go on, from its listings into the history: what is new in them, once."""
 
+import json
 import sqlite3
 import threading
 import time
@@ -91,6 +92,7 @@ class ListingRecorder:
                 and known.completed_at == process.completed_at
                 and known.exit_code == process.exit_code
                 and known.status_detail == process.status_detail
+                and known.leftovers == process.leftovers
             )
         )
 
@@ -149,4 +151,5 @@ def _seen(process: Process) -> Seen:
         pid=process.pid,
         stdout_bytes=process.stdout_bytes,
         stderr_bytes=process.stderr_bytes,
+        leftovers=json.dumps(process.leftovers),
     )

@@ -85,6 +85,10 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         "CREATE TABLE journals (journal TEXT PRIMARY KEY, position INTEGER NOT NULL, written_at INTEGER NOT NULL)",
     ),
     "codes in use": ("CREATE INDEX runs_code ON runs (code_hash)",),
+    "leftovers": (
+        "ALTER TABLE runs ADD COLUMN leftovers TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE runs ADD COLUMN kill_leftovers INTEGER NOT NULL DEFAULT 0",
+    ),
 }
 """The steps in their order: a name, and the statements. Times are microseconds since 1970, UTC."""
 

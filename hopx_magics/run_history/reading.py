@@ -95,6 +95,7 @@ _COMPUTED: dict[str, tuple[str, Any]] = {
     "seen_at": (_SEEN_AT, int | None),
     "execution_time": (_TIME, float | None),
     "launched_here": ("launched_here", int),
+    "leftovers": ("nullif(json_array_length(leftovers), 0)", int | None),
 }
 
 _READ: dict[str, tuple[str, Any]] = {
@@ -227,12 +228,12 @@ _PLAIN = (
     *("language", "workdir", "timeout", "notebook", "cell", "version", "status", "status_detail", "exit_code", "pid"),
     *("stdout_bytes", "stderr_bytes", "first_line"),
 )
-_JSON = ("tags", "params", "env_names")
+_JSON = ("tags", "params", "env_names", "leftovers")
 _MOMENTS = ("launched_at", "started_at", "completed_at", "seen_at")
 
 
 def _runs(db: sqlite3.Connection, condition: str, values: list[Any]) -> list[KeptRun]:
-    names = (*_PLAIN, *_JSON, *_MOMENTS, "execution_time", "launched_here", "code")
+    names = (*_PLAIN, *_JSON, *_MOMENTS, "execution_time", "launched_here", "kill_leftovers", "code")
     computed = {"seen_at": _SEEN_AT, "execution_time": _TIME}
     rows = db.execute(
         f"""SELECT {", ".join(computed.get(name, name) for name in names)} FROM runs
@@ -246,7 +247,9 @@ def _kept_run(row: dict[str, Any]) -> KeptRun:
     row |= {name: json.loads(row[name]) for name in _JSON}
     row |= {name: moment(row[name]) for name in _MOMENTS}
     row |= {name: row[name] or None for name in ("connection", "agent")}
-    return KeptRun(**row | {"env_names": tuple(row["env_names"]), "launched_here": bool(row["launched_here"])})
+    row |= {name: bool(row[name]) for name in ("launched_here", "kill_leftovers")}
+    row |= {name: tuple(row[name]) for name in ("env_names", "leftovers")}
+    return KeptRun(**row)
 
 
 def moment(microseconds: int | None) -> datetime | None:
@@ -284,8 +287,9 @@ def waiters(db: sqlite3.Connection) -> list[Waiter]:
 
 
 def ended(db: sqlite3.Connection, place: Place) -> dict[ProcessId, Status]:
-    """The processes of an agent that were seen to end, and how."""
-    statement = f"SELECT process_id, status FROM runs WHERE agent = ? AND process_id IS NOT NULL AND {ENDED}"
+    """The processes of an agent that were seen to end, and how; without those that have left others running."""
+    conditions = f"agent = ? AND process_id IS NOT NULL AND {ENDED} AND leftovers = '[]'"
+    statement = f"SELECT process_id, status FROM runs WHERE {conditions}"
     return dict(db.execute(statement, (place.agent,)).fetchall())
 
 

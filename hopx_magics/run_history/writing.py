@@ -20,7 +20,7 @@ ENDED = "status IN ('completed', 'failed', 'killed')"
 
 
 class Seen(NamedTuple):
-    """How a process was listed. Times are in microseconds since 1970."""
+    """How a process was listed. Times are in microseconds since 1970, and `leftovers` are a list of JSON."""
 
     process_id: ProcessId
     run_id: RunId | None
@@ -36,6 +36,7 @@ class Seen(NamedTuple):
     pid: int | None
     stdout_bytes: int | None
     stderr_bytes: int | None
+    leftovers: str
 
 
 def microseconds(moment: datetime | None) -> int | None:
@@ -207,7 +208,7 @@ _BEGIN = f"""INSERT INTO runs ({", ".join(_TOLD)}, launched_here, output_due, st
 
 _STATE = (
     *("status", "status_detail", "started_at", "completed_at", "exit_code", "execution_time", "pid", "seen_at"),
-    *("stdout_bytes", "stderr_bytes"),
+    *("stdout_bytes", "stderr_bytes", "leftovers"),
 )
 
 _ENDED_STAYS = f"WHERE NOT runs.{ENDED} OR excluded.{ENDED}"  # an older listing may be recorded after a newer one

@@ -33,6 +33,7 @@ DTYPES = {
     "execution_time": "float64",
     "progress": "float64",
     "pid": "Int64",
+    "leftovers": "Int64",
     "connection": "str",
 }
 
@@ -54,7 +55,7 @@ FULL = process(
 COLUMNS = (
     *("process_id", "execution_id", "name", "status", "status_detail", "language", "started_at", "completed_at"),
     *("stdout", "stderr"),
-    *("exit_code", "execution_time", "progress", "pid", "connection", "sandbox"),
+    *("exit_code", "execution_time", "progress", "pid", "leftovers", "connection", "sandbox"),
 )
 
 

@@ -58,7 +58,7 @@ def test_why_something_is_queued(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", cases("states"), ids=lambda case: case["state"])
 def test_states_in_words(case: dict[str, Any]) -> None:
-    fields = {field: case[field] for field in ("status", "exit_code", "detail", "progress", "left")}
+    fields = {field: case[field] for field in ("status", "exit_code", "detail", "progress", "left", "leftovers")}
     seconds, runs = case["seconds"], case["status"] == "running"
     row = row_of(
         **fields, began=NOW - seconds if runs and seconds is not None else None, elapsed=None if runs else seconds
@@ -68,6 +68,7 @@ def test_states_in_words(case: dict[str, Any]) -> None:
         status=row.status,
         status_detail=row.detail,
         exit_code=row.exit_code,
+        leftovers=tuple(range(1, row.leftovers + 1)),
         execution_time=seconds,
     )
     assert state_in_words(process) == case["state"]

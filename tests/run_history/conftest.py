@@ -37,7 +37,7 @@ def launch(run_id: str, **facts: Any) -> Launch:
 
 def seen(process_id: str, status: Status = "running", **facts: Any) -> Seen:
     unknown = dict.fromkeys(Seen._fields)
-    return Seen(**{**unknown, "process_id": ProcessId(process_id), "status": status, **facts})
+    return Seen(**{**unknown, "leftovers": "[]", "process_id": ProcessId(process_id), "status": status, **facts})
 
 
 def begun(history: Database, *run_ids: str, place: Place = HERE, **facts: Any) -> None:

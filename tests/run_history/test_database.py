@@ -49,6 +49,7 @@ def test_the_final_schema(history: Database, file: Path) -> None:
         "first_line",
         "journals",
         "codes in use",
+        "leftovers",
     ]
     assert columns == [
         *("number", "run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "tags", "params"),
@@ -63,6 +64,8 @@ def test_the_final_schema(history: Database, file: Path) -> None:
             "stderr_bytes",
             "output_due",
             "first_line",
+            "leftovers",
+            "kill_leftovers",
         ),
     ]
     assert file.stat().st_mode & 0o077 == 0, "nobody else may read it"

@@ -2,7 +2,7 @@
 import { drawing, el, setAttribute, setText } from "./dom.js";
 import { ICONS, formatClock, formatPercent, formatRelative } from "./format.js";
 import { isOpenStatus, titleOf } from "./store.js";
-import { elapsedInWords, leftInWords, progressInWords, queuedInWords } from "./words.js";
+import { elapsedInWords, leftInWords, progressInWords, queuedInWords, statusInWords } from "./words.js";
 
 /** @import { Row } from "./messages.js" */
 /**
@@ -36,9 +36,9 @@ const statusCell = {
   },
   paint: ({ cell, icon, word }, row, { place }) => {
     setText(icon, ICONS[row.status]);
-    setText(word, row.status);
+    setText(word, statusInWords(row));
     setAttribute(cell, "data-status", row.status);
-    setAttribute(cell, "title", (row.status === "queued" ? queuedInWords(place, row.detail) : row.detail) || row.status);
+    setAttribute(cell, "title", (row.status === "queued" ? queuedInWords(place, row.detail) : row.detail) || statusInWords(row));
   },
 };
 
@@ -126,7 +126,7 @@ function label(button, name, hover, reachable) {
  * @param {Row} row
  */
 export function isKillable(row) {
-  return isOpenStatus(row.status) || row.status === "unknown";
+  return isOpenStatus(row.status) || row.status === "unknown" || row.leftovers > 0;
 }
 
 /** @type {Record<string, CellKind>} */
@@ -159,7 +159,7 @@ function startedText(row, now) {
  * @param {string} key @param {Row} row @param {number} now
  */
 export function cellText(key, row, now) {
-  if (key === "status") return `${ICONS[row.status]}  ${row.status}`;
+  if (key === "status") return `${ICONS[row.status]}  ${statusInWords(row)}`;
   if (key === "started") return startedText(row, now);
   if (key === "elapsed") return elapsedInWords(row, now);
   const value = /** @type {any} */ (row)[key];

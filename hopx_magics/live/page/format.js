@@ -13,6 +13,20 @@ export function formatCount(count) {
 /** @type {Record<Status, string>} */
 export const ICONS = { queued: "◌", running: "▸", completed: "✓", failed: "✗", killed: "■", unknown: "?" };
 
+const SIGNALS = [
+  "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
+];
+
+/**
+ * The signal that an exit code stands for: 128 + n, as shells tell that signal n has ended a process, or -n.
+ * @param {number} code
+ * @returns {string | null}
+ */
+export function signalName(code) {
+  const name = SIGNALS[(code < 0 ? -code : code - 128) - 1];
+  return name ? `SIG${name}` : null;
+}
+
 const UNITS = [
   { seconds: 86400, name: "d", smaller: 3600, smallerName: "h" },
   { seconds: 3600, name: "h", smaller: 60, smallerName: "min" },

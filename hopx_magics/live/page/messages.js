@@ -28,6 +28,7 @@
  * @property {number | null} left
  * @property {string} last line of its output
  * @property {number} skipped queued ones directly before it that the table does not show
+ * @property {number} leftovers processes that it has left running
  */
 
 // ---------------------------------------------------------------- what the kernel tells
@@ -179,7 +180,7 @@
 
 /**
  * @typedef {object} KillAnswer
- * @property {"killed" | "already finished" | "still running" | "unknown id"} result
+ * @property {"killed" | "leftovers killed" | "already finished" | "still running" | "unknown id"} result
  */
 
 /**

@@ -9,7 +9,7 @@ const COPIED_FOR = 1500;
 const TOLD_FOR = 5000;
 const NOBODY = "not done: this table has no kernel any more";
 /** Results of a kill that the listing does not tell by itself. */
-const TOLD = new Set(["still running", "unknown id", "already finished"]);
+const TOLD = new Set(["leftovers killed", "still running", "unknown id", "already finished"]);
 
 /** @import { Answered } from "./link.js" */
 /** @import { Kill, Rerun, Row } from "./messages.js" */

@@ -3,7 +3,7 @@
 import { drawing, el, setAttribute, setText } from "./dom.js";
 import { ICONS } from "./format.js";
 import { isOpenStatus, titleOf } from "./store.js";
-import { elapsedInWords, progressInWords } from "./words.js";
+import { elapsedInWords, exitInWords, progressInWords } from "./words.js";
 
 /** @import { Row } from "./messages.js" */
 
@@ -56,8 +56,7 @@ export class ViewerTitle {
     setAttribute(this.name, "title", row.name || null);
     setText(this.id, row.id);
     setAttribute(this.id, "title", row.id);
-    const exit = row.exit_code === null ? "" : `exit ${row.exit_code}`;
-    setText(this.time, [elapsedInWords(row, now), exit].filter(Boolean).join(" · "));
+    setText(this.time, [elapsedInWords(row, now), exitInWords(row)].filter(Boolean).join(" · "));
     this.#showProgress(row);
   }
 
@@ -73,8 +72,7 @@ export class ViewerTitle {
 /** @param {Row} row @returns {string} the line behind the last one, "" while more may come */
 export function endingOf(row) {
   if (isOpenStatus(row.status)) return "";
-  const exit = row.exit_code === null ? "" : `, exit ${row.exit_code}`;
-  return `— ${row.status}${exit} —`;
+  return `— ${[row.status, exitInWords(row)].filter(Boolean).join(", ")} —`;
 }
 
 /** @param {Row} row */

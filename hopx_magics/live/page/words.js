@@ -1,5 +1,5 @@
 /** Processes in words: as `live/text.py` and `display/in_words.py` say them. Pure. */
-import { formatCount, formatCounting, formatDuration, formatPercent, formatRoughly } from "./format.js";
+import { formatCount, formatCounting, formatDuration, formatPercent, formatRoughly, signalName } from "./format.js";
 import { elapsedAt } from "./store.js";
 
 /** @import { Row } from "./messages.js" */
@@ -58,6 +58,34 @@ export function stateInWords(row, now) {
   const span = elapsedInWords(row, now);
   const before = BEFORE_SPAN[row.status];
   const state = span && before ? `${before} ${span}` : row.status;
-  const exit = row.status === "failed" && row.exit_code !== null ? `, exit ${row.exit_code}` : "";
-  return state + exit + (row.detail ? ` (${row.detail})` : "");
+  const leftovers = row.leftovers ? `, ${formatCount(row.leftovers)} left running` : "";
+  return state + reasonInWords(row) + leftovers;
+}
+
+/**
+ * What stands behind a status: ", exit 1", ", SIGSEGV", " (timed out after 2 s)", ", exit 1 (out of quota)". Of a signal
+ * its reason says all, where there is one: a time limit is one, and ends by a signal.
+ * @param {Row} row
+ */
+function reasonInWords(row) {
+  const reason = row.detail ? ` (${row.detail})` : "";
+  if (row.status !== "failed" || row.exit_code === null) return reason;
+  if (!signalName(row.exit_code)) return `, ${exitInWords(row)}${reason}`;
+  return reason || `, ${exitInWords(row)}`;
+}
+
+/**
+ * "exit 1", "SIGSEGV", "" while nobody knows.
+ * @param {Row} row
+ */
+export function exitInWords(row) {
+  return row.exit_code === null ? "" : (signalName(row.exit_code) ?? `exit ${row.exit_code}`);
+}
+
+/**
+ * The status, with a mark where the process has left others running: "completed, 2 left".
+ * @param {Row} row
+ */
+export function statusInWords(row) {
+  return row.leftovers ? `${row.status}, ${formatCount(row.leftovers)} left` : row.status;
 }
