@@ -52,14 +52,14 @@ def conclude(launched: Launched, folder: Folder, output_limit: int, *, observed:
     row = Row(
         process_id=launched.process_id,
         execution_id=launched.execution_id,
-        name=launched.name,
+        name=launched.name or msgspec.UNSET,
         status=status,
-        language=launched.language,
+        language=launched.language or msgspec.UNSET,
         started_at=utc(start.time if start else None),
         completed_at=utc(ended),
         exit_code=code,
         execution_time=_running_time(start, evidence.exit, ended) if start else None,
-        pid=start.pid if start else None,
+        pid=start.pid if start else msgspec.UNSET,
         message=message or msgspec.UNSET,
     )
     return _with_output(row, launched, folder, ended, timed_out=intent not in ("", KILLED))

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import errno
 import re
 import time
@@ -131,7 +130,7 @@ def _decoded_content(wanted: wire.WriteRequest) -> bytes:
         raise requests.invalid(f"encoding must be utf-8 or base64, not {wanted.encoding[:80]!r}")
     try:
         return base64.b64decode(wanted.content, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error is one, and letters beyond ASCII are another
         raise requests.invalid(f"content is no base64: {error}") from None
 
 

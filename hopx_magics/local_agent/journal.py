@@ -14,20 +14,23 @@ from .store import private, replace_file
 
 
 class Row(msgspec.Struct, kw_only=True):
-    """One process as the listing shows it: the fields of `models.Process` in the documentation's dialect."""
+    """One process as the listing shows it: the fields of `models.Process` in the documentation's dialect.
+
+    Of what has a plain type in the vendor's OpenAPI, nothing is null: it is left out where there is none.
+    """
 
     process_id: str
     execution_id: str | None
-    name: str | None
+    name: str | msgspec.UnsetType | None = msgspec.UNSET
     status: Status
-    language: str | None
+    language: str | msgspec.UnsetType | None = msgspec.UNSET
     started_at: str | None
     completed_at: str | None
     stdout: str = ""
     stderr: str = ""
     exit_code: int | None = None
     execution_time: float | None = None
-    pid: int | None = None
+    pid: int | msgspec.UnsetType | None = msgspec.UNSET
     message: str | msgspec.UnsetType = msgspec.UNSET
     stdout_bytes: int | msgspec.UnsetType = msgspec.UNSET
     stderr_bytes: int | msgspec.UnsetType = msgspec.UNSET

@@ -110,7 +110,8 @@ class LaunchEndpoints:
     async def _run_command(self, request: Request) -> Response:
         wanted = requests.decode_body(await requests.read_body(request), wire.CommandRequest)
         result = await self._run(self._program(wanted), wanted, COMMAND_TIMEOUT)
-        return json_response({**_result(result), "command": wanted.command, "pid": result.pid})
+        pid = {} if result.pid is None else {"pid": result.pid}
+        return json_response({**_result(result), "command": wanted.command, **pid})
 
     async def _run(self, program: Program, wanted: _Background, default: float) -> Result:
         limit = requests.checked_timeout(wanted.timeout, default) or LONGEST_FOREGROUND

@@ -138,13 +138,13 @@ class Listing:
         return Row(
             process_id=launched.process_id,
             execution_id=launched.execution_id,
-            name=launched.name,
+            name=launched.name or msgspec.UNSET,
             status="queued" if started is None else "running",
-            language=launched.language,
+            language=launched.language or msgspec.UNSET,
             started_at=utc(started),
             completed_at=None,
             execution_time=None if started is None else item.running_time,
-            pid=start.pid if start else None,
+            pid=start.pid if start else msgspec.UNSET,
             message=reason or msgspec.UNSET,
         )
 

@@ -31,7 +31,7 @@ class ProcessEndpoints:
             ("GET", PROCESSES, self._list),
             ("GET", PROCESSES + "/{process_id}/{stream}", self._output),
             ("DELETE POST", KILL, self._kill),
-            ("POST", KILL + "/{process_id}", self._kill),
+            ("DELETE POST", KILL + "/{process_id}", self._kill),
         ]
 
     # ------------------------------------------------------------ following

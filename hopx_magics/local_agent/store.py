@@ -75,14 +75,14 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     damaged: str | None = None
 
     @property
-    def reply(self) -> dict[str, str | int | None]:
+    def reply(self) -> dict[str, str | int]:
         """What the launch was answered with, and is again when it is repeated."""
         status: Status = "running" if self.at_once else "queued"
         return {
             "process_id": self.process_id,
             "execution_id": self.execution_id,
             "status": status,
-            "name": self.name,
+            **({} if self.name is None else {"name": self.name}),
             "message": "Execution started in background" if self.at_once else "Execution queued",
             **({} if self.sweep_limit is None else {"sweep_limit": self.sweep_limit}),
         }
@@ -364,6 +364,16 @@ def _write_new(path: str, content: bytes) -> None:
             view = view[os.write(descriptor, view) :]
     finally:
         os.close(descriptor)
+
+
+def emptied(folder: Path) -> None:
+    """Makes a folder, or empties the one that is there, which needs no room on a full disk. Raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def delete(paths: list[Path]) -> None:

@@ -111,13 +111,14 @@ class Agent:
     def running(self, process_id: str) -> dict[str, Any]:
         """The row of a process, as soon as it runs its own program."""
         return wait_until(
-            lambda: (row := self.row(process_id))["status"] == "running" and row["pid"] and row, "it is running"
+            lambda: (row := self.row(process_id))["status"] == "running" and row.get("pid") and row, "it is running"
         )
 
     def wrote(self, process_id: str, text: str) -> dict[str, Any]:
         """The row of a process with its pid, as soon as `text` is in its output."""
         return wait_until(
-            lambda: text in (row := self.row(process_id))["stdout"] and row["pid"] and row, f"{text!r} is in the output"
+            lambda: text in (row := self.row(process_id))["stdout"] and row.get("pid") and row,
+            f"{text!r} is in the output",
         )
 
     def process_folder(self, process_id: str) -> Path:

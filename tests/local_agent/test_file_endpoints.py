@@ -59,6 +59,7 @@ def test_write_in_base64_with_a_mode(agent: Agent, work: Path) -> None:
         ({"path": "x", "content": "x", "mode": "4755"}, (400, "INVALID_REQUEST")),
         ({"path": "x", "content": "x", "encoding": "rot13"}, (400, "INVALID_REQUEST")),
         ({"path": "x", "content": "!", "encoding": "base64"}, (400, "INVALID_REQUEST")),
+        ({"path": "x", "content": "é", "encoding": "base64"}, (400, "INVALID_REQUEST")),
         ({"path": "x", "content": 5}, (400, "INVALID_REQUEST")),
         ({"path": "nul\0", "content": "x"}, (400, "INVALID_PATH")),
         ({"path": "x" * 300, "content": "x"}, (400, "INVALID_PATH")),

@@ -94,7 +94,7 @@ def test_several_kills_at_once(agent: Agent) -> None:
     assert {reply.status_code for reply in replies} == {200}
 
 
-@pytest.mark.parametrize("form", ["DELETE query", "DELETE body", "POST body", "POST path", "POST query"])
+@pytest.mark.parametrize("form", ["DELETE query", "DELETE body", "DELETE path", "POST body", "POST path", "POST query"])
 def test_every_form_of_the_request(agent: Agent, form: str) -> None:
     process_id = agent.launch("sleep 100")
     method, place = form.split()

@@ -240,7 +240,8 @@ def test_the_queue_keeps_its_order(start_agent: StartAgent, tmp_path: Path) -> N
     rows = agent.listing()
     assert [row["process_id"] for row in rows] == ids
     assert [row["status"] for row in rows] == ["running"] * 2 + ["queued"] * 3
-    assert rows[4]["started_at"] is rows[4]["pid"] is rows[4]["execution_time"] is None
+    assert rows[4]["started_at"] is rows[4]["execution_time"] is None
+    assert rows[4].keys().isdisjoint({"pid", "name"}), "what has a plain type in the vendor's OpenAPI is never null"
     assert agent.kill(ids[3]).json() == {"process_id": ids[3], "status": "killed", "message": "Process killed"}
     assert (agent.row(ids[3])["status"], agent.row(ids[3])["started_at"]) == ("killed", None)
     agent.kill(ids[0])
@@ -298,7 +299,7 @@ def test_commands(agent: Agent) -> None:
     assert (row["stdout"], row["exit_code"], row["language"], row["name"]) == ("3\n", 4, "bash", "line")
     program = agent.post("/commands/background", command="printf", args=["%s|", "a b", "$HOME", "it's"]).json()
     row = agent.ended(program["process_id"])
-    assert (row["stdout"], row["language"]) == ("a b|$HOME|it's|", None)
+    assert (row["stdout"], "language" in row) == ("a b|$HOME|it's|", False)
     shell = agent.post("/commands/background", command="bash", args=["-c", "echo $X"], env={"X": "5"}).json()
     assert agent.ended(shell["process_id"])["stdout"] == "5\n"
 
