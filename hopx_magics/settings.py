@@ -23,6 +23,7 @@
 
 import hashlib
 import os
+import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,6 +103,15 @@ def _history_file(environ: Mapping[str, str]) -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("hopx_magics", appauthor=False) / "history.sqlite"
+
+
+def is_private(folder: Path) -> bool:
+    """Whether a folder is this user's alone, so that nobody else can have put something there."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077
 
 
 def _path(environ: Mapping[str, str], name: str) -> Path | None:

@@ -1,7 +1,13 @@
-"""Finds the local agent of this user and Python environment, and starts it when there is none."""
+"""Finds the local agent of this user and Python environment, and starts it when there is none.
+
+It is spoken to through a Unix socket in a private folder: a port of loopback, once its agent has ended, may be that of
+another user of the machine, who would be sent code, environment and token.
+"""
 
 import contextlib
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,12 +19,15 @@ import msgspec
 
 from ..errors import LocalAgentError
 from ..output.oneline import printable
-from ..protocol.requests import AGENT_FILE, HEALTH, AgentFile
+from ..protocol.requests import AGENT_FILE, AgentFile
 from ..settings import Settings
 from .transport import Endpoint
 
 START_TIMEOUT = 20.0
 """Seconds that a starting agent may take, on a busy machine, until it answers."""
+
+END_TIMEOUT = 5.0
+"""Seconds that an agent of an older version may take to end, until it is killed, by which nothing is lost either."""
 
 _NOT_FOR_THE_AGENT = (
     *("HOPX_AGENT_TOKEN", "HOPX_API_KEY"),  # secrets
@@ -43,22 +52,25 @@ class LocalAgent:
                 "the local agent isn't available on Windows",
                 hint="Use it inside WSL, or connect to an agent elsewhere: %hopx_connect URL",
             )
-        found = self._find(http)
+        found = self._find()
         if found is None:
             with self._one_starter():
-                found = self._find(http) or self._start(http)
+                found = self._find() or self._start()
         return found
 
-    def _find(self, http: httpx.Client) -> Endpoint | None:
-        """The agent that left its address, if it is really there: the token goes to no one else."""
+    def _find(self) -> Endpoint | None:
+        """The agent that left its address, if it listens there."""
+        left = self._left()
+        if left is None or left.socket is None or not _listens(left.socket):
+            return None
+        return Endpoint(left.url, left.token, socket=left.socket, when_silent=self._when_silent(left.pid))
+
+    def _left(self) -> AgentFile | None:
+        """The address of the last agent."""
         try:
-            left = msgspec.json.decode((self._folder / AGENT_FILE).read_bytes(), type=AgentFile)
-            health = msgspec.json.decode(http.get(left.url + HEALTH, timeout=2.0).content)
-        except (OSError, msgspec.MsgspecError, httpx.HTTPError, httpx.InvalidURL):
+            return msgspec.json.decode((self._folder / AGENT_FILE).read_bytes(), type=AgentFile)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
-        if not isinstance(health, dict) or health.get("instance") != left.instance:
-            return None
-        return Endpoint(left.url, left.token, when_silent=self._when_silent(left.pid))
 
     def _when_silent(self, pid: int) -> str:
         return f"Its pid is {pid}, its log {self._log}. It can be ended by kill -9 {pid}: what it runs goes on."
@@ -80,13 +92,38 @@ class LocalAgent:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _start(self, http: httpx.Client) -> Endpoint:
+    def _end_older(self) -> None:
+        """Ends an agent of a version that has no socket in its folder; what it has launched goes on with the next."""
+        left = self._left()
+        if left is None or left.socket is not None:
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + END_TIMEOUT
+            if self._is_served():  # or the pid may be anybody's
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(left.pid, number)
+            while self._is_served() and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+    def _is_served(self) -> bool:
+        """Whether there is an agent of this folder, which holds its lock as long as it lives."""
+        import fcntl  # not on Windows
+
+        with (self._folder / "agent.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def _start(self) -> Endpoint:
+        self._end_older()
         log = self._log
         pid = _spawn_detached([sys.executable, "-P", "-m", "hopx_magics.local_agent"], log)
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
             alive = _is_alive(pid)
-            found = self._find(http)
+            found = self._find()
             if found is not None:
                 return found
             if not alive:
@@ -96,6 +133,17 @@ class LocalAgent:
             f"the local agent did not start: {_last_line(log)}",
             hint=f"Its log is {log}; it runs with {sys.executable}.",
         )
+
+
+def _listens(path: str) -> bool:
+    """Whether somebody listens at a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(2.0)
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 def _spawn_detached(command: list[str], log: Path) -> int:

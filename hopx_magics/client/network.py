@@ -10,20 +10,24 @@ import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, cast
 
 import httpcore
 import httpx
+from httpcore._backends.sync import SyncStream
 
+from ..settings import is_private
 from .encoding import OFFERED
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
-def new_http(limits: httpx.Limits) -> httpx.Client:
+def new_http(limits: httpx.Limits, sockets: Mapping[str, str]) -> httpx.Client:
     """A client that opens connections so, except for those to proxies that the environment names, and follows nothing.
 
-    What stays on this machine does not go through a proxy.
+    What stays on this machine does not go through a proxy. `sockets` are the Unix sockets through which some HOST:PORT
+    are reached instead; there may be more of them later.
     """
     context = httpx.create_ssl_context()
     direct = httpx.HTTPTransport(verify=context, limits=limits)
@@ -39,7 +43,7 @@ def new_http(limits: httpx.Limits) -> httpx.Client:
     )
     for transport in (client._transport, *client._mounts.values()):
         if isinstance(transport, httpx.HTTPTransport):
-            transport._pool._network_backend = _IPv4First()  # httpx has no way to say how connections are opened
+            transport._pool._network_backend = _IPv4First(sockets)  # httpx has no way to say how connections are opened
     return client
 
 
@@ -109,6 +113,9 @@ def _timed(stream: httpcore.NetworkStream) -> httpcore.NetworkStream:
 
 
 class _IPv4First(httpcore.SyncBackend):
+    def __init__(self, sockets: Mapping[str, str]) -> None:
+        self._sockets = sockets
+
     def connect_tcp(
         self,
         host: str,
@@ -117,6 +124,8 @@ class _IPv4First(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
+        if path := self._sockets.get(f"{host}:{port}"):
+            return self._connect_privately(path, timeout)
         addresses = _addresses(host, port)
         deadline = None if timeout is None else time.monotonic() + timeout
         failures: list[httpcore.ConnectError | httpcore.ConnectTimeout] = []
@@ -128,6 +137,20 @@ class _IPv4First(httpcore.SyncBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failures.append(error)
         raise failures[0]
+
+    def _connect_privately(self, path: str, timeout: float | None) -> httpcore.NetworkStream:
+        folder = Path(path).parent
+        if not is_private(folder):
+            raise httpcore.ConnectError(f"the folder of its socket, {folder}, is not this user's alone")
+        connection = socket.socket(socket.AF_UNIX)  # httpcore's own would stay open when this fails
+        try:
+            connection.settimeout(timeout)
+            connection.connect(path)
+        except OSError as error:
+            connection.close()
+            kind = httpcore.ConnectTimeout if isinstance(error, TimeoutError) else httpcore.ConnectError
+            raise kind(str(error)) from error
+        return _timed(SyncStream(connection))
 
 
 def _addresses(host: str, port: int) -> list[str]:

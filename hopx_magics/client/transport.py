@@ -46,6 +46,7 @@ _HINTS = {
 class Endpoint(msgspec.Struct, frozen=True):
     """Where an agent is, and the token for it.
 
+    `socket` is the Unix socket in a private folder through which the agent is reached, if it is, and by nothing else.
     From `renew_at` on, by `time.monotonic`, it is located anew before it is used; None: only when it is of no use any
     more. Errors call the token what `called` says, `when_refused` is what to try when it isn't accepted, and
     `when_silent` what to try when no answer comes.
@@ -54,6 +55,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     url: str
     token: str | None = None
     scheme: Literal["Bearer", "X-API-Key"] = "Bearer"
+    socket: str | None = None
     renew_at: float | None = None
     called: str = "token"
     when_refused: str = "Connect again with a valid token: set HOPX_AGENT_TOKEN, or use --token-env VAR."
@@ -142,7 +144,8 @@ class Transport:
         self._max_reply = max_reply
         self._endpoint: Endpoint | None = None
         self._lock = threading.Lock()
-        self._http = _new_client()
+        self._sockets: dict[str, str] = {}
+        self._http = _new_client(self._sockets)
 
     @property
     def label(self) -> str:
@@ -158,7 +161,7 @@ class Transport:
     def drop_connections(self) -> None:
         """Begins with new connections; requests under way in other threads end with an error."""
         with self._lock:
-            old, self._http = self._http, _new_client()
+            old, self._http = self._http, _new_client(self._sockets)
         old.close()
 
     def close(self) -> None:
@@ -215,6 +218,8 @@ class Transport:
 
     def _exchange(self, endpoint: Endpoint, request: Request, receive: Receive | None) -> Reply:
         limit = self._time_for(request) + request.patience
+        if endpoint.socket is not None:
+            self._sockets[urlsplit(endpoint.url).netloc] = endpoint.socket
         with (
             self._translated_errors(endpoint, limit),
             _begun(request.content) as (headers, content),
@@ -356,9 +361,10 @@ def _begun(content: bytes | Stream | None) -> Iterator[tuple[dict[str, str], byt
         yield {} if content is None else {"Content-Type": "application/json"}, content
 
 
-def _new_client() -> httpx.Client:
+def _new_client(sockets: Mapping[str, str]) -> httpx.Client:
     # Dropped before an agent would do it (uvicorn: 5 s), or a launch could meet a closed connection.
-    return new_http(httpx.Limits(max_connections=32, max_keepalive_connections=8, keepalive_expiry=3.0))
+    limits = httpx.Limits(max_connections=32, max_keepalive_connections=8, keepalive_expiry=3.0)
+    return new_http(limits, sockets)
 
 
 def checked_url(url: str) -> str:

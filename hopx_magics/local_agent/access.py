@@ -55,6 +55,7 @@ class Gate:
             raise Refused(403, "FORBIDDEN", "this agent answers to the names of this machine's loopback address only")
         if scope["path"] != HEALTH:
             self._check_token(headers.get("authorization", ""))
+            scope["state"]["connection"].is_known = True
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > BODY_LIMIT and scope["path"] != FILES_UPLOAD:
             raise too_long()

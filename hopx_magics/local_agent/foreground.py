@@ -18,6 +18,7 @@ from . import outputs
 from .answers import Refused
 from .family import MARK, Family, Orphans
 from .programs import Program, environment
+from .store import emptied
 
 AT_ONCE = 32
 """Runs at the same time, at most; others wait."""
@@ -49,8 +50,7 @@ class Foreground:
         self._output_limit = output_limit
         self._shown = shown
         self._turn = asyncio.Semaphore(AT_ONCE)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700, parents=True)
+        emptied(folder)
 
     async def run(self, program: Program, workdir: Path, env: Mapping[str, str], timeout: float) -> Result:
         """Runs a program to its end. Raises Refused after `timeout` seconds, and OSError for want of room."""

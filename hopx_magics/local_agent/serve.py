@@ -1,4 +1,4 @@
-"""One agent in one folder: the lock, the socket, the file that tells where it is, and the end."""
+"""One agent in one folder: the lock, the sockets, the file that tells where it is, and the end."""
 
 import asyncio
 import contextlib
@@ -9,21 +9,21 @@ import resource
 import secrets
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import uvicorn
 
 from hopx_magics import __version__
 
-from ..protocol.requests import AGENT_FILE, AgentFile
+from ..protocol.requests import AgentFile
 from ..settings import Settings
+from .address import Address
 from .app import Agent
-from .store import replace_file
+from .connections import PATIENCE, Connection, Log, drop_overdue
+from .listening import forget_socket, loopback_listener, private_listener
 
 LOCK_PATIENCE = 5.0
 """Seconds to wait for an agent that is about to leave, or to say where it is."""
@@ -40,8 +40,10 @@ class CannotServe(Exception):
 
 def run(settings: Settings, port: int) -> int:
     """Serves until told to end, or until nobody needs the agent any more. Returns the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     folder = settings.agent_folder
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=[Log(folder / "agent.log")]
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.chmod(0o700)
@@ -50,8 +52,8 @@ def run(settings: Settings, port: int) -> int:
             log.info("another local agent serves %s", folder)
             return 0
         _prepare_process()
-        with _listener(port) as listener:
-            asyncio.run(_serve(settings, listener))
+        with loopback_listener(port) as loopback, private_listener(folder) as private:
+            asyncio.run(_serve(settings, loopback, private))
     except (OSError, CannotServe) as error:
         log.error("the local agent can't serve %s: %s", folder, error)
         return 1
@@ -61,16 +63,18 @@ def run(settings: Settings, port: int) -> int:
 def _take_lock(folder: Path) -> int | None:
     """The lock that makes this the folder's one agent, held until the process ends; None when there is another."""
     descriptor = os.open(folder / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + LOCK_PATIENCE
+    address, deadline = Address(folder), time.monotonic() + LOCK_PATIENCE
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if (folder / AGENT_FILE).exists() or time.monotonic() > deadline:
+            if address.is_told or time.monotonic() > deadline:
                 return None
             time.sleep(0.02)
         else:
-            (folder / AGENT_FILE).unlink(missing_ok=True)  # of an agent that was killed
+            if (killed := address.read()) is not None and killed.socket:
+                forget_socket(Path(killed.socket), folder)
+            address.take_back()
             _check_that_locks_work(folder / "agent.lock")
             return descriptor
 
@@ -96,33 +100,19 @@ def _prepare_process() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _listener(port: int) -> socket.socket:
-    # The protocol has to be named: asyncio switches Nagle's algorithm off only where it sees that this is TCP.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(2048)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
 class _Server(uvicorn.Server):
     """A server that ends on a signal without passing it on to the process, so that the end can be a clean one.
 
-    `path` is the file by which clients find it. It goes first: as long as it is there, a new agent believes that this
-    one stays, and leaves.
+    Its `address` goes first: as long as that is told, a new agent believes that this one stays, and leaves.
     """
 
-    def __init__(self, config: uvicorn.Config, path: Path) -> None:
+    def __init__(self, config: uvicorn.Config, address: Address) -> None:
         super().__init__(config)
-        self._path = path
+        self._address = address
 
     def leave(self) -> None:
         """Lets no one find this agent any more, and ends it."""
-        self._path.unlink(missing_ok=True)
+        self._address.take_back()
         self.should_exit = True
 
     @contextlib.contextmanager
@@ -133,53 +123,55 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
+async def _serve(settings: Settings, loopback: socket.socket, private: socket.socket) -> None:
     instance, token = secrets.token_hex(8), secrets.token_urlsafe(32)
     agent = Agent(settings, instance=instance, token=token)
     agent.begin()
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    path = settings.agent_folder / AGENT_FILE
-    server = _Server(_server_config(agent), path)
-    about = AgentFile(url=url, token=token, pid=os.getpid(), version=__version__, instance=instance)
-    replace_file(path, msgspec.json.encode(about))
+    url, path = f"http://127.0.0.1:{loopback.getsockname()[1]}", Path(private.getsockname())
+    address = Address(settings.agent_folder)
+    server = _Server(_server_config(agent), address)
+    pid = os.getpid()
+    address.tell(AgentFile(url=url, socket=str(path), token=token, pid=pid, version=__version__, instance=instance))
     log.info("listens on %s, and runs code with the rights of this user and without any isolation", url)
-    watch = asyncio.create_task(_end_when_due(server, agent, settings.idle_time, path))
+    watch = asyncio.create_task(_end_when_due(server, agent, settings.idle_time, address, path))
     try:
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=[loopback, private])
     finally:
         watch.cancel()
         server.leave()
+        forget_socket(path, settings.agent_folder)
 
 
 def _server_config(agent: Agent) -> uvicorn.Config:
     return uvicorn.Config(
         agent.gate,
         log_config=None,
-        log_level="warning",
+        log_level="error",  # what strangers send is worth no line
         access_log=False,
         lifespan="off",
         ws="none",
-        http="h11",
+        http=Connection,
         loop="asyncio",
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=75,
+        timeout_keep_alive=int(PATIENCE),
         timeout_graceful_shutdown=2,
     )
 
 
-async def _end_when_due(server: _Server, agent: Agent, idle_time: float, path: Path) -> None:
-    """Ends the server when nothing is queued or running and nobody asked for anything during `idle_time` seconds.
+async def _end_when_due(server: _Server, agent: Agent, idle_time: float, address: Address, path: Path) -> None:
+    """Drops dead connections, and ends the server after `idle_time` seconds with nothing to do and nobody asking.
 
-    Also when the file at `path` is gone, by which clients find it: then someone has removed its folder, and the next
-    client starts another agent in a new one.
+    Also when its address or its socket at `path` is gone: then someone has removed its folder, and the next client
+    starts another agent in a new one.
     """
     busy_until = time.monotonic()
     while not server.should_exit:
         await asyncio.sleep(min(0.1, idle_time / 4))
+        drop_overdue(server.server_state.connections)
         if agent.gate.active or agent.processes.busy:
             busy_until = time.monotonic()
-        if not server.should_exit and not path.exists():
+        if not server.should_exit and not (address.is_told and path.exists()):
             log.info("ends because its folder was removed")
             server.leave()
         if time.monotonic() - max(busy_until, agent.gate.idle_since) > idle_time:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from ..protocol.files import WORKSPACE
 from .answers import Refused
 from .endings import utc
+from .store import emptied
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe without a writer would block for ever
@@ -63,8 +64,7 @@ class Workspace:
     def __init__(self, root: Path, staging: Path) -> None:
         self._root = Path(os.path.realpath(root))
         self._staging = staging
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(mode=0o700, parents=True)
+        emptied(staging)
 
     @property
     def free(self) -> int:

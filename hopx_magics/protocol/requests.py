@@ -149,10 +149,13 @@ def marked_name(name: str | None, run_id: RunId) -> str:
 class AgentFile(msgspec.Struct, frozen=True, kw_only=True):
     """What a local agent writes about itself into `AGENT_FILE` of its folder, for those who may use it.
 
-    `instance` is new at each start of the agent and is also in the reply of `GET /health`.
+    `instance` is new at each start of the agent and is also in the reply of `GET /health`. `socket` is the path of the
+    Unix socket, in a folder that only the user can write to, through which the agent answers as it does at `url`; None
+    for an agent of an older version.
     """
 
     url: str
+    socket: str | None = None
     token: str
     pid: int
     version: str

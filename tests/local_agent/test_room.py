@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import msgspec
@@ -175,3 +176,24 @@ def test_a_full_disk(small_disk: Path, start_agent: StartAgent, tmp_path: Path) 
     assert again.listing() == rows
     assert [row["status"] for row in rows] == ["completed", "failed", "killed", "failed"]
     assert again.ended(again.launch("echo new"))["stdout"] == "new\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_agent_starts_on_a_full_disk_and_ends_what_fills_it(
+    small_disk: Path, start_agent: StartAgent, number: int
+) -> None:
+    first = start_agent(folder=small_disk / "agent")
+    finished = first.launch("echo kept")
+    first.ended(finished)
+    filling = first.launch("while :; do echo more; done 2>/dev/null")
+    queued = first.launch("sleep 1000")
+    wait_until(lambda: shutil.disk_usage(small_disk).free == 0, "the disk is full")
+    first.end(number)
+    second = start_agent(folder=small_disk / "agent")
+    assert second.row(finished)["stdout"] == "kept\n"
+    for process_id in (filling, queued):
+        assert second.kill(process_id).status_code == 200
+    assert [row["status"] for row in second.listing(tail=0)] == ["completed", "killed", "killed"]
+    second.end(number)
+    third = start_agent("--keep-mb", "1", folder=small_disk / "agent")
+    assert [row["status"] for row in third.listing(tail=0)][-1] == "killed"

@@ -70,12 +70,18 @@ class Server:
     """
 
     def __init__(
-        self, answer: Answer, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None, is_open: bool = True
+        self,
+        answer: Answer,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        is_open: bool = True,
     ) -> None:
         self.asked: list[Asked] = []
         self.released = threading.Event()
         self._answer = answer
-        self._server = _listener(host, self._take)
+        self._server = _listener(host, port, self._take)
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._server.server_bind()
@@ -107,7 +113,7 @@ class Server:
         self._answer(asked)
 
 
-def _listener(host: str, answer: Answer) -> ThreadingHTTPServer:
+def _listener(host: str, port: int, answer: Answer) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True  # or each answer, written in two pieces, takes 40 ms
@@ -132,4 +138,4 @@ def _listener(host: str, answer: Answer) -> ThreadingHTTPServer:
         daemon_threads = True
         request_queue_size = 100
 
-    return Listener((host, 0), Handler, bind_and_activate=False)
+    return Listener((host, port), Handler, bind_and_activate=False)

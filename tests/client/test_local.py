@@ -1,0 +1,98 @@
+"""How the local agent is found: only what is certainly this user's is told anything."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+
+from hopx_magics.errors import HopxError
+from hopx_magics.protocol.requests import AGENT_FILE, AgentFile
+from hopx_magics.session.session import Session
+from hopx_magics.settings import Settings
+from tests.conftest import launch, stop_agent
+from tests.standins.server import Asked, Server
+
+
+def left(state: Settings) -> AgentFile:
+    return msgspec.json.decode((state.agent_folder / AGENT_FILE).read_bytes(), type=AgentFile)
+
+
+def test_who_takes_the_port_of_an_agent_that_has_ended_is_told_nothing(session: Session, state: Settings) -> None:
+    first = launch(session, "print(1)")
+    about = left(state)
+    asked: list[Asked] = []
+
+    def imitate(request: Asked) -> None:
+        asked.append(request)
+        request.reply(json.dumps({"status": "healthy", "instance": about.instance}).encode())
+
+    stop_agent(state, signal.SIGKILL)
+    thief = Server(imitate, port=urlsplit(about.url).port)
+    try:
+        assert left(state).url == about.url, "its address is still there"
+        second = launch(session, "print(2)", env={"SECRET": "hunter2"})
+        fresh = Session(state)
+        third = launch(fresh, "print(3)")
+        listed = [process.process_id for process in fresh.connection().listing().processes]
+        fresh.close()
+    finally:
+        thief.close()
+    assert listed == [first.process_id, second.process_id, third.process_id]
+    assert asked == []
+
+
+def test_a_socket_in_a_folder_that_others_can_write_to_is_not_used(session: Session, state: Settings) -> None:
+    launch(session, "pass")
+    session.connection().agent.transport.drop_connections()
+    folder = Path(left(state).socket or "").parent
+    folder.chmod(0o777)
+    with pytest.raises(HopxError, match="is not this user's alone"):
+        launch(session, "pass")
+    folder.chmod(0o700)
+    launch(session, "pass")
+
+
+OLDER = """
+import fcntl, json, os, signal, sys, time
+folder, how = sys.argv[1:]
+os.makedirs(folder, mode=0o700)
+lock = open(folder + "/agent.lock", "a")
+fcntl.flock(lock, fcntl.LOCK_EX)
+if how == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+else:
+    signal.signal(signal.SIGTERM, lambda *_: (os.unlink(folder + "/agent.json"), sys.exit(5)))
+about = {"url": "http://127.0.0.1:9", "token": "t", "pid": os.getpid(), "version": "0.1.0", "instance": "i"}
+open(folder + "/agent.json", "w").write(json.dumps(about))
+print("serves", flush=True)
+while True:
+    time.sleep(100)
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [("polite", 5), ("stubborn", -signal.SIGKILL)])
+def test_an_agent_of_a_version_without_a_socket_makes_way(
+    session: Session, state: Settings, how: str, code: int
+) -> None:
+    command = [sys.executable, "-c", OLDER, str(state.agent_folder), how]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as older:
+        assert older.stdout is not None
+        older.stdout.readline()
+        process = launch(session, "print(1)")
+        assert older.wait(60) == code
+    assert [each.process_id for each in session.connection().listing().processes] == [process.process_id]
+
+
+def test_the_pid_of_an_older_agent_that_is_gone_is_not_signalled(session: Session, state: Settings) -> None:
+    state.agent_folder.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "1000"]) as bystander:
+        about = AgentFile(url="http://127.0.0.1:9", token="t", pid=bystander.pid, version="0.1.0", instance="i")
+        (state.agent_folder / AGENT_FILE).write_bytes(msgspec.json.encode(about))
+        launch(session, "pass")
+        assert bystander.poll() is None
+        bystander.kill()
