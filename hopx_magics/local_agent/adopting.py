@@ -21,8 +21,9 @@ def adopt(processes: Processes, launching: Launching) -> None:
         processes.add(item)
     _find_leftovers(processes, known)
     processes.finished.sort()
+    _hold_unheard(processes)
     if any(ended.process_id not in known for ended in processes.finished):
-        processes.journal.rewrite(ended for ended in processes.finished if ended.status != "unknown")
+        processes.rewrite_journal()
     asyncio.get_running_loop().run_in_executor(None, delete, processes.store.leftovers())
     _take_over_callbacks(processes)
     processes.forget()
@@ -73,6 +74,17 @@ def _family(processes: Processes, ended: Ended, was_seen: bool) -> Family | None
     until = end.uptime if end else None
     strays = (Member(*stray) for stray in folder.read_strays())
     return Family(ended.process_id, None if until is None else start.group, strays, ended=until)
+
+
+def _hold_unheard(processes: Processes) -> None:
+    """Holds what nobody has heard of, and for a while also the others: who has may not have fetched the output."""
+    heard = processes.journal.heard
+    for is_heard in (True, False):
+        for ended in processes.finished:
+            if (ended.process_id in heard) == is_heard:
+                processes.unheard.add(ended.process_id)
+        if is_heard:
+            processes.unheard.tell()
 
 
 def _take_over_callbacks(processes: Processes) -> None:

@@ -2,14 +2,14 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from ..settings import Settings
 from .delivering import Callbacks
 from .journal import Ended
 
 MOST = 20_000
-"""Ended processes that are held at most, however many nobody has heard of."""
+"""Ended processes that are held at most although nobody has heard of them."""
 
 
 class Unheard:
@@ -17,7 +17,7 @@ class Unheard:
 
     A sweep of thousands of short runs ends faster than anybody asks. Who follows it needs a listing to learn of an end,
     and a while after that to fetch the output: each is held until `seconds` after the first listing that had it. With 0
-    seconds none is held.
+    seconds none is held. The journal knows of which ones nobody has heard, so that the next agent holds them, too.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -34,14 +34,21 @@ class Unheard:
 
     def add(self, process_id: str) -> None:
         """A process has ended."""
-        if self._seconds and len(self) < MOST:
+        if self._seconds and len(self._untold) < MOST:
             self._untold[process_id] = None
 
-    def tell(self) -> None:
-        """A listing is being answered that has all that have ended by now."""
-        if self._untold:
-            self._told.append((time.monotonic(), self._untold))
-            self._untold = {}
+    def tell(self) -> bool:
+        """A listing is being answered that has all that have ended by now. Whether that is news of any."""
+        if not self._untold:
+            return False
+        self._told.append((time.monotonic(), self._untold))
+        self._untold = {}
+        return True
+
+    @property
+    def untold(self) -> Container[str]:
+        """Those that no listing had yet."""
+        return self._untold
 
     def _drop_old(self) -> None:
         while self._told and time.monotonic() - self._told[0][0] > self._seconds:
@@ -51,8 +58,8 @@ class Unheard:
 class Finished:
     """The processes that have ended, in the order of their ends. The oldest are forgotten first.
 
-    The last one is kept, or nobody could learn how it ended. Those whose end is still to be told are kept beyond all
-    limits, and those that nobody has heard of beyond that of their number.
+    The last one is kept, or nobody could learn how it ended. Those whose callback is still to be made are kept beyond
+    all limits, and those that nobody has heard of beyond that of their number; of their size they come last.
     """
 
     def __init__(self, settings: Settings, callbacks: Callbacks, unheard: Unheard) -> None:
@@ -91,7 +98,7 @@ class Finished:
         most_bytes = sum(ended.output_bytes for ended in held) + self._most_bytes
         while self._bytes > most_bytes or len(self._ended) - len(self._unheard) > most:
             too_large = self._bytes > most_bytes and len(self._ended) > least
-            process_id = self._oldest(but_heard_of=not too_large)
+            process_id = self._oldest(heard_of=True) or (self._oldest() if too_large else None)
             if process_id is None or (not too_large and len(self._ended) <= most):
                 break
             ended = self._ended.pop(process_id)
@@ -99,9 +106,9 @@ class Finished:
             taken.append(ended)
         return taken
 
-    def _oldest(self, *, but_heard_of: bool) -> str | None:
+    def _oldest(self, *, heard_of: bool = False) -> str | None:
         """The process that ended longest ago of those that may be forgotten."""
         for process_id in self._ended:
-            if process_id not in self._callbacks and not (but_heard_of and process_id in self._unheard):
+            if process_id not in self._callbacks and not (heard_of and process_id in self._unheard):
                 return process_id
         return None

@@ -1,10 +1,11 @@
 """How finished processes ended, one line each, so that a starting agent needn't open thousands of folders.
 
-It holds nothing that the folders don't tell: a line that is missing or damaged costs time, and no process.
+A line between them says that somebody has heard of all before it. Else it holds nothing that the folders don't tell: a
+line that is missing or damaged costs time, and no process.
 """
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import msgspec
@@ -77,12 +78,19 @@ _decode = msgspec.json.Decoder(Ended).decode
 _encode = msgspec.json.Encoder().encode
 
 
+_HEARD = b'"heard"'
+
+
 class Journal:
-    """The file of all lines. Whatever goes wrong with it is no error."""
+    """The file of all lines. Whatever goes wrong with it is no error.
+
+    `heard` are the processes that somebody had heard of when it was read.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.lines = 0
+        self.heard: set[str] = set()
 
     def read(self) -> dict[str, Ended]:
         """What is known of finished processes, by id."""
@@ -91,8 +99,11 @@ class Journal:
         except OSError:
             return {}
         self.lines = len(lines)
-        known = {}
+        known: dict[str, Ended] = {}
         for line in lines:
+            if line == _HEARD:
+                self.heard.update(known)
+                continue
             with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
                 ended = _decode(line)
                 known[ended.process_id] = ended
@@ -100,18 +111,27 @@ class Journal:
 
     def add(self, ended: Ended) -> None:
         """Appends a line, or nothing."""
+        self._append(_encode(ended))
+
+    def mark_heard(self) -> None:
+        """Notes that somebody hears of all that are in it."""
+        self._append(_HEARD)
+
+    def _append(self, line: bytes) -> None:
         self.lines += 1
         with contextlib.suppress(OSError), open(self._path, "ab", opener=private) as file:
             size = file.tell()
             try:
-                file.write(_encode(ended) + b"\n")
+                file.write(line + b"\n")
                 file.flush()
             except OSError:
                 file.truncate(size)
 
-    def rewrite(self, processes: Iterable[Ended]) -> None:
-        """Replaces all lines."""
-        lines = [_encode(ended) + b"\n" for ended in processes]
+    def rewrite(self, processes: Iterable[Ended], untold: Container[str]) -> None:
+        """Replaces all lines; nobody has heard of those that are `untold`."""
+        ended = list(processes)
+        heard = [_encode(each) for each in ended if each.process_id not in untold]
+        lines = [*heard, _HEARD, *(_encode(each) for each in ended if each.process_id in untold)]
         with contextlib.suppress(OSError):
-            replace_file(self._path, b"".join(lines))
+            replace_file(self._path, b"\n".join(lines) + b"\n")
         self.lines = len(lines)

@@ -96,7 +96,7 @@ class Listing:
         """The listing, with the last `tail` bytes of each stream."""
         async with self._one_at_a_time:
             etag, end = self.etag(tail), self._end()
-            self._processes.unheard.tell()
+            self._processes.tell()
             kept = self._bodies.get(tail)
             if kept is not None and kept[0] == etag and not self._processes.running:
                 rows = kept[1]
@@ -114,7 +114,7 @@ class Listing:
             if not base:
                 return None
             processes = self._processes.all
-            self._processes.unheard.tell()
+            self._processes.tell()
             present = sorted((processes[id_] for id_ in changed if id_ in processes), key=lambda item: item.sequence)
             gone = _encode([id_ for id_ in changed if id_ not in processes])
             rows = await asyncio.to_thread(self._encode_all, [self._as_of_now(item) for item in present], tail)

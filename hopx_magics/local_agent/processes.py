@@ -103,6 +103,15 @@ class Processes:
         self.finished.replace(ended)
         self.changes.tell(process_id)
 
+    def tell(self) -> None:
+        """A listing is being answered, by which somebody hears of all that have ended by now."""
+        if self.unheard.tell():
+            self.journal.mark_heard()
+
+    def rewrite_journal(self) -> None:
+        """Makes the journal anew. What can't be understood stays out, and is looked at again by the next agent."""
+        self.journal.rewrite((ended for ended in self.finished if ended.status != "unknown"), self.unheard.untold)
+
     def forget(self) -> list[str]:
         """Forgets what has ended where that is too much, and returns the ids."""
         gone, forgotten = [], self.finished.take_superfluous()
@@ -115,5 +124,5 @@ class Processes:
         if gone:
             asyncio.get_running_loop().run_in_executor(None, delete, gone)
         if self.journal.lines > 2 * len(self.finished) + 1000:
-            self.journal.rewrite(self.finished)
+            self.rewrite_journal()
         return [ended.process_id for ended in forgotten]

@@ -15,7 +15,7 @@ from hopx_magics.local_agent.journal import Ended, Journal
 from hopx_magics.local_agent.store import Store
 from tests.waiting import wait_until
 
-from .conftest import StartAgent, fill, launched
+from .conftest import Agent, StartAgent, fill, launched
 
 
 def test_output_over_the_limit_is_cut_and_the_process_goes_on(start_agent: StartAgent, tmp_path: Path) -> None:
@@ -53,6 +53,51 @@ def test_ends_that_nobody_has_heard_of_are_kept_until_they_are_listed(start_agen
         agent.launch(f"echo {number} >> {done}")
     wait_until(lambda: done.exists() and len(done.read_text().split()) == 6, "all have run")
     wait_until(lambda: [row["status"] for row in agent.listing()] == ["completed"] * 6, "all ends are listed")
+
+
+def ran_unheard(agent: Agent, count: int) -> list[str]:
+    """Launches as many, and waits for their ends without asking the agent."""
+    ids = [agent.launch(f"echo {number}; exit {number}") for number in range(count)]
+    journal = agent.folder / "finished.jsonl"
+    wait_until(lambda: journal.exists() and all(id_ in journal.read_text() for id_ in ids), "all have ended")
+    return ids
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("has_journal", [True, False])
+def test_the_next_agents_keep_what_nobody_has_heard_of(
+    start_agent: StartAgent, number: int, *, has_journal: bool
+) -> None:
+    agent = start_agent()
+    ids = ran_unheard(agent, 6)
+    for _ in range(2):
+        agent.end(number)
+        if not has_journal:
+            (agent.folder / "finished.jsonl").unlink()
+        agent = start_agent("--keep-finished", "2")
+    ids.append(agent.launch("exit 6"))
+    agent.ended(ids[-1])
+    assert [row["exit_code"] for row in agent.listing()] == list(range(7))
+
+
+def test_what_an_earlier_agent_has_told_is_not_held_for_ever(
+    start_agent: StartAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOPX_HOLD_SECONDS", "0.2")
+    first = start_agent()
+    told = ran_unheard(first, 3)
+    first.listing()
+    untold = ran_unheard(first, 3)
+    first.end(signal.SIGKILL)
+    second = start_agent("--keep-finished", "1")
+
+    def one_of_the_told_is_left() -> bool:
+        untold.extend(ran_unheard(second, 1))
+        folders = {path.name for path in (second.folder / "processes").iterdir()}
+        return folders.isdisjoint(told[:2])
+
+    wait_until(one_of_the_told_is_left, "two are forgotten of those that were told")
+    assert [row["process_id"] for row in second.listing()] == [told[2], *untold]
 
 
 @pytest.mark.usefixtures("forgets_at_once")
@@ -132,7 +177,7 @@ def test_ten_thousand_finished_processes(start_agent: StartAgent, tmp_path: Path
         (folder / "processes" / item.process_id).mkdir()
     shutil.rmtree(made.path)
     journal = Journal(folder / "finished.jsonl")
-    journal.rewrite(ended)
+    journal.rewrite(ended, untold=())
     agent = start_agent("--keep-finished", "10000")
     rows = agent.listing()
     assert [row["process_id"] for row in rows] == [item.process_id for item in ended]
