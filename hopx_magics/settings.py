@@ -7,7 +7,7 @@
 | HOPX_KEEP_FINISHED | finished processes that it keeps | 1000 |
 | HOPX_HOLD_SECONDS | for which it keeps more than those, after they were first listed | 60 |
 | HOPX_KEEP_MB | output of finished processes that it keeps, in MB | 5000 |
-| HOPX_OUTPUT_LIMIT_MB | output that it keeps of one stream of one process, in MB | 1000 |
+| HOPX_OUTPUT_LIMIT_MB | output that it keeps of one stream of one process, head and tail, in MB | 1000 |
 | HOPX_IDLE_SECONDS | after which it ends itself with nothing running and nobody asking | 1800 |
 | HOPX_KILL_GRACE_SECONDS | between the request to end and the forced end of a process | 5 |
 | HOPX_CALLBACK_RETRY_SECONDS | until its first try again to deliver a callback; then the double, and so on | 2 |

@@ -26,11 +26,29 @@ MOST_PIECES = 1_000
 
 
 class OutputPart(msgspec.Struct, frozen=True):
-    """Bytes of a stream from `start` on; `size` is how many the whole stream had by then."""
+    """Bytes of a stream from `start` on; `size` is how many the whole stream had by then.
+
+    The agent has not kept what is in `gap`, which begins and ends with those bytes; zeros stand for it.
+    """
 
     data: bytes
     start: int
     size: int
+    gap: tuple[int, int] | None = None
+
+    @property
+    def end(self) -> int:
+        """Where the stream goes on: behind the gap, when the bytes end in it."""
+        end = self.start + len(self.data)
+        return self.gap[1] if self.gap and self.gap[0] <= end < self.gap[1] else end
+
+    @property
+    def kept(self) -> bytes:
+        """The bytes without those of the gap."""
+        if self.gap is None:
+            return self.data
+        begin, end = (max(0, place - self.start) for place in self.gap)
+        return self.data[:begin] + self.data[end:]
 
 
 class Agent:
@@ -177,7 +195,7 @@ class Agent:
             position = part.start + len(part.data)
             end = part.size if end is None else min(end, part.size)
             if not part.data or position >= end:
-                return OutputPart(b"".join(pieces), min(begin, part.size), part.size)
+                return OutputPart(b"".join(pieces), min(begin, part.size), part.size, part.gap)
         raise BadReply(f"it sends {stream} in more than {MOST_PIECES:,} pieces", agent=self.label)
 
     def _output_part(self, reply: Reply, stream: Stream, start: int, stop: int | None) -> OutputPart:
@@ -197,13 +215,12 @@ class Agent:
         """
         if tail is not None:
             part = self.output(process_id, stream, start=-max(tail, 1))
-            return (part.data, part.start) if tail else (b"", part.size)
+            return (part.kept, part.start) if tail else (b"", part.size)
         part = self.output(process_id, stream, stop=CHUNK)
-        parts, position, end = [part.data], len(part.data), part.size
-        while position < end and part.data:
+        parts, end = [part.kept], part.size
+        while (position := part.end) < end and part.data:
             part = self.output(process_id, stream, start=position, stop=min(end, position + CHUNK))
-            parts.append(part.data)
-            position += len(part.data)
+            parts.append(part.kept)
         return b"".join(parts), 0
 
     def _no_output(self) -> NotSupported:
@@ -264,6 +281,12 @@ def _no_callbacks(launch: Launch, error: AgentError) -> NotSupported | None:
     )
 
 
+def _gap(reply: Reply) -> tuple[int, int] | None:
+    told = _LEFT_OUT.fullmatch(reply.headers.get(wire.LEFT_OUT, ""))
+    return (int(told[1]), int(told[2])) if told and int(told[1]) <= int(told[2]) else None
+
+
+_LEFT_OUT = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]{1,18}|\*)/([0-9]{1,18})")
 
 
@@ -284,7 +307,8 @@ def _read_part(reply: Reply, start: int, stop: int | None) -> OutputPart | None:
         first, size = int(span[1]), int(span[2])
         is_wanted = first == start if start >= 0 else first >= size + start
         last = size if stop is None else min(stop, size)
-        return OutputPart(bytes(reply.body[: last - first]), first, size) if is_wanted and first < last else None
+        data = bytes(reply.body[: last - first])
+        return OutputPart(data, first, size, _gap(reply)) if is_wanted and first < last else None
     whole = bytes(reply.body)
     first = max(0, len(whole) + start) if start < 0 else start
     return OutputPart(whole[first:stop], first, len(whole))

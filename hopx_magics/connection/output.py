@@ -115,10 +115,10 @@ class OutputReader:
     def _to_keep(self, process_id: ProcessId, stream: Stream) -> KeptOutput:
         part = self.part(process_id, stream, 0, self._kept)
         if part.size <= self._kept:
-            return KeptOutput(head=part.data, tail=b"", size=part.size)
+            return KeptOutput(head=part.kept, tail=b"", size=len(part.kept))
         half = self._kept // 2
         tail = self.part(process_id, stream, half - self._kept)
-        return KeptOutput(head=part.data[:half], tail=tail.data, size=part.size)
+        return KeptOutput(head=part.kept[:half], tail=tail.kept, size=part.size)
 
     def follow(self, process_id: ProcessId, streams: tuple[Stream, ...]) -> Iterator[tuple[Stream, str]]:
         """What a process has written and goes on writing to its streams, piece by piece, until it has ended.
@@ -189,5 +189,5 @@ class _Followed:
         start = -FOLLOW_FROM if self._position is None else self._position
         stop = start + FOLLOW_FROM if start >= 0 else None
         part = self._reader.part(self._process_id, self.stream, start, stop)
-        self._position = part.start + len(part.data)
-        return self._decoder.decode(part.data)
+        self._position = part.end
+        return self._decoder.decode(part.kept)

@@ -51,7 +51,7 @@ class Pane:
 
     def follow(self, *, ended: bool = False) -> None:
         """Shows the end of the stream, and goes on to show what comes."""
-        part = self._read(-WINDOW)
+        part = _behind_gap(self._read(-WINDOW))
         self.following, self._ended, self._size = True, ended, part.size
         self._tail = tail = _Tail(part)
         tail.forget_old_lines()
@@ -84,7 +84,9 @@ class Pane:
             return
         tail = self._tail
         part = self._read(tail.end, tail.end + WINDOW)
-        if part.size - tail.end > WINDOW or part.size < tail.end:  # too much to be read as it comes, or begun anew
+        if (
+            _behind_gap(part) is not part or part.size - tail.end > WINDOW or part.size < tail.end
+        ):  # too much to be read as it comes, or begun anew
             self.follow(ended=ended)
             return
         if not part.data and ended == self._ended:
@@ -111,8 +113,8 @@ class Pane:
             begin, data, self._size = self._part_before(offset)
             self._tell(Earlier(lines=_lines(data), begin=begin, size=self._size, ended=self._ended))
         else:
-            data, self._size = self._part_after(offset)
-            self._tell(Later(lines=_lines(data), end=offset + len(data), size=self._size, ended=self._ended))
+            end, data, self._size = self._part_after(offset)
+            self._tell(Later(lines=_lines(data), end=end, size=self._size, ended=self._ended))
 
     def find(self, text: str, start: int | None, direction: Direction) -> FindAnswer:
         """Looks for `text`, and shows the part of the stream around it: whether it was found, and what was looked at.
@@ -125,7 +127,7 @@ class Pane:
             return FindAnswer(found=False, line=None, scanned=scanned)
         self.hold()
         begin, before, _ = self._part_before(offset)
-        after, self._size = self._part_after(offset, WINDOW // 2)
+        end, after, self._size = self._part_after(offset, WINDOW // 2)
         screen = Screen()
         screen.feed(before.decode("utf-8", "replace"))
         line = screen.count - 1
@@ -135,7 +137,7 @@ class Pane:
                 lines=_without_last_break(screen),
                 first=0,
                 begin=begin,
-                end=offset + len(after),
+                end=end,
                 size=self._size,
                 following=False,
                 match=line,
@@ -152,18 +154,24 @@ class Pane:
         if offset <= 0:
             return 0, b"", self._size
         part = self._read(start, offset)
+        if part.gap and part.gap[0] < offset <= part.gap[1]:
+            return self._part_before(part.gap[0])
+        part = _behind_gap(part)
         skip = _after_first_line(part.data) if part.start else 0
         skip = max(skip, _before_last_lines(part.data))
         return part.start + skip, part.data[skip:], part.size
 
-    def _part_after(self, offset: int, window: int = WINDOW) -> tuple[bytes, int]:
+    def _part_after(self, offset: int, window: int = WINDOW) -> tuple[int, bytes, int]:
+        """Where a part ends that begins at `offset`, or behind the gap there, its bytes, and the size of the stream."""
         part = self._read(offset, offset + window)
-        data = part.data
+        if part.gap and part.gap[0] <= offset < part.gap[1]:
+            return self._part_after(part.gap[1], window)
+        data = part.data[: part.gap[0] - offset] if part.gap and offset < part.gap[0] else part.data
         if offset + len(data) < part.size and (end := data.rfind(b"\n") + 1):
             data = data[:end]
         if data.count(b"\n") > MOST_LINES:
             data = b"\n".join(data.split(b"\n")[:MOST_LINES]) + b"\n"
-        return data, part.size
+        return offset + len(data), data, part.size
 
     # ------------------------------------------------------------ searching
 
@@ -172,8 +180,11 @@ class Pane:
         scanned = 0
         while end > 0 and scanned < SCAN_LIMIT:
             begin = max(0, end - SCAN)
-            found = self._read(begin, end).data.lower().rfind(needle)
+            part = self._read(begin, end)
+            found = part.data.lower().rfind(needle)
             scanned += end - begin
+            if found < 0 and part.gap and part.gap[0] <= begin < part.gap[1]:
+                begin = part.gap[0]
             if found >= 0:
                 return begin + found, scanned
             end = begin + len(needle) - 1 if begin else 0
@@ -189,7 +200,8 @@ class Pane:
                 return start + found, scanned
             if start + len(part.data) >= part.size or not part.data:
                 break
-            start += len(part.data) - len(needle) + 1
+            is_in_gap = part.gap is not None and part.end == part.gap[1]
+            start = part.end if is_in_gap else start + len(part.data) - len(needle) + 1
         return None, scanned
 
 
@@ -227,6 +239,13 @@ class _Tail:
             line, self.begin = self._marks.popleft()
             self.screen.drop(line)
         return self.screen.first - first
+
+
+def _behind_gap(part: OutputPart) -> OutputPart:
+    """What is behind the gap in a part, or all of a part without one."""
+    if part.gap is None or part.gap[1] <= part.start or part.gap[0] >= part.start + len(part.data):
+        return part
+    return OutputPart(part.data[part.gap[1] - part.start :], part.gap[1], part.size, part.gap)
 
 
 def _after_first_line(data: bytes) -> int:

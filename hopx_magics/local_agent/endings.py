@@ -7,6 +7,7 @@ import msgspec
 from ..words import STREAMS, Status, signal_name
 from . import outputs
 from .journal import Ended, Row
+from .limiting import cut
 from .store import KILLED, Evidence, Exit, Folder, Launched, Start
 
 KILLED_CODE = 137
@@ -40,7 +41,7 @@ def never_started(evidence: Evidence) -> bool:
 def conclude(launched: Launched, folder: Folder, output_limit: int, *, observed: int | None = None) -> Ended:
     """How a process ended that isn't alive any more. `observed` is when that was seen, in nanoseconds."""
     for stream in STREAMS:
-        outputs.cut(folder.output(stream), output_limit)
+        cut(folder.output(stream), output_limit)
     evidence = folder.read_evidence()
     code = _exit_code(evidence)
     intent = _intent(evidence)
@@ -77,6 +78,7 @@ def _with_output(row: Row, launched: Launched, folder: Folder, ended: int, *, ti
         ended=ended,
         stdout_bytes=stdout.size,
         stderr_bytes=stderr.size,
+        left_out=stdout.left_out + stderr.left_out,
         whole=whole,
         row=msgspec.Raw(msgspec.json.encode(row)),
         key=launched.key,

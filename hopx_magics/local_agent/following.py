@@ -7,15 +7,18 @@ import os
 import threading
 
 from ..words import STREAMS
-from . import outputs
 from .active import Active
 from .family import Orphans
 from .killing import Killing
+from .limiting import cut, is_over
 from .processes import Processes
 from .store import TIMED_OUT
 
-CHECK_EVERY = 1.0
+CHECK_EVERY = 0.1
 """Seconds between two looks at the sizes of what running processes write."""
+
+CHECK_AGAIN = 0.02
+"""Seconds until the next look when something has outgrown its limit: who writes fast goes on."""
 
 
 async def follow(active: Active, killing: Killing, orphans: Orphans) -> None:
@@ -108,8 +111,11 @@ def _take_end_without_shell(active: Active, orphans: Orphans) -> None:
 
 async def cut_outputs(processes: Processes) -> None:
     """Cuts what running processes write beyond the limit of a stream, for ever."""
+    limit, pause = processes.settings.output_limit, CHECK_EVERY
     while True:
-        await asyncio.sleep(CHECK_EVERY)
-        for active in processes.running.values():
-            for stream in STREAMS:
-                outputs.cut(active.folder.output(stream), processes.settings.output_limit)
+        await asyncio.sleep(pause)
+        paths = (active.folder.output(stream) for active in processes.running.values() for stream in STREAMS)
+        large = [path for path in paths if is_over(path, limit)]
+        for path in large:
+            await asyncio.to_thread(cut, path, limit)
+        pause = CHECK_AGAIN if large else CHECK_EVERY

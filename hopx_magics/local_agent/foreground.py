@@ -17,6 +17,7 @@ from ..words import STREAMS
 from . import outputs
 from .answers import Refused
 from .family import MARK, Family, Orphans
+from .limiting import cut
 from .programs import Program, environment
 from .store import emptied
 
@@ -113,7 +114,7 @@ class Foreground:
 
     def _cut(self, folder: Path) -> None:
         for stream in STREAMS:
-            outputs.cut(folder / stream, self._output_limit)
+            cut(folder / stream, self._output_limit)
 
 
 async def _end(family: Family) -> None:

@@ -42,7 +42,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """A finished process. `row` is its encoded `Row`, with the output in it when `whole`.
 
     `sequence` is that of its launch, `ended` when it ended, in nanoseconds; `timed_out` that its time limit ended it;
-    `leftovers` are pids and starts of those whom it left behind and who live.
+    `leftovers` are pids and starts of those whom it left behind and who live; `left_out` are bytes of the streams that
+    are not kept, for being over the limit.
     """
 
     process_id: str
@@ -56,11 +57,12 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     timed_out: bool = False
     leftovers: tuple[tuple[int, int], ...] = ()
+    left_out: int = 0
 
     @property
     def output_bytes(self) -> int:
-        """The size of both streams."""
-        return self.stdout_bytes + self.stderr_bytes
+        """The room that both streams take."""
+        return self.stdout_bytes + self.stderr_bytes - self.left_out
 
     def facts(self) -> Row:
         """The row, decoded; its output only counts when `whole`."""

@@ -1,20 +1,20 @@
-"""The files that processes write their output to: reading their ends, cutting them, adding a last line."""
+"""The files that processes write their output to: reading their ends, adding a last line."""
 
 import codecs
 import os
-from pathlib import Path
 from typing import NamedTuple
 
-File = str | Path
+from .limiting import File, gap_in
 
 _CONTINUATION = bytes(range(0x80, 0xC0))
 
 
 class End(NamedTuple):
-    """The end of a stream as text, and the size of the whole stream in bytes."""
+    """The end of a stream as text, the size of the whole stream in bytes, and how many of them are left out."""
 
     text: str
     size: int
+    left_out: int = 0
 
 
 def size_of(path: File) -> int:
@@ -33,13 +33,18 @@ def read_end(path: File, limit: int, *, growing: bool = False) -> End:
     try:
         with open(path, "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
-            start = max(0, size - limit)
+            gap = gap_in(file.fileno())
+            begin, end = gap or (0, 0)
+            start = max(0, size - limit, end)
             data = os.pread(file.fileno(), size - start, start)
+            if gap and len(data) < limit:
+                start = max(0, begin - (limit - len(data)))
+                data = os.pread(file.fileno(), begin - start, start) + data
     except OSError:
         return End("", 0)
     if start:
         data = _without_divided_character(data)
-    return End(codecs.getincrementaldecoder("utf-8")("replace").decode(data, final=not growing), size)
+    return End(codecs.getincrementaldecoder("utf-8")("replace").decode(data, final=not growing), size, end - begin)
 
 
 def end_of(text: str, limit: int) -> str:
@@ -69,21 +74,5 @@ def add_last_line(path: File, line: str) -> None:
             return
         with open(path, "ab") as file:
             file.write(f"{'' if end.endswith(chr(10)) or not end else chr(10)}{line}\n".encode())
-    except OSError:
-        return
-
-
-def cut(path: File, limit: int) -> None:
-    """Shortens a file that outgrew `limit` bytes to that, and says so in its last line.
-
-    Whoever writes to it goes on at its new end, since all writers append; so this may be called while they do.
-    """
-    note = f"\n[output cut here: over the limit of {limit / 1e6:,g} MB]\n".encode()
-    if size_of(path) <= limit + len(note):
-        return
-    try:
-        os.truncate(path, limit)
-        with open(path, "ab") as file:
-            file.write(note)
     except OSError:
         return

@@ -14,6 +14,7 @@ from ..words import STREAMS
 from . import requests
 from .answers import Routes, json_response
 from .killing import Killing
+from .limiting import gap_in
 from .listing import Listing
 from .processes import Processes
 from .ranges import CHUNK, SMALL, file_response
@@ -73,7 +74,8 @@ class ProcessEndpoints:
         if stream not in STREAMS:
             raise HTTPException(404)
         process_id = self._processes.find(request.path_params["process_id"]).process_id
-        return file_response(request, _opened(self._processes.store.folder(process_id).output(stream)))
+        file = _opened(self._processes.store.folder(process_id).output(stream))
+        return file_response(request, file, gap=gap_in(file.fileno()))
 
     # ------------------------------------------------------------ killing
 

@@ -52,6 +52,7 @@ def install_tools(folder: Path) -> Tools:
         folder.mkdir(mode=0o700, exist_ok=True)
         replace_file(folder / SHIM.name, SHIM.read_bytes())
         compiled = py_compile.compile(str(RUNNER), str(folder / "runner.pyc"), RUNNER.name, doraise=True)
+        (folder / "runner.pyc").chmod(0o600)
         return Tools(str(folder / SHIM.name), str(compiled))
     except (OSError, py_compile.PyCompileError):
         return Tools(str(SHIM), str(RUNNER))

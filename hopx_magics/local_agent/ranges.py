@@ -3,13 +3,15 @@
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import BinaryIO
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from ..protocol.requests import LEFT_OUT
 from .answers import Refused
+from .limiting import Gap
 
 CHUNK = 256 * 1024
 """Bytes that are sent at once."""
@@ -20,8 +22,12 @@ SMALL = 512 * 1024
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
 
 
-def file_response(request: Request, file: BinaryIO, headers: Mapping[str, str] | None = None) -> Response:
+def file_response(
+    request: Request, file: BinaryIO, headers: Mapping[str, str] | None = None, gap: Gap | None = None
+) -> Response:
     """What is asked for of an open file, as it is now; the file is closed afterwards.
+
+    The whole of it comes without its `gap`; of a range each byte stays in its place, and zeros stand in the gap.
 
     Raises Refused when a range is asked for that begins beyond the end.
     """
@@ -31,15 +37,16 @@ def file_response(request: Request, file: BinaryIO, headers: Mapping[str, str] |
     except Refused:
         file.close()
         raise
-    begin, end = part or (0, size)
+    spans = [part] if part else [(0, gap.begin), (gap.end, size)] if gap else [(0, size)]
     told = {
         "accept-ranges": "bytes",
-        "content-length": str(end - begin),
+        "content-length": str(sum(end - begin for begin, end in spans)),
         "cache-control": "no-cache",
-        **({"content-range": f"bytes {begin}-{end - 1}/{size}"} if part else {}),
+        **({"content-range": f"bytes {part[0]}-{part[1] - 1}/{size}"} if part else {}),
+        **({LEFT_OUT: f"{gap.begin}-{gap.end}"} if gap else {}),
         **(headers or {}),
     }
-    chunks = _chunks(file, begin, end if request.method == "GET" else begin)
+    chunks = _chunks(file, spans if request.method == "GET" else [])
     return StreamingResponse(chunks, 206 if part else 200, told, "application/octet-stream")
 
 
@@ -58,14 +65,16 @@ def _byte_range(request: Request, size: int) -> tuple[int, int] | None:
     return begin, min(end, size)
 
 
-async def _chunks(file: BinaryIO, begin: int, end: int) -> AsyncIterator[bytes]:
-    """That part of a file, without what is written behind it meanwhile; less when the file is cut meanwhile."""
-    small = end - begin <= SMALL
+async def _chunks(file: BinaryIO, spans: Sequence[tuple[int, int]]) -> AsyncIterator[bytes]:
+    """Those parts of a file, without what is written behind them meanwhile; less when the file is cut meanwhile."""
+    small = sum(end - begin for begin, end in spans) <= SMALL
     with file:
-        while begin < end:
-            read = (file.fileno(), min(CHUNK, end - begin), begin)
-            chunk = os.pread(*read) if small else await asyncio.to_thread(os.pread, *read)
-            if not chunk:
-                return
-            begin += len(chunk)
-            yield chunk
+        for begin, end in spans:
+            position = begin
+            while position < end:
+                read = (file.fileno(), min(CHUNK, end - position), position)
+                chunk = os.pread(*read) if small else await asyncio.to_thread(os.pread, *read)
+                if not chunk:
+                    return
+                position += len(chunk)
+                yield chunk

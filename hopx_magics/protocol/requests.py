@@ -27,6 +27,9 @@ those no longer listed, and may name some that the older listing did not have ei
 listing. New processes come behind all others. That a running process ran on is no difference.
 """
 
+LEFT_OUT = "Hopx-Left-Out"
+"""The header that tells which bytes of an output the agent has not kept, as `BEGIN-END`: zeros stand for them."""
+
 AGENT_FILE = "agent.json"
 """Where in its folder a local agent tells its address and its token."""
 

@@ -18,6 +18,7 @@ from hopx_magics import api
 from hopx_magics.connection import waiting
 from hopx_magics.errors import (
     AgentRefused,
+    AgentUnreachable,
     CodeError,
     LaunchError,
     LocalAgentError,
@@ -348,14 +349,15 @@ print(session().connection().agent.label)
     assert is_running(pid)
 
 
-def test_an_agent_that_hangs_is_not_replaced(hopx: Any, state: Settings) -> None:
+def test_an_agent_that_hangs_is_not_replaced(hopx: Any, state: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOPX_REPLY_SECONDS", "1")
     hopx.ps()
     pid = agent_pid(state)
     assert pid is not None
     api.session().close()
     os.kill(pid, signal.SIGSTOP)
     try:
-        with pytest.raises(LocalAgentError, match=r"did not start: .*another local agent"):
+        with pytest.raises(AgentUnreachable, match="did not answer within"):
             hopx.ps()
     finally:
         os.kill(pid, signal.SIGCONT)

@@ -1,21 +1,23 @@
 """How the local agent is found: only what is certainly this user's is told anything."""
 
-import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 import pytest
 
+from hopx_magics import api
 from hopx_magics.errors import HopxError
 from hopx_magics.protocol.requests import AGENT_FILE, AgentFile
 from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings
 from tests.conftest import launch, stop_agent
 from tests.standins.server import Asked, Server
+from tests.waiting import wait_until
 
 
 def left(state: Settings) -> AgentFile:
@@ -23,16 +25,24 @@ def left(state: Settings) -> AgentFile:
 
 
 def test_who_takes_the_port_of_an_agent_that_has_ended_is_told_nothing(session: Session, state: Settings) -> None:
-    first = launch(session, "print(1)")
-    about = left(state)
+    ids, about = [], None
     asked: list[Asked] = []
 
     def imitate(request: Asked) -> None:
         asked.append(request)
-        request.reply(json.dumps({"status": "healthy", "instance": about.instance}).encode())
+        request.reply({"status": "healthy", "instance": about.instance})
 
-    stop_agent(state, signal.SIGKILL)
-    thief = Server(imitate, port=urlsplit(about.url).port)
+    def steal() -> Server | None:
+        nonlocal about
+        ids.append(launch(session, "print(1)").process_id)
+        about = left(state)
+        stop_agent(state, signal.SIGKILL)
+        try:
+            return Server(imitate, port=urlsplit(about.url).port or 0)
+        except OSError:  # somebody else was faster
+            return None
+
+    thief = wait_until(steal, "the port is taken")
     try:
         assert left(state).url == about.url, "its address is still there"
         second = launch(session, "print(2)", env={"SECRET": "hunter2"})
@@ -42,7 +52,7 @@ def test_who_takes_the_port_of_an_agent_that_has_ended_is_told_nothing(session: 
         fresh.close()
     finally:
         thief.close()
-    assert listed == [first.process_id, second.process_id, third.process_id]
+    assert listed == [*ids, second.process_id, third.process_id]
     assert asked == []
 
 
@@ -96,3 +106,26 @@ def test_the_pid_of_an_older_agent_that_is_gone_is_not_signalled(session: Sessio
         launch(session, "pass")
         assert bystander.poll() is None
         bystander.kill()
+
+
+def test_output_over_the_limit_has_head_and_tail_in_every_view(hopx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOPX_OUTPUT_LIMIT_MB", "0.1")
+    run = hopx.launch(
+        "print('\\n'.join(['head', *map(str, range(4_000_000))]))\nraise ValueError('the tail')", name="much"
+    )
+    run.wait()
+    assert run.stdout.startswith("head\n0\n1\n")
+    assert run.stdout.endswith("\n3999998\n3999999\n")
+    assert "output left out here, up to byte " in run.stdout
+    assert len(run.stdout) < 200_000
+    assert "\0" not in run.stdout
+    assert run.stderr.endswith("ValueError: the tail\n")
+    assert "3999999" in hopx.logs(run, tail=2)
+    followed = "".join(text for _, text in api.session().connection().outputs.follow(run.process_id, ("stdout",)))
+    assert followed.endswith(run.stdout[-40_000:])
+    assert "\0" not in followed
+    kept = api.session().connection().outputs.to_keep([run.process_id])[run.process_id]["stdout"]
+    assert (kept.head.decode(), kept.tail, kept.left_out) == (run.stdout, b"", 0) or kept.left_out > 30_000_000
+    assert b"\0" not in kept.head + kept.tail
+    assert kept.head.startswith(b"head\n")
+    assert (kept.head + kept.tail).endswith(b"\n3999999\n")

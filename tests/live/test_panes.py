@@ -203,3 +203,70 @@ def test_a_stream_that_begins_anew(stream: Stream, pane: Pane) -> None:
     stream.path.write_text("new\n")
     pane.grow(stream.size, ended=False)
     assert stream.texts == ["new", ""]
+
+
+GAP = (300_000, 40_000_000)
+
+
+class Cut(Stream):
+    """A stream of which the agent has left out what is in the gap."""
+
+    def read(self, start: int, stop: int | None = None) -> OutputPart:
+        return msgspec.structs.replace(super().read(start, stop), gap=GAP)
+
+
+@pytest.fixture
+def cut(tmp_path: Path) -> Cut:
+    stream = Cut(tmp_path / "stdout")
+    stream.write("".join(f"head {number}\n" for number in range(30_000))[: GAP[0] - 6] + "\nnote\n")
+    with stream.path.open("ab") as file:
+        file.truncate(GAP[1])
+    stream.write("".join(f"tail {number}\n" for number in range(30_000)))
+    return stream
+
+
+def test_paging_leads_across_what_is_left_out(cut: Cut) -> None:
+    pane = Pane(cut.read, cut.tell)
+    pane.follow()
+    assert cut.texts[-2] == "tail 29999"
+    pages = 0
+    while cut.begin > 0:
+        pane.page("before", cut.begin)
+        pages += 1
+    texts = cut.texts
+    assert pages < 20
+    assert texts[:2] == ["head 0", "head 1"]
+    assert texts[texts.index("note") + 1] == "tail 0"
+    assert not [text for text in texts if "\0" in text or not text][:-1]
+
+    again = Cut(cut.path)
+    pane = Pane(again.read, again.tell)
+    assert pane.find("head 7", 0, "after").found
+    while again.end < again.size:
+        pane.page("after", again.end)
+    texts = again.texts
+    assert (texts[texts.index("note") + 1], texts[-1]) == ("tail 0", "tail 29999")
+
+
+def test_find_leaps_over_what_is_left_out(cut: Cut) -> None:
+    pane = Pane(cut.read, cut.tell)
+    assert pane.find("head 777\n", None, "before").found
+    found = pane.find("tail 0\n", cut.end, "after")
+    assert found.line is not None
+    assert cut.texts[found.line - 1 : found.line + 1] == ["note", "tail 0"]
+    assert cut.read_bytes < 30_000_000
+
+
+def test_what_is_shown_and_then_left_out_is_followed_anew(cut: Cut) -> None:
+    whole = Stream(cut.path)
+    behind = [whole.read]
+    pane = Pane(lambda start, stop=None: behind[0](start, stop), whole.tell)
+    with cut.path.open("r+b") as file:
+        file.truncate(GAP[0] + 10)
+    pane.follow()
+    with cut.path.open("r+b") as file:
+        file.truncate(GAP[1])
+    cut.write("tail\n")
+    behind[0] = cut.read
+    pane.grow(cut.size, ended=False)
+    assert whole.texts == ["tail", ""]

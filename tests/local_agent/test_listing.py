@@ -204,7 +204,7 @@ def test_output_of_a_queued_process_is_empty(start_agent: StartAgent) -> None:
 )
 def test_the_end_of_a_file(tmp_path: Path, data: bytes, limit: int, text: str) -> None:
     (tmp_path / "file").write_bytes(data)
-    assert outputs.read_end(tmp_path / "file", limit) == (text, len(data))
+    assert outputs.read_end(tmp_path / "file", limit) == (text, len(data), 0)
 
 
 def test_the_last_line_is_added_once(tmp_path: Path) -> None:

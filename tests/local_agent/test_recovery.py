@@ -302,7 +302,7 @@ def test_a_damaged_journal_costs_nothing(start_agent: StartAgent, damage: str) -
     first.end(signal.SIGKILL)
     journal = first.folder / "finished.jsonl"
     content = journal.read_bytes()
-    assert len(content.splitlines()) == 5
+    assert content.count(b"process_id") == 2 * 5
     if damage == "gone":
         journal.unlink()
     else:

@@ -1,6 +1,7 @@
 """Bounds: output limits, what is kept, memory, and a disk that is full."""
 
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -9,36 +10,89 @@ import msgspec
 import psutil
 import pytest
 
-from hopx_magics.local_agent import outputs
+from hopx_magics.local_agent import limiting, outputs
 from hopx_magics.local_agent.endings import conclude
 from hopx_magics.local_agent.journal import Ended, Journal
 from hopx_magics.local_agent.store import Store
 from tests.waiting import wait_until
 
-from .conftest import Agent, StartAgent, fill, launched
+from .conftest import LISTING, Agent, StartAgent, fill, launched
+
+NOTE = re.compile(r"\n\[output left out here, up to byte +(\d+): over the limit of +0.1 MB\]\n")
 
 
-def test_output_over_the_limit_is_cut_and_the_process_goes_on(start_agent: StartAgent, tmp_path: Path) -> None:
+def test_of_output_over_the_limit_head_and_tail_are_kept(start_agent: StartAgent, tmp_path: Path) -> None:
     agent = start_agent("--output-limit-mb", "0.1")
     os.mkfifo(tmp_path / "gate")
     process_id = agent.launch(
-        f"head -c 500000 /dev/zero | tr '\\0' x; read x < {tmp_path}/gate; echo still here; exit 3"
+        f"seq 1000000; echo the cause >&2; read x < {tmp_path}/gate; echo still here; seq 100000; echo last; exit 3"
     )
-    note = "\n[output cut here: over the limit of 0.1 MB]\n"
-    row = wait_until(lambda: (r := agent.row(process_id))["stdout"].endswith(note) and r, "it is cut while it runs")
+    row = wait_until(lambda: NOTE.search((r := agent.row(process_id))["stdout"]) and r, "it is cut while it runs")
     assert row["status"] == "running"
-    assert row["stdout"] == "x" * 100_000 + note
     (tmp_path / "gate").write_text("\n")
     row = agent.ended(process_id)
-    assert (row["exit_code"], row["stdout"]) == (3, "x" * 100_000 + note)
+    size = sum(len(f"{number}\n") for number in [*range(1, 1_000_001), *range(1, 100_001)]) + len("still here\nlast\n")
+    assert (row["status"], row["exit_code"], row["stderr"]) == ("failed", 3, "the cause\n")
+    assert (agent.row(process_id, tail=100)["stdout_bytes"], len(row["stdout"])) == (
+        size,
+        pytest.approx(100_000, abs=5000),
+    )
+    head, left_out_to, tail = NOTE.split(row["stdout"])
+    assert head.startswith("1\n2\n3\n")
+    assert tail.endswith("99999\n100000\nlast\n")
+    assert int(left_out_to) + len(tail) == size
+    path = f"{LISTING}/{process_id}/stdout"
+    assert agent.http.get(path).text == row["stdout"]
+    begin, end = map(int, agent.http.get(path).headers["hopx-left-out"].split("-"))
+    assert (begin, end) == (len(row["stdout"]) - len(tail), int(left_out_to))
+    part = agent.http.get(path, headers={"Range": f"bytes={begin - 5}-{end + 4}"})
+    assert (part.content[:5], part.content[-5:]) == (row["stdout"][begin - 5 : begin].encode(), tail[:5].encode())
+    assert set(part.content[5:-5]) == {0}
 
 
-def test_output_is_cut_once_however_often_that_is_tried(tmp_path: Path) -> None:
-    path = tmp_path / "stdout"
-    path.write_bytes(b"x" * 200)
-    for _ in range(3):
-        outputs.cut(path, 100)
-    assert path.read_text() == "x" * 100 + "\n[output cut here: over the limit of 0.0001 MB]\n"
+def test_the_limit_is_one_of_the_disk(start_agent: StartAgent) -> None:
+    agent = start_agent("--output-limit-mb", "1")
+    process_id = agent.launch("for i in $(seq 60); do head -c 10000000 /dev/zero | tr '\\0' x; done; echo end")
+    most, path = 0, agent.process_folder(process_id) / "stdout"
+
+    def ended() -> bool:
+        nonlocal most
+        most = max(most, path.stat().st_blocks * 512)
+        return bool(agent.row(process_id, tail=0)["completed_at"])
+
+    wait_until(ended, "it has ended")
+    assert path.stat().st_size == 600_000_004
+    assert path.stat().st_blocks * 512 < 1_100_000
+    assert most < 300_000_000
+    assert agent.row(process_id, tail=4)["stdout"] == "end\n"
+
+
+@pytest.mark.parametrize("makes_holes", [True, False])
+def test_head_and_tail_are_kept_however_often_an_output_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, makes_holes: bool
+) -> None:
+    if not makes_holes:
+        monkeypatch.setattr(limiting, "_punch_hole", lambda: lambda descriptor, begin, length: False)
+    path, limit = tmp_path / "stdout", 200_000
+    path.write_bytes(b"begin")
+    for piece in (b"a" * 300_000, b"b" * 100, b"c" * 1_000_000, b"d" * 300_000, b"end"):
+        with path.open("ab") as file:
+            file.write(piece)
+        limiting.cut(path, limit)
+        assert path.stat().st_blocks * 512 <= limit + 17 * 4096
+        text = outputs.read_end(path, 10_000_000).text
+        assert text.startswith("begin" + "a" * 50_000)
+        assert text.endswith(piece.decode()[-50_000:])
+        assert text.count("[output left out here, up to byte ") == 1
+        assert "\0" not in text
+
+
+def test_what_is_left_out_takes_no_room_from_others(start_agent: StartAgent) -> None:
+    agent = start_agent("--output-limit-mb", "0.1", "--keep-mb", "1")
+    ids = [agent.launch("seq 1000000") for _ in range(3)]
+    for process_id in ids:
+        agent.ended(process_id)
+    assert [row["process_id"] for row in agent.listing(tail=0)] == ids
 
 
 @pytest.fixture
