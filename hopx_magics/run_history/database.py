@@ -6,6 +6,7 @@ writer, and fails however long it is given.
 
 import contextlib
 import errno
+import glob
 import os
 import sqlite3
 import threading
@@ -192,7 +193,7 @@ class Database:
         self.notes.append(_damaged(aside))
 
     def _why_it_is_gone(self) -> str:
-        for aside in self.file.parent.glob(f"{self.file.stem}.damaged-*{self.file.suffix}"):
+        for aside in self.file.parent.glob(f"{glob.escape(self.file.stem)}.damaged-*"):
             status = aside.stat()
             if (status.st_dev, status.st_ino) == self._identity:
                 return _damaged(aside)  # somebody else has set it aside

@@ -7,6 +7,7 @@ good twice, whoever does it, and however often it is interrupted.
 
 import contextlib
 import errno
+import glob
 import os
 import secrets
 import socket
@@ -54,7 +55,7 @@ class Journal:
 
     def __init__(self, file: Path) -> None:
         self.id = secrets.token_hex(8)
-        self.path = file.with_name(f"{file.stem}.journal-{self.id}.jsonl")
+        self.path = file.with_name(f"{file.name}.journal-{self.id}.jsonl")
         self._fd: int | None = None
         self._head = self._size = 0
         """Bytes of its first line, and of the file."""
@@ -180,8 +181,8 @@ class Found(NamedTuple):
 
 def journals(file: Path, own: str) -> Iterator[Found]:
     """The journals beside a history, without one's `own`."""
-    for path in sorted(file.parent.glob(f"{file.stem}.journal-*.jsonl")):
-        if path.name != f"{file.stem}.journal-{own}.jsonl" and (owner := _owner(path)):
+    for path in sorted(file.parent.glob(f"{glob.escape(file.name)}.journal-*.jsonl")):
+        if path.name != f"{file.name}.journal-{own}.jsonl" and (owner := _owner(path)):
             yield Found(path, owner.journal, _has_ended(owner, path))
 
 

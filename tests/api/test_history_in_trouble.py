@@ -45,7 +45,7 @@ def meanwhile(act: Callable[[], Any]) -> list[str]:
 
 
 def journals(file: Path) -> list[Path]:
-    return list(file.parent.glob("history.journal-*"))
+    return list(file.parent.glob("history.sqlite.journal-*"))
 
 
 def test_another_program_that_writes_for_long_keeps_nobody_waiting(hopx: Any, state: Settings) -> None:
@@ -133,7 +133,7 @@ def test_what_is_made_good_is_made_good_once(hopx: Any, state: Settings) -> None
     assert list(hopx.history()["name"]) == ["orphan"]
     hopx.prune(name="orphan", really=True)
     with sqlite3.connect(state.history_file) as db:  # as if its file had not been removed any more
-        db.execute(f"INSERT INTO journals VALUES ('{journal.stem.partition('-')[2]}', 2, 0)")
+        db.execute(f"INSERT INTO journals VALUES ('{journal.stem.rpartition('-')[2]}', 2, 0)")
     db.close()
     Path(again).rename(journal)
     assert list(hopx.history()["name"]) == []
@@ -145,8 +145,10 @@ def test_a_journal_that_was_cut_or_spoilt_costs_what_is_cut(hopx: Any, state: Se
     journal = die_while_it_is_held(state)
     first, begun, became = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(first + b"\xff\0[1]\n[7,{}]\n" + begun + became[:10])
-    journal.with_name("history.journal-0.jsonl").write_bytes(b"")
-    journal.with_name("history.journal-1.jsonl").write_bytes(b'{"journal":"1","host":"x","pid":1}\n[1,{"type":"No"}]\n')
+    journal.with_name("history.sqlite.journal-0.jsonl").write_bytes(b"")
+    journal.with_name("history.sqlite.journal-1.jsonl").write_bytes(
+        b'{"journal":"1","host":"x","pid":1}\n[1,{"type":"No"}]\n'
+    )
     hopx.wait("orphan")
     (row,) = hopx.history(code=True).to_dict("records")
     assert (row["name"], row["status"], row["code"]) == ("orphan", "completed", "print(lr)")
