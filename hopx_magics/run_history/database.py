@@ -18,6 +18,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from ..errors import HistoryError
+from .ahead import Ahead, read_with
 from .migrations import migrate
 
 PATIENCE = 10.0
@@ -44,8 +45,9 @@ class Database:
     def __init__(self, file: Path, *, patience: float = PATIENCE) -> None:
         self.file = file
         self.notes: list[str] = []
-        self.settle: Callable[[], object] = lambda: None
-        """Called before anything is read: brings into the file, soon, what this program has told."""
+        self.settle: Callable[[], Ahead | None] = lambda: None
+        """Called before anything is read: brings into the file what this program has told, or tells what of it isn't.
+        """
         self._patience = patience
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
@@ -59,15 +61,21 @@ class Database:
         **kwargs: Arguments.kwargs,
     ) -> Result:
         """What `action` makes of the file as it is at one moment. Raises HistoryError."""
-        self.settle()
+        ahead = self.settle()
+
+        def act(db: sqlite3.Connection) -> Result:
+            if ahead is None:
+                return action(db, *args, **kwargs)
+            return read_with(db, ahead, lambda db: action(db, *args, **kwargs))
+
         try:
-            return self._do("BEGIN", lambda db: action(db, *args, **kwargs))
+            return self._do("BEGIN", act)
         except HistoryError as error:
             if not _is_about_writing(error) or self._has_unmerged():
                 raise
         with self._lock, contextlib.closing(self._opened_as_it_is()) as db:
             try:
-                return action(db, *args, **kwargs)
+                return act(db)
             except sqlite3.DatabaseError as error:
                 raise self._failed(error) from error
 
@@ -167,7 +175,9 @@ class Database:
 
     def _opened_as_it_is(self) -> sqlite3.Connection:
         """The file that nobody can write, without the locks that would have to be written beside it."""
-        return sqlite3.connect(f"file:{quote(str(self.file))}?immutable=1", uri=True, isolation_level=None)
+        db = sqlite3.connect(f"file:{quote(str(self.file))}?immutable=1", uri=True, isolation_level=None)
+        db.execute("PRAGMA temp_store = MEMORY")
+        return db
 
     def _has_unmerged(self) -> bool:
         """Whether what was written last is not in the file itself."""
@@ -240,6 +250,7 @@ def _prepare(db: sqlite3.Connection, patience: float, *, fresh: bool) -> None:
                 raise
         time.sleep(0.01)
     db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA temp_store = MEMORY")
     db.execute("PRAGMA foreign_keys = ON")
 
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ..models import RunId
 from . import writing
 from .entries import Assigned, Became, Begun, Entry, now
 
@@ -45,6 +46,11 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
 
     number: int
     entry: Entry
+
+    @property
+    def run_ids(self) -> list[RunId]:
+        """The runs that it is about."""
+        return [row.run_id for row in self.entry.rows] if isinstance(self.entry, Begun) else [self.entry.run_id]
 
 
 class Journal:
@@ -138,17 +144,24 @@ def apply(db: sqlite3.Connection, journal: str, lines: Sequence[Line]) -> list[s
     row = db.execute("SELECT position FROM journals WHERE journal = ?", (journal,)).fetchone()
     position, problems = row[0] if row else 0, []
     for line in lines:
-        if line.number > position:
-            db.execute("SAVEPOINT line")
-            try:
-                _apply(db, line.entry)
-            except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, OverflowError) as error:
-                db.execute("ROLLBACK TO line")
-                problems.append(str(error))
-            db.execute("RELEASE line")
+        if line.number > position and (problem := write_line(db, line)):
+            problems.append(problem)
     position = max(position, lines[-1].number)
     db.execute("INSERT OR REPLACE INTO journals VALUES (?, ?, ?)", (journal, position, now()))
     return problems
+
+
+def write_line(db: sqlite3.Connection, line: Line) -> str | None:
+    """Writes what one line tells, all of it or nothing; returns why it can't be written at any time."""
+    db.execute("SAVEPOINT line")
+    try:
+        _apply(db, line.entry)
+    except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, OverflowError) as error:
+        db.execute("ROLLBACK TO line")
+        return str(error)
+    finally:
+        db.execute("RELEASE line")
+    return None
 
 
 def _apply(db: sqlite3.Connection, entry: Entry) -> None:

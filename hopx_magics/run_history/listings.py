@@ -4,7 +4,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from ..errors import HistoryError
@@ -18,6 +18,9 @@ from .writing import Seen, microseconds
 
 CHECK_EVERY = 5.0
 """Seconds after which it is written down again that an agent answers, and looked for what it no longer lists."""
+
+Unwritten = dict[ProcessId, tuple[Process, datetime]]
+"""Processes, and when they were listed so."""
 
 
 class ListingRecorder:
@@ -34,7 +37,7 @@ class ListingRecorder:
         self._lock = threading.Lock()
         self._known: dict[ProcessId, Process] = {}
         """What is written, or held to be written."""
-        self._unwritten: dict[ProcessId, tuple[Process, datetime]] = {}
+        self._unwritten: Unwritten = {}
         self._listing: Listing | None = None
         """The listing that was taken last, and when: it may be an older one that still held."""
         self._taken_at = datetime.now(UTC)
@@ -68,6 +71,12 @@ class ListingRecorder:
             self._known.clear()
             self._unwritten.clear()
 
+    def unwritten(self) -> list[tuple[Place, Sequence[Seen], datetime]]:
+        """What was listed and is not in the history yet, by when that was."""
+        with self._lock:
+            listed = _by_moment(self._unwritten.values())
+        return [(self._place, seen, at) for at, seen in sorted(listed.items())]
+
     def keep_outputs(self) -> None:
         """Lets the outputs of what has ended be kept, if this agent was listed."""
         if self._listing is not None:
@@ -100,24 +109,29 @@ class ListingRecorder:
 
     def _write(self, database: Database) -> None:
         with self._lock:
-            unwritten, self._unwritten = self._unwritten, {}
+            unwritten = dict(self._unwritten)
             listing, taken_at, before = self._listing, self._taken_at, self._ended
         try:
             ended = database.read(reading.ended, self._place) if before is None else before
             news = {id_: each for id_, each in unwritten.items() if ended.get(id_) != each[0].status}
             if news:
-                database.write(_record, self._place, news.values())
+                database.write(_record, self._place, _by_moment(news.values()))
         except HistoryError as error:
-            if not is_lasting(error):
-                with self._lock:
-                    self._unwritten = unwritten | self._unwritten
+            if is_lasting(error):
+                self._forget(unwritten)
             raise
+        self._forget(unwritten)
         with self._lock:
             self._ended = ended
         if listing is not None and time.monotonic() - self._checked > CHECK_EVERY:
             self._check(database, listing, taken_at)
         if before is None or any(process.ended for process, _ in news.values()):
             self._keep_outputs()
+
+    def _forget(self, unwritten: Unwritten) -> None:
+        """Takes these for written."""
+        with self._lock:
+            self._unwritten = {id_: each for id_, each in self._unwritten.items() if unwritten.get(id_) is not each}
 
     def _check(self, database: Database, listing: Listing, at: datetime) -> None:
         if lost := database.read(writing.lost, self._place, listing.by_id.keys(), at, FORGOTTEN_AFTER):
@@ -126,13 +140,17 @@ class ListingRecorder:
         self._checked = time.monotonic()
 
 
-def _record(db: sqlite3.Connection, place: Place, news: Iterable[tuple[Process, datetime]]) -> None:
-    """Writes down processes that were listed at one moment, or where one could not be written, at several ones."""
-    listed: dict[datetime, list[Seen]] = {}
-    for process, at in news:
-        listed.setdefault(at, []).append(_seen(process))
+def _record(db: sqlite3.Connection, place: Place, listed: Mapping[datetime, Sequence[Seen]]) -> None:
     for at, seen in listed.items():
         writing.record(db, place, seen, at)
+
+
+def _by_moment(listed: Iterable[tuple[Process, datetime]]) -> dict[datetime, list[Seen]]:
+    """Processes by when they were listed: at one moment, or where they could not be written, at several ones."""
+    found: dict[datetime, list[Seen]] = {}
+    for process, at in listed:
+        found.setdefault(at, []).append(_seen(process))
+    return found
 
 
 def _seen(process: Process) -> Seen:

@@ -19,6 +19,7 @@ from ..protocol.replies import Launched
 from ..settings import Settings
 from ..words import Status
 from . import pruning, reading, writing
+from .ahead import Ahead
 from .database import Database
 from .entries import NOWHERE, Assigned, Became, NotLaunched, Waiter, begun, now
 from .journal import is_alive
@@ -45,7 +46,7 @@ class Recorder:
         self.history = history
         self.limits = Limits(runs=settings.history_runs, output=settings.history_bytes, stream=settings.history_stream)
         self._writer = Writer(history.file)
-        history.settle = partial(self._writer.settle, again=True)
+        history.settle = self._ahead
         self._keeper = OutputKeeper(self._writer.database)
         self._listings: list[ListingRecorder] = []
         self._notes: dict[str, bool] = {}
@@ -123,6 +124,14 @@ class Recorder:
         """Waits until the outputs of what has ended are in the history, or for so long."""
         self.settle()
         self._keeper.drain(seconds)
+
+    def _ahead(self) -> Ahead | None:
+        """What the history still lacks of what was told, after a try to write it."""
+        if self._writer.settle(again=True):
+            return None
+        listed = [each for recorder in list(self._listings) for each in recorder.unwritten()]
+        ahead = Ahead(self._writer.lines, listed)
+        return ahead if any(ahead) else None
 
     def settle(self) -> None:
         """Waits, for half a second at most, until the history has what was told."""

@@ -115,6 +115,12 @@ class Writer:
             self._changed.wait_for(lambda: not self._pending or tried(), seconds)
             return not self._pending
 
+    @property
+    def lines(self) -> list[Line]:
+        """What was told and is not in the history yet."""
+        with self._changed:
+            return list(self._lines)
+
     def note(self) -> str | None:
         """What the user should be told of what can't be written now; once, until it can be written again."""
         error = self._error

@@ -57,6 +57,15 @@ def test_another_program_that_writes_for_long_keeps_nobody_waiting(hopx: Any, st
         hopx.sweep("pass", {"n": [1, 2, 3]}, name="grid").wait()
         assert run.wait().stdout == "0.1\n"
 
+    def check() -> None:
+        frame = hopx.history(code=True)
+        assert list(frame["name"]) == ["grid", "grid", "grid", "held", "before"]
+        assert set(frame["status"]) == {"completed"}
+        assert list(frame["param.n"].dropna()) == [3, 2, 1]
+        (held,) = frame[frame["name"] == "held"].to_dict("records")
+        assert (held["code"], held["param.lr"], held["tag.exp"]) == ("print(lr)", 0.1, "first")
+        assert frame["launched_here"].all()
+
     with held_by_another_program(state.history_file):
         notes = meanwhile(act)
         assert len(notes) == 1
@@ -65,14 +74,13 @@ def test_another_program_that_writes_for_long_keeps_nobody_waiting(hopx: Any, st
         assert str(journal) in notes[0]
         assert journal.stat().st_mode & 0o077 == 0
         assert "s3cret" not in journal.read_text()
-        assert list(hopx.history()["name"]) == ["before"]
-    frame = hopx.history(code=True, output=True)
-    assert list(frame["name"]) == ["grid", "grid", "grid", "held", "before"]
-    assert set(frame["status"]) == {"completed"}
-    assert list(frame["param.n"].dropna()) == [3, 2, 1]
-    (held,) = frame[frame["name"] == "held"].to_dict("records")
-    assert (held["code"], held["param.lr"], held["tag.exp"], held["stdout"]) == ("print(lr)", 0.1, "first", "0.1\n")
-    assert frame["launched_here"].all()
+        check()
+        shown = str(hopx.show("held"))
+        assert "print(lr)" in shown
+        assert "0.1" in shown
+        assert len(hopx.wait("grid")) == 3
+    check()
+    assert hopx.history(name="held", output=True)["stdout"][0] == "0.1\n"
     api.session().close()
     assert journals(state.history_file) == []
 
