@@ -129,6 +129,8 @@ class LocalAgent:
             if not alive:
                 break
             time.sleep(0.02)
+        if (left := self._left()) is not None and self._is_served():
+            raise LocalAgentError("the local agent does not answer", hint=self._when_silent(left.pid))
         raise LocalAgentError(
             f"the local agent did not start: {_last_line(log)}",
             hint=f"Its log is {log}; it runs with {sys.executable}.",

@@ -13,8 +13,9 @@ import pytest
 
 from hopx_magics.connection import watcher
 from hopx_magics.connection.local import LocalConnection
-from hopx_magics.errors import AgentUnreachable, UnknownConnection
+from hopx_magics.errors import AgentUnreachable, HopxError, UnknownConnection
 from hopx_magics.live import following
+from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings
 from tests.conftest import agent_pid, stop_agent
 from tests.standins.server import Asked
@@ -357,7 +358,13 @@ def test_a_listing_of_a_hanging_local_agent_fails_soon_and_names_its_log(
     pid = stopped()
     with pytest.raises(AgentUnreachable, match=r"did not answer within 0\.5 s") as caught:
         hopx.ps()
-    assert f"Its pid is {pid}, its log {state.agent_folder / 'agent.log'}." in str(caught.value)
+    named = f"Its pid is {pid}, its log {state.agent_folder / 'agent.log'}."
+    assert named in str(caught.value)
+    other = Session(state)  # of a kernel that has not found it before
+    with pytest.raises(HopxError, match=r"d(oes|id) not answer") as caught_anew:
+        other.connection().listing()
+    other.close()
+    assert named in str(caught_anew.value)
 
 
 def test_a_killed_local_agent_costs_the_table_nothing(
