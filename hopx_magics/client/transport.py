@@ -384,8 +384,8 @@ def checked_url(url: str) -> str:
         raise ValueError("a connection's URL has no user, query or fragment: use the form https://HOST")
     if parts.scheme == "http" and not is_loopback(host):
         raise InsecureConnection(
-            f"http://{host} is not on this machine: the token would travel unencrypted",
-            hint=f"Use https://{parts.netloc}.",
+            f"http://{printable(host, 100)} is not on this machine: the token would travel unencrypted",
+            hint=f"Use https://{printable(parts.netloc, 100)}.",
         )
     return text
 

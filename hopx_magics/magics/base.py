@@ -56,6 +56,14 @@ class _HelpPage(ContextDecorator):
         return isinstance(error, HelpAsked)
 
 
+def _in_short(error: Exception) -> str:
+    from ..output.errors import in_short  # it takes time that loading has not got
+
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return in_short(f"{error.filename}: {error.strerror}")
+    return in_short(str(error))
+
+
 class HopxBase(Magics):
     """Base of the classes of magics."""
 
@@ -69,14 +77,14 @@ class HopxBase(Magics):
 
     @contextmanager
     def _arguments(self, magic: str, line: str) -> Iterator[Any]:
-        """The arguments of a magic, to call Python with: its ValueError is one line without a traceback to the user."""
+        """The arguments of a magic, to call Python with: its ValueError and OSError are one line to the user."""
         parser = PARSERS[magic]
         arguments = parser.parse_line(line, self.shell.user_ns)
         self.arrival.greet()
         try:
             yield arguments
-        except ValueError as error:
-            raise UsageError(f"{parser.prog}: {error}") from None
+        except (ValueError, OSError) as error:  # of a file of this machine that can't be read or written
+            raise UsageError(f"{parser.prog}: {_in_short(error)}") from None
 
     def _references(self, words: list[str]) -> list[str]:
         """Words that are ids or names as they are; variables that hold runs as the ids of these."""

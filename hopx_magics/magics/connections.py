@@ -323,7 +323,7 @@ def _split_command(line: str) -> tuple[str, str]:
             rest = rest.lstrip()
         elif word not in ("--no-raise", "--help") and not word.startswith(("--on=", "--timeout=")):
             raise UsageError(
-                f"%hopx_sh: there is no option {word}; options come ahead of the command (help: %hopx_sh?)"
+                f"%hopx_sh: there is no option {word[:60]}; options come ahead of the command (help: %hopx_sh?)"
             )
     return " ".join(options), rest
 

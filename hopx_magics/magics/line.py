@@ -71,11 +71,13 @@ class MagicParser(argparse.ArgumentParser):
         return arguments
 
     def error(self, message: str) -> NoReturn:
+        from ..output.errors import in_short  # it takes time that loading has not got
+
         missing = message.removeprefix("the following arguments are required: ")
         if missing != message:
             message = f"{missing.replace(', ', ' and ')} {'are' if ', ' in missing else 'is'} missing"
         message = re.sub(r": ignored explicit argument .*", " takes no value", message)
-        raise UsageError(f"{self.prog}: {message.removeprefix('argument ')} (help: {self.prog}?)")
+        raise UsageError(f"{self.prog}: {in_short(message.removeprefix('argument '))} (help: {self.prog}?)")
 
     @property
     def options(self) -> list[str]:

@@ -39,6 +39,11 @@ def end_of_error(text: str) -> tuple[str, bool]:
     return "\n".join(short), start > 0 or short != lines
 
 
+def in_short(message: str) -> str:
+    """A message in which no line is longer than is read: what was typed may be."""
+    return "\n".join(map(shortened, message.split("\n")))
+
+
 def shortened(line: str) -> str:
     """A line with no more than its beginning and its end."""
     if len(line) <= LONGEST:

@@ -14,6 +14,7 @@ from ..connection.connection import Connection
 from ..connection.local import LOCAL, LocalConnection
 from ..errors import CredentialsError, UnknownConnection
 from ..models import KeptRun
+from ..output.oneline import printable
 from ..run_history.database import Database
 from ..run_history.recorder import Recorder
 from ..settings import Settings, read_settings
@@ -68,7 +69,7 @@ class Session:
                 self.connections[LOCAL] = LocalConnection(self.settings, self.recorder)
             if name not in self.connections:
                 raise UnknownConnection(
-                    f"no connection is named {name!r}{nearest(name, [LOCAL, *self.connections])}",
+                    f"no connection is named {printable(name, 60)!r}{nearest(name, [LOCAL, *self.connections])}",
                     hint="%hopx_connect shows the connections; a new one is added by its URL or sandbox id.",
                 )
             return self.connections[name]

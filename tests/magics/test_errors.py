@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from IPython.core.error import UsageError
 
 from hopx_magics.errors import CodeError, HopxError, NameWarning, RunFailed, UnknownColumn
 from hopx_magics.settings import Settings
@@ -176,3 +178,41 @@ def test_a_warning_points_at_the_users_own_line(cell: Run) -> None:
     with pytest.warns(NameWarning, match="the newest of 2 named a") as warned:
         cell("x = 1\n%hopx_logs a")
     assert (warned[0].lineno, "contextlib" in warned[0].filename) == (2, False)
+
+
+LONG = "y" * 20_000
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"%%hopx_bg {LONG}\npass",
+        f"%%hopx_bg --{LONG}\npass",
+        f"%%hopx_bg --timeout {LONG}\npass",
+        f"%%hopx_bg --lang {LONG}\npass",
+        f"%%hopx_bg --on {LONG}\npass",
+        f"%hopx_ps --sort {LONG}",
+        f"%hopx_logs {LONG}",
+        f"%hopx_show {LONG}",
+        f"%hopx_sh --{LONG}",
+        f"%hopx_sh {LONG}",
+        f"%hopx_put {LONG} x",
+        f"%hopx_get {LONG}",
+        f"%hopx_connect http://{LONG}",
+    ],
+    ids=lambda code: code[:20].strip("y"),
+)
+def test_what_was_typed_makes_no_error_long(cell: Run, code: str) -> None:
+    lines = lines_of(cell, code, Exception)
+    assert len(lines) <= 3
+    assert all(len(line) < 500 for line in lines)
+
+
+def test_a_file_that_can_not_be_written_is_one_line(cell: Run, tmp_path: Path) -> None:
+    cell(f"here = {__file__!r}")
+    cell("%hopx_put {here} x.py")
+    shown = lines_of(cell, f"%hopx_get x.py {tmp_path}/x/y.py", UsageError)
+    assert shown == [f"UsageError: %hopx_get: the folder {tmp_path}/x does not exist: make it first"]
+    (tmp_path / "file").touch()
+    (shown,) = lines_of(cell, f"%hopx_get x.py {tmp_path}/file/y.py", UsageError)
+    assert shown.startswith("UsageError: %hopx_get: ")
