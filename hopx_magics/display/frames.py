@@ -23,9 +23,9 @@ def processes_frame(processes: Sequence[Process], places: Sequence[Place]) -> "p
     `status` is an ordered categorical of all statuses, `status_detail` the reason for it where one is told. Times are
     `datetime64[us, UTC]`, `exit_code` and `pid` are `Int64`, `execution_time` is float seconds, and texts are `str`;
     what the agent did not say is missing. `leftovers` is how many processes an ended one has left running, missing for
-    none. `progress` is float, 0 to 1, as far as the outputs here tell one, and never 1
-    for what failed or was killed. Control characters in texts, which would act on a terminal, stand as their symbols
-    (`␛`); `Run.stdout` has them as they are.
+    none. `progress` is float, 0 to 1, as far as the outputs here tell one: 1 for what completed, and never 1 for what
+    failed or was killed. Control characters in texts, which would act on a terminal, stand as their symbols (`␛`);
+    `Run.stdout` has them as they are.
     """
     import pandas as pd
 

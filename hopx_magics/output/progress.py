@@ -34,6 +34,9 @@ class Piece(NamedTuple):
 TAIL = 2000
 """Characters at the end of a stream that are looked at."""
 
+FAR = 65_536
+"""Characters at the end of a stream in which the name of the epoch is looked for."""
+
 _DEEPEST = 3  # pieces of pieces that one line may name
 
 _AFTER_SLASH = re.compile(r"/ *[0-9]")  # searched for quickly, as it begins with one certain character
@@ -123,15 +126,25 @@ def progress_in(text: str, within: Piece | None = None) -> Progress | None:
         return _outer(tail)
     if _REDRAWN in tail:
         return _first_unfinished(tail.rpartition(_REDRAWN)[2])
-    return _newest(tail, within)
+    return _newest(tail, within or _epoch_above(text))
 
 
 def piece_in(text: str) -> Piece | None:
-    """The piece of the whole that has begun last, as far as the last `TAIL` characters name one."""
+    """The piece of the whole that has begun last, if the last `TAIL` characters name one, or an epoch not far above."""
     tail = text[-TAIL:]
     if not _may_name_a_piece(tail):
+        return _epoch_above(text)
+    lines = reversed(_lines(tail if len(text) < TAIL else _whole_lines(tail)))
+    return _piece_of(lines) or _epoch_above(text)
+
+
+def _epoch_above(text: str) -> Piece | None:
+    """Bars may have been drawn many times since the epoch was named."""
+    place = text.rfind("poch", max(0, len(text) - FAR), max(0, len(text) - TAIL))
+    if place < 0:
         return None
-    return _piece_of(reversed(_lines(tail if len(text) < TAIL else _whole_lines(tail))))
+    before, behind = text[max(0, place - 200) : place], text[place : place + 200]
+    return _piece_of(iter([_lines(before)[-1] + _lines(behind)[0]]))
 
 
 def may_tell_progress(text: str) -> bool:

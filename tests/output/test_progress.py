@@ -166,6 +166,15 @@ def test_what_has_begun_is_not_done(text: str, fraction: float) -> None:
     assert found.fraction == pytest.approx(fraction)
 
 
+def test_an_epoch_that_is_named_far_above() -> None:
+    bars = "".join(f"\r{step}/1000 ━━━━ 12s" for step in range(1, 501))
+    assert len(bars) > 3 * TAIL
+    assert progress_in("Epoch 1/4\nEpoch 2/4\n" + bars) == (0.375, None)
+    assert progress_in("Epoch 2/4, loss: 0.3\n" + bars) == (0.625, None)
+    assert progress_in("Epochs are many\n" + bars) == (0.5, 12)
+    assert newest_progress("Epoch 2/4\n" + "log\n" * 1000, bars) == (0.375, None)
+
+
 def test_a_piece_that_is_no_longer_seen() -> None:
     bar = "\r50/100 ━━━━ 12s"
     piece = piece_in("Epoch 2/4\n" + bar)
