@@ -244,7 +244,8 @@ class Rows:
             if slot is None or slot not in self._queued:
                 skipped += 1
                 continue
-            self._put(slot, msgspec.structs.replace(self._rows[slot], skipped=skipped))
+            if self._rows[slot].skipped != skipped:
+                self._put(slot, msgspec.structs.replace(self._rows[slot], skipped=skipped))
             skipped = 0
 
     # ------------------------------------------------------------ one process
