@@ -42,10 +42,9 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One background process, as its agent described it at one moment.
 
     Times are aware; `execution_time` is in seconds. What the agent did not say is None, also an id that can't be read
-    and a number out of all bounds;
-    a launch that waits to be sent has no id either. An agent that does not report output leaves `stdout` and `stderr`
-    None, and `exit_code` is None until the process ended. `status_detail` holds the agent's own word for a status that
-    is not one of `STATUSES`, or else its reason for the status.
+    and a number out of all bounds; a launch that waits to be sent has no id either. An agent that does not report
+    output leaves `stdout` and `stderr` None, and `exit_code` is None until the process ended. `status_detail` holds the
+    agent's own word for a status that is not one of `STATUSES`, or else its reason for the status.
     `stdout_bytes` and `stderr_bytes` are whole sizes, known when the agent cut the streams to their tails. `leftovers`
     are the pids of those that an ended process has started and that still live.
     """

@@ -58,6 +58,7 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "execution_time": _NUMBERS | _ANYTHING,
     "duration": _NUMBERS,
     "pid": _NUMBERS | _ANYTHING,
+    "leftovers": st.lists(_NUMBERS, max_size=3) | _ANYTHING,
 }
 
 rows: st.SearchStrategy[Any] = st.fixed_dictionaries({}, optional=_FIELDS) | _ANYTHING

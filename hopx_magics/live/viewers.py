@@ -84,7 +84,10 @@ class Viewers:
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
-            work()
+            try:
+                work()
+            except Exception:  # whatever it was, the next page must find the thread alive
+                _log.exception("what a page asked for could not be told")
 
     def _serve(self, intent: PaneIntent) -> None:
         done = attempted(intent.request, partial(self._do, intent))

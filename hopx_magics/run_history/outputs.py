@@ -1,5 +1,6 @@
 """The output of runs that have ended is fetched from their agents and kept in the history, in the background."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -20,6 +21,8 @@ AGAIN_AFTER = 5.0
 
 PAUSE = 0.3
 """Seconds between two looks for what has ended: what ends shortly one after the other is kept together."""
+
+_log = logging.getLogger(__name__)
 
 Outputs = Mapping[ProcessId, Mapping[Stream, KeptOutput]]
 """Of each process its streams, none of one whose output can't be had."""
@@ -88,6 +91,8 @@ class OutputKeeper:
                 self._take_refusal(error, place, fetch)
             except HopxError:
                 pass
+            except Exception:  # whatever it was, what ends next must find the thread alive
+                _log.exception("outputs of %s could not be kept", place.connection)
             self._hurry.wait(PAUSE)
 
     def _take_refusal(self, error: HistoryError, place: Place, fetch: Fetch) -> None:

@@ -4,6 +4,7 @@ A launch belongs to no agent before it is handed out. So nothing has to be moved
 just not given any more, and what it may have been given stays its own. Nothing is launched twice.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,9 @@ _PASSING = frozenset({429, 502, 503, 504})
 
 Told = Callable[[RunId, Process, Connection | None], None]
 """Called with a run, its process as it is now, and the connection, None as long as it is not handed out."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Dispatcher:
@@ -109,6 +113,9 @@ class Dispatcher:
             process = connection.launch_assigned(launch)
         except HopxError as error:
             self._take_failure(connection, launch, error)
+        except Exception as error:  # whatever it was, the next launch must find the thread alive
+            _log.exception("launching %s failed", run_id)
+            self._settle(launch, "unknown", f"not known whether it was launched: {type(error).__name__}", connection)
         else:
             self._tell(run_id, process, connection)
             with self._changed:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hopx_magics import api
+from hopx_magics.connection.connection import Connection
 from hopx_magics.errors import AgentRefused, AgentWarning, UnknownConnection, UnknownProcess, WaitTimeout
 from hopx_magics.session import gathering
 from hopx_magics.session.session import Session
@@ -213,6 +214,24 @@ def test_a_refusal_is_no_reason_to_try_it_elsewhere(
     assert hopx.history()["status_detail"].str.contains("no such language").all()
     with pytest.raises(AgentRefused):
         hopx.launch("pass", on="one")
+
+
+def test_a_launch_that_fails_oddly_holds_up_no_other(
+    hopx: Any, fleet: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults, send = [RecursionError("deep")], Connection.launch_assigned
+    monkeypatch.setattr(Connection, "launch_assigned", lambda *given: _raise(faults) or send(*given))
+    fleet("a", "b")
+    runs = hopx.sweep("pass", {"n": [1, 2, 3, 4]}, per=1, on="a,b")
+    wait_until(lambda: sum(run.process.status == "completed" for run in runs) == 3, "the others have completed")
+    (odd,) = [run for run in runs if run.process.status != "completed"]
+    assert (odd.process.status, odd.process_id) == ("unknown", None)
+    assert odd.process.status_detail == "not known whether it was launched: RecursionError"
+
+
+def _raise(faults: list[Exception]) -> None:
+    if faults:
+        raise faults.pop()
 
 
 def test_waiting_ones_can_be_taken_back(hopx: Any, fleet: Callable[..., Any]) -> None:
