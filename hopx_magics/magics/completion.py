@@ -124,7 +124,7 @@ class Completions:
 def _known(values: Iterable[str]) -> list[str]:
     """The values of an option, also those that are known only now."""
     if values == CONNECTIONS:
-        return _connections()
+        return [*_connections(), "all"]
     return _runs()[0] if values == NAMES else list(values)
 
 
@@ -139,7 +139,7 @@ def _connections() -> list[str]:
     from ..connection.local import LOCAL
     from ..session.session import session
 
-    return list(dict.fromkeys([LOCAL, *session().connections, "all"]))
+    return list(dict.fromkeys([LOCAL, *session().connections]))
 
 
 def _runs() -> tuple[list[str], list[str]]:

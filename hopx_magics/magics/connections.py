@@ -347,6 +347,6 @@ def _token(url: str, variable: str | None) -> str | None:
     if variable:
         raise ValueError(f"the environment variable {variable} is not set")
     try:
-        return getpass(f"Token of {url} (empty for none): ") or None
+        return getpass(f"Token of {url[:200]} (empty for none): ") or None
     except (EOFError, RuntimeError, NotImplementedError):  # a kernel without a front end that could ask
         raise ValueError("nobody can be asked for the token: set HOPX_AGENT_TOKEN, or use --token-env VAR") from None

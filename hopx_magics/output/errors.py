@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 from .shown import as_plain
 
@@ -15,6 +16,12 @@ LINES = 10
 
 MESSAGE_LINES = 6
 """Lines that are shown of the message of an error, or of one frame."""
+
+MOST = 40_000
+"""Characters of a traceback that are looked at: more of terminal's sequences would take long."""
+
+_NEAR = 1_000
+"""Characters within which a line has to end so that it is shown as a whole."""
 
 _WITHOUT_TRACEBACK = 8_000
 """Characters at the end of a text in which the last lines are looked for."""
@@ -33,7 +40,7 @@ def end_of_error(text: str) -> tuple[str, bool]:
     one that raised. Where there is no traceback, the last lines stay.
     """
     start = _start(text)
-    lines = as_plain(text[start:]).rstrip().split("\n")
+    lines = as_plain(_bounded(text[start:])).rstrip().split("\n")
     shown = _traceback(lines) if lines[0].startswith(TRACEBACK) else _last_lines(lines)
     short = [shortened(line) for line in shown]
     return "\n".join(short), start > 0 or short != lines
@@ -59,15 +66,23 @@ def _start(text: str) -> int:
     return position if is_one else max(0, len(text) - _WITHOUT_TRACEBACK)
 
 
+def _bounded(text: str) -> str:
+    """A text with no more than its beginning and its end, if possible in whole lines."""
+    if len(text) <= MOST:
+        return text
+    half, end = MOST // 2, len(text) - MOST // 2
+    first, last = text.rfind("\n", half - _NEAR, half), text.find("\n", end, end + _NEAR)
+    head, tail = text[: half if first < 0 else first], text[end if last < 0 else last + 1 :]
+    return f"{head}\n  [{len(text) - len(head) - len(tail):,} characters are left out]\n{tail}"
+
+
 def _traceback(lines: Sequence[str]) -> list[str]:
     frames: list[list[str]] = []
-    rest = list(lines[1:])
-    while rest and rest[0].startswith("  "):
-        line = rest.pop(0)
+    for line in takewhile(lambda line: line.startswith("  "), lines[1:]):
         if _FRAME.match(line) or not frames:
             frames.append([])
         frames[-1].append(line)
-    return [lines[0], *_frames(frames), *_middle_cut(rest)]
+    return [lines[0], *_frames(frames), *_middle_cut(lines[1 + sum(map(len, frames)) :])]
 
 
 def _frames(frames: Sequence[Sequence[str]]) -> list[str]:

@@ -26,6 +26,8 @@ def test_completion_of_options_and_values(shell: InteractiveShell, hopx: Any, st
     assert completions(shell, "%hopx_ps --sort -exit") == ["-exit_code"]
     assert completions(shell, "%hopx_connect lo") == ["local"]
     assert completions(shell, "%hopx_ps --on lo") == ["local"]
+    assert completions(shell, "%hopx_ps --on ") == ["local", "all"]
+    assert completions(shell, "%hopx_disconnect ") == ["local"]
     assert "--status" not in completions(shell, "print(--st")
     completions(shell, "%hopx_logs ")
     assert not agent_pid(state), "no agent is started for a completion"

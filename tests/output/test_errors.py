@@ -116,6 +116,23 @@ def test_texts_without_a_traceback(text: str, shown: str, has_more: bool) -> Non
     assert end_of_error(text) == (shown, has_more)
 
 
+def test_a_deep_recursion_keeps_its_ends(tmp_path: Path) -> None:
+    code = "def f(n):\n    g(n)\ndef g(n):\n    if n > 0: h(n - 1)\n    1 / n\ndef h(n):\n    f(n)\nf(280)\n"
+    stderr = stderr_of(code, tmp_path, name="a_long_name_of_a_file_that_makes_the_traceback_large.py")
+    assert len(stderr) > 40_000
+    text, has_more = end_of_error(stderr)
+    assert 'py", line 5, in g\n    1 / n' in text
+    assert text.endswith("ZeroDivisionError: division by zero")
+    assert has_more
+
+
+def test_a_line_of_a_quarter_of_a_megabyte_keeps_its_ends() -> None:
+    text, _ = end_of_error(f"{TRACEBACK}\nValueError: {'y' * 250_000}end")
+    assert "ValueError: yyy" in text
+    assert text.endswith("yyyend")
+    assert len(text) < 1000
+
+
 PIECES = st.sampled_from(
     [TRACEBACK, '  File "/a/cell.py", line 1, in f', "    f()", '  File "/lib/python3/x.py", line 2', "E: x", "", "\r"]
 )
@@ -132,4 +149,5 @@ def test_it_takes_no_longer_than_its_input() -> None:
     def ends(frames: str) -> None:
         end_of_error(f"{TRACEBACK}\n{frames}E: x")
 
-    assert grows_like_its_input(ends, '  File "/a/cell.py", line 1, in f\n    f()\n', 8_000)
+    for piece in ('  File "/a/cell.py", line 1, in f\n    f()\n', "  x\n", "\x1b[31mx\x1b[0m "):
+        assert grows_like_its_input(ends, piece, 40_000)
