@@ -1,12 +1,15 @@
 """The arguments of each magic. What they mean stands in the magics' docstrings, which are the help pages."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..durations import parse_duration, parse_limit
 from ..live.columns import COLUMN_NAMES, TABLE_GROUPS
 from ..words import CAPTURES, LANGUAGES, OFFERED_COLUMNS, OUTPUT_CHOICES, STATUSES
-from .line import MagicParser, assignment, checked, identifier, whole_number, words_of
+from .line import MagicParser, assignment, checked, identifier, text_of, whole_number, words_of, written
+
+if TYPE_CHECKING:
+    from ..params import Written
 
 CONNECTIONS = ("(connections)",)
 """Stands for the names of the connections, which are known only when Tab is pressed."""
@@ -22,7 +25,9 @@ _Argument = Callable[[Any], None]
 
 
 def _argument(*names: str, completions: Iterable[str] = (), **how: Any) -> _Argument:
-    """An argument, with the values that Tab offers for it."""
+    """An argument, with the values that Tab offers for it: a text, if nothing else is said."""
+    if "action" not in how:
+        how.setdefault("type", text_of)
 
     def add(parser: Any) -> None:
         parser.add_argument(*names, **how).completions = tuple(completions)
@@ -44,9 +49,19 @@ def _repeated(name: str, by: Callable[[str], Any]) -> _Argument:
     return _checked(name, by=by, action="append", default=[])
 
 
+def _values(name: str, by: "Callable[[Written], Any]") -> _Argument:
+    """An option that can be given several times, and whose values stay what they are."""
+    return _argument(name, type=checked(by, written), action="append", default=[])
+
+
+def _runs(name: str, metavar: str, **how: Any) -> _Argument:
+    """Words that stand for runs: what is in them shows whether they are variables."""
+    return _argument(name, metavar=metavar, type=lambda word: word, **how)
+
+
 def _words(name: str, completions: Iterable[str]) -> _Argument:
     """An option with several words, that can be given several times, too."""
-    return _argument(name, action="extend", type=words_of, default=[], completions=completions)
+    return _argument(name, action="extend", type=checked(words_of), default=[], completions=completions)
 
 
 def _one_of(*arguments: _Argument) -> _Argument:
@@ -65,20 +80,20 @@ def _limit(text: str) -> str:
     return text
 
 
-def _param(text: str) -> tuple[str, Any]:
+def _param(written: "Written") -> tuple[str, Any]:
     from ..params import parse_assignment
 
-    return parse_assignment(text)
+    return parse_assignment(written)
 
 
-def _sweep(text: str) -> tuple[str, list[Any]]:
+def _sweep(written: "Written") -> tuple[str, list[Any]]:
     from ..params import parse_sweep
 
-    return parse_sweep(text)
+    return parse_sweep(written)
 
 
-_REFERENCES = _argument("reference", nargs="*", metavar="ID")
-_RUN = _argument("reference", metavar="RUN")
+_REFERENCES = _runs("reference", "ID", nargs="*")
+_RUN = _runs("reference", "RUN")
 _CONNECTION = _argument("name", metavar="NAME")
 _NAME = _argument("--name", completions=NAMES)
 _LANGUAGE = _argument("--lang", dest="language", completions=LANGUAGES)
@@ -87,7 +102,7 @@ _TAGS = _repeated("--tag", assignment)
 _SINCE = _checked("--since", by=parse_duration)
 _LIMIT = _checked("--limit", by=whole_number)
 _TIMEOUT = _checked("--timeout", by=parse_duration)
-_PARAMS = _repeated("--param", _param)
+_PARAMS = _values("--param", _param)
 _ENV = _repeated("--env", assignment)
 _ON = _argument("--on", metavar="CONNECTION", completions=CONNECTIONS)
 _ON_SEVERAL = _words("--on", CONNECTIONS)
@@ -109,7 +124,7 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _ENV,
         _argument("--cwd", completions=FILES),
         _PARAMS,
-        _repeated("--sweep", _sweep),
+        _values("--sweep", _sweep),
         _LIMIT,
         _checked("--per", by=whole_number),
         _flag("--yes"),
@@ -141,10 +156,10 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
     ],
     "%hopx_show": [_RUN],
     "%hopx_rerun": [_RUN, _PARAMS, _ENV, _one_of(_flag("--here"), _ON), _INTO, _QUIET],
-    "%hopx_diff": [_argument("one", metavar="RUN"), _argument("other", metavar="ANOTHER_RUN")],
+    "%hopx_diff": [_runs("one", "RUN"), _runs("other", "ANOTHER_RUN")],
     "%hopx_attach": [_RUN, _ON, _INTO],
     "%hopx_logs": [
-        _argument("reference", metavar="ID"),
+        _runs("reference", "ID"),
         _one_of(_flag("--stderr"), _flag("--both")),
         _checked("--tail", by=whole_number),
         _flag("-f", "--follow"),

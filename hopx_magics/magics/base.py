@@ -11,6 +11,7 @@ from IPython.core.magic import Magics
 
 from .arguments import PARSERS
 from .line import HelpAsked
+from .words import Word
 
 if TYPE_CHECKING:
     from ..run import Run
@@ -86,35 +87,37 @@ class HopxBase(Magics):
         except (ValueError, OSError) as error:  # of a file of this machine that can't be read or written
             raise UsageError(f"{parser.prog}: {_in_short(error)}") from None
 
-    def _references(self, words: list[str]) -> list[str]:
+    def _references(self, words: list[Word]) -> list[str]:
         """Words that are ids or names as they are; variables that hold runs as the ids of these."""
         return [run if isinstance(run, str) else str(run.process_id) for word in words for run in self._meant(word)]
 
-    def _meant(self, word: str) -> "list[Run | str]":
+    def _meant(self, word: Word) -> "list[Run | str]":
+        """The runs that a variable or an expression holds, or the word itself, as it always is in quotes."""
         from ..run import Run
 
-        value = self.shell.user_ns.get(word)
+        is_value = len(word.pieces) == 1 and word.pieces[0].is_value
+        value = word.pieces[0].value if is_value else None if word.is_quoted else self.shell.user_ns.get(word.text)
         if isinstance(value, Run):
             return [value]
         if isinstance(value, list | tuple) and value and all(isinstance(item, Run) for item in value):
             return list(value)
-        return [word]
+        return [word.text]
 
-    def _one(self, word: str) -> "Run | str":
+    def _one(self, word: Word) -> "Run | str":
         """The one run that a word stands for: the word itself, or the Run that a variable holds."""
         meant = self._meant(word)
         if len(meant) > 1:
-            raise ValueError(f"{word} holds {len(meant)} runs: use one of them, such as {{{word}[0].run_id}}")
+            raise ValueError(f"{word.text} holds {len(meant)} runs: use one of them, such as {{{word.text}[0]}}")
         return meant[0]
 
-    def _run(self, word: str, on: str | None) -> "Run":
+    def _run(self, word: Word, on: str | None) -> "Run":
         """The one run that a word stands for, wherever it is."""
         from ..api.find import attach
 
         run = self._one(word)
         return attach(run, on=on) if isinstance(run, str) else run
 
-    def _runs(self, words: list[str], on: list[str] | None) -> "list[Run]":
+    def _runs(self, words: list[Word], on: list[str] | None) -> "list[Run]":
         from ..api.find import runs_of
 
         return runs_of([meant for word in words for meant in self._meant(word)], on=on)

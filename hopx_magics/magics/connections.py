@@ -1,5 +1,6 @@
 """The magics of connections: HopX sandboxes, commands, and files."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -8,8 +9,9 @@ from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class, no_var_expand
 
 from .base import HopxBase
-from .line import expanded, once
+from .line import once
 from .live_line import StateLine, TransferLine
+from .words import compiled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -328,13 +330,25 @@ def _split_command(line: str) -> tuple[str, str]:
     return " ".join(options), rest
 
 
-_DOLLAR = "\ue001"
-"""Stands for a `$`, which is bash's own here. It is no character of any language."""
-
-
 def _with_values(command: str, namespace: Mapping[str, Any]) -> str:
     """The command with each `{expression}` replaced by its value; as it is when one of them has none, as in awk."""
-    return expanded(command.replace("$", _DOLLAR), namespace).replace(_DOLLAR, "$")
+    parts = _BRACES.split(command)
+    try:
+        parts[1::2] = [_text_of_value(inner, namespace) for inner in parts[1::2]]
+    except Exception:  # an expression is the user's code and can fail in any way; bash has braces of its own
+        return command
+    return "".join(parts)
+
+
+_BRACES = re.compile(r"\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
+
+
+def _text_of_value(expression: str, namespace: Mapping[str, Any]) -> str:
+    code = compiled(expression)
+    value = eval(code, dict(namespace)) if code else None
+    if code is None or callable(value):  # awk's `{print}`, for one
+        raise ValueError(expression)
+    return str(value)
 
 
 def _token(url: str, variable: str | None) -> str | None:

@@ -1,47 +1,22 @@
-"""The line of a magic: split into words, expanded where wanted, and parsed, with every mistake as a UsageError."""
+"""The line of a magic, parsed, with every mistake as a UsageError."""
 
 import argparse
 import itertools
 import keyword
-import re
-import shlex
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.error import UsageError
-from IPython.utils.text import DollarFormatter
 
-_BRACES = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")
-_PLACE = "\ue000"
-"""Stands for an expression in braces while a line is split. It is no character of any language."""
+from .words import Piece, Word, split_line, with_values, without_semicolon
 
+if TYPE_CHECKING:
+    from ..params import Written
 
-def split_line(line: str) -> list[str]:
-    """The words of a line, without the quotes around them, and without a comment: a `#` on its own and what follows.
-
-    Backslashes and any other `#` are ordinary characters. What is in `{}` stays together, with its quotes and spaces.
-
-    Raises ValueError when a quote is not closed.
-    """
-    braces = _BRACES.findall(line)
-    words = shlex.shlex(_BRACES.sub(_PLACE, line), posix=True, punctuation_chars=False)
-    words.whitespace_split = True
-    words.escape = ""
-    words.commenters = ""
-    kept = itertools.takewhile(lambda word: word != "#", words)
-    contents = iter(braces)
-    return [re.sub(_PLACE, lambda _: next(contents, ""), word) for word in kept]
-
-
-def expanded(text: str, namespace: Mapping[str, Any]) -> str:
-    """`text` with `{expression}` and `$name` replaced by their values; as it is when they have none."""
-    if "{" not in text and "$" not in text:
-        return text
-    try:
-        return str(DollarFormatter().vformat(text, args=[], kwargs=dict(namespace)))
-    except Exception:  # an expression is the user's code and can fail in any way; the text may be meant as it is
-        return text
+OF_THE_ENVIRONMENT = ("--env", "--callback-header")
+"""The options in which a `$NAME` may be a variable of the environment: the history keeps none of their values."""
 
 
 class HelpAsked(Exception):
@@ -57,17 +32,20 @@ class MagicParser(argparse.ArgumentParser):
     def parse_line(self, line: str, namespace: Mapping[str, Any]) -> argparse.Namespace:
         """The arguments of a line, with variables of `namespace` put in. Raises UsageError and HelpAsked."""
         try:
-            words = split_line(line)
-        except ValueError:
-            self.error("a quote is not closed")
-        words = [expanded(word, namespace) for word in self._with_values_joined(words)]
+            written = split_line(line)
+            words = list(self._arguments(without_semicolon(written), namespace))
+        except ValueError as error:
+            self.error(str(error))
         if "-h" in words or "--help" in words:
             raise HelpAsked
         arguments, unknown = self.parse_known_intermixed_args(words)
-        if unknown and not unknown[0].startswith("-"):
-            self.error(f"{unknown[0]!r} is one argument too many{self._naming(unknown[0])}")
+        if unknown and isinstance(unknown[0], Word):
+            self.error(f"{unknown[0].text!r} is one argument too many{self._naming(unknown[0].text)}")
         if unknown:
-            self.error(f"there is no option {unknown[0]}{self._nearest(unknown[0])}")
+            name = "; in quotes it is a name" if "reference" in vars(arguments) else ""
+            self.error(f"there is no option {unknown[0]}{self._nearest(unknown[0])}{name}")
+        if hasattr(arguments, "quiet") and written != without_semicolon(written):
+            arguments.quiet = True
         return arguments
 
     def error(self, message: str) -> NoReturn:
@@ -89,16 +67,40 @@ class MagicParser(argparse.ArgumentParser):
         action = self._option_string_actions.get(option)
         return None if action is None or action.nargs == 0 else getattr(action, "completions", ())
 
-    def _with_values_joined(self, words: list[str]) -> list[str]:
-        """`--sort -pid` as `--sort=-pid`: argparse would take a value that begins with a dash for an option."""
-        joined: list[str] = []
+    def _arguments(self, words: Iterable[list[Piece]], namespace: Mapping[str, Any]) -> Iterator[str]:
+        """The options as they are, and values and all other words as a Word each; behind `--` there are no options."""
         rest = iter(words)
         for word in rest:
-            action = self._option_string_actions.get(word)
-            takes_value = action is not None and action.nargs is None and word.startswith("--")
-            value = next(rest, None) if takes_value else None
-            joined.append(word if value is None else f"{word}={value}")
-        return joined
+            option, value = self._option(word)
+            if option == "--":
+                yield from (with_values(word, namespace, {}) for word in rest)
+                return
+            if option is None:
+                yield with_values(word, namespace, {})
+                continue
+            yield option
+            if value is None and self._takes_next(option):
+                value = next(rest, None)
+            if value is not None:
+                yield with_values(value, namespace, os.environ if option in OF_THE_ENVIRONMENT else {})
+
+    def _option(self, word: list[Piece]) -> tuple[str | None, list[Piece] | None]:
+        """The option that a word is, and its value if that is in the word, too: `--limit=5`."""
+        first, *rest = word
+        if first.quote or not first.value.startswith("-") or first.value == "-":
+            return None, None
+        option, equals, value = first.value.partition("=")
+        if not equals or not option.startswith("--"):
+            return "".join(piece.value for piece in word), None
+        action = self._option_string_actions.get(option)
+        if action is not None and action.nargs == 0:
+            raise ValueError(f"{option} has no value")
+        return option, [Piece(value), *rest] if value or not rest else rest
+
+    def _takes_next(self, option: str) -> bool:
+        """Whether the next word is the option's value, whatever it looks like, as in `--sort -pid`."""
+        action = self._option_string_actions.get(option)
+        return action is not None and action.nargs is None and option.startswith("--")
 
     def _naming(self, word: str) -> str:
         """What to do with a word that is meant as a name."""
@@ -113,16 +115,39 @@ class MagicParser(argparse.ArgumentParser):
         return f"; did you mean {names[near[0]]}?" if near else f"; it has {', '.join(self.options) or 'none'}"
 
 
-def checked(check: Callable[[str], Any]) -> Callable[[str], Any]:
-    """`check` as the `type` of an argument: its ValueError is what the user reads."""
+def text_of(word: str) -> str:
+    """A word of the line, or a default, as a text."""
+    return word.text if isinstance(word, Word) else word
 
-    def convert(text: str) -> Any:
+
+def written(word: str) -> "Written":
+    """What is written in a word: bare texts to be read, and values and quoted texts, which stay what they are.
+
+    Quotes around all of `NAME=VALUE` only keep it together.
+    """
+    from ..params import Given
+
+    pieces = word.pieces if isinstance(word, Word) else (Piece(word),)
+    outer = next((piece.quote for piece in pieces if not piece.is_value and "=" in piece.value), 0)
+    parts: list[str | Given] = []
+    for quote, group in itertools.groupby(pieces, key=lambda piece: 0 if piece.quote == outer else piece.quote):
+        if quote:
+            parts.append(Given("".join(str(piece.value) for piece in group)))
+        else:
+            parts += [Given(piece.value) if piece.is_value else str(piece.value) for piece in group]
+    return parts
+
+
+def checked(check: Callable[[Any], Any], convert: Callable[[str], Any] = text_of) -> Callable[[str], Any]:
+    """`check` of what `convert` makes of a word, as the `type` of an argument: the user reads its ValueError."""
+
+    def checked_word(word: str) -> Any:
         try:
-            return check(text)
+            return check(convert(word))
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
-    return convert
+    return checked_word
 
 
 def assignment(text: str) -> tuple[str, str]:

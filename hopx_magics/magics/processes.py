@@ -89,9 +89,11 @@ class HopxMagics(HopxBase):
         -o VAR         put the Run, or the list of them, into this variable
         -q, --quiet    show nothing below the cell
 
-        In the values, `{expression}` and `$name` stand for variables of the notebook; the cell is sent as it is.
-        Returns the Run: `run.status`, `run.stdout`, `run.wait()`, `run.kill()`, `await run`; for a sweep, the list of
-        its Runs.
+        In the values, `{expression}` and `$name` stand for variables of the notebook; the cell is sent as it is. A
+        parameter keeps the type that its variable has, and one in quotes is a text: n="5". In --env a `$NAME` may be
+        one of the environment, too; in single quotes a `$` is just that, and `{{` and `}}` stand for braces. A `;` at
+        the end of the line shows nothing, as -q. Returns the Run: `run.status`, `run.stdout`, `run.wait()`,
+        `run.kill()`, `await run`; for a sweep, the list of its Runs.
 
         Parameters stand ahead of the cell, as `lr = 0.1` in Python, `lr='0.1'` in bash, and `const lr = 0.1` in
         javascript. Where a Python cell assigns the same variable, the parameter comes right behind that; where it has a

@@ -15,6 +15,8 @@ DEEPEST = 20
 MOST_CHARACTERS = 1_000_000
 """How long all parameters of a launch may be, written as JSON."""
 
+_TOO_LONG = f"the parameters are longer than {MOST_CHARACTERS:,} characters: write them to a file"
+
 _LARGEST = 10**300  # Python itself refuses to write down what has thousands of digits
 _LARGEST_IN_JAVASCRIPT = 2**53 - 1
 
@@ -47,8 +49,9 @@ def quoted(text: str) -> str:
 def checked_params(params: Mapping[str, Any], language: Language) -> dict[str, Any]:
     """The params as plain values, under names that are variables in that language.
 
-    Plain are numbers, strings, booleans, None, and lists and dicts of them. Tuples, and what has `tolist()`, such as
-    numpy's numbers and arrays, become that. Raises ValueError for everything else, and for any params of a go cell.
+    Plain are numbers, texts, True and False, None, and lists and dicts of them. Tuples, ranges, and what has
+    `tolist()`, such as numpy's numbers and arrays, become that. Raises ValueError for everything else, and for any
+    params of a go cell.
     """
     check_language(params, language)
     checked: dict[str, Any] = {}
@@ -59,7 +62,7 @@ def checked_params(params: Mapping[str, Any], language: Language) -> dict[str, A
         checked[name] = checked_value(name, value)
         _check_for_language(name, checked[name], language)
     if len(json.dumps(checked)) > MOST_CHARACTERS:
-        raise ValueError(f"the parameters are longer than {MOST_CHARACTERS:,} characters: write them to a file")
+        raise ValueError(_TOO_LONG)
     return checked
 
 
@@ -96,13 +99,30 @@ def _plain(name: str, value: Any, depth: int) -> Any:
         return float(value)
     if isinstance(value, str):
         return _plain_text(name, value)
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | range):
+        if value[MOST_CHARACTERS:]:
+            raise ValueError(_TOO_LONG)
         return [_plain(name, item, depth + 1) for item in value]
     if isinstance(value, dict):
         return {_plain_key(name, key): _plain(name, item, depth + 1) for key, item in value.items()}
-    if hasattr(type(value), "tolist"):
+    if hasattr(type(value), "tolist") and not _is_of_moments(value):
+        size = getattr(value, "size", 0)
+        if isinstance(size, int) and size > MOST_CHARACTERS:
+            raise ValueError(_TOO_LONG)
         return _plain(name, value.tolist(), depth + 1)
-    raise ValueError(f"the value of {name!r} is a {type(value).__name__}: a parameter is a number, a string, or JSON")
+    raise ValueError(f"the value of {name!r} is {_described(value)}")
+
+
+def _is_of_moments(value: Any) -> bool:
+    """Whether it holds numpy's moments or spans, which as plain values could be bare nanoseconds."""
+    return getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M")
+
+
+def _described(value: Any) -> str:
+    """What kind of value it is, what a parameter can be, and how this one can be handed over all the same."""
+    is_frame = any(each.__name__ == "DataFrame" for each in type(value).__mro__)
+    way = "write it to a file, and give the file's name" if is_frame else "give it as one, as with str(...)"
+    return f"a {type(value).__name__}: a parameter is a number, a string, or JSON; {way}"
 
 
 def _plain_int(name: str, value: int) -> int:

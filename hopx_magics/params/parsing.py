@@ -6,9 +6,9 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from .checking import checked_value, quoted
 
@@ -31,20 +31,31 @@ _RANGE = re.compile(rf"({_NUMBER}):({_NUMBER})(?::({_NUMBER}))?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 
 
-def parse_assignment(text: str) -> tuple[str, Any]:
+class Given(NamedTuple):
+    """A value within what is written that is not read from a text: a variable's, or a text in quotes."""
+
+    value: Any
+
+
+Written = Sequence[str | Given]
+"""What is written after an option: texts, which are read, and values, which stay what they are."""
+
+
+def parse_assignment(written: str | Written) -> tuple[str, Any]:
     """Name and value of `NAME=VALUE`, such as `lr=0.1`, `layers=[64, 32]` or `activation=relu`.
 
-    The value is JSON (with NaN and Infinity), or else what Python writes for such a value, as that is what `{variable}`
-    in a magic's line becomes: True, None, nan, lists, dicts, tuples (which become lists), quoted strings. Everything
-    else is a string as it stands. Spaces around name and value do not count.
+    A text is read as JSON (with NaN and Infinity), or else as what Python writes for such a value: True, None, nan,
+    lists, dicts, tuples (which become lists), quoted strings. Everything else is a string as it stands. Spaces around
+    name and value do not count. A value that is given stays what it is; within brackets it is one of theirs, among
+    digits a number of them, and beside other text its text.
 
-    Raises ValueError for what is no assignment, and for a literal that can't be a parameter, such as a set.
+    Raises ValueError for what is no assignment, and for a value that can't be a parameter, such as a set.
     """
-    name, value = _split_name(text)
+    name, value = _split_name([written] if isinstance(written, str) else written)
     return name, _value(name, value)
 
 
-def parse_sweep(text: str) -> tuple[str, list[Any]]:
+def parse_sweep(written: str | Written) -> tuple[str, list[Any]]:
     """Name and values of `NAME=VALUE,VALUE,...`, `NAME=FIRST:LAST:STEP` or `NAME=[VALUE, ...]`.
 
     Each value is read as `parse_assignment` does it. Commas within brackets and quotes do not part values. A range
@@ -53,7 +64,7 @@ def parse_sweep(text: str) -> tuple[str, list[Any]]:
 
     Raises ValueError for what is no sweep, a step that leads away from the last value, and too many values.
     """
-    name, source = _split_name(text)
+    name, source = _split_name([written] if isinstance(written, str) else written)
     parts = list(_split_at_commas(name, source))
     if len(parts) == 1 and isinstance(listed := _value(name, source), list):
         return name, _all_values(name, listed)
@@ -72,18 +83,37 @@ def combinations(sweeps: Mapping[str, Iterable[Any]], params: Mapping[str, Any])
     return [{**params, **dict(zip(sweeps, chosen, strict=True))} for chosen in itertools.product(*values)]
 
 
-def _split_name(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    name = name.strip()
-    if not sign:
-        raise ValueError(f"{quoted(text)} is no parameter: use NAME=VALUE")
-    if not name.isidentifier():
-        raise ValueError(f"{quoted(name)} can't be the name of a parameter: use letters, digits and _")
-    return name, value.strip()
+def _split_name(written: Written) -> tuple[str, list[str | Given]]:
+    first, *rest = written or [""]
+    if not isinstance(first, str) or "=" not in first:
+        raise ValueError(f"{quoted(_as_text(written))} is no parameter: use NAME=VALUE")
+    name, _, value = first.partition("=")
+    rest = [part if isinstance(part, str) else Given(_scalar(part.value)) for part in rest]
+    if not name.strip().isidentifier():
+        raise ValueError(f"{quoted(name.strip())} can't be the name of a parameter: use letters, digits and _")
+    return name.strip(), _stripped([value, *rest])
+
+
+def _scalar(value: Any) -> Any:
+    """A number of numpy as one of Python."""
+    return value.item() if getattr(value, "ndim", None) == 0 and getattr(value.dtype, "kind", "") in "biuf" else value
+
+
+def _stripped(parts: Sequence[str | Given]) -> list[str | Given]:
+    """Without spaces around it, and without empty texts."""
+    kept = [part for part in parts if part != ""]
+    for index, strip in ((0, str.lstrip), (-1, str.rstrip)):
+        if kept and isinstance(text := kept[index], str):
+            kept[index] = strip(text)
+    return [part for part in kept if part != ""]
+
+
+def _as_text(parts: Sequence[str | Given]) -> str:
+    return "".join(part if isinstance(part, str) else str(part.value) for part in parts)
 
 
 def _all_values(name: str, given: Iterable[Any]) -> list[Any]:
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+    if isinstance(given, str | bytes | Mapping) or hasattr(given, "columns") or not isinstance(given, Iterable):
         raise ValueError(f"the values of {name!r} are a {type(given).__name__}: use a list")
     values = list(itertools.islice(given, MOST_VALUES + 1))
     if not values:
@@ -100,7 +130,28 @@ def _check_count(count: int, of_what: str) -> None:
 # ---------------------------------------------------------------- one value
 
 
-def _value(name: str, text: str) -> Any:
+def _value(name: str, parts: Sequence[str | Given]) -> Any:
+    if len(parts) == 1 and isinstance(only := parts[0], Given):
+        return checked_value(name, only.value)
+    if _is_text_or_numbers(parts):
+        return _read(name, _as_text(parts))
+    if isinstance(first := parts[0], str) and first.startswith(_BEGINS_LITERAL):
+        value = _read(name, "".join(part if isinstance(part, str) else _literal(name, part) for part in parts))
+        return _as_text(parts) if isinstance(value, str) else value
+    return _as_text(parts)
+
+
+def _is_text_or_numbers(parts: Sequence[str | Given]) -> bool:
+    """Whether all of it can be read as if it had been written."""
+    return all(isinstance(part, str) or type(part.value) in (int, float) for part in parts)
+
+
+def _literal(name: str, given: Given) -> str:
+    return repr(checked_value(name, given.value))
+
+
+def _read(name: str, text: str) -> Any:
+    """The value that a text stands for."""
     if text in _PYTHON_WORDS:
         return _PYTHON_WORDS[text]
     try:
@@ -135,38 +186,57 @@ class _WithFloats(ast.NodeTransformer):
 # ---------------------------------------------------------------- many values
 
 
-def _split_at_commas(name: str, text: str) -> Iterator[str]:
+def _split_at_commas(name: str, parts: Sequence[str | Given]) -> Iterator[list[str | Given]]:
     """The parts between commas that are in no brackets and no quotes. A quote within a word is an apostrophe."""
-    part, depth, quote, escaped = "", 0, "", False
-    for character in text:
-        if quote:
-            quote = "" if character == quote and not escaped else quote
-            escaped = character == "\\" and not escaped
-        elif character in "\"'" and (depth or not part.strip()):
-            quote = character
-        elif character in "[{(":
+    value: list[str | Given] = []
+    depth, quote, escaped = 0, "", False
+    for atom in _atoms(parts):
+        if isinstance(atom, Given):
+            pass
+        elif quote:
+            quote = "" if atom == quote and not escaped else quote
+            escaped = atom == "\\" and not escaped
+        elif atom in "\"'" and (depth or all(isinstance(each, str) and each.isspace() for each in value)):
+            quote = atom
+        elif atom in "[{(":
             depth += 1
-        elif character in "]})":
+        elif atom in "]})":
             depth = max(0, depth - 1)
-        elif character == "," and not depth:
-            yield part.strip()
-            part = ""
+        elif atom == "," and not depth:
+            yield _joined(value)
+            value = []
             continue
-        part += character
+        value.append(atom)
     if depth or quote:
-        raise ValueError(f"a bracket or a quote is not closed in the values of {name!r}: {quoted(text)}")
-    yield part.strip()
+        raise ValueError(f"a bracket or a quote is not closed in the values of {name!r}: {quoted(_as_text(parts))}")
+    yield _joined(value)
 
 
-def _swept(name: str, part: str) -> list[Any]:
-    if not part:
+def _atoms(parts: Iterable[str | Given]) -> Iterator[str | Given]:
+    """The single characters, and the values."""
+    for part in parts:
+        yield from part if isinstance(part, str) else [part]
+
+
+def _joined(atoms: Iterable[str | Given]) -> list[str | Given]:
+    """Characters and values with the characters put together, without spaces around them."""
+    parts: list[str | Given] = []
+    for is_text, group in itertools.groupby(atoms, key=lambda atom: isinstance(atom, str)):
+        run = list(group)
+        parts += ["".join(map(str, run))] if is_text else run
+    return _stripped(parts)
+
+
+def _swept(name: str, parts: Sequence[str | Given]) -> list[Any]:
+    if not parts:
         raise ValueError(f'a value of {name!r} is empty: write "" for an empty text')
-    if found := _RANGE.fullmatch(part):
-        return _range(name, part, [number for number in found.groups() if number])
-    value = _value(name, part)
-    if isinstance(value, str) and part.startswith("[") and part.endswith("]"):
+    text = _as_text(parts)
+    if _is_text_or_numbers(parts) and (found := _RANGE.fullmatch(text)):
+        return _range(name, text, [number for number in found.groups() if number])
+    value = _value(name, parts)
+    if isinstance(value, str) and parts == [text] and text.startswith("[") and text.endswith("]"):
         raise ValueError(
-            f"{quoted(part)} is no list of values for {name!r}: quote its texts, or leave out the brackets"
+            f"{quoted(text)} is no list of values for {name!r}: quote its texts, or leave out the brackets"
         )
     return [value]
 

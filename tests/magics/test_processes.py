@@ -31,8 +31,17 @@ def test_a_cell_becomes_a_process(cell: Run) -> None:
     assert str(cell("%hopx_logs train")) == "hello"
 
 
-@pytest.mark.parametrize("code", ["%hopx_ps;", "%hopx_ps --limit 1 ;", "x = 1\n%hopx_ps --limit 1;\n"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("%hopx_ps;", "%hopx_ps --limit 1 ;", "x = 1\n%hopx_ps --limit 1;\n", "%hopx_ps --limit 1;  # why\n\n# more"),
+        *("%hopx_ps \\\n  --limit 1;", "%hopx_ps 'first' ;", "%hopx_ps;\nx = %hopx_ps;\n%hopx_wait ;\nx = 1"),
+        *("%%hopx_bg -o runs;\npass", "%%hopx_bg --name a ;\npass", "%hopx_rerun first;", "%hopx_sh echo 'it; is';"),
+        "%hopx_wait first;\n%hopx_wait first;",
+    ],
+)
 def test_a_semicolon_silences(cell: Run, code: str) -> None:
+    cell("%%hopx_bg --name first -q\npass")
     cell("%hopx_ps")
     assert "columns" in cell.shown.lower()  # type: ignore[attr-defined]
     cell(code)
@@ -51,7 +60,7 @@ def test_the_cell_is_sent_as_it_is_and_options_are_expanded(cell: Run) -> None:
     )
     assert run.name == "train-0.1"
     assert run.wait().stdout == "$lr {lr} x y C:\\temp\\#1\n"
-    assert cell("%%hopx_bg --name {nothing} -q\npass") is None
+    assert cell("%%hopx_bg --name {{nothing}} -q\npass") is None
     assert "{nothing}" in set(cell("%hopx_ps")["name"])
 
 

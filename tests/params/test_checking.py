@@ -72,7 +72,7 @@ NO_JSON = "a parameter is a number, a string, or JSON"
         ("python", {"x": {1}}, f"the value of 'x' is a set: {NO_JSON}"),
         ("python", {"x": np.ndarray}, f"the value of 'x' is a type: {NO_JSON}"),
         ("python", {"x": np.array([object()])}, f"the value of 'x' is a object: {NO_JSON}"),
-        ("python", {"x": np.datetime64("2024-01-01")}, f"the value of 'x' is a date: {NO_JSON}"),
+        ("python", {"x": np.datetime64("2024-01-01")}, f"the value of 'x' is a datetime64: {NO_JSON}"),
         ("python", {"x": {1: 2}}, "the value of 'x' has a key of type int: keys are strings"),
         ("python", {"x": nested(21)}, "the value of 'x' is nested deeper than 20 lists or dicts"),
         ("python", {"x": ENDLESS}, "the value of 'x' is nested deeper than 20 lists or dicts"),
