@@ -54,7 +54,6 @@ class MagicParser(argparse.ArgumentParser):
         missing = message.removeprefix("the following arguments are required: ")
         if missing != message:
             message = f"{missing.replace(', ', ' and ')} {'are' if ', ' in missing else 'is'} missing"
-        message = re.sub(r": ignored explicit argument .*", " takes no value", message)
         raise UsageError(f"{self.prog}: {in_short(message.removeprefix('argument '))} (help: {self.prog}?)")
 
     @property
@@ -94,7 +93,7 @@ class MagicParser(argparse.ArgumentParser):
             return "".join(piece.value for piece in word), None
         action = self._option_string_actions.get(option)
         if action is not None and action.nargs == 0:
-            raise ValueError(f"{option} has no value")
+            raise ValueError(f"{option} takes no value")
         return option, [Piece(value), *rest] if value or not rest else rest
 
     def _takes_next(self, option: str) -> bool:
