@@ -58,6 +58,8 @@ class HopxAccessor:
     def by(self, column: str) -> "pd.DataFrame":
         """One row a value of `column`, also for a missing one: `count`, and how many `completed` and `failed`.
 
+        None is a value of its own, which pandas' `groupby` takes for missing.
+
         `median_time` and `max_time` are the execution time of those that have ended, in seconds. `lr` means `param.lr`
         or `tag.lr` where no column is called so. Values that can't be compared, such as lists, go by their texts.
         """
@@ -192,11 +194,19 @@ class _Found(NamedTuple):
 
 
 def _comparable(values: "pd.Series") -> "pd.Series":
-    """Texts instead of lists, and of values of several kinds, which have no order; True would also equal 1."""
+    """Texts instead of lists, and of values of several kinds, which have no order; True would also equal 1.
+
+    None, which pandas takes for missing, has its word.
+    """
+    import pandas as pd
+
     kinds = set(map(type, values.dropna()))
-    if kinds <= {int, float} or (len(kinds) == 1 and kinds <= {str, bool}):
-        return values
-    return values.map(str, na_action="ignore")
+    as_they_are = kinds <= {int, float} or (len(kinds) == 1 and kinds <= {str, bool})
+    labels = [
+        "None" if value is None else value if missing or as_they_are else str(value)
+        for value, missing in zip(values, values.isna(), strict=True)
+    ]
+    return pd.Series(labels, index=values.index, name=values.name, dtype="object")
 
 
 def _last_values(about: "pd.DataFrame", found: list[_Found]) -> "pd.DataFrame":

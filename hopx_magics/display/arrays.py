@@ -121,11 +121,24 @@ def truths(values: Sequence[int]) -> Any:
     return np.array(values, dtype="bool")
 
 
+ABSENT = object()
+"""Stands for a value that there is not, which None may be one."""
+
+
 def plain_values(values: list[Any]) -> Any:
-    """An array of whatever JSON can hold: whole numbers, numbers, texts or truths where all are such, else objects."""
+    """An array of whatever JSON can hold: whole numbers, numbers, texts or truths where all are such, else objects.
+
+    Lists and dicts become values that have a hash and an order, so that they can be grouped and pivoted. Where one is
+    None, the array is one of objects, in which None is None, and what is absent `pd.NA`.
+    """
     import pandas as pd
 
-    kinds = {type(value) for value in values if value is not None}
+    kinds = {type(value) for value in values}
+    if type(None) in kinds:
+        return pd.array([pd.NA if value is ABSENT else hashable(value) for value in values], dtype="object")
+    if object in kinds:
+        values = [None if value is ABSENT else value for value in values]
+    kinds.discard(object)
     if kinds == {int} and all(abs(value) < 2**63 for value in values if value is not None):
         return integers(values)
     if kinds and kinds <= {int, float}:
@@ -134,4 +147,45 @@ def plain_values(values: list[Any]) -> Any:
         return pd.array(values, dtype="boolean")
     if kinds == {str} or not kinds:
         return texts(values)
-    return pd.array(values, dtype="object")
+    return pd.array([pd.NA if value is None else hashable(value) for value in values], dtype="object")
+
+
+def hashable(value: Any) -> Any:
+    """A value of JSON with a hash: a list as a tuple, a dict as one that must not be changed."""
+    if isinstance(value, list):
+        return FixedList(map(hashable, value))
+    return FixedDict({name: hashable(item) for name, item in value.items()}) if isinstance(value, dict) else value
+
+
+class _Ordered:
+    """Has its place in an order of all values, which pandas needs to sort them: lists and dicts come last."""
+
+    def __lt__(self, other: object) -> bool:
+        return _place(self) < _place(other)
+
+    def __gt__(self, other: object) -> bool:
+        return _place(self) > _place(other)
+
+
+def _place(value: object) -> tuple[int, list[tuple[int, float, str]], str]:
+    if isinstance(value, FixedList):
+        return 1, [_place_in_list(item) for item in value], ""
+    return (2 if isinstance(value, FixedDict) else 0), [], repr(value)
+
+
+def _place_in_list(item: Any) -> tuple[int, float, str]:
+    """Numbers by their size, then texts and all others by how they are written."""
+    if isinstance(item, int | float) and item == item:
+        return 0, item, ""
+    return 1, 0, item if isinstance(item, str) else repr(item)
+
+
+class FixedList(_Ordered, tuple[Any, ...]):
+    """A list among the values of a DataFrame: a tuple that can be compared with everything."""
+
+
+class FixedDict(_Ordered, dict[str, Any]):
+    """A dict among the values of a DataFrame, where it must not be changed: it has a hash."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))

@@ -43,8 +43,9 @@ def runs_frame(columns: Mapping[str, Sequence[Any]]) -> "pd.DataFrame":
 
     `status` is an ordered categorical of all statuses, times are `datetime64[us, UTC]`, whole numbers are `Int64`,
     `execution_time` and `timeout` are seconds, texts are `str`. `seen_at` is when that state was last seen. A parameter
-    is a column `param.NAME` of `Int64`, float, `str` or `boolean`, or of objects where they are mixed; a tag is a
-    column `tag.NAME` of `str`. With them asked for, `code`, `stdout` and `stderr` stand between.
+    is a column `param.NAME` of `Int64`, float, `str` or `boolean`, or of objects where they are mixed or one is None:
+    there a list is a tuple, and `pd.NA` stands for a run without that parameter. A tag is a column `tag.NAME` of `str`.
+    With them asked for, `code`, `stdout` and `stderr` stand between.
     """
     import pandas as pd
 
@@ -62,7 +63,7 @@ def _spread(texts: list[str]) -> dict[str, Any]:
         return {}
     rows = _decoded(texts)
     names = dict.fromkeys(name for row in rows for name in row)
-    return {name: arrays.plain_values([row.get(name) for row in rows]) for name in names}
+    return {name: arrays.plain_values([row.get(name, arrays.ABSENT) for row in rows]) for name in names}
 
 
 def _decoded(texts: list[str]) -> list[dict[str, Any]]:

@@ -93,7 +93,7 @@ class MagicParser(argparse.ArgumentParser):
             return "".join(piece.value for piece in word), None
         action = self._option_string_actions.get(option)
         if action is not None and action.nargs == 0:
-            raise ValueError(f"{option} takes no value")
+            raise ValueError(f"{'/'.join(action.option_strings)} takes no value")
         return option, [Piece(value), *rest] if value or not rest else rest
 
     def _takes_next(self, option: str) -> bool:

@@ -79,9 +79,40 @@ def test_numbers_stay_numbers(hopx: Any) -> None:
         "nan": "float64",
     }
     assert list(frame["param.n"]) == [2, 1]
-    assert frame.loc[1, "param.l"] == [1, 2]
+    assert frame.loc[1, "param.l"] == (1, 2)
     assert frame["param.none"].isna().all()
     assert frame["param.b"].isna().tolist() == [True, False]
+
+
+def test_parameters_of_any_kind_can_be_grouped_pivoted_and_compared(hopx: Any) -> None:
+    values = [[32, 64], [64], 64, {"a": [1]}, "text", [9], None]
+    sweep = hopx.sweep("pass", {"x": values, "y": [1, 2]}).wait()
+    hopx.launch("pass", params={"y": 1}).wait()
+    frame = hopx.history()
+    column = frame["param.x"]
+    assert (column == (32, 64)).sum() == 2
+    assert (column == {"a": (1,)}).sum() == 2
+    assert column.isin([(64,)]).sum() == 2
+    assert list(frame.groupby("param.x")["param.y"].sum()) == [3] * 6
+    lists = frame[column.map(lambda value: isinstance(value, tuple))]
+    assert list(lists.groupby("param.x", dropna=False).size().index) == [(9,), (32, 64), (64,)]
+    assert list(lists.sort_values("param.x")["param.x"].unique()) == [(9,), (32, 64), (64,)]
+    pivoted = lists.pivot_table(index="param.x", columns="param.y", values="exit_code", aggfunc="count")
+    assert pivoted.shape == (3, 2)
+    assert frame.hopx.by("x").loc["(32, 64)", "count"] == 2
+    assert sweep[0].params["x"] == [32, 64]
+
+
+def test_none_is_not_what_is_absent(hopx: Any) -> None:
+    hopx.sweep("pass", {"dropout": [None, 0.1]}).wait()
+    hopx.launch("pass").wait()
+    frame = hopx.history()
+    absent, number, none = frame["param.dropout"]
+    assert (absent is pd.NA, number, none) == (True, 0.1, None)
+    counts = frame.hopx.by("param.dropout")["count"]
+    assert counts[counts.index.notna()].to_dict() == {0.1: 1, "None": 1}
+    assert counts[counts.index.isna()].tolist() == [1]
+    assert frame["param.dropout"].mean() == 0.1
 
 
 def test_filters(hopx: Any) -> None:

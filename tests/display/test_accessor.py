@@ -98,8 +98,11 @@ def test_groups_of_processes() -> None:
         ([[1, 2], [1, 2], {"a": 1}], {"[1, 2]": 2, "{'a': 1}": 1}),
         ([True, 1, "1"], {"1": 2, "True": 1}),
         ([2, 10, 2.5], {2: 1, 2.5: 1, 10: 1}),
-        (["b", "a", None], {"a": 1, "b": 1, None: 1}),
-        ([None, [1], None], {"[1]": 1, None: 2}),
+        (["b", "a", pd.NA], {"a": 1, "b": 1, None: 1}),
+        ([None, [1], None], {"None": 2, "[1]": 1}),
+        ([None, 0.1, pd.NA], {0.1: 1, "None": 1, None: 1}),
+        ([None, True, pd.NA], {True: 1, "None": 1, None: 1}),
+        ([None, "Z", float("nan")], {"None": 1, "Z": 1, None: 1}),
     ],
 )
 def test_values_of_any_kind_are_grouped(values: list[Any], groups: dict[Any, int]) -> None:

@@ -137,7 +137,7 @@ def test_values_of_a_sweep_stay_what_they_were(written: str, values: list[Any]) 
         ("--env A=$HOPX_NOWHERE", "the notebook has no variable 'HOPX_NOWHERE', nor has the environment"),
         ("--name 'a", "a quote is not closed"),
         ("-rf", "there is no option -rf"),
-        ("--quiet=1", "--quiet takes no value"),
+        ("--quiet=1", "-q/--quiet takes no value"),
         ("fit", "'fit' is one argument too many"),
     ],
 )
