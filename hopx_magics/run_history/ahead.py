@@ -3,6 +3,7 @@
 Only when the history can't be written: then what is read is as this program knows it, and nothing seems to be lost.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -41,8 +42,9 @@ def read_with(db: sqlite3.Connection, ahead: Ahead, action: Callable[[sqlite3.Co
         _lay(db, ahead)
         return action(db)
     finally:
-        db.execute("ROLLBACK TO ahead")
-        db.execute("RELEASE ahead")
+        with contextlib.suppress(sqlite3.Error):  # the first error says what happened
+            db.execute("ROLLBACK TO ahead")
+            db.execute("RELEASE ahead")
 
 
 def _lay(db: sqlite3.Connection, ahead: Ahead) -> None:

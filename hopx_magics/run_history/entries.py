@@ -6,7 +6,7 @@ How runs go on is not among it: agents tell that again with each listing.
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,6 +22,9 @@ class Waiter(NamedTuple):
     host: str
     pid: int
 
+
+AT_ONCE = 500
+"""Launches that are begun with one entry."""
 
 NOWHERE = Place("", "")
 """Stands in the rows of what waits for an agent: the columns can't be empty."""
@@ -124,6 +127,11 @@ def begun(
         for launch in launches
     )
     return Begun(rows, {hash_: code for code, hash_ in codes.items()}, waiter)
+
+
+def batched(launches: Sequence[Launch]) -> Iterator[Sequence[Launch]]:
+    """The same, as many at a time as are written in one line."""
+    return (launches[first : first + AT_ONCE] for first in range(0, len(launches), AT_ONCE))
 
 
 def _hash(code: str) -> str:

@@ -154,14 +154,16 @@ def apply(db: sqlite3.Connection, journal: str, lines: Sequence[Line]) -> list[s
 def write_line(db: sqlite3.Connection, line: Line) -> str | None:
     """Writes what one line tells, all of it or nothing; returns why it can't be written at any time."""
     db.execute("SAVEPOINT line")
+    problem = None
     try:
         _apply(db, line.entry)
-    except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, OverflowError) as error:
+    except Exception as error:
+        if type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError):  # about the file, and not the line
+            raise
         db.execute("ROLLBACK TO line")
-        return str(error)
-    finally:
-        db.execute("RELEASE line")
-    return None
+        problem = str(error)
+    db.execute("RELEASE line")
+    return problem
 
 
 def _apply(db: sqlite3.Connection, entry: Entry) -> None:

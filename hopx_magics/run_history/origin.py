@@ -17,12 +17,17 @@ def find_origin() -> Origin:
     ipython = sys.modules.get("IPython")  # a program without it has no cells
     shell: Any = ipython.get_ipython() if ipython else None
     if shell is None:
-        return Origin(os.environ.get("JPY_SESSION_NAME"))
+        return Origin(_text(os.environ.get("JPY_SESSION_NAME")))
     notebook = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
     kernel = getattr(shell, "kernel", None)
     parent = kernel.get_parent("shell") if kernel is not None else None
     cell = (parent or {}).get("metadata", {}).get("cellId")
-    return Origin(notebook and str(notebook), str(cell) if cell else f"In [{shell.execution_count}]")
+    return Origin(_text(notebook), _text(cell) or f"In [{shell.execution_count}]")
+
+
+def _text(name: object) -> str | None:
+    """A name as a text that can be written down: that of a file may be no text."""
+    return str(name).encode("utf-8", "replace").decode() if name else None
 
 
 def find_folder() -> str | None:

@@ -105,6 +105,8 @@ def _remove_some(db: sqlite3.Connection, rest: deque[Pruned]) -> float:
 
 def _remove(db: sqlite3.Connection, run: Pruned) -> None:
     """Removes a run, or only its output, and code that no run has any more."""
+    if not db.execute("SELECT 1 FROM runs WHERE number = ? AND run_id = ?", (run.number, run.run_id)).fetchone():
+        return  # somebody else has removed it, and the number may be another one's by now
     db.execute("DELETE FROM outputs WHERE number = ?", (run.number,))
     if not run.whole:
         return

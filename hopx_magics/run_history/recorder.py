@@ -21,7 +21,7 @@ from ..words import Status
 from . import pruning, reading, writing
 from .ahead import Ahead
 from .database import Database
-from .entries import NOWHERE, Assigned, Became, NotLaunched, Waiter, begun, now
+from .entries import NOWHERE, Assigned, Became, NotLaunched, Waiter, batched, begun, now
 from .journal import is_alive
 from .listings import ListingRecorder
 from .origin import find_folder, find_origin
@@ -59,7 +59,8 @@ class Recorder:
     def begin(self, launches: Sequence[Launch], place: Place | None) -> None:
         """Writes down what is about to be sent to an agent; None: to one that is not yet known, by this program."""
         waiter = None if place else self._here
-        self._writer.tell(begun(launches, place or NOWHERE, find_origin(), __version__, waiter))
+        facts = (place or NOWHERE, find_origin(), __version__, waiter)
+        self._writer.tell(*(begun(some, *facts) for some in batched(launches)))
         self._remember_environments(launches)
         if not self._begun:
             self._begun = True
@@ -158,7 +159,8 @@ class Recorder:
 
     def notes(self) -> list[str]:
         """What the user should be told and has not been told yet."""
-        for note in [*self.history.notes, *self._writer.database.notes, *self._writer.problems]:
+        lost = [f"something of a run could not be written into the history: {each}" for each in self._writer.problems]
+        for note in [*self.history.notes, *self._writer.database.notes, *lost]:
             self._notes.setdefault(note, False)
         news = [note for note, told in self._notes.items() if not told]
         self._notes.update(dict.fromkeys(news, True))

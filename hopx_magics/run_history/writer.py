@@ -195,6 +195,9 @@ class Writer:
                 self._write_all()
             except HistoryError as error:
                 pause = self._take_failure(error, begun, pause)
+            except Exception as error:  # nothing ends this thread
+                _log.exception("the run history could not be written")
+                pause = self._take_failure(HistoryError(str(error)), begun, pause)
             else:
                 pause = 0.0
             with self._changed:
@@ -235,7 +238,7 @@ class Writer:
                 if not is_lasting(error):
                     raise
                 self.problems.append(str(error))
-            except Exception:  # nothing ends this thread
+            except Exception:
                 _log.exception("something could not be written into the run history")
             with self._changed:
                 if self._tasks.get(key) is task:

@@ -85,3 +85,12 @@ def test_others_write_while_much_is_removed(history: Database, file: Path) -> No
     assert len(sizes) > 2, "it was seen getting smaller"
     assert statuses(history) == {}
     assert history.read(lambda db: db.execute("SELECT count(*) FROM codes").fetchone()) == (0,)
+
+
+def test_a_number_that_is_another_runs_by_now_removes_nothing(history: Database, file: Path) -> None:
+    ended(history, "a", "b")
+    pruned = [run for run in history.read(pruning.chosen, Wanted()) if run.run_id == "b"]
+    history.write(lambda db: db.execute("DELETE FROM runs WHERE run_id = 'b'"))
+    ended(history, "c")
+    pruning.prune(file, pruned)
+    assert sorted(statuses(history)) == ["a", "c"]

@@ -1,11 +1,12 @@
 """What listings leave in the history: what is new in them, once."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from hopx_magics.models import Change, Listing, Place, Process, ProcessId
+from hopx_magics.models import Change, Listing, Process, ProcessId
 from hopx_magics.run_history import reading
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.listings import ListingRecorder
@@ -13,7 +14,7 @@ from hopx_magics.run_history.recorder import Recorder
 from hopx_magics.settings import read_settings
 from hopx_magics.words import STATUSES, Status
 
-HERE = Place("local", "agent of this machine")
+from .conftest import HERE, launch
 
 
 def change(status: Status, etag: str | None, tail: int | None = None) -> Change:
@@ -57,4 +58,14 @@ def test_a_file_that_was_taken_away_begins_with_the_listing_as_it_is(tmp_path: P
     recorder.begin_anew()
     recorder.take(change("running", "1"))
     assert status_in(history) == "running"
+    history.close()
+
+
+def test_a_notebook_whose_name_is_no_text_is_no_reason_to_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JPY_SESSION_NAME", os.fsdecode(b"caf\xe9.ipynb"))
+    history = Database(tmp_path / "history.sqlite")
+    recorder = Recorder(history, read_settings({}))
+    recorder.begin([launch("r1")], HERE)
+    assert history.read(reading.find, "r1").notebook == "caf?.ipynb"
+    recorder.close()
     history.close()
