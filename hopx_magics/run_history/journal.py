@@ -39,6 +39,7 @@ class Owner(msgspec.Struct, frozen=True):
     journal: str
     host: str
     pid: int
+    started: str | None = None
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
@@ -104,7 +105,7 @@ class Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            self._write(fd, msgspec.json.encode(Owner(self.id, socket.gethostname(), os.getpid())) + b"\n")
+            self._write(fd, msgspec.json.encode(_myself(self.id)) + b"\n")
         except OSError:
             os.close(fd)
             self.path.unlink()
@@ -187,18 +188,17 @@ def forget(db: sqlite3.Connection, journal: str) -> None:
 
 
 class Found(NamedTuple):
-    """A journal beside the history; `ended` tells whether its program has."""
+    """The journal of a program that has ended."""
 
     path: Path
     id: str
-    ended: bool
 
 
-def journals(file: Path, own: str) -> Iterator[Found]:
-    """The journals beside a history, without one's `own`."""
+def left_behind(file: Path) -> Iterator[Found]:
+    """The journals beside a history whose programs have ended: the others bring theirs into it themselves."""
     for path in sorted(file.parent.glob(f"{glob.escape(file.name)}.journal-*.jsonl")):
-        if path.name != f"{file.name}.journal-{own}.jsonl" and (owner := _owner(path)):
-            yield Found(path, owner.journal, _has_ended(owner, path))
+        if (owner := _owner(path)) and _has_ended(owner, path):
+            yield Found(path, owner.journal)
 
 
 def lines_of(found: Found) -> Iterator[Line]:
@@ -231,11 +231,23 @@ def _owner(path: Path) -> Owner | None:
 
 
 def _has_ended(owner: Owner, path: Path) -> bool:
-    if owner.host == socket.gethostname():
-        return not is_alive(owner.pid)
+    if owner.host == socket.gethostname() and (not is_alive(owner.pid) or _started(owner.pid) != owner.started):
+        return True
     with contextlib.suppress(OSError):
         return time.time() - path.stat().st_mtime > FORSAKEN_AFTER
     return False
+
+
+def _myself(journal: str) -> Owner:
+    return Owner(journal, socket.gethostname(), os.getpid(), _started(os.getpid()))
+
+
+def _started(pid: int) -> str | None:
+    """What tells a process from an earlier one of its number, where the system tells it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
 
 
 def is_alive(pid: int) -> bool:

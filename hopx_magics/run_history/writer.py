@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import HistoryError
 from .database import Database, is_busy, is_lasting
 from .entries import Entry
-from .journal import Found, Journal, Line, apply, forget, journals, lines_of
+from .journal import Found, Journal, Line, apply, forget, left_behind, lines_of
 
 PATIENCE = 0.1
 """Seconds for which the thread waits for another program that writes, before it looks for what is new here."""
@@ -65,8 +65,9 @@ class Writer:
         self._failing_since = 0.0
         self._is_known = False
         """Whether the history has heard of the journal."""
-        self._unkept: OSError | None = None
-        """Why the journal has not all of what is to be written."""
+        self._unkept: deque[Line] = deque()
+        self._why_unkept: OSError | None = None
+        """The lines that the journal has not, and why."""
         self._told: set[str] = set()
 
     # ------------------------------------------------------------ told
@@ -75,15 +76,17 @@ class Writer:
         """Writes these down: into the journal now, where that is possible, and soon into the history."""
         with self._telling:
             lines = [Line(next(self._numbers), entry) for entry in entries]
+            self._unkept.extend(lines)
             try:
-                for line in lines:
-                    self._journal.append(line)
+                while self._unkept:  # in their order: how far the history is, is the number of the last one
+                    self._journal.append(self._unkept[0])
+                    self._unkept.popleft()
             except OSError as error:
-                self._unkept = error
+                self._why_unkept = error
             with self._changed:
                 self._wake()
                 self._lines.extend(lines)
-        if self._unkept is not None:
+        if self._unkept:
             self.settle()  # or there would be no trace of it
 
     def do(self, key: Hashable, task: Task) -> None:
@@ -93,7 +96,7 @@ class Writer:
             self._tasks[key] = task
 
     def take_over(self, taken: Callable[[], None]) -> None:
-        """Writes, soon, what other programs have in their journals; `taken` is called if one has ended before it did.
+        """Writes, soon, what programs that have ended left in their journals; if any did, `taken` is called.
 
         That is done on the writer's thread.
         """
@@ -127,8 +130,8 @@ class Writer:
         if error is None or not self._is_stuck():
             return None
         kept = f"It is kept in {self._journal.path} until then."
-        if self._unkept is not None:
-            kept = f"Until then only this program has it, and loses it with its end: {self._unkept}"
+        if self._unkept:
+            kept = f"Until then only this program has it, and loses it with its end: {self._why_unkept}"
         if kept in self._told:
             return None
         self._told.add(kept)
@@ -138,10 +141,9 @@ class Writer:
         """Goes on with another file; what could not be written into the one before is left to its journal."""
         self.close()
         with self._telling, self._changed:
-            lost = self._lines if self._unkept is not None else ()
-            self._lines = deque(lost)
+            self._lines = deque(self._unkept)
             self._tasks.clear()
-            self._error = self._unkept = None
+            self._error = None
             self._told.clear()
             self._journal, self._is_known = Journal(file), False
             self.database.move(file)
@@ -214,10 +216,12 @@ class Writer:
             self._hurry = self._hurry and self._pending  # whoever waited for what is written by now has it
             self._changed.wait_for(lambda: self._pending or self._thread is not me)
             self._changed.wait_for(lambda: self._hurry or self._thread is not me, pause or GATHER)
+            if self._thread is not me:
+                return False
             self._hurry = False
             self._tries += 1
-            self._busy = self._thread is me
-            return self._busy
+            self._busy = True
+            return True
 
     def _take_failure(self, error: HistoryError, begun: float, pause: float) -> float:
         with self._changed:
@@ -250,10 +254,10 @@ class Writer:
             self.problems += self.database.write(apply, self._journal.id, lines)
             self._is_known = True
             with self._telling, self._changed:
-                for _ in lines:
-                    self._lines.popleft()
+                for waiting in (self._lines, self._unkept):
+                    while waiting and waiting[0].number <= lines[-1].number:
+                        waiting.popleft()
                 if not self._lines:
-                    self._unkept = None
                     self._journal.clear()
 
     def _first_lines(self) -> list[Line]:
@@ -261,20 +265,19 @@ class Writer:
             return list(itertools.islice(self._lines, AT_ONCE))
 
     def _take_over(self, taken: Callable[[], None], database: Database) -> None:
-        found = list(journals(database.file, self._journal.id))
+        found = list(left_behind(database.file))
         for each in found:
             with contextlib.suppress(OSError):
                 self._take_over_one(database, each)
-        if any(each.ended for each in found):
+        if found:
             taken()
 
     def _take_over_one(self, database: Database, found: Found) -> None:
         lines = lines_of(found)
         while some := list(itertools.islice(lines, AT_ONCE)):
             self.problems += database.write(apply, found.id, some)
-        if found.ended:
-            found.path.unlink()
-            self._forget(found.id)
+        found.path.unlink()
+        self._forget(found.id)
 
     def _forget(self, journal: str) -> None:
         self.database.write(forget, journal)

@@ -1,10 +1,12 @@
 """What programs have launched when they die, in the history afterwards: all of it, once."""
 
+import resource
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hopx_magics.models import RunId
@@ -14,6 +16,7 @@ from hopx_magics.run_history.entries import Became, NotLaunched
 from hopx_magics.run_history.journal import Journal, Line
 from hopx_magics.run_history.origin import Origin
 from hopx_magics.run_history.recorder import Recorder
+from hopx_magics.run_history.writer import Writer
 from hopx_magics.settings import read_settings
 from tests.waiting import wait_until
 
@@ -26,6 +29,7 @@ from hopx_magics.models import ProcessId, RunId
 from hopx_magics.protocol.replies import Launched
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.recorder import Recorder
+from hopx_magics.run_history.writer import Writer
 from hopx_magics.settings import read_settings
 from tests.run_history.conftest import HERE, launch
 
@@ -103,10 +107,44 @@ def test_a_journal_says_what_it_can_not_hold(file: Path) -> None:
         own.append(Line(2, entries.begun([launch("b", code="#" * journal.MOST_BYTES)], HERE, Origin())))
     assert own.path.stat().st_size == size, "no half a line"
     own.append(line(3, "c"))
-    (found,) = journal.journals(file, own="another")
+    assert list(journal.left_behind(file)) == [], "its program goes on"
+    found = journal.Found(own.path, own.id)
     assert [each.number for each in journal.lines_of(found)] == [1, 3]
-    assert not found.ended
     assert all(each.entry.codes for each in journal.lines_of(found)), "each with its code"  # type: ignore[union-attr]
     assert own.path.read_text().count("print(1)") == 1, "which is in the file once"
     own.close()
     assert not own.path.exists()
+
+
+def test_a_journal_of_a_program_whose_number_is_anothers_by_now_is_taken_over(file: Path, history: Database) -> None:
+    own = Journal(file)
+    own.append(line(1, "r1"))
+    first, rest = own.path.read_bytes().split(b"\n", 1)
+    owner = msgspec.json.decode(first, type=journal.Owner)
+    earlier = msgspec.json.encode(msgspec.structs.replace(owner, started="1")) if owner.started else first
+    own.path.write_bytes(earlier + b"\n" + rest)
+    recorder = Recorder(history, read_settings({}))
+    recorder.take_over()
+    assert statuses(history) == ({"r1": "queued"} if owner.started else {})
+    recorder.close()
+
+
+def test_what_the_journal_did_not_take_comes_before_what_it_takes_later(file: Path) -> None:
+    writer = Writer(file)
+    file.parent.mkdir()
+    with sqlite3.connect(file, isolation_level=None) as holder:
+        holder.execute("PRAGMA journal_mode = WAL")
+        holder.execute("BEGIN IMMEDIATE")
+        journals = f"{file.name}.journal-*.jsonl"
+        largest, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))  # as if the disk were full
+        writer.tell(line(0, "a").entry)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, most))
+        assert list(file.parent.glob(journals)) == []
+        writer.tell(line(0, "b").entry)
+        (path,) = file.parent.glob(journals)
+        found = journal.Found(path, "")
+        assert [(each.number, each.run_ids) for each in journal.lines_of(found)] == [(1, ["a"]), (2, ["b"])]
+    holder.close()
+    writer.close()
+    assert statuses(Database(file)) == {"a": "queued", "b": "queued"}
