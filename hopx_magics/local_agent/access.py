@@ -16,7 +16,10 @@ _HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Gate:
-    """The outermost layer of the application. `active` counts requests, `idle_since` is when the last one ended."""
+    """The outermost layer of the application. `active` counts requests, `idle_since` is when the last one ended.
+
+    Those of strangers don't count, or anybody could keep the agent from ending.
+    """
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -32,7 +35,8 @@ class Gate:
             await self._answer(scope, receive, send)
         finally:
             self.active -= 1
-            self.idle_since = time.monotonic()
+            if scope["state"]["connection"].is_known:
+                self.idle_since = time.monotonic()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = scope["request_id"] = f"req_{int(time.time())}_{secrets.token_hex(8)}"

@@ -83,6 +83,17 @@ def test_strangers_have_their_time(agent: Agent, strangers: contextlib.ExitStack
     wait_until(lambda: all(map(is_dropped, slow)), "all are dropped")
 
 
+def test_strangers_do_not_keep_an_agent_that_nobody_needs(start_agent: StartAgent) -> None:
+    agent = start_agent("--idle-seconds", "2")
+
+    def ended() -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            httpx.get(f"{agent.about.url}/health")
+        return agent.program.poll() is not None
+
+    wait_until(ended, "it has ended although somebody asks for its health")
+
+
 def test_what_is_no_request_leaves_nothing_in_the_log(start_agent: StartAgent, strangers: contextlib.ExitStack) -> None:
     agent = start_agent()
     for said in (b"\0\r\n\r\n", b"GET / HTTP/1.1\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", b"x" * 100_000):
