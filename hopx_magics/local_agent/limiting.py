@@ -21,9 +21,8 @@ _SLACK = 16 * _BLOCK
 _PIECE = 256 * _BLOCK
 _PUNCH_HOLE = 0x03  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 
-_NOTE = b"\n[output left out here, up to byte %18d: over the limit of %12s MB]\n"
-_NOTE_SIZE = len(_NOTE % (0, b""))
-_FOUND = re.compile(rb"\n\[output left out here, up to byte +([0-9]{1,18}): over the limit of +\S+ MB\]\n")
+_NOTE_SIZE = 100
+_FOUND = re.compile(rb"\n\[output left out here, up to byte ([0-9,]{1,24}): over the limit of \S+ MB\] *\n")
 
 
 class Gap(NamedTuple):
@@ -43,7 +42,7 @@ def gap_in(descriptor: int) -> Gap | None:
     except (OSError, AttributeError):
         return None
     note = _FOUND.fullmatch(os.pread(descriptor, _NOTE_SIZE, max(0, begin - _NOTE_SIZE)))
-    return Gap(begin, min(int(note[1]), found.st_size)) if note else None
+    return Gap(begin, min(int(note[1].replace(b",", b"")), found.st_size)) if note else None
 
 
 def is_over(path: File, limit: int) -> bool:
@@ -79,7 +78,8 @@ def _is_sparse(found: os.stat_result) -> bool:
 
 
 def _note(end: int, limit: int) -> bytes:
-    return _NOTE % (end, f"{limit / 1e6:.6g}".encode())
+    text = f"\n[output left out here, up to byte {end:,}: over the limit of {limit / 1e6:.6g} MB]"
+    return text.encode().ljust(_NOTE_SIZE - 1) + b"\n"
 
 
 def _make_gap(descriptor: int, limit: int) -> bool:
