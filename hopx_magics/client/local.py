@@ -95,7 +95,7 @@ class LocalAgent:
     def _end_older(self) -> None:
         """Ends an agent of a version that has no socket in its folder; what it has launched goes on with the next."""
         left = self._left()
-        if left is None or left.socket is not None:
+        if left is None or left.socket is not None or not _is_agent(left.pid):
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
             deadline = time.monotonic() + END_TIMEOUT
@@ -135,6 +135,18 @@ class LocalAgent:
             f"the local agent did not start: {_last_line(log)}",
             hint=f"Its log is {log}; it runs with {sys.executable}.",
         )
+
+
+def _is_agent(pid: int) -> bool:
+    """Whether that is an agent here, and not what another machine with this folder calls so."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        try:
+            command = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], stdout=subprocess.PIPE).stdout
+        except OSError:
+            return False
+    return b"hopx_magics.local_agent" in command
 
 
 def _listens(path: str) -> bool:

@@ -1,5 +1,7 @@
 """How the local agent is found: only what is certainly this user's is told anything."""
 
+import contextlib
+import fcntl
 import signal
 import subprocess
 import sys
@@ -69,7 +71,7 @@ def test_a_socket_in_a_folder_that_others_can_write_to_is_not_used(session: Sess
 
 OLDER = """
 import fcntl, json, os, signal, sys, time
-folder, how = sys.argv[1:]
+folder, how = sys.argv[2:]
 os.makedirs(folder, mode=0o700)
 lock = open(folder + "/agent.lock", "a")
 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -89,7 +91,7 @@ while True:
 def test_an_agent_of_a_version_without_a_socket_makes_way(
     session: Session, state: Settings, how: str, code: int
 ) -> None:
-    command = [sys.executable, "-c", OLDER, str(state.agent_folder), how]
+    command = [sys.executable, "-c", OLDER, "hopx_magics.local_agent", str(state.agent_folder), how]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as older:
         assert older.stdout is not None
         older.stdout.readline()
@@ -98,13 +100,21 @@ def test_an_agent_of_a_version_without_a_socket_makes_way(
     assert [each.process_id for each in session.connection().listing().processes] == [process.process_id]
 
 
-def test_the_pid_of_an_older_agent_that_is_gone_is_not_signalled(session: Session, state: Settings) -> None:
+@pytest.mark.parametrize("is_served", [False, True])
+def test_the_pid_of_an_older_agent_that_is_not_here_is_not_signalled(
+    session: Session, state: Settings, *, is_served: bool
+) -> None:
+    """It may be gone, or serve the folder on another machine."""
     state.agent_folder.mkdir(parents=True)
     with subprocess.Popen(["sleep", "1000"]) as bystander:
         about = AgentFile(url="http://127.0.0.1:9", token="t", pid=bystander.pid, version="0.1.0", instance="i")
         (state.agent_folder / AGENT_FILE).write_bytes(msgspec.json.encode(about))
-        launch(session, "pass")
+        with (state.agent_folder / "agent.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX if is_served else fcntl.LOCK_UN)
+            with pytest.raises(HopxError, match="does not answer") if is_served else contextlib.nullcontext():
+                launch(session, "pass")
         assert bystander.poll() is None
+        (state.agent_folder / AGENT_FILE).unlink()
         bystander.kill()
 
 
