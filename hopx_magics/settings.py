@@ -11,7 +11,7 @@
 | HOPX_IDLE_SECONDS | after which it ends itself with nothing running and nobody asking | 1800 |
 | HOPX_KILL_GRACE_SECONDS | between the request to end and the forced end of a process | 5 |
 | HOPX_CALLBACK_RETRY_SECONDS | until its first try again to deliver a callback; then the double, and so on | 2 |
-| HOPX_REPLY_SECONDS | without a byte from an agent, after which it counts as hanging | 30 |
+| HOPX_REPLY_SECONDS | without an answer, after which an agent counts as hanging; the local one has 5 to list | 30 |
 | HOPX_RETRY_SECONDS | within which a request that only reads is tried again | 10 |
 | HOPX_HISTORY | the file of the run history | in the user's data folder |
 | HOPX_HISTORY_RUNS | runs that it keeps | 1000000 |

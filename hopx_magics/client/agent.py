@@ -13,7 +13,7 @@ from ..protocol import requests as wire
 from ..protocol.changes import can_be_base, decode_change
 from ..protocol.fields import read_etag
 from ..protocol.listing import decode_listing
-from ..protocol.replies import Launched, check_kill_reply, decode_launched
+from ..protocol.replies import Launched, check_kill_reply, decode_launched, read_json
 from ..words import Stream
 from . import lost_replies
 from .transport import Reply, Request, Transport
@@ -161,9 +161,9 @@ class Agent:
         """Whether the agent itself keeps the limit of a sweep. Asked once; one that can't be asked does not."""
         if self._keeps_limits is None:
             try:
-                info = msgspec.json.decode(self.transport.read(Request("GET", wire.INFO)).body)
+                info = read_json(self.transport.read(Request("GET", wire.INFO)).body, agent=self.label)
                 self._keeps_limits = "sweep-limit" in info["features"]
-            except (AgentError, msgspec.DecodeError, LookupError, TypeError):
+            except (AgentError, LookupError, TypeError):
                 return False
         return self._keeps_limits
 

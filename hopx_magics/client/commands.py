@@ -7,6 +7,7 @@ import msgspec
 
 from ..errors import AgentRefused, BadReply, NotSupported
 from ..models import CommandResult
+from ..protocol.fields import read_integer
 from ..protocol.replies import read_json, reject_catch_all
 from ..protocol.requests import COMMANDS_RUN, CommandRequest
 from .transport import Reply, Request, Transport
@@ -32,11 +33,11 @@ def run_command(
     if not 0 < timeout <= LONGEST:
         raise ValueError(f"a command in the foreground has up to {LONGEST:g} s: launch it with %%hopx_bg --lang bash")
     content = _answer(transport, transport.send, _request(command, timeout, workdir, patience=timeout))
-    code = content.get("exit_code")
+    code = read_integer(content.get("exit_code"))
     return CommandResult(
         stdout=_text(content.get("stdout")),
         stderr=_text(content.get("stderr")),
-        exit_code=code if isinstance(code, int) else 0 if content.get("success") is True else 1,
+        exit_code=code if code is not None else 0 if content.get("success") is True else 1,
     )
 
 

@@ -119,7 +119,7 @@ Locate = Callable[[httpx.Client], Endpoint]
 class Transport:
     """Requests to one agent, or what else `kind` says. Safe to use from several threads.
 
-    `timeout` is the time in seconds without a byte after which the agent counts as hanging, `retry_time` the seconds
+    `timeout` is the time in seconds without an answer after which an agent counts as hanging, `retry_time` the seconds
     within which a read is tried again, and `max_reply` the size in bytes, decompressed, of the largest reply. Errors
     tell the address, unless `is_here`: that of this machine's own agent helps nobody.
     """

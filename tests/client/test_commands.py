@@ -89,3 +89,12 @@ def test_reading_needs_what_was_printed(odd_agent: Start) -> None:
     with pytest.raises(BadReply, match="no stdout"):
         read_by_command(transport, "true")
     transport.close()
+
+
+@pytest.mark.parametrize(("code", "said"), [("9" * 900, 1), ("9" * 5000, 1), ("true", 1), ("-9", -9), ('"4"', 4)])
+def test_an_exit_code_out_of_all_bounds(odd_agent: Start, code: str, said: int) -> None:
+    body = b'{"stdout": "x", "success": false, "exit_code": %b}' % code.encode()
+    transport = transport_to(odd_agent(lambda asked: asked.reply(body)))
+    result = run_command(transport, "x")
+    transport.close()
+    assert (result.stdout, result.exit_code) == ("x", said)

@@ -339,6 +339,12 @@ def test_what_a_launch_sends(session: Session, odd_agent: Start) -> None:
     assert "workdir" not in body
 
 
+@pytest.mark.parametrize("body", [b'{"features": "\xff"}', b"[" * 100_000, b"[]", b'{"features": 5}', b"5", b"<html>"])
+def test_an_agent_that_says_oddly_what_it_can_do(session: Session, odd_agent: Start, body: bytes) -> None:
+    connect(session, odd_agent(lambda asked: asked.reply(body)))
+    assert session.connection().agent.keeps_limits() is False
+
+
 # ---------------------------------------------------------------- kill and output, where agents differ
 
 KILL_FORMS: list[Callable[[Asked], bool]] = [
