@@ -358,3 +358,35 @@ def test_an_agent_killed_while_a_thousand_launches_arrive(start_agent: StartAgen
     assert len(ids) - len(replies) in (0, 1)
     for process_id in ids:
         second.kill(process_id)
+
+
+# ---------------------------------------------------------------- clocks
+
+
+def test_a_clock_that_jumps_or_another_one_on_the_disk_ends_nothing_early(start_agent: StartAgent) -> None:
+    """The times of files are those of their file server, and the time of day may be set."""
+    first = start_agent()
+    process_id = first.launch("echo ready; sleep 1000", timeout=1000)
+    first.wrote(process_id, "ready")
+    first.end(signal.SIGKILL)
+    os.utime(first.process_folder(process_id) / "start", (1, 1))
+    second = start_agent()
+    row = second.row(process_id)
+    assert (row["status"], row["execution_time"] < 1000) == ("running", True)
+    second.kill(process_id)
+    assert second.row(process_id)["execution_time"] < 1000
+
+
+@pytest.mark.parametrize("exit_text", ["143 12345.67 asked", "143 - asked", "143"])
+def test_what_was_killed_is_killed_whichever_clock_its_records_have(
+    start_agent: StartAgent, tmp_path: Path, exit_text: str
+) -> None:
+    process_id, folder = crafted(tmp_path / "agent", start="99999999 99999999", intent="killed", exit=exit_text)
+    os.utime(folder.path / "exit", (1, 1))
+    assert start_agent().row(process_id)["status"] == "killed"
+
+
+def test_what_had_ended_before_anybody_asked_was_not_killed(start_agent: StartAgent, tmp_path: Path) -> None:
+    process_id, folder = crafted(tmp_path / "agent", start="99999999 99999999", intent="killed", exit="0 12345.67 ")
+    os.utime(folder.path / "intent", (1, 1))
+    assert start_agent().row(process_id)["status"] == "completed"
