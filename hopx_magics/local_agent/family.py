@@ -136,7 +136,7 @@ class Family:
         self.process_id = process_id
         self.known = set(known)
         self._session = session
-        self._first = 0.0 if began is None else (began - 1) * _TICKS
+        self._first = 0.0 if began is None else began * _TICKS - 1
         self._last = float("inf") if ended is None else (ended + 1) * _TICKS
         self._lock = threading.Lock()
 

@@ -86,7 +86,10 @@ def _shell_has_ended(active: Active, loop: asyncio.AbstractEventLoop, orphans: O
         orphans.own.discard(active.child.pid)
     start = active.read_start()
     descriptor = _pidfd(start.pid) if start and active.folder.runs_without_shell() else None
-    if start is None or descriptor is None:
+    if descriptor is None:
+        _take_end_without_shell(active, orphans)
+    elif not active.folder.runs_without_shell():  # the descriptor may be that of another process by then
+        os.close(descriptor)
         _take_end_without_shell(active, orphans)
     else:
         loop.add_reader(descriptor, _take_end_of_orphan, active, loop, orphans, descriptor)

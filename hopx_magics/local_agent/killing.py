@@ -75,6 +75,7 @@ class Killing:
         active.folder.write_intent(intent)
         if not active.folder.is_alive():
             return True
+        await self._processes.leftovers.look()  # or an orphan that has just come would be overlooked
         if await self.end_family(family, active.ended):
             return True
         active.stop = None

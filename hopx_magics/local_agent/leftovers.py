@@ -20,7 +20,7 @@ LAST_LOOKS = 2.0
 """Seconds from the start of a run to the first look at its processes, and between two looks later on."""
 
 SHARE = 0.02
-"""How much of the time may be spent on looking, as a part of 1."""
+"""How much of a processor's time may be spent on looking now and then, as a part of 1."""
 
 KNOWN_WITHIN = 2
 """Looks after which an orphan whose run is not known is nobody's any more."""
@@ -45,6 +45,7 @@ class Leftovers:
         self._strangers: dict[int, int] = {}
         self._begun = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
+        self._spent = 0.0
 
     def begin(self) -> None:
         """A run has begun: its processes are to be looked at soon."""
@@ -69,7 +70,7 @@ class Leftovers:
         if family is None or self._is_surely_gone(active, family):
             return set()
         deadline = time.monotonic() + GRACE
-        while (left := await self._look(active)) and time.monotonic() < deadline:
+        while (left := await self.look(active)) and time.monotonic() < deadline:
             await asyncio.sleep(_POLL)
         return left
 
@@ -79,7 +80,7 @@ class Leftovers:
         orphans = self._orphans.look()
         return orphans is not None and not self._unexplained(orphans)
 
-    async def _look(self, ended: Active | None = None) -> set[Member]:
+    async def look(self, ended: Active | None = None) -> set[Member]:
         """Looks at everybody. Returns who is left of the run that has `ended`.
 
         An orphan whose run nothing tells is one of the run that has ended, or else of the only one that is running.
@@ -90,7 +91,8 @@ class Leftovers:
             running = [active for active in self._running.values() if active.family]
             heir = ended or (running[0] if len(running) == 1 else None)
             others = list(self._families.values())
-            await asyncio.to_thread(_look_at, running, others, heir, fresh, with_marks=bool(fresh) or ended is not None)
+            needs_marks = bool(fresh) or ended is not None
+            self._spent = await asyncio.to_thread(_look_at, running, others, heir, fresh, with_marks=needs_marks)
             if ended is None:
                 self._strangers = {pid: self._strangers.get(pid, 0) + 1 for pid in self._unexplained(orphans)}
             return set(ended.family.known) if ended and ended.family else set()
@@ -106,11 +108,12 @@ class Leftovers:
             if await self._has_begun(pause if self._running or self._families else None):
                 pause = FIRST_LOOK
                 await asyncio.sleep(pause)
-            begun, before = time.monotonic(), {id_: set(family.known) for id_, family in self._families.items()}
-            await self._look()
+            before = {id_: set(family.known) for id_, family in self._families.items()}
+            await self.look()
             for process_id, known in before.items():
                 self._tell_of(process_id, known)
-            pause = max(min(2 * pause, LAST_LOOKS), (time.monotonic() - begun) / SHARE)
+            await asyncio.sleep(self._spent / SHARE)
+            pause = min(2 * pause, LAST_LOOKS)
 
     def _tell_of(self, process_id: str, before: set[Member]) -> None:
         family = self._families.get(process_id)
@@ -134,8 +137,12 @@ class Leftovers:
 
 def _look_at(
     running: list[Active], others: list[Family], heir: Active | None, fresh: set[int], *, with_marks: bool
-) -> None:
-    """Looks at the families of running and of ended runs, and gives those orphans to the heir that nobody else has."""
+) -> float:
+    """Looks at the families of running and of ended runs, and gives those orphans to the heir that nobody else has.
+
+    Returns the seconds of a processor's time that it took.
+    """
+    begun = time.thread_time()
     table = read_table()
     marked = marks(table) if with_marks else {}
     for active in running:
@@ -144,9 +151,9 @@ def _look_at(
             active.note_strays(table)
     for family in others:
         family.look(table, marked)
-    if heir is None or heir.family is None:
-        return
-    heir.family.look(table, marked)
-    families = [*others, *(active.family for active in running if active.family)]
-    known = {member.pid for family in families for member in family.known}
-    heir.family.adopt((pid for pid in fresh - known if pid not in marked), table)
+    if heir is not None and heir.family is not None:
+        heir.family.look(table, marked)
+        families = [*others, *(active.family for active in running if active.family)]
+        known = {member.pid for family in families for member in family.known}
+        heir.family.adopt((pid for pid in fresh - known if pid not in marked), table)
+    return time.thread_time() - begun
