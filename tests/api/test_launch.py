@@ -132,7 +132,7 @@ def test_a_failure_a_time_limit_and_a_kill(hopx: Any) -> None:
     assert (failed.status, failed.exit_code) == ("failed", 3)
     late = hopx.launch(FOREVER, timeout=1).wait()
     assert (late.status, late.process.status_detail) == ("failed", "timed out after 1 s")
-    assert late.stderr.endswith("timed out after 1 s\n")
+    assert late.stderr == ""
     endless = hopx.launch(FOREVER)
     assert endless.kill() == "killed"
     assert endless.status == "killed"

@@ -10,7 +10,7 @@ import pytest
 from hopx_magics.local_agent.store import Folder
 from tests.waiting import is_running, wait_until
 
-from .conftest import Agent, StartAgent
+from .conftest import MARK, Agent, StartAgent
 
 POOL = """
 import multiprocessing, os, time
@@ -28,18 +28,20 @@ with context.Pool(2) as pool:
     {end}
 """
 
-DAEMON = """
-import subprocess
-print(subprocess.Popen(["sleep", "1000"], start_new_session=True, env={"A": "0"}).pid, flush=True)
+DAEMON = f"""
+import os, subprocess
+kept = {{"{MARK}": os.environ["{MARK}"]}}  # by which a test that fails finds it
+print(subprocess.Popen(["sleep", "1000"], start_new_session=True, env=kept).pid, flush=True)
 """
 
-DOUBLE_FORK = """
+DOUBLE_FORK = f"""
 import os, time
+kept = {{"{MARK}": os.environ["{MARK}"]}}
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         print(os.getpid(), flush=True)
-        os.execve("/bin/sleep", ["sleep", "1000"], {})
+        os.execve("/bin/sleep", ["sleep", "1000"], kept)
     os._exit(0)
 os.wait()
 time.sleep(0.3)
