@@ -153,6 +153,7 @@ def test_wait_raises_for_a_failure_with_the_end_of_its_stderr(cell: Run) -> None
 
 def test_a_name_means_its_whole_sweep(cell: Run) -> None:
     cell("%%hopx_bg --name fit --sweep a=1:4 -q\nimport time\nif a > 1: time.sleep(1000)\nraise ValueError(a)")
+    cell("%hopx_wait fit --any --no-raise")
     with pytest.raises(WaitTimeout):
         cell("%hopx_wait fit --timeout 0.1s")
     assert list(cell("%hopx_kill fit")["result"].sort_values()) == ["already finished"] + ["killed"] * 3
