@@ -138,11 +138,14 @@ class Database:
         return result
 
     def _opened(self) -> sqlite3.Connection:
+        gone = None
         if self._db is not None and not self._is_there():
+            gone = self._why_it_is_gone()
             self.close()
-            self.notes.append(self._why_it_is_gone())
         if self._db is None:
             self._db = self._open()
+        if gone:
+            self.notes.append(gone)
         return self._db
 
     def _is_there(self) -> bool:

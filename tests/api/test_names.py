@@ -13,6 +13,7 @@ from hopx_magics.errors import HistoryWarning, NameWarning, RunFailed, UnknownPr
 from hopx_magics.launches import checked_launch
 from hopx_magics.models import Place
 from hopx_magics.run_history import writing
+from hopx_magics.run_history.entries import begun
 from hopx_magics.run_history.origin import Origin
 from hopx_magics.settings import Settings
 from tests.conftest import OddAgent
@@ -129,7 +130,7 @@ def test_what_waits_to_be_handed_out_is_waited_for(hopx: Any, fleet: Fleet) -> N
 
 def test_what_nobody_here_can_reach_is_told_of(hopx: Any) -> None:
     launch = checked_launch("pass", name="fit")
-    api.session().history.write(writing.begin, [launch], Place("far", "http://far"), Origin())
+    api.session().history.write(writing.begin, begun([launch], Place("far", "http://far"), Origin()))
     with pytest.raises(UnknownProcess, match=r"was last seen queued\nThere is no connection to its agent \(far\)"):
         hopx.kill("fit")
     here = hopx.launch(FOREVER, name="fit")
