@@ -174,6 +174,7 @@ def test_a_forgotten_process_is_unknown(hopx: Any) -> None:
 
 def test_waiting_for_what_the_agent_has_forgotten(hopx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "FORGOTTEN_AFTER", 0.5)
+    monkeypatch.setattr("hopx_magics.run.FORGOTTEN_AFTER", 0.5)
     monkeypatch.setenv("HOPX_KEEP_FINISHED", "1")
     monkeypatch.setenv("HOPX_HOLD_SECONDS", "0")
     monkeypatch.setenv("HOPX_MAX_RUNNING", "1")  # one after the other, so that the last one ends last
