@@ -242,6 +242,10 @@ class Orphans:
         fresh, self._seen = orphans - self._seen, orphans
         return fresh
 
+    def lives(self, pid: int) -> bool:
+        """Whether it is an orphan that has not ended yet, be it on its way to that."""
+        return not self._has_ended(pid)
+
     def exit_code(self, pid: int) -> int | None:
         """How an orphan has ended, 128 + N for a signal N; None for what was no orphan, or is too long ago."""
         self._has_ended(pid)

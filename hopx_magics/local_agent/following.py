@@ -85,14 +85,19 @@ def _shell_has_ended(active: Active, loop: asyncio.AbstractEventLoop, orphans: O
         active.child.wait()
         orphans.own.discard(active.child.pid)
     start = active.read_start()
-    descriptor = _pidfd(start.pid) if start and active.folder.runs_without_shell() else None
-    if descriptor is None:
+    descriptor = _pidfd(start.pid) if start and _lives_without_shell(active, orphans, start.pid) else None
+    if start is None or descriptor is None:
         _take_end_without_shell(active, orphans)
-    elif not active.folder.runs_without_shell():  # the descriptor may be that of another process by then
+    elif not _lives_without_shell(active, orphans, start.pid):  # the descriptor may be that of another process by then
         os.close(descriptor)
         _take_end_without_shell(active, orphans)
     else:
         loop.add_reader(descriptor, _take_end_of_orphan, active, loop, orphans, descriptor)
+
+
+def _lives_without_shell(active: Active, orphans: Orphans, pid: int) -> bool:
+    """Whether the process goes on, or is on its way to its end, whose code can be had when it is there."""
+    return active.folder.runs_without_shell() or (active.folder.read_exit() is None and orphans.lives(pid))
 
 
 def _take_end_of_orphan(active: Active, loop: asyncio.AbstractEventLoop, orphans: Orphans, descriptor: int) -> None:

@@ -159,7 +159,10 @@ def test_a_kill_that_the_agent_did_not_live_to_finish(start_agent: StartAgent) -
 def test_a_process_that_is_killed_from_outside_with_its_shell(start_agent: StartAgent) -> None:
     agent = start_agent()
     process_id = agent.launch("echo before; sleep 1000")
-    os.killpg(os.getpgid(agent.wrote(process_id, "before")["pid"]), signal.SIGKILL)
+    shell = os.getpgid(agent.wrote(process_id, "before")["pid"])
+    os.kill(shell, signal.SIGSTOP)  # else it may take the exit code with it
+    wait_until(lambda: psutil.Process(shell).status() == psutil.STATUS_STOPPED, "the shell stands still")
+    os.killpg(shell, signal.SIGKILL)
     row = agent.ended(process_id)
     assert (row["status"], row["exit_code"], row["stdout"]) == ("failed", 137, "before\n")
     assert row["message"] == "killed by SIGKILL, which nobody here sent: perhaps out of memory"

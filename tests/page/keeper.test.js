@@ -54,7 +54,8 @@ function keeperOf(context, { isUsed = () => false } = {}) {
     for (let second = 0; second < seconds; second += 1) {
       clock.now += 1000;
       clock.look();
-      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      do await new Promise((resolve) => setImmediate(resolve));
+      while (keeper.asking);
     }
   };
   return { store, told, pass, end: () => keeper.close() };
