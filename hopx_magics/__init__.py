@@ -33,6 +33,8 @@ _PUBLIC = {
     "connection.connection": "Connection",
     "connection.watcher": "Update",
     "display.run_page": "Shown",
+    "display.cell_output": "CellOutput",
+    "results": "KeptValue",
     "display.diff_page": "Differences",
     "words": "STATUSES",
     "models": "Callback CommandResult Listing Output Process",
@@ -40,7 +42,8 @@ _PUBLIC = {
         "HopxError AgentError AgentUnreachable AgentRefused Unauthorized BadReply NotSupported "
         "LocalAgentError ControlPlaneError SandboxError SandboxGone SandboxNotReady NotYours CredentialsError "
         "InsecureConnection CodeError LaunchError UnknownProcess UnknownRun HistoryError UnknownConnection "
-        "UnknownColumn WaitTimeout RunFailed WaitInterrupted LaunchInterrupted AgentWarning HistoryWarning NameWarning"
+        "UnknownColumn WaitTimeout RunFailed ResultError ValueRefused WaitInterrupted LaunchInterrupted "
+        "AgentWarning HistoryWarning NameWarning"
     ),
 }
 _HOMES = {name: module for module, names in _PUBLIC.items() for name in names.split()}

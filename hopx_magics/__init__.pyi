@@ -33,6 +33,7 @@ from .api.watch import watch as watch
 from .callbacks import verify_callback as verify_callback
 from .connection.connection import Connection as Connection
 from .connection.watcher import Update as Update
+from .display.cell_output import CellOutput as CellOutput
 from .display.diff_page import Differences as Differences
 from .display.run_page import Shown as Shown
 from .errors import AgentError as AgentError
@@ -53,6 +54,7 @@ from .errors import LocalAgentError as LocalAgentError
 from .errors import NameWarning as NameWarning
 from .errors import NotSupported as NotSupported
 from .errors import NotYours as NotYours
+from .errors import ResultError as ResultError
 from .errors import RunFailed as RunFailed
 from .errors import SandboxError as SandboxError
 from .errors import SandboxGone as SandboxGone
@@ -62,6 +64,7 @@ from .errors import UnknownColumn as UnknownColumn
 from .errors import UnknownConnection as UnknownConnection
 from .errors import UnknownProcess as UnknownProcess
 from .errors import UnknownRun as UnknownRun
+from .errors import ValueRefused as ValueRefused
 from .errors import WaitInterrupted as WaitInterrupted
 from .errors import WaitTimeout as WaitTimeout
 from .launches import LaunchOptions as LaunchOptions
@@ -71,6 +74,7 @@ from .models import CommandResult as CommandResult
 from .models import Listing as Listing
 from .models import Output as Output
 from .models import Process as Process
+from .results import KeptValue as KeptValue
 from .run import Run as Run
 from .run import Sweep as Sweep
 from .words import STATUSES as STATUSES

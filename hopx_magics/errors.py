@@ -23,7 +23,8 @@ HopxError
 ├── UnknownConnection        no connection has that name
 ├── UnknownColumn            a DataFrame has no such column; also a ValueError
 ├── WaitTimeout              the process goes on, the waiting ended
-└── RunFailed                a run that was waited for did not complete
+├── RunFailed                a run that was waited for did not complete
+└── ResultError              what a run has left is not kept, or can't be loaded here
 
 KeyboardInterrupt
 ├── WaitInterrupted          Ctrl-C ended the waiting; what was waited for goes on
@@ -172,6 +173,10 @@ class LaunchError(HopxError):
         self.may_run = may_run
 
 
+class ValueRefused(LaunchError):
+    """A variable of the notebook can't travel to the process that needs it, so nothing was launched."""
+
+
 class UnknownProcess(HopxError):
     """No process, or more than one, has that id, prefix or name."""
 
@@ -198,6 +203,10 @@ class WaitTimeout(HopxError):
 
 class RunFailed(HopxError):
     """A run that was waited for did not complete."""
+
+
+class ResultError(HopxError):
+    """What a run has left can't be had: it isn't kept, or can't be loaded here."""
 
 
 class WaitInterrupted(KeyboardInterrupt):

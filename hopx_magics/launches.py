@@ -2,10 +2,9 @@
 
 import re
 import secrets
-import textwrap
 import warnings
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypedDict, Unpack
 from urllib.parse import urlsplit
 
@@ -16,6 +15,9 @@ from .errors import CodeError, LaunchError
 from .models import Callback, KeptRun, Launch, RunId
 from .output.oneline import one_line, printable
 from .params import checked_params, combinations, in_its_lines
+from .surroundings import present_surroundings
+from .values.packed import Packed
+from .values.packing import Notebook, pack_named
 from .words import CAPTURES, LANGUAGE_ALIASES, LANGUAGES, Capture, Language
 
 LONGEST_LINE = 200
@@ -32,6 +34,8 @@ class LaunchOptions(TypedDict, total=False):
     """What can be said of a launch besides its code. `timeout` is in seconds or a text like `2h`, None is no limit.
 
     `first_line` is the number that errors give to the first line of the code: where in a cell or a file it begins.
+    `values` are variables that Python code gets, and `keep` names of those of its own that are kept at its end.
+    `transform` makes Python of code with magics.
     """
 
     first_line: int
@@ -45,6 +49,9 @@ class LaunchOptions(TypedDict, total=False):
     rerun_of: RunId | None
     callback: Callback | None
     capture: Capture
+    values: Mapping[str, Any] | Packed | None
+    keep: Sequence[str]
+    transform: Callable[[str], str]
     kill_leftovers: bool
 
 
@@ -54,8 +61,7 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
         raise ValueError("there is no code to launch")
     language = checked_language(options.get("language", "python"))
     first_line = _checked_first_line(options.get("first_line", 1))
-    if language == "python":
-        _compile(code, first_line)
+    needs_notebook = language == "python" and _needs_notebook(code, first_line, options.get("transform"))
     limit = parse_limit(options.get("timeout"))
     return Launch(
         code=code,
@@ -71,6 +77,10 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
         rerun_of=options.get("rerun_of"),
         callback=_checked_callback(options.get("callback")),
         capture=_checked_capture(options.get("capture", "auto")),
+        packed=_packed(options.get("values"), options.get("keep"), language),
+        keep=_checked_keep(options.get("keep", ()), language),
+        surroundings=present_surroundings(),
+        needs_notebook=needs_notebook,
         kill_leftovers=bool(options.get("kill_leftovers", False)),
     )
 
@@ -90,8 +100,10 @@ def checked_sweep(launch: Launch, sweeps: Mapping[str, Sequence[Any]], *, limit:
     sweep_id = secrets.token_hex(4)
     checked = [checked_params(params, launch.language) for params in combinations(sweeps, launch.params)]
     launches = (
-        msgspec.structs.replace(launch, run_id=_new_run_id(), params=params, sweep_id=sweep_id, limit=limit)
-        for params in checked
+        msgspec.structs.replace(
+            launch, run_id=_new_run_id(), params=params, sweep_id=sweep_id, limit=limit, index=index
+        )
+        for index, params in enumerate(checked)
     )
     return SweepLaunches(sweep_id, len(checked), launches)
 
@@ -134,6 +146,7 @@ def launch_again(
         params={**kept.params, **(params or {})},
         tags=kept.tags,
         rerun_of=kept.run_id,
+        transform=_was_launched,
         kill_leftovers=kept.kill_leftovers,
     )
 
@@ -143,6 +156,29 @@ def _checked_name(name: str | None) -> str | None:
     if len(line) > LONGEST_NAME:
         raise ValueError(f"a name of {len(line):,} characters can't be: use {LONGEST_NAME} at most")
     return line or None
+
+
+def _was_launched(code: str) -> str:
+    """What was launched once needs no look at what is in it."""
+    return ""
+
+
+def _packed(values: Mapping[str, Any] | Packed | None, keep: Sequence[str] | None, language: Language) -> Packed | None:
+    """The variables that the code gets; where it gets none, but some are to be kept, that is to be told, too."""
+    if not values:
+        return Packed() if keep else None
+    if language != "python":
+        raise ValueError(f"only Python code gets variables, and this is {language}: use params, which are plain values")
+    return values if isinstance(values, Packed) else pack_named(values, Notebook(values))
+
+
+def _checked_keep(names: Sequence[str], language: Language) -> tuple[str, ...]:
+    if names and language != "python":
+        raise ValueError(f"only a Python cell has variables to keep, and this is {language}: let it write files")
+    for name in names:
+        if not name.isidentifier():
+            raise ValueError(f"{printable(name, 60)!r} can't be a variable: use names, such as --out model,scores")
+    return tuple(dict.fromkeys(names))
 
 
 def _checked_callback(callback: Callback | None) -> Callback | None:
@@ -183,14 +219,23 @@ def _checked_first_line(number: int) -> int:
     return number
 
 
-def _compile(code: str, first_line: int) -> None:
+def _needs_notebook(code: str, first_line: int, transform: Callable[[str], str] | None) -> bool:
+    """Whether Python takes more than a program to run: magics, which `transform` makes Python of, or a bare `await`.
+
+    Raises CodeError for what is no Python even then.
+    """
+    placed = in_its_lines(code, "python", first_line)
     try:
-        _compile_quietly(in_its_lines(code, "python", first_line))
+        _compile_quietly(placed)
     except SyntaxError as error:
-        hint = _hint(code, error)
-        raise CodeError(_cut(error), hint=hint) from error
+        if _compiles(code, PyCF_ALLOW_TOP_LEVEL_AWAIT):
+            return True
+        if transform is not None and _compiles(transform(code), PyCF_ALLOW_TOP_LEVEL_AWAIT):
+            return True
+        raise CodeError(_cut(error), hint=None if transform else _hint(error)) from error
     except (ValueError, MemoryError, RecursionError, OverflowError) as error:  # a NUL, or a nesting too deep
         raise CodeError(SyntaxError(f"it can't be compiled: {error or type(error).__name__}")) from error
+    return False
 
 
 def _cut(error: SyntaxError) -> SyntaxError:
@@ -207,19 +252,10 @@ _OF_IPYTHON = re.compile(r"\s*(?:[%!?]|[\w.\[\]]+(?:\s*,\s*[\w.\[\]]+)*\s*=\s*[%
 """A line that only IPython understands: `%magic`, `!command`, `files = !ls`, `df?`."""
 
 
-def _hint(code: str, error: SyntaxError) -> str | None:
-    if _OF_IPYTHON.match(error.text or "") or _awaits(code):
-        return "A background cell is plain Python: %magics, !commands, help? and top-level await don't work in it."
-    if isinstance(error, IndentationError) and _compiles(textwrap.dedent(code)):
-        return (
-            "A background cell is plain Python: its lines can't be indented as a whole, as they can in the foreground."
-        )
+def _hint(error: SyntaxError) -> str | None:
+    if _OF_IPYTHON.match(error.text or ""):
+        return "What only a notebook understands (%magics, !commands, help?) works in a cell of %%hopx_bg."
     return None
-
-
-def _awaits(code: str) -> bool:
-    """Whether it is right but for an await outside of any function."""
-    return _compiles(code, PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 def _compiles(code: str, flags: int = 0) -> bool:

@@ -13,6 +13,8 @@ from typing import Annotated, Any, NamedTuple, NewType
 import msgspec
 
 from .durations import LONGEST
+from .surroundings import Surroundings
+from .values.packed import Packed
 from .words import ENDED, Capture, KillResult, Language, SandboxStatus, Status
 
 ProcessId = NewType("ProcessId", str)
@@ -156,6 +158,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     `callback` is where the agent is to tell its end, and `capture` who is to keep its output: `files` of the sandbox
     that the launch itself writes, the `agent`, or `auto`, whichever works. With `kill_leftovers` its end is that of all
     that it started.
+
+    For an agent of this machine, `surroundings` are those of who launches. `packed` are variables that the code gets,
+    and `values` the names of their files once the agent has them; `keep` are the variables to keep at its end, `index`
+    the place of the run in its sweep. Code that `needs_notebook` has magics or a bare `await` in it.
     """
 
     code: str
@@ -174,6 +180,12 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     callback: Callback | None = None
     capture: Capture = "auto"
     kill_leftovers: bool = False
+    surroundings: Surroundings | None = None
+    packed: Packed | None = None
+    values: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    index: int | None = None
+    needs_notebook: bool = False
 
 
 class FileInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,11 +12,13 @@ from .connection.connection import Connection
 from .connection.waiting import Waiting, wait_for
 from .connection.watcher import Listener, Update
 from .display import in_words
+from .display.cell_output import CellOutput
 from .durations import format_duration
-from .errors import UnknownProcess, WaitTimeout
+from .errors import RunFailed, UnknownProcess, WaitTimeout
 from .models import Output, Process, ProcessId, RunId
 from .output.shown import as_shown, last_lines
 from .protocol.listing import FORGOTTEN_AFTER
+from .results import KeptValue, Results, as_outputs
 from .run_history import reading
 from .sources import AgentSource, Source
 from .words import KillResult, Status, Stream
@@ -36,6 +38,8 @@ class Run:
         self._process = process
         self._source = source
         self._known_since = self._seen = time.monotonic()
+        self.given = ""
+        """The variables of the notebook that it was launched with, in words, as far as that is known here."""
 
     @property
     def process_id(self) -> ProcessId | None:
@@ -177,6 +181,61 @@ class Run:
             raise UnknownProcess(f"{self.name or self.run_id} has no process that could be killed")
         return killed.result
 
+    # ------------------------------------------------------------ what it has left
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The value of its last expression, None if it has none, once it has ended: as a future's.
+
+        Raises RunFailed when it has not completed, whose cause is the error in it, and WaitTimeout, ResultError.
+        """
+        if (failure := self.exception(timeout)) is not None:
+            raise failure
+        return self._results().result()
+
+    def exception(self, timeout: float | None = None) -> RunFailed | None:
+        """Why it has not completed, once it has ended; None when it has. Raises WaitTimeout, UnknownProcess."""
+        process = self.wait(timeout).process
+        if process.status == "completed":
+            return None
+        shown = in_words.run_in_words(process, self.connection)
+        failure = RunFailed("\n".join(filter(None, [shown, self._last_error()])))
+        failure.__cause__ = self._results().error()
+        return failure
+
+    def _last_error(self) -> str:
+        errors = [display for display in self.displays if display.get("output_type") == "error"]
+        return "\n".join(map(str, errors[-1]["traceback"])) if errors else ""
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a variable that was to be kept (`--out`). Raises KeyError, ResultError."""
+        results = self._results()
+        if name in results.values:
+            return results.load(name)
+        kept = ", ".join(results.values) or "nothing"
+        raise KeyError(f"{name} is not kept of {self.name or self.run_id}: {kept} is")
+
+    @property
+    def values(self) -> dict[str, KeptValue]:
+        """The variables that were to be kept and were set: types and sizes, without loading them."""
+        return self._results().values
+
+    @property
+    def displays(self) -> list[dict[str, Any]]:
+        """What it has displayed so far, as outputs in a notebook's form (nbformat), in their order."""
+        return as_outputs({}, self._results().displays())
+
+    def outputs(self) -> list[dict[str, Any]]:
+        """All that the cell has shown, as a notebook has it: text, displays, its result, its error."""
+        streams = {"stdout": self.stdout.encode(), "stderr": self.stderr.encode()}
+        return as_outputs(streams, self._results().displays())
+
+    def show(self) -> CellOutput:
+        """All that the cell has shown, as something that a notebook shows."""
+        return CellOutput(self.outputs())
+
+    def _results(self) -> Results:
+        return Results(self._source.folder(self._process), str(self.name or self.run_id or self.process_id))
+
     def __await__(self) -> Generator[Any, None, "Run"]:
         return self._ended().__await__()
 
@@ -209,7 +268,8 @@ class Run:
         return self._source.certainty(self._process, time.monotonic() - self._seen)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        line = in_words.run_line(self._process, self.connection, below=self._certainty().strip(", "))
+        note = self._certainty().strip(", ")
+        line = in_words.run_line(self._process, self.connection, given=self.given, below=note)
         return {"text/plain": repr(self), "text/html": line}
 
 

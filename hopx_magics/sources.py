@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 from .connection.connection import Connection
 from .durations import format_counting
-from .errors import UnknownProcess
+from .errors import ResultError, UnknownProcess
 from .models import KeptOutput, KeptRun, Killed, Output, Process, ProcessId, RunId
 from .run_history import reading
 from .run_history.database import Database
@@ -59,6 +60,10 @@ class AgentSource:
     def kill(self, process: Process) -> None:
         """Kills it without an agent; None where the agent has to be asked."""
 
+    def folder(self, process: Process) -> Path:
+        """The folder of this machine with what its cell leaves. Raises ResultError where there is none."""
+        return self.connection.folder(_id(process))
+
     def certainty(self, process: Process, age: float) -> str:
         """How certain a state is that was seen `age` seconds ago; nothing where that goes without saying."""
         return f", seen {format_counting(age)} ago" if not process.ended and age > OLD_AFTER else ""
@@ -102,6 +107,10 @@ class HistorySource:
         if not process.ended:
             raise self._out_of_reach(process)
         return killed(process, "already finished")
+
+    def folder(self, process: Process) -> Path:
+        """The folder of this machine with what its cell leaves. Raises ResultError where there is none."""
+        raise ResultError(f"the agent that has what {self._kept.run_id} has left is out of reach", hint=self._reason())
 
     def certainty(self, process: Process, age: float) -> str:
         """When it was last seen, if it may have changed."""
@@ -155,6 +164,10 @@ class WaitingSource:
             return killed(process, "killed")
         self._dispatcher.wait_handed(self._run_id, HANDED_WITHIN)
         return killed(process, "already finished") if process.ended else None
+
+    def folder(self, process: Process) -> Path:
+        """The folder of this machine with what its cell leaves. Raises ResultError where there is none."""
+        raise ResultError("it waits to be launched, and has nothing yet")
 
     def certainty(self, process: Process, age: float) -> str:
         """It certainly waits."""

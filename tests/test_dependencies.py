@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-OURS = {"hopx_magics", "tests"}
+OURS = {"hopx_magics", "tests", "hopx_runner"}
 
 WANTED_BY_NAME = {"ipywidgets"}
 """What nothing imports: the live table is one by way of anywidget, and people ask for it by its name."""

@@ -56,6 +56,8 @@ def parts_imported_by(path: Path) -> set[str]:
 def test_imports_go_one_way(path: Path) -> None:
     part = part_of(path)
     assert parts_imported_by(path) <= ALLOWED[part]
+    if part == "runner":
+        return  # a program of its own, which imports what cells need
     for library in {name.split(".")[0] for name in imports_of(path)}:
         assert HOMES.get(library, part) == part, f"only {HOMES[library]} imports {library}"
 

@@ -27,19 +27,28 @@ def launch(code: str, *, on: str | None = None, **options: Unpack[LaunchOptions]
     """Launches `code` as a background process and returns its `Run` at once.
 
     `timeout` is in seconds or a text like `2h`; None means no limit. On the local agent the process works in `workdir`,
-    by default the present folder, with the Python of this environment. It has none of the caller's variables: `params`
-    (numbers, texts, or what JSON can hold) become variables of it. They and `tags` are columns of the history. The
-    agent tells the end to a `callback`. `capture` says who keeps the output where the agent does not return it:
-    `files` of the sandbox, the `agent`, or `auto`, whichever works. With `kill_leftovers`, for this machine alone, its
-    end is that of all that it started.
+    by default the present folder, with the Python, the environment, and the umask of this program. It has those of the
+    caller's variables that are in `values`, whatever can be pickled, and `keep` names the ones of its own that are kept
+    for `run[name]`. `params` (numbers, texts, or what JSON can hold) become variables of it; they and `tags` are
+    columns of the history. The agent tells the end to a `callback`. `capture` says who keeps the output where the agent
+    does not return it: `files` of the sandbox, the `agent`, or `auto`, whichever works. With `kill_leftovers` its end
+    is that of all that it started. Values, `keep` and `kill_leftovers` are for this machine alone.
 
     Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
     AgentError.
     """
     connection = session().connection(on)
-    (process,) = connection.launch([checked_launch(code, **options)])
+    launched = checked_launch(code, **options)
+    (process,) = connection.launch([launched])
     _tell_notes()
-    return run_on(connection, process)
+    run = run_on(connection, process)
+    run.given = launched.packed.in_words() if launched.packed else ""
+    return run
+
+
+def takes_values(on: str | Iterable[str] | None) -> bool:
+    """Whether cells get variables on these connections, or on some of them. Raises UnknownConnection."""
+    return any(connection.takes_values for connection in session().chosen(on))
 
 
 def sweep(

@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ..client.agent import Agent
 from ..client.capture import Capture, CapturedOutput, ExitCodes, decide, wrapped
 from ..client.commands import run_command
 from ..client.files import Files
 from ..client.transport import Locate, Transport
-from ..errors import HistoryError, HopxError, LaunchError
+from ..errors import HistoryError, HopxError, LaunchError, ResultError
 from ..launches import launch_again
 from ..models import Change, CommandResult, KeptRun, Launch, Listing, Place, Process, ProcessId
 from ..protocol.changes import aged, compare
@@ -45,6 +47,9 @@ class Connection:
 
     captures = True
     """Whether launches may have kept their output in files."""
+
+    takes_values = False
+    """Whether cells get variables of the notebook here, and magics work in them."""
 
     workspace: Path | None = None
     """The folder of this machine that is the agent's `/workspace`, if it is here."""
@@ -183,17 +188,31 @@ class Connection:
         Raises LaunchError when its code or the value of a variable is not known, and else as `launch` does.
         """
         known = self._recorder.environment(kept.run_id)
-        (process,) = self.launch([launch_again(kept, params=params, env={**known, **(env or {})})])
+        again = launch_again(kept, params=params, env={**known, **(env or {})})
+        (process,) = self.launch([self._with_values_of(kept, again)])
         return process
 
+    def _with_values_of(self, kept: KeptRun, launch: Launch) -> Launch:
+        """The launch with the variables of the notebook that the run had."""
+        return launch
+
     def at_home(self, launch: Launch) -> Launch:
-        """The launch as it is to be on this agent. Raises LaunchError for what only the local agent can do."""
+        """The launch as it is to be on this agent. Raises LaunchError for what only that of this machine can do."""
         if launch.kill_leftovers:
             raise LaunchError(
                 f"{self.name} can't kill what a run leaves running: only the agent of this machine knows that",
                 hint="Launch it without --kill-leftovers, and let the cell end what it starts.",
             )
-        return launch
+        if launch.needs_notebook:
+            raise LaunchError(
+                f"magics, ! and a bare await don't work in a cell on {self.name}",
+                hint="A cell elsewhere than on this machine is plain Python: asyncio.run() and subprocess work there.",
+            )
+        if launch.keep or (launch.packed and launch.packed.is_named):
+            raise LaunchError(
+                f"variables can't travel to or from {self.name}", hint="Launch without --in and --out, or with --here."
+            )
+        return msgspec.structs.replace(launch, surroundings=None, packed=None)
 
     def _send(self, launch: Launch) -> Process:
         if launch.timeout is not None and (note := self.note(until=launch.timeout)):
@@ -230,6 +249,10 @@ class Connection:
         if decided == "agent" or (self.latest and self.latest.processes):
             self.capture = decided
         return decided
+
+    def folder(self, process_id: ProcessId) -> Path:
+        """The folder with what a cell leaves: its displays and values. Raises ResultError where there is none."""
+        raise ResultError(f"cells on {self.name} leave their output only", hint="Let it write files: %hopx_get.")
 
     # ------------------------------------------------------------ kill, wait, commands
 

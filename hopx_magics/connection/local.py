@@ -1,15 +1,20 @@
 """What is peculiar to the connection to this machine's own agent."""
 
 import os
+from pathlib import Path
 
 import msgspec
 
 from ..client.capture import Capture
 from ..client.local import LocalAgent
 from ..errors import LaunchError
-from ..models import CommandResult, Launch, Place
+from ..models import CommandResult, KeptRun, Launch, Place, ProcessId
+from ..protocol.files import WORKSPACE
+from ..protocol.requests import VALUES
 from ..run_history.recorder import Recorder
 from ..settings import Settings
+from ..values.packed import Packed
+from ..values.storing import restore, store
 from .connection import Connection
 
 LOCAL = "local"
@@ -24,17 +29,53 @@ class LocalConnection(Connection):
     """The connection to this machine's own agent: it keeps all output itself, and knows the folders of this program."""
 
     launches_once = True
+    takes_values = True
     listing_time = LISTING_TIME
     capture: Capture = "agent"
     captures = False
 
     def __init__(self, settings: Settings, recorder: Recorder) -> None:
-        self.workspace = settings.agent_folder / "workspace"
+        self.workspace: Path = settings.agent_folder / "workspace"
+        self._stored: tuple[Packed | None, tuple[str, ...], tuple[str, ...]] = (None, (), ())
         super().__init__(local_place(settings), LocalAgent(settings), settings, recorder)
 
     def at_home(self, launch: Launch) -> Launch:
-        """The launch with its folder, by default the present one, as an absolute one."""
-        return msgspec.structs.replace(launch, workdir=_folder(launch.workdir))
+        """The launch with its folder, by default the present one, as an absolute one, and with its values in files."""
+        return msgspec.structs.replace(launch, workdir=_folder(launch.workdir), values=self._store(launch))
+
+    def _store(self, launch: Launch) -> tuple[str, ...]:
+        """Puts its values where the agent finds them; those of a sweep once. Raises LaunchError when they don't fit."""
+        if launch.packed is None:
+            return launch.values
+        packed, keep, names = self._stored
+        if packed is not launch.packed or keep != launch.keep:
+            folder = self._values
+            try:
+                names = store(folder, launch.packed, launch.keep)
+            except OSError as error:
+                raise LaunchError(
+                    f"the values of the notebook could not be written to {folder}: {error.strerror}",
+                    hint="Make room there, or launch with --in none.",
+                ) from error
+            self._stored = launch.packed, launch.keep, names
+        return names
+
+    def _with_values_of(self, kept: KeptRun, launch: Launch) -> Launch:
+        if kept.process_id is None:
+            return launch
+        try:
+            names = restore(self.folder(kept.process_id).with_name("in"), self._values)
+        except OSError as error:
+            raise LaunchError(f"the values of {kept.run_id} can't be used again: {error.strerror}") from error
+        return msgspec.structs.replace(launch, values=names)
+
+    @property
+    def _values(self) -> Path:
+        return self.workspace / Path(VALUES).relative_to(WORKSPACE)
+
+    def folder(self, process_id: ProcessId) -> Path:
+        """The folder with what a cell leaves, which is empty where it leaves nothing."""
+        return Path(self.place.agent) / "processes" / process_id / "out"
 
     def run_command(self, command: str, *, timeout: float, workdir: str | None = None) -> CommandResult:
         """Runs a line of bash in the present folder: see `Connection.run_command`."""

@@ -14,6 +14,7 @@ from ..output.errors import end_of_error
 from ..output.oneline import printable
 from ..output.shown import as_plain
 from ..words import STATUSES, Status, signal_name
+from .cell_output import Output, outputs_as_html
 
 ICONS: dict[Status, str] = {
     "queued": "◌",
@@ -111,12 +112,20 @@ def place_in_words(process: Process, connection: str | None) -> str:
     return " on ".join([*place, *([printable(connection, 40)] if connection else [])])
 
 
-def run_line(process: Process, connection: str | None, *, below: str = "") -> str:
-    """One line of HTML: icon and word of the status, name, id and connection; `below` it more text, such as errors."""
+def run_line(
+    process: Process, connection: str | None, *, given: str = "", below: str = "", displays: Sequence[Output] = ()
+) -> str:
+    """One line of HTML: icon and word of the status, name, id and connection, and what it was `given`.
+
+    `below` it more text, such as errors, and what the cell displayed.
+    """
     title = html.escape(printable(process.name, 60)) if process.name else "unnamed"
     place = html.escape(place_in_words(process, connection))
     text = html.escape(as_plain(below).strip("\n"))
     rest = f'<pre style="margin:.3em 0 0 1.4em;white-space:pre-wrap">{text}</pre>' if text else ""
+    rest += f'<div style="margin:.3em 0 0 1.4em">{outputs_as_html(displays)}</div>' if displays else ""
+    if given:
+        place += f" · with {html.escape(printable(given, 200))}"
     return _line(process.status, html.escape(state_in_words(process)), f"<b>{title}</b> ", place, rest)
 
 

@@ -19,6 +19,7 @@ from .launching import Launching
 from .processes import Processes
 from .programs import Program, Tools, code_program, command_program, working_directory
 from .store import Launched
+from .values import checked_values, values_folder
 
 BACKGROUND_TIMEOUT = 300.0
 ASYNC_TIMEOUT = 3600.0
@@ -94,10 +95,21 @@ class LaunchEndpoints:
                 sweep=sweep,
                 sweep_limit=limit,
                 callback=callback,
-                kill_leftovers=isinstance(wanted, wire.BackgroundRequest) and wanted.kill_leftovers,
+                **self._for_cells(wanted),
             )
         except OSError as error:
             raise _no_room(error) from error
+
+    def _for_cells(self, wanted: _Background) -> dict[str, Any]:
+        """What only code may ask for."""
+        if isinstance(wanted, wire.CommandRequest):
+            return {}
+        return {
+            "kill_leftovers": wanted.kill_leftovers,
+            "environment": wanted.environment and requests.checked_env(wanted.environment),
+            "umask": requests.checked_umask(wanted.umask),
+            "values": checked_values(wanted.values, values_folder(self._workspace)),
+        }
 
     # ------------------------------------------------------------ while the client waits
 

@@ -8,7 +8,7 @@ import contextlib
 import fcntl
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..models import ProcessId
@@ -19,7 +19,7 @@ from .family import MARK
 from .following import follow
 from .killing import Killing
 from .processes import Processes
-from .programs import Program, Tools, environment
+from .programs import VALUES, Program, Tools, environment
 from .store import Launched, new_id
 
 
@@ -45,6 +45,9 @@ class Launching:
         sweep_limit: int | None = None,
         callback: Target | None = None,
         kill_leftovers: bool = False,
+        environment: Mapping[str, str] | None = None,
+        umask: int | None = None,
+        values: Sequence[Path] = (),
     ) -> Launched:
         """Launches a process, or puts it at the end of the queue. Raises OSError if its files can't be written.
 
@@ -66,10 +69,13 @@ class Launching:
             digest=digest,
             sweep=sweep,
             sweep_limit=sweep_limit,
-            has_env=bool(env),
+            has_env=bool(env) or environment is not None,
+            is_whole_env=environment is not None,
+            umask=umask,
+            values=values[0].name if values else None,
             kill_leftovers=kill_leftovers,
         )
-        self._create(launched, env, program, callback)
+        self._create(launched, {**(environment or {}), **env}, program, callback, values)
         active = Active(launched, folder)
         self._processes.add(active)
         self._processes.queue.add(active)
@@ -77,12 +83,19 @@ class Launching:
         self.start_queued()
         return launched
 
-    def _create(self, launched: Launched, env: Mapping[str, str], program: Program, callback: Target | None) -> None:
+    def _create(
+        self,
+        launched: Launched,
+        env: Mapping[str, str],
+        program: Program,
+        callback: Target | None,
+        values: Sequence[Path],
+    ) -> None:
         """Puts a process on record, the callback first: who is to be told of an end must be known before it."""
         if callback is not None:
             self._processes.callbacks.add(launched.process_id, callback)
         try:
-            self._processes.store.create(launched, env, program.code_file, program.code)
+            self._processes.store.create(launched, env, program.code_file, program.code, values)
         except OSError:
             self._processes.callbacks.drop(launched.process_id)
             raise
@@ -129,8 +142,11 @@ class Launching:
 def _start(active: Active, shim: str) -> "subprocess.Popen[bytes]":
     """Starts the shell that runs the process. Raises OSError or ValueError."""
     launched, folder = active.launched, active.folder
-    env = environment(folder.read_env() if launched.has_env else {}, launched.language, launched.workdir)
+    wanted = folder.read_env() if launched.has_env else {}
+    env = environment(wanted, launched.language, launched.workdir, is_whole=launched.is_whole_env)
     env[MARK] = launched.process_id
+    if launched.values:
+        env[VALUES] = str(folder.path / "in" / launched.values)
     with (
         folder.locked(fcntl.LOCK_EX | fcntl.LOCK_NB) as lock,
         open(folder.output("stdout"), "ab") as stdout,
@@ -143,6 +159,7 @@ def _start(active: Active, shim: str) -> "subprocess.Popen[bytes]":
             stderr=stderr,
             cwd=launched.workdir,
             env=env,
+            umask=-1 if launched.umask is None else launched.umask,
             start_new_session=True,
         )
     folder.drop_env()

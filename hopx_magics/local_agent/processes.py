@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Collection
+from pathlib import Path
 
 from ..settings import Settings
 from .active import Active
@@ -17,6 +18,7 @@ from .journal import Ended, Journal
 from .leftovers import Leftovers
 from .queue import Queue
 from .store import Launched, Store, delete
+from .values import remove_unneeded, values_folder
 
 
 class Processes:
@@ -122,7 +124,11 @@ class Processes:
             with contextlib.suppress(OSError):
                 gone.append(self.store.take_out(ended.process_id))
         if gone:
-            asyncio.get_running_loop().run_in_executor(None, delete, gone)
+            asyncio.get_running_loop().run_in_executor(None, self._delete, gone)
         if self.journal.lines > 2 * len(self.finished) + 1000:
             self.rewrite_journal()
         return [ended.process_id for ended in forgotten]
+
+    def _delete(self, folders: list[Path]) -> None:
+        delete(folders)
+        remove_unneeded(values_folder(self.settings.agent_folder / "workspace"))

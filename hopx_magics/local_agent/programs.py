@@ -33,7 +33,7 @@ class Program(NamedTuple):
 
 
 SHIM = Path(__file__).with_name("shim.sh")
-RUNNER = Path(__file__).parents[1] / "runner.py"
+RUNNER = Path(__file__).parents[1] / "runner"
 
 
 class Tools(NamedTuple):
@@ -51,13 +51,21 @@ def install_tools(folder: Path) -> Tools:
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         replace_file(folder / SHIM.name, SHIM.read_bytes())
-        compiled = py_compile.compile(str(RUNNER), str(folder / "runner.pyc"), RUNNER.name, doraise=True)
-        (folder / "runner.pyc").chmod(0o600)
-        return Tools(str(folder / SHIM.name), str(compiled))
+        for source in sorted(RUNNER.rglob("*.py")):
+            copy = folder / source.relative_to(RUNNER.parent)
+            (copy.parent / "__pycache__").mkdir(mode=0o700, parents=True, exist_ok=True)
+            copy.parent.chmod(0o700)
+            replace_file(copy, source.read_bytes())
+            py_compile.compile(str(copy), doraise=True)
+        return Tools(str(folder / SHIM.name), str(folder / RUNNER.name / _START))
     except (OSError, py_compile.PyCompileError):
-        return Tools(str(SHIM), str(RUNNER))
+        return Tools(str(SHIM), str(RUNNER / _START))
 
 
+VALUES = "HOPX_VALUES"
+"""The variable in which the runner finds the manifest of the values that a cell gets."""
+
+_START = "__main__.py"
 _RUNNER = "{runner}"
 
 _COMMANDS: dict[Language, tuple[tuple[str, ...], str]] = {
@@ -122,9 +130,14 @@ def working_directory(wanted: str | None, workspace: Path) -> Path:
 _RICH_DRAWS = {"TTY_COMPATIBLE": "1"}  # its bars, also without a terminal; FORCE_COLOR would be read by many others
 
 
-def environment(wanted: Mapping[str, str], language: str | None, workdir: str) -> dict[str, str]:
-    """The agent's own environment with `wanted` on top; modules beside the user's files can be imported."""
-    env = {**_RICH_DRAWS, **_inherited(), "PYTHONUNBUFFERED": "1", **wanted}
+def environment(
+    wanted: Mapping[str, str], language: str | None, workdir: str, *, is_whole: bool = False
+) -> dict[str, str]:
+    """The agent's own environment, unless `wanted` is the whole one, with `wanted` on top.
+
+    Modules beside the user's files can be imported.
+    """
+    env = {**_RICH_DRAWS, **({} if is_whole else _inherited()), "PYTHONUNBUFFERED": "1", **wanted}
     if language == "python":
         env["PYTHONPATH"] = os.pathsep.join(filter(None, (workdir, env.get("PYTHONPATH"))))
     return env

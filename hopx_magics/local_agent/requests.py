@@ -85,6 +85,13 @@ def checked_env(env: dict[str, str] | None) -> dict[str, str]:
     return env or {}
 
 
+def checked_umask(umask: int | None) -> int | None:
+    """The umask. Raises Refused for what can't be one."""
+    if umask is not None and not 0 <= umask <= 0o777:
+        raise invalid(f"umask must be 0 to {0o777}, not {umask}")
+    return umask
+
+
 def checked_name(name: str | None) -> str | None:
     """The name of a process. Raises Refused for an endless one."""
     if name and len(name) > LONGEST_NAME:

@@ -4,6 +4,8 @@
 |---|---|
 | launch.json | what was launched; written once |
 | env.json | the environment, if one was asked for; gone once the process has started, since it may hold secrets |
+| in | links to the files of the values that a cell gets |
+| out | what a cell shows beside its output, and what is kept of it: see `runner` |
 | cell.* | the code |
 | start | the shell's pid, which is the process group, the process's own pid, and where the system tells it for how \
 many seconds the machine had been up; its mtime is the start time. `failed` in place of the last says that the \
@@ -28,7 +30,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -54,7 +56,8 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     `timeout` is in seconds from the start. `at_once` is False for a process that had to wait its turn. `key` is the
     launch's Idempotency-Key, and `digest` what tells whether a second launch with that key is the same. The process
     starts when fewer than `sweep_limit` of its `sweep` are running. `has_env` tells that an environment was asked for,
-    `kill_leftovers` that what it leaves behind is to be killed at its end.
+    `kill_leftovers` that what it leaves behind is to be killed at its end. `values` is
+    the name of the manifest in `in`.
     """
 
     process_id: ProcessId
@@ -72,6 +75,9 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     sweep_limit: int | None = None
     has_env: bool = True
     kill_leftovers: bool = False
+    is_whole_env: bool = False
+    umask: int | None = None
+    values: str | None = None
     damaged: str | None = None
 
     @property
@@ -298,7 +304,14 @@ class Store:
         """The folder of that process, whether or not it is there."""
         return Folder(self._root / process_id)
 
-    def create(self, launched: Launched, env: Mapping[str, str], code_file: str | None, code: str) -> Folder:
+    def create(
+        self,
+        launched: Launched,
+        env: Mapping[str, str],
+        code_file: str | None,
+        code: str,
+        values: Sequence[Path] = (),
+    ) -> Folder:
         """The new folder of a process, all of it or nothing. Raises OSError, for one when the disk is full."""
         files = {
             "launch.json": msgspec.json.encode(launched),
@@ -314,6 +327,8 @@ class Store:
             unfinished.mkdir(mode=0o700)
             for name, content in files.items():
                 _write_new(f"{unfinished}/{name}", content)
+            if values:
+                _link(values, unfinished / "in")
             unfinished.rename(folder.path)
         except OSError:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -354,6 +369,12 @@ def replace_file(path: Path, content: bytes) -> None:
 def _content(path: str) -> bytes:
     with open(path, "rb", buffering=0) as file:
         return file.read()
+
+
+def _link(files: Sequence[Path], into: Path) -> None:
+    into.mkdir(mode=0o700)
+    for file in files:
+        os.link(file, into / file.name)
 
 
 def _write_new(path: str, content: bytes) -> None:

@@ -12,8 +12,9 @@ from .live_line import has_live_display, show_document, show_run, show_sweep
 from .live_table import show_table
 from .processes import HopxMagics
 from .silence import give_body, silence_magic
+from .values import HopxValues
 
-__all__ = ["HopxCloud", "HopxHistory", "HopxMagics", "load", "unload"]
+__all__ = ["HopxCloud", "HopxHistory", "HopxMagics", "HopxValues", "load", "unload"]
 
 
 _TRANSFORMERS = (silence_magic, give_body)
@@ -31,7 +32,7 @@ def load(shell: InteractiveShell) -> None:
         return
     history = HopxHistory(shell)
     arrival = Arrival(lambda: history.file)
-    for magics in (HopxMagics(shell), history, HopxCloud(shell)):
+    for magics in (HopxMagics(shell), history, HopxCloud(shell), HopxValues(shell)):
         magics.arrival = arrival
         shell.register_magics(magics)
     shell.input_transformers_cleanup.extend(_TRANSFORMERS)
@@ -59,7 +60,7 @@ def unload(shell: InteractiveShell) -> None:
     """Takes back what `load` did, and ends what it left running here. Processes and the agent go on."""
     if HopxMagics.__name__ not in shell.magics_manager.registry:
         return
-    for registered in (HopxMagics, HopxHistory, HopxCloud):
+    for registered in (HopxMagics, HopxHistory, HopxCloud, HopxValues):
         magics = shell.magics_manager.registry.pop(registered.__name__)
         for kind, names in magics.magics.items():
             for name in names:

@@ -128,6 +128,8 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _LIMIT,
         _checked("--per", by=whole_number),
         _flag("--yes"),
+        _argument("--in", dest="values", default="auto", completions=("auto", "none")),
+        _argument("--out", action="extend", type=words_of, default=[]),
         _TAGS,
         _ON_SEVERAL,
         _argument("--callback"),
@@ -138,6 +140,7 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _INTO,
         _QUIET,
     ],
+    "%hopx_pull": [_RUN, _argument("names", nargs="*", metavar="NAME"), _ON],
     "%hopx_ps": [
         *_filters(OFFERED_COLUMNS, OFFERED_COLUMNS),
         _argument("--output", completions=OUTPUT_CHOICES),

@@ -125,12 +125,36 @@ def _show_run(display: Display, run: "Run", age: float, note: str) -> None:
         process = msgspec.structs.replace(process, execution_time=process.execution_time + age)
     if process.status == "failed":
         stderr = end_of_stderr(run)
+    displays = _shown_below(run) if process.ended else []
     display.show(
         {
             "text/plain": f"<Run {in_words.run_in_words(process, run.connection)}>",
-            "text/html": in_words.run_line(process, run.connection, below=stderr or note),
+            "text/html": in_words.run_line(
+                process, run.connection, given=run.given, below=stderr or note, displays=displays
+            ),
         }
     )
+
+
+SHOWN_BELOW = 5_000_000
+"""Characters of what a cell displayed that are shown below it; `run.show()` shows all."""
+
+
+def _shown_below(run: "Run") -> "list[dict[str, Any]]":
+    """What the cell displayed, as far as there is room below it for that; an error is there already."""
+    from ..errors import HopxError
+
+    try:
+        outputs = [output for output in run.displays if output["output_type"] != "error"]
+    except HopxError:  # the agent has no displays, or is out of reach
+        return []
+    shown, left = [], SHOWN_BELOW
+    for output in outputs:
+        left -= sum(len(str(value)) for value in (output.get("data") or {}).values())
+        if left < 0:
+            break
+        shown.append(output)
+    return shown
 
 
 class StateLine:

@@ -9,6 +9,7 @@ from .base import HopxBase
 from .line import once
 from .live_line import StateLine
 from .sweeping import LaunchLine, interrupted_into, is_meant
+from .values import pack
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,11 +60,14 @@ class HopxMagics(HopxBase):
             %%hopx_bg [--name N] [--lang L] [--timeout 90s|2h|none] [--env K=V ...] [--cwd DIR] [--tag K=V ...]
                       [--param K=V ...] [--sweep K=V,V ... [--limit N] [--per N] [--yes]] [--on CONNECTION ...]
                       [--callback URL [--callback-header K=V ...] [--callback-secret-env VAR]]
-                      [--capture auto|files|agent] [--kill-leftovers] [-o VAR] [-q]
+                      [--in auto|none|NAME,...] [--out NAME,...] [--capture auto|files|agent] [--kill-leftovers]
+                      [-o VAR] [-q]
 
-        The cell runs as a program of its own: it has none of the notebook's variables, no magics and no top-level
-        await, and it goes on when the kernel, the notebook or the browser tab is gone. Below the cell one line shows
-        its state until it has ended. On this machine it runs with the kernel's Python and in the notebook's folder.
+        The cell goes on when the kernel, the notebook or the browser tab is gone. On this machine it runs with the
+        kernel's Python, in the notebook's folder and environment, and gets the variables, functions and imports that
+        it uses, as they are now. Magics, `!` and top-level await work in it. Below the cell one line shows its state
+        until it has ended, and then what it has shown: its last value, displays and figures. Elsewhere it is a plain
+        program with the parameters that it is given.
 
         Options
         -------
@@ -80,6 +84,8 @@ class HopxMagics(HopxBase):
         --yes          with --sweep: launch more than 1,000 runs without asking
         --on NAME      the connection to launch on, if not the current one; several (a,b or all): on each of them, or
                        with --sweep spread over them
+        --in NAMES     the notebook's variables that the cell gets: auto (default), those it uses; none; or df,model
+        --out NAMES    variables to keep at its end, for run["model"] and %hopx_pull: model,scores
         --callback URL let the agent post to this URL when it has ended
         --callback-header K=V      a header of that; can be given several times
         --callback-secret-env VAR  sign it with the secret in this environment variable: see hopx.verify_callback
@@ -103,9 +109,9 @@ class HopxMagics(HopxBase):
         --------
         ::
 
-            %%hopx_bg --name train --timeout 2h -o run
-            for epoch in range(10):
-                print("epoch", epoch)
+            %%hopx_bg --name fit --timeout 2h --out model -o run
+            model = train(clean(df))
+            model.score(df)
 
             %%hopx_bg --lang bash --env DAY={day} --name backup
             tar czf backup-$DAY.tar.gz data
@@ -114,8 +120,10 @@ class HopxMagics(HopxBase):
             print("training with", lr, seed)
         """
         with self._arguments("hopx_bg", line) as args:
-            from ..api.launch import launch, launch_on_each, sweep
+            from ..api.launch import launch, launch_on_each, sweep, takes_values
 
+            on = args.on or None
+            wanted = "none" if args.values == "auto" and not takes_values(on) else args.values
             options: Any = {
                 "first_line": self._line_behind(cell),
                 "language": args.language,
@@ -127,12 +135,14 @@ class HopxMagics(HopxBase):
                 "tags": once("--tag", args.tag),
                 "callback": _callback(args),
                 "capture": args.capture,
+                "values": pack(self.shell, cell, wanted, args.language),
+                "keep": args.out,
+                "transform": self.shell.transform_cell,
                 "kill_leftovers": args.kill_leftovers,
             }
             for option in ("limit", "per", "yes"):
                 if getattr(args, option) not in (None, False) and not args.sweep:
                     raise ValueError(f"--{option} is for --sweep")
-            on = args.on or None
             run: Run | Sweep | None
             if args.sweep:
                 sweeps = once("--sweep", args.sweep)

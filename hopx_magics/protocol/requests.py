@@ -7,6 +7,8 @@ import msgspec
 
 from ..models import Callback, Launch, RunId
 from ..params import in_its_lines, with_params
+from ..surroundings import Surroundings
+from .files import WORKSPACE
 
 HEALTH = "/health"
 INFO = "/info"
@@ -26,6 +28,12 @@ Such a reply has the status 226 and the ETag of the older listing in `Delta-Base
 those no longer listed, and may name some that the older listing did not have either; `count` is that of the whole
 listing. New processes come behind all others. That a running process ran on is no difference.
 """
+
+VALUES = f"{WORKSPACE}/.hopx/values"
+"""Where files of values are put before a launch that names them. The agent removes what no process needs."""
+
+SWEEP_INDEX = "HOPX_SWEEP_INDEX"
+"""The variable in which a run of a sweep finds its place in it, from 0 on."""
 
 LEFT_OUT = "Hopx-Left-Out"
 """The header that tells which bytes of an output the agent has not kept, as `BEGIN-END`: zeros stand for them."""
@@ -51,7 +59,9 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     limit repeats `sweep_limit` in its reply. Each launch has its own limit: where those in one sweep differ, each
     process waits for its own, and one that has none doesn't wait but counts among those that are running.
 
-    `kill_leftovers`, for background launches on the local agent, makes the process's end that of all it has started.
+    For background launches on the local agent, too: `kill_leftovers` makes the process's end that of all it has
+    started; `environment` is the whole environment in place of the agent's own, with `env` on top, and `umask` is set.
+    `values` are names of files in `VALUES`, of which the first is the manifest of what a Python cell gets.
     """
 
     code: str
@@ -64,6 +74,9 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     sweep: str | None = None
     sweep_limit: int | None = None
     kill_leftovers: bool = False
+    environment: dict[str, str] | None = None
+    umask: int | None = None
+    values: list[str] | None = None
 
 
 class AsyncRequest(BackgroundRequest, kw_only=True, omit_defaults=True):
@@ -118,7 +131,17 @@ def launch_fields(launch: Launch) -> dict[str, Any]:
         **({"workdir": launch.workdir, "working_dir": launch.workdir} if launch.workdir else {}),
         **({"sweep": launch.sweep_id, "sweep_limit": launch.limit} if launch.sweep_id and launch.limit else {}),
         **({"kill_leftovers": True} if launch.kill_leftovers else {}),
+        **({"values": launch.values} if launch.values else {}),
+        **(_surroundings(launch.surroundings, launch.index) if launch.surroundings else {}),
         **(_callback_fields(launch.callback) if launch.callback else {}),
+    }
+
+
+def _surroundings(surroundings: Surroundings, index: int | None) -> dict[str, Any]:
+    place = {} if index is None else {SWEEP_INDEX: str(index)}
+    return {
+        "environment": {**surroundings.environment, **place},
+        **({} if surroundings.umask is None else {"umask": surroundings.umask}),
     }
 
 

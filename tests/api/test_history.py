@@ -415,7 +415,7 @@ def test_a_damaged_history_is_said_and_begun_anew(hopx: Any, state: Settings) ->
 
 def test_no_secret_is_kept(hopx: Any, state: Settings) -> None:
     endpoint = hopx.launch("pass", env={"KEY": "env-value-4711"}) and api.session().connection().agent.transport
-    hopx.launch("import os; os.environ['KEY']", name="x", env={"KEY": "env-value-4711"}).wait()
+    hopx.launch("import os; os.environ['KEY'];", name="x", env={"KEY": "env-value-4711"}).wait()
     hopx.history(output=True)
     token = endpoint._endpoint.token
     api.session().close()

@@ -198,7 +198,7 @@ def test_output_is_followed_and_details_are_told(hopx: Any, watch: Callable[...,
 
 def test_a_download_gets_every_byte(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
     page = watch()
-    hopx.launch("import sys; sys.stdout.buffer.write(bytes(range(256)) * 10_000)", name="a").wait()
+    hopx.launch("import sys; sys.stdout.buffer.write(bytes(range(256)) * 10_000);", name="a").wait()
     wait_until(lambda: page.rows and page.rows[0]["status"] == "completed", "it is shown")
     data, last = b"", False
     while not last:

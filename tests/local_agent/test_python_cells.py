@@ -101,7 +101,8 @@ class Thing:
     size: int = 1
 
 print(__name__, __doc__, __spec__, __package__, __cached__, os.path.basename(__file__), __annotations__)
-print(type(__builtins__), type(__loader__), sorted(globals()), sys.argv == [__file__], sys.path, sys.flags.safe_path)
+print(type(__builtins__), type(__loader__), sorted({*globals()} - {"display", "get_ipython"}), sys.argv == [__file__])
+print(sys.path, sys.flags.safe_path)
 print(__main__.Thing is Thing, type(pickle.loads(pickle.dumps(Thing()))) is Thing, inspect.getsource(Thing))
 """
 
@@ -138,7 +139,7 @@ ENDS = {
     "an error in a thread": "import threading\nthreading.Thread(target=lambda: 1 / 0).start()",
     "a hook": "import sys\nsys.excepthook = lambda *error: print(error[:2])\n1 / 0",
     "a group": "raise ExceptionGroup('several', [ValueError(1), TypeError(2)])",
-    "an executor": "from concurrent.futures import ThreadPoolExecutor as E\nE(2).submit(print, 'done')",
+    "an executor": "from concurrent.futures import ThreadPoolExecutor as E\nE(2).submit(print, 'done');",
     "a signal": "import os\nos.kill(os.getpid(), 9)",
     "an exit in a forked child": "import os\nif os.fork(): print(os.wait()[1])\nelse: raise SystemExit(3)",
     "a closed stdout": "import sys\nsys.stdout.close()",
@@ -152,7 +153,7 @@ def test_it_is_what_it_would_be_without_the_runner(tmp_path: Path, what: str) ->
     cell.write_bytes(code if isinstance(code, bytes) else code.encode())
     plain, cells = (
         subprocess.run([sys.executable, "-P", *runner, str(cell)], capture_output=True, text=True, timeout=60)
-        for runner in ([], [str(RUNNER)])
+        for runner in ([], [str(RUNNER / "__main__.py")])
     )
     assert (cells.returncode, cells.stdout, cells.stderr) == (plain.returncode, plain.stdout, plain.stderr)
 

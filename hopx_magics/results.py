@@ -1,0 +1,165 @@
+"""What a cell has left besides its output: its result, its variables, its displays, and the error that ended it."""
+
+import mmap
+import pickle
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .errors import ResultError
+
+
+class KeptValue(msgspec.Struct, frozen=True, kw_only=True):
+    """One value that a cell has left: its `type`, and its `size` in bytes; `refused` says why it is not there."""
+
+    type: str
+    module: str
+    size: int | None = None
+    refused: str | None = None
+    file: str | None = None
+    parts: list[int] = []
+    cloudpickle: bool = False
+
+    def __repr__(self) -> str:
+        known = self.refused or (f"{self.size:,} bytes" if self.size is not None else "")
+        return f"<{self.type}: {known}>"
+
+
+class _Index(msgspec.Struct, frozen=True, kw_only=True):
+    """What `kept` holds: see `runner/hopx_runner/kept.py`."""
+
+    values: dict[str, KeptValue] = {}
+    missing: list[str] = []
+    result: KeptValue | None = None
+    error: KeptValue | None = None
+
+
+class Results:
+    """What a cell has left in a folder of this machine, which another program of this user has written."""
+
+    def __init__(self, folder: Path, label: str) -> None:
+        self._folder = folder
+        self._label = label
+
+    @property
+    def values(self) -> dict[str, KeptValue]:
+        """The variables that were to be kept and were set, without loading them."""
+        return self._index().values
+
+    @property
+    def missing(self) -> list[str]:
+        """The variables that were to be kept and were never set."""
+        return self._index().missing
+
+    def result(self) -> Any:
+        """The value of the last expression, None if it has none. Raises ResultError when it can't be loaded."""
+        kept = self._index().result
+        return None if kept is None else self._load("its result", kept)
+
+    def error(self) -> BaseException | None:
+        """The exception that ended it, as far as it could be kept."""
+        kept = self._index().error
+        if kept is None:
+            return None
+        try:
+            loaded = self._load("its error", kept)
+        except ResultError:
+            return None
+        return loaded if isinstance(loaded, BaseException) else None
+
+    def load(self, name: str) -> Any:
+        """The value of a variable. Raises KeyError for one that is not kept, ResultError when it can't be loaded."""
+        return self._load(name, self.values[name])
+
+    def displays(self) -> list[dict[str, Any]]:
+        """What it has displayed so far, as the outputs of a notebook, in their order. Each tells where it belongs."""
+        return list(self._displayed())
+
+    def _index(self) -> _Index:
+        try:
+            return msgspec.json.decode((self._folder / "kept").read_bytes(), type=_Index)
+        except FileNotFoundError:
+            return _Index()
+        except (OSError, msgspec.MsgspecError) as error:
+            raise ResultError(f"what is kept of {self._label} can't be read: {error}") from error
+
+    def _displayed(self) -> Iterator[dict[str, Any]]:
+        try:
+            lines = (self._folder / "displays").read_bytes().splitlines()
+        except OSError:
+            return
+        for line in lines:
+            try:
+                yield msgspec.json.decode(line, type=dict[str, Any])
+            except msgspec.MsgspecError:  # the last one may be half written
+                return
+
+    def _load(self, what: str, kept: KeptValue) -> Any:
+        if kept.file is None:
+            raise ResultError(f"{what} of {self._label}, a {kept.type}, is not kept: {kept.refused}")
+        try:
+            stream, *buffers = _parts(self._folder / Path(kept.file).name, kept.parts)
+            return pickle.loads(stream, buffers=buffers)
+        except ImportError as error:
+            module = (error.name or "").partition(".")[0]
+            raise ResultError(
+                f"{what} of {self._label}, a {kept.module}.{kept.type}, can't be loaded here: {error}",
+                hint=f"Install {module} in the notebook's environment." if module else None,
+            ) from error
+        except Exception as error:
+            raise ResultError(f"{what} of {self._label}, a {kept.type}, can't be loaded: {error}") from error
+
+
+def _parts(path: Path, sizes: list[int]) -> Iterator[memoryview]:
+    """The parts of a file, which may be changed here without changing the file."""
+    with open(path, "rb") as file:
+        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+    start = 0
+    for size in sizes:
+        yield content[start : start + size]
+        start += size
+
+
+def as_outputs(streams: Mapping[str, bytes], displays: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The output of a cell as a notebook has it: pieces of the streams, and between them what was displayed there.
+
+    Text that a display has written to stdout, too, is not there twice.
+    """
+    outputs: list[dict[str, Any]] = []
+    done = {"stdout": 0, "stderr": 0}
+    for display in displays:
+        for name, end in zip(("stdout", "stderr"), display.get("at", (0, 0)), strict=True):
+            text = streams.get(name, b"")[done[name] : end].decode("utf-8", "replace")
+            done[name] = max(done[name], end)
+            written = _own_text(display) if name == "stdout" else ""
+            _add_stream(outputs, name, text.removesuffix(written) if written else text)
+        _add_display(outputs, display)
+    for name, content in streams.items():
+        _add_stream(outputs, name, content[done[name] :].decode("utf-8", "replace"))
+    return outputs
+
+
+def _own_text(display: Mapping[str, Any]) -> str:
+    text = (display.get("data") or {}).get("text/plain")
+    return f"{text}\n" if isinstance(text, str) and display["output_type"] != "update_display_data" else ""
+
+
+def _add_stream(outputs: list[dict[str, Any]], name: str, text: str) -> None:
+    if text:
+        outputs.append({"output_type": "stream", "name": name, "text": text})
+
+
+def _add_display(outputs: list[dict[str, Any]], display: dict[str, Any]) -> None:
+    kind = display.get("output_type")
+    output = {key: value for key, value in display.items() if key not in ("at", "transient")}
+    identity = (display.get("transient") or {}).get("display_id")
+    if kind == "clear_output":
+        outputs.clear()
+    elif kind == "update_display_data":
+        for other in outputs:
+            if identity is not None and other.get("display_id") == identity:
+                other.update(data=display["data"], metadata=display["metadata"])
+    elif kind in ("display_data", "execute_result", "error"):
+        outputs.append({**output, **({"display_id": identity} if identity else {})})

@@ -1,0 +1,171 @@
+"""One cell on its way through its process: what it gets, runs, shows and leaves."""
+
+import os
+import sys
+
+from .displays import html_of, needs_shell
+from .kept import Kept
+from .source import AWAIT, COROUTINE, TREE, in_two
+from .watch import Watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import CodeType, ModuleType
+    from typing import Any
+
+
+class Cell:
+    """One cell on its way through this process: what it gets, runs, shows and leaves."""
+
+    def __init__(self, path: str, namespace: "dict[str, Any]") -> None:
+        self.path = path
+        self.namespace = namespace
+        self.kept = Kept(os.path.join(os.path.dirname(path), "out"))
+        self.shell: Any = None
+        self.wanted: Sequence[str] = ()
+        self._process = os.getpid()
+
+    def run(self) -> None:
+        """Runs the cell, and keeps what is to be kept. Raises what it raises, and lets that be shown as its own."""
+        try:
+            self.prepare()
+            result = self.execute(*self.compile())
+            self._show_figures()
+        except BaseException as error:
+            self._fail(error)
+            raise
+        self._keep(result)
+
+    def prepare(self) -> None:
+        """Gives the cell what a notebook has: what is built into it, and its values."""
+        import builtins
+
+        builtins.input = _no_input
+        self.namespace["display"] = self._display
+        self.namespace["get_ipython"] = self.get_shell
+        watch = Watch()
+        watch.then("IPython.core.interactiveshell", self._make_shell_when_asked)
+        watch.then("multiprocessing.spawn", self._lead_children)
+        sys.meta_path.insert(0, watch)
+        if os.environ.get("HOPX_VALUES"):
+            from .values import load_values
+
+            self.wanted = load_values(os.environ["HOPX_VALUES"], self.namespace, watch)
+
+    def compile(self) -> "tuple[CodeType, CodeType | None]":
+        """The code of the cell, and that of its last expression when it has one that is to be shown."""
+        with open(self.path, "rb") as file:
+            source: Any = file.read()
+        try:
+            tree = compile(source, self.path, "exec", TREE | AWAIT, dont_inherit=True)
+        except SyntaxError as error:
+            from .source import decoded, remember_source, with_magics
+
+            source = with_magics(decoded(source), self.get_shell)
+            try:
+                tree = compile(source, self.path, "exec", TREE | AWAIT, dont_inherit=True)
+            except SyntaxError:
+                raise error from None
+            remember_source(self.path, source)
+        return in_two(tree, source, self.path)
+
+    def execute(self, body: "CodeType", last: "CodeType | None") -> "Any":
+        """Runs the cell, and returns the value of its last expression."""
+        if (body.co_flags | (last.co_flags if last else 0)) & COROUTINE:
+            import asyncio
+
+            return asyncio.run(self._execute_async(body, last))
+        exec(body, self.namespace)
+        return self._show(eval(last, self.namespace)) if last else None
+
+    async def _execute_async(self, body: "CodeType", last: "CodeType | None") -> "Any":
+        begun = eval(body, self.namespace)
+        if body.co_flags & COROUTINE:
+            await begun
+        if not last:
+            return None
+        value = eval(last, self.namespace)
+        return self._show(await value if last.co_flags & COROUTINE else value)
+
+    def _lead_children(self, spawn: "ModuleType") -> None:
+        """Lets children that import the cell get there by this file, when the cell alone is not all they need."""
+        plain = spawn.get_preparation_data
+
+        def get_preparation_data(name: str) -> "dict[str, Any]":
+            data: dict[str, Any] = plain(name)
+            is_enough = not self.shell and not os.environ.get("HOPX_VALUES")
+            if data.get("init_main_from_path") == os.path.normpath(self.path) and not is_enough:
+                data["init_main_from_path"] = os.path.dirname(os.path.dirname(__file__))
+            return data
+
+        spawn.get_preparation_data = get_preparation_data  # type: ignore[attr-defined]
+
+    # ------------------------------------------------------------ what it shows
+
+    def _show(self, value: "Any") -> "Any":
+        """Shows the value of the last expression: on stdout, as a terminal's Python does, and as a display."""
+        if value is None:
+            return None
+        if self.shell or needs_shell(value):
+            from .shell import formatted
+
+            data, metadata = formatted(self.get_shell(), value)
+        else:
+            data, metadata = {"text/plain": repr(value), **html_of(value)}, {}
+        if not data:  # it has shown itself
+            return value
+        print(data.get("text/plain", ""))  # noqa: T201
+        self.kept.display({"output_type": "execute_result", "data": data, "metadata": metadata})
+        return value
+
+    def _display(self, *values: "Any", **options: "Any") -> "Any":
+        """Shows values as a notebook does: see `IPython.display.display`."""
+        self.get_shell()
+        from IPython.display import display
+
+        return display(*values, **options)  # type: ignore[no-untyped-call]
+
+    def _show_figures(self) -> None:
+        if self.shell:
+            self.shell.events.trigger("post_execute")
+
+    def get_shell(self) -> "Any":
+        """IPython's shell, made when something asks for it."""
+        if self.shell is None:
+            from .shell import new_shell
+
+            self.shell = new_shell(self.namespace, self.kept)
+            self.shell.events.trigger("pre_execute")
+        return self.shell
+
+    def _make_shell_when_asked(self, interactiveshell: "ModuleType") -> None:
+        """Lets all who ask IPython whether there is a shell find one, which is made then."""
+        kind = interactiveshell.InteractiveShell
+
+        def initialized() -> bool:
+            del kind.initialized
+            self.get_shell()
+            return True
+
+        kind.initialized = staticmethod(initialized)
+
+    # ------------------------------------------------------------ how it ends
+
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, SystemExit):
+            self._keep()
+            return
+        from .errors import as_display, show_own_frames
+
+        self.kept.display(as_display(error, self.path))
+        self._keep(error=error)
+        show_own_frames(self.path)
+
+    def _keep(self, result: "Any" = None, error: "BaseException | None" = None) -> None:
+        if os.getpid() == self._process:  # and not a forked child that got as far as this
+            self.kept.keep(self.namespace, self.wanted, result, error)
+
+
+def _no_input(prompt: object = "") -> str:
+    raise EOFError("input(): nobody can answer a background cell; give it a value by --param, or by a variable")

@@ -1,0 +1,153 @@
+"""What a cell leaves: its displays as they come, and at its end its values."""
+
+import os
+
+from .signals import flush
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+LONGEST_DISPLAY = 10_000_000
+"""Bytes of one display; of a longer one the text alone is kept."""
+
+MOST_DISPLAYED = 200_000_000
+"""Bytes of all displays of a cell."""
+
+LONGEST_RESULT = 1_000_000_000
+"""Bytes of a last value that nobody asked to keep."""
+
+OUT_OF_BAND = 64_000
+"""Bytes from which a buffer is written as it is, behind the pickle that it belongs to."""
+
+
+class Kept:
+    """The folder of what a cell leaves: its displays as they come, and at its end its values."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._displays: int | None = None
+        self._left = MOST_DISPLAYED
+        self._files = 0
+
+    def publish(self, data: "Mapping[str, Any]", metadata: "Any", transient: "Any", update: bool) -> None:
+        """Keeps a display, or what has become of an earlier one."""
+        kind = "update_display_data" if update else "display_data"
+        if not update and "text/plain" in data:
+            print(data["text/plain"])  # noqa: T201
+        self.display({"output_type": kind, "data": data, "metadata": metadata or {}, "transient": transient or {}})
+
+    def display(self, record: "dict[str, Any]") -> None:
+        """Keeps one display with the place in stdout and stderr where it belongs."""
+        flush()
+        record["at"] = [_size_of(1), _size_of(2)]
+        line = _line(record)
+        if len(line) > min(LONGEST_DISPLAY, self._left):
+            text = str(record.get("data", {}).get("text/plain", ""))[:10_000]
+            record["data"] = {"text/plain": f"{text}\n[a display of {len(line):,} bytes is too large to be kept]"}
+            line = _line(record)
+        if len(line) <= self._left:
+            self._left -= len(line)
+            os.write(self._opened(), line)
+
+    def _opened(self) -> int:
+        if self._displays is None:
+            os.makedirs(self._folder, 0o700, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            self._displays = os.open(os.path.join(self._folder, "displays"), flags, 0o600)
+        return self._displays
+
+    def keep(
+        self, namespace: "Mapping[str, Any]", wanted: "Sequence[str]", result: "Any", error: "BaseException | None"
+    ) -> None:
+        """Keeps the last value, the error, and the variables that are wanted as far as there are any."""
+        if result is None and error is None and not wanted:
+            return
+        import json
+
+        os.makedirs(self._folder, 0o700, exist_ok=True)
+        kept: dict[str, Any] = {"missing": [name for name in wanted if name not in namespace]}
+        kept["values"] = {name: self._write(namespace[name]) for name in wanted if name in namespace}
+        kept["result"] = None if result is None else self._write(result, LONGEST_RESULT)
+        kept["error"] = None if error is None else self._write(error, LONGEST_RESULT)
+        path = os.path.join(self._folder, "kept")
+        with open(path + ".new", "w", encoding="utf-8", opener=_private) as file:
+            json.dump(kept, file)
+        os.replace(path + ".new", path)
+
+    def _write(self, value: "Any", limit: "int | None" = None) -> "dict[str, Any]":
+        """Writes a value into a file of its own, and returns what there is to know of it."""
+        kind = type(value)
+        told: dict[str, Any] = {"type": kind.__qualname__, "module": kind.__module__}
+        try:
+            parts, told["cloudpickle"] = _pickled(value)
+        except Exception as error:
+            return {**told, "refused": f"{type(error).__name__}: {str(error)[:200]}"}
+        told["parts"] = [memoryview(part).nbytes for part in parts]
+        told["size"] = sum(told["parts"])
+        if limit and told["size"] > limit:
+            return {**told, "refused": f"it has {told['size']:,} bytes: --out with a name keeps that much"}
+        told["file"] = f"value{self._files}"
+        self._files += 1
+        with open(os.path.join(self._folder, told["file"]), "wb", opener=_private) as file:
+            for part in parts:
+                file.write(part)
+        return told
+
+
+def _line(record: "dict[str, Any]") -> bytes:
+    import json
+
+    return json.dumps(record, default=_as_json).encode() + b"\n"
+
+
+def _as_json(value: "Any") -> str:
+    """What JSON can't hold: bytes become base64, as in notebooks."""
+    if isinstance(value, (bytes, bytearray)):
+        import base64
+
+        return base64.b64encode(value).decode()
+    return str(value)
+
+
+def _pickled(value: "Any") -> "tuple[list[Any], bool]":
+    """A value as a pickle and the buffers behind it, and whether it takes cloudpickle to read that."""
+    import pickle
+
+    buffers: list[Any] = []
+
+    def take(buffer: "Any") -> bool:
+        try:
+            raw = buffer.raw()
+        except BufferError:  # it is in pieces
+            return True
+        if raw.nbytes < OUT_OF_BAND:
+            return True
+        buffers.append(raw)
+        return False
+
+    try:
+        if type(value).__module__ == "__main__":
+            raise pickle.PicklingError("only this cell has its type")
+        return [pickle.dumps(value, protocol=5, buffer_callback=take), *buffers], False
+    except Exception:
+        try:
+            import cloudpickle  # type: ignore[import-untyped]
+        except ImportError:
+            cloudpickle = None
+        if cloudpickle is None:
+            raise
+    buffers.clear()
+    return [cloudpickle.dumps(value, protocol=5, buffer_callback=take), *buffers], True
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _size_of(descriptor: int) -> int:
+    try:
+        return os.fstat(descriptor).st_size
+    except OSError:
+        return 0

@@ -1,0 +1,101 @@
+"""The values that a cell gets: read from the files of a manifest, which `hopx_magics/values/storing.py` writes."""
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import CodeType
+    from typing import Any
+
+    from .watch import Watch
+
+
+def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> "list[str]":
+    """Puts the values of a manifest into the namespace, and returns the names that are to be kept at the end."""
+    import json
+    import pickle
+
+    folder = os.path.dirname(path)
+    with open(path, encoding="utf-8") as file:
+        manifest = json.load(file)
+    if manifest["state"]:
+        with open(os.path.join(folder, manifest["state"]), "rb") as state:
+            for call in pickle.load(state):
+                watch.then(call[0], _Calling(*call[1:]))
+    if os.environ.get("HOPX_SWEEP_INDEX"):
+        watch.then("random", _drawn_apart)
+        watch.then("numpy", lambda numpy: _drawn_apart(numpy.random))
+    for name, module, attribute in manifest["imports"]:
+        namespace[name] = _imported(module, attribute)
+    late = [one for one in manifest["definitions"] if not _is_defined(namespace, *one)]
+    if manifest["data"]:
+        buffers = [_mapped(os.path.join(folder, name)) for name in manifest["buffers"]]
+        with open(os.path.join(folder, manifest["stream"]), "rb") as stream:
+            unpickler = pickle.Unpickler(stream, buffers=buffers)
+            for name in manifest["data"]:
+                namespace[name] = unpickler.load()
+    for definition in late:
+        exec(_placed(*definition[1:]), namespace)
+    wanted: list[str] = manifest["keep"]
+    return wanted
+
+
+class _Calling:
+    """A call of a module's function that is to be made; one that it no longer knows is not made."""
+
+    def __init__(self, function: str, args: "Sequence[Any]", options: "Mapping[str, Any]") -> None:
+        self._function = function
+        self._args = args
+        self._options = options
+
+    def __call__(self, module: "Any") -> None:
+        try:
+            for name in self._function.split("."):
+                module = getattr(module, name)
+            module(*self._args, **self._options)
+        except Exception:
+            pass
+
+
+def _drawn_apart(module: "Any") -> None:
+    """Seeds a generator of random numbers with what the notebook's would draw next, and the place in the sweep."""
+    drawn = module.randint(0, 2**31 - 1)
+    module.seed((drawn + 1_000_003 * int(os.environ["HOPX_SWEEP_INDEX"])) % 2**32)
+
+
+def _imported(module: str, attribute: "str | None") -> "Any":
+    import importlib
+
+    found = importlib.import_module(module)
+    return getattr(found, attribute) if attribute else found
+
+
+def _is_defined(namespace: "dict[str, Any]", name: str, source: str, file: str, line: int) -> bool:
+    """Defines a function or class; False when it takes data to do so, which are not there yet."""
+    try:
+        exec(_placed(source, file, line), namespace)
+    except NameError:
+        return False
+    return True
+
+
+def _placed(source: str, file: str, line: int) -> "CodeType":
+    """The code of a definition, in the lines that it has in its cell."""
+    import linecache
+
+    known = linecache.cache.get(file, (0, None, [], file))
+    own = source.splitlines(True)
+    lines = list(known[2]) if len(known) == 4 else []
+    lines += ["\n"] * (line - 1 + len(own) - len(lines))
+    lines[line - 1 : line - 1 + len(own)] = own
+    linecache.cache[file] = (1, None, lines, file)
+    return compile("\n" * (line - 1) + source, file, "exec", dont_inherit=True)
+
+
+def _mapped(path: str) -> memoryview:
+    """The bytes of a file, which may be changed without changing the file."""
+    import mmap
+
+    with open(path, "rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))

@@ -1,0 +1,71 @@
+"""The form in which variables of a notebook travel. Pure."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Import(NamedTuple):
+    """A name that is a module, or what a module holds under `attribute`."""
+
+    name: str
+    module: str
+    attribute: str | None
+
+
+class Definition(NamedTuple):
+    """The source that defines `name`, and where it stands: the cell as tracebacks call it, and its first line there."""
+
+    name: str
+    source: str
+    file: str
+    line: int
+
+    @property
+    def is_class(self) -> bool:
+        """Whether it defines a class, and no function."""
+        return re.search(r"^class ", self.source, re.MULTILINE) is not None
+
+
+class Datum(NamedTuple):
+    """A name whose value is pickled: its type, its size in bytes, and where its part of stream and buffers ends."""
+
+    name: str
+    type: str
+    size: int
+    end: tuple[int, int]
+
+
+class Call(NamedTuple):
+    """What is called once `module` is imported: its `function`, by its dotted path there, with arguments."""
+
+    module: str
+    function: str
+    args: tuple[Any, ...] = ()
+    options: Mapping[str, Any] = {}
+
+
+class Packed(NamedTuple):
+    """What a cell gets. `stream` holds the pickles of `data` one after the other, with one memo and `buffers`."""
+
+    imports: tuple[Import, ...] = ()
+    definitions: tuple[Definition, ...] = ()
+    data: tuple[Datum, ...] = ()
+    stream: bytes = b""
+    buffers: tuple[memoryview, ...] = ()
+    state: tuple[Call, ...] = ()
+    needs_cloudpickle: bool = False
+    is_named: bool = False
+    """Whether somebody has named them, so that they have to go."""
+
+    def in_words(self) -> str:
+        """What they are, the large ones with their size: `df (94 MB), clean(), pd`."""
+        large = {datum.name: f"{datum.name} ({datum.size / 1e6:,.0f} MB)" for datum in self.data if datum.size >= 1e6}
+        data = [large.get(datum.name, datum.name) for datum in self.data]
+        defined = [definition.name + ("" if definition.is_class else "()") for definition in self.definitions]
+        return ", ".join([*data, *defined, *(one.name for one in self.imports)])
+
+    @property
+    def size(self) -> int:
+        """All of it, in bytes."""
+        return len(self.stream) + sum(buffer.nbytes for buffer in self.buffers)

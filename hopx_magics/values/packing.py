@@ -1,0 +1,245 @@
+"""From the variables of a notebook to what travels to the process of a cell: imports, definitions, and pickled data."""
+
+import io
+import pickle
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import FunctionType, ModuleType
+from typing import Any, NamedTuple
+
+from ..errors import ValueRefused
+from .definitions import definition_of, is_defined_there
+from .packed import Datum, Definition, Import, Packed
+from .reading import Transform, names_mentioned, names_read
+
+OUT_OF_BAND = 64_000
+"""Bytes from which a buffer travels on its own, so that it is neither copied nor sent twice."""
+
+SAID_FROM = 100_000_000
+NAMED_FROM = 2_000_000_000
+"""Bytes of a value that only goes when it is named."""
+
+
+_RESULT = re.compile(r"_{1,3}|_\d+")
+"""The names under which IPython keeps the values of earlier cells."""
+
+
+class Notebook(NamedTuple):
+    """Whose variables they are: the namespace, what of it is nobody's variable, and what makes Python of a cell."""
+
+    namespace: Mapping[str, Any]
+    hidden: frozenset[str] = frozenset()
+    transform: Transform = str
+
+    def has(self, name: str) -> bool:
+        """Whether it is a variable of the notebook, and not one of its own tools."""
+        if name.startswith("_"):
+            return name in self.namespace and _RESULT.fullmatch(name) is not None
+        return name in self.namespace and name not in self.hidden
+
+
+def pack_needed(code: str, notebook: Notebook) -> Packed:
+    """What `code` needs of the notebook. Raises ValueRefused for what it needs and can't travel, SyntaxError."""
+    needed = dict.fromkeys(name for name in names_read(code, notebook.transform) if notebook.has(name))
+    for name in sorted(names_mentioned(notebook.transform(code))):
+        if notebook.has(name) and _is_light(notebook.namespace[name]):
+            needed[name] = None
+    return _pack(needed, notebook, limit=NAMED_FROM)
+
+
+def pack_named(names: Iterable[str], notebook: Notebook) -> Packed:
+    """These variables of the notebook. Raises ValueRefused for one that it does not have or that can't travel."""
+    names = list(names)
+    for name in names:
+        if name not in notebook.namespace:
+            raise ValueRefused(f"{name} is no variable of this notebook", hint="%who lists those that there are.")
+    return _pack(names, notebook, limit=None)._replace(is_named=True)
+
+
+def _is_light(value: object) -> bool:
+    return isinstance(value, (ModuleType, FunctionType, type))
+
+
+def _pack(names: Iterable[str], notebook: Notebook, limit: int | None) -> Packed:
+    sorting = _Sorting(notebook)
+    for name in names:
+        sorting.take(name)
+    return _pickled(sorting, limit)
+
+
+class _Sorting:
+    """Which names travel in which way; definitions bring along what they need themselves."""
+
+    def __init__(self, notebook: Notebook) -> None:
+        self._notebook = notebook
+        self.imports: dict[str, Import] = {}
+        self.definitions: dict[str, Definition] = {}
+        self.data: dict[str, Any] = {}
+        self.used_by: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def take(self, name: str, used_by: str = "") -> None:
+        """Takes a name of the notebook, with all that its definition needs."""
+        if name in self._taken:
+            return
+        self._taken.add(name)
+        value = self._notebook.namespace[name]
+        self.used_by[name] = used_by
+        if found := _import_of(name, value):
+            self.imports[name] = found
+        elif (definition := definition_of(value)) and definition.name == name:
+            self._define(definition)
+        else:
+            self.data[name] = value
+
+    def _define(self, definition: Definition) -> None:
+        """Takes a definition, behind those that it needs."""
+        for name in names_read(definition.source):
+            if self._notebook.has(name):
+                self.take(name, used_by=definition.name)
+        self.definitions[definition.name] = definition
+
+    def by_name(self, value: Any) -> bool:
+        """Whether a function or class of the notebook is there by its definition; it goes by that if it can."""
+        name = getattr(value, "__name__", "")
+        if self._notebook.namespace.get(name) is not value:
+            return False
+        self.take(name)
+        return name in self._taken and name not in self.data
+
+
+def _import_of(name: str, value: Any) -> Import | None:
+    """How a module, or what a module holds, is imported; None for what isn't."""
+    if isinstance(value, ModuleType):
+        return Import(name, value.__name__, None) if getattr(value, "__spec__", None) else None
+    module, path = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(path, str) or module == "__main__" or "." in path:
+        return None
+    import sys
+
+    found = getattr(sys.modules.get(module), path, None)
+    return Import(name, module, path) if found is value else None
+
+
+# ------------------------------------------------------------ pickling
+
+
+def _pickled(sorting: _Sorting, limit: int | None) -> Packed:
+    """All data in one go, by pickle, or by cloudpickle where that can't."""
+    try:
+        return _dumped(sorting, limit, _plain_pickler)
+    except ValueRefused:
+        pass
+    return _dumped(sorting, limit, _cloud_pickler)
+
+
+def _dumped(sorting: _Sorting, limit: int | None, make: "_MakePickler") -> Packed:
+    stream, buffers = io.BytesIO(), _Buffers()
+    pickler = make(stream, buffers, sorting)
+    done: list[Datum] = []
+    while len(done) < len(sorting.data):  # what is pickled may need definitions that need more data
+        name = list(sorting.data)[len(done)]
+        done.append(_dump(pickler, name, sorting, stream, buffers, limit))
+    return Packed(
+        imports=tuple(sorting.imports.values()),
+        definitions=tuple(sorting.definitions.values()),
+        data=tuple(done),
+        stream=stream.getvalue(),
+        buffers=tuple(buffers.kept),
+        needs_cloudpickle=make is _cloud_pickler and bool(done),
+    )
+
+
+def _dump(
+    pickler: Any, name: str, sorting: _Sorting, stream: io.BytesIO, buffers: "_Buffers", limit: int | None
+) -> Datum:
+    value, start, first = sorting.data[name], stream.tell(), len(buffers.kept)
+    try:
+        pickler.dump(value)
+        _refuse_what_stays(value)
+    except Exception as error:
+        raise _refused(name, value, sorting.used_by.get(name, ""), error) from error
+    own = buffers.kept[first:]
+    size = stream.tell() - start + sum(buffer.nbytes for buffer in own)
+    if limit is not None and size > limit:
+        raise ValueRefused(
+            f"{name} is {size / 1e9:.1f} GB: that much only goes when it is named",
+            hint=f"--in {name} sends it all the same; or write it to a file, and read that in the cell.",
+        )
+    return Datum(name, _type_name(value), size, (stream.tell(), len(buffers.kept)))
+
+
+class _Buffers:
+    """Takes the buffers that a pickler meets: large ones are kept apart, small ones stay in the stream."""
+
+    def __init__(self) -> None:
+        self.kept: list[memoryview] = []
+
+    def __call__(self, buffer: pickle.PickleBuffer) -> bool:
+        try:
+            raw = buffer.raw()
+        except BufferError:  # it is in pieces
+            return True
+        if raw.nbytes < OUT_OF_BAND:
+            return True
+        self.kept.append(raw)
+        return False
+
+
+_MakePickler = Callable[[io.BytesIO, _Buffers, _Sorting], Any]
+
+
+def _plain_pickler(stream: io.BytesIO, buffers: _Buffers, sorting: _Sorting) -> Any:
+    class Pickler(pickle.Pickler):
+        def reducer_override(self, value: Any) -> Any:
+            if is_defined_there(value) and not sorting.by_name(value):
+                raise pickle.PicklingError("only cloudpickle can pickle it")
+            return NotImplemented
+
+    return Pickler(stream, protocol=5, buffer_callback=buffers)
+
+
+def _cloud_pickler(stream: io.BytesIO, buffers: _Buffers, sorting: _Sorting) -> Any:
+    import cloudpickle  # type: ignore[import-untyped]
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, value: Any) -> Any:
+            if is_defined_there(value) and sorting.by_name(value):
+                return NotImplemented
+            return super().reducer_override(value)
+
+    return Pickler(stream, protocol=5, buffer_callback=buffers)
+
+
+# ------------------------------------------------------------ refusing
+
+
+def _refuse_what_stays(value: Any) -> None:
+    """Raises TypeError for what pickle would take along although its other half stays in the notebook."""
+    if isinstance(value, Iterator):
+        raise TypeError("an iterator")
+    if any(kind.__module__.startswith(("ipywidgets", "anywidget")) for kind in type(value).__mro__):
+        raise TypeError("a widget")
+
+
+def _refused(name: str, value: Any, used_by: str, error: Exception) -> ValueRefused:
+    where = f", which {used_by} uses," if used_by else ""
+    why = "" if isinstance(error, TypeError) and len(str(error)) > 200 else f" ({_short(error)})"
+    return ValueRefused(
+        f"{name}{where} is {_article(_type_name(value))}, which can't travel{why}",
+        hint="Make it in the cell, or launch with --in none and without it.",
+    )
+
+
+def _short(error: Exception) -> str:
+    return str(error).partition("\n")[0][:120]
+
+
+def _type_name(value: Any) -> str:
+    kind = type(value)
+    module = kind.__module__.partition(".")[0].removeprefix("_")
+    return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
+
+
+def _article(word: str) -> str:
+    return f"{'an' if word[0].lower() in 'aeiou' else 'a'} {word}"

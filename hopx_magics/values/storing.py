@@ -1,0 +1,110 @@
+"""Values on the disk: each file is named by its content, so that equal ones are there once.
+
+A launch's values are found by the file of their `Manifest`, as JSON, which names the other ones.
+"""
+
+import contextlib
+import os
+import pickle
+import secrets
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+from xxhash import xxh3_128_hexdigest
+
+from .packed import Definition, Import, Packed
+
+Content = bytes | memoryview
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cell gets, and what is to be kept of it. `runner.py` reads it."""
+
+    imports: list[Import]
+    definitions: list[Definition]
+    state: str | None
+    data: list[str]
+    stream: str | None
+    buffers: list[str]
+    keep: list[str]
+
+    @property
+    def files(self) -> set[str]:
+        """The files that it names."""
+        return {*self.buffers, *filter(None, [self.state, self.stream])}
+
+
+def store(folder: Path, packed: Packed, keep: Iterable[str]) -> tuple[str, ...]:
+    """Writes values into a folder, and returns the names of their files, that of the manifest first. Raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state = [tuple(call) for call in packed.state]
+    manifest = Manifest(
+        imports=list(packed.imports),
+        definitions=list(packed.definitions),
+        state=_store(folder, pickle.dumps(state, protocol=5)) if state else None,
+        data=[datum.name for datum in packed.data],
+        stream=_store(folder, packed.stream) if packed.data else None,
+        buffers=[_store(folder, content) for content in packed.buffers],
+        keep=list(keep),
+    )
+    return _store(folder, msgspec.json.encode(manifest)), *sorted(manifest.files)
+
+
+def restore(kept: Path, folder: Path) -> tuple[str, ...]:
+    """Puts values that a process still has back into a folder: the names of their files, nothing where it has none.
+
+    Raises OSError.
+    """
+    if not kept.is_dir():
+        return ()
+    files = sorted(kept.iterdir(), key=lambda file: not _is_manifest(file))
+    for file in files:
+        with contextlib.suppress(FileExistsError):
+            os.link(file, folder / file.name)
+    return tuple(file.name for file in files)
+
+
+def _is_manifest(file: Path) -> bool:
+    with open(file, "rb") as content, contextlib.suppress(msgspec.MsgspecError):
+        return content.read(1) == b"{" and bool(msgspec.json.decode(b"{" + content.read(), type=Manifest))
+    return False
+
+
+def digests(packed: Packed, buffers: Sequence[str]) -> dict[str, str]:
+    """A hash of each datum: equal values have equal ones, as long as they are packed alike."""
+    found, start, first = {}, 0, 0
+    for datum in packed.data:
+        end, last = datum.end
+        parts = packed.stream[start:end] + "".join(buffers[first:last]).encode()
+        found[datum.name] = str(xxh3_128_hexdigest(parts))
+        start, first = end, last
+    return found
+
+
+def _store(folder: Path, content: Content) -> str:
+    """Writes a content under its hash, unless it is there: no adversary names files here, so a fast hash will do."""
+    name = str(xxh3_128_hexdigest(content))
+    path = folder / name
+    try:
+        os.utime(path)  # it is needed now: see local_agent/values.py
+    except FileNotFoundError:
+        fresh = folder / f".{secrets.token_hex(8)}"
+        try:
+            _write(fresh, content)
+            fresh.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                fresh.unlink()
+            raise
+    return name
+
+
+def _write(path: Path, content: Content) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        view = memoryview(content).cast("B")
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,243 @@
+"""A background cell is a cell: variables in, its value and variables out, pictures, the notebook's environment."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.error import UsageError
+
+from hopx_magics.errors import ResultError, RunFailed, ValueRefused, WaitTimeout
+from hopx_magics.settings import Settings
+from tests.conftest import stop_agent
+from tests.waiting import wait_until
+
+Run = Callable[[str], Any]
+
+
+# ---------------------------------------------------------------- in
+
+
+def test_a_cell_gets_what_it_uses(cell: Run) -> None:
+    cell("import pandas as pd\nk = 2\ndf = pd.DataFrame({'a': [1, 2, None]})\nunused = (x for x in [1])")
+    cell("def clean(frame):\n    return frame.dropna() * k")
+    run = cell("%%hopx_bg --name fit -o run\ndata = clean(df)\ndata.a.sum()")
+    assert run.result() == 6.0
+    assert run.given == "k, df, clean()"
+    assert "with k, df, clean()" in run._repr_mimebundle_()["text/html"]
+
+
+def test_it_gets_them_as_they_are_at_the_launch(cell: Run) -> None:
+    cell("import threading\nnumbers = [1]")
+    run = cell("%%hopx_bg -o run --timeout 1h\nnumbers")
+    cell("numbers.append(2)")
+    assert run.result() == [1]
+
+
+def test_names_and_none(cell: Run) -> None:
+    cell("x, y = 1, 2")
+    assert cell("%%hopx_bg --in x,y -q -o run\nsorted(name for name in globals() if len(name) == 1)") is None
+    assert cell("run").result() == ["x", "y"]
+    cell("%%hopx_bg --in none -q -o run\nx")
+    assert isinstance(cell("run").exception().__cause__, NameError)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("%%hopx_bg\nrows", "rows is a generator, which can't travel"),
+        ("%%hopx_bg --in nosuch\n1", "nosuch is no variable of this notebook"),
+        ("%%hopx_bg --sweep x=1,2\nuse()", "lock, which use uses, is a thread.lock"),
+    ],
+)
+def test_what_can_t_travel_is_refused_before_anything_is_launched(cell: Run, line: str, message: str) -> None:
+    cell("import threading\nlock = threading.Lock()\nrows = (x for x in [1])\ndef use():\n    with lock: pass")
+    with pytest.raises(ValueRefused, match=message):
+        cell(line)
+    assert cell("%hopx_ps").empty
+
+
+def test_other_languages_get_none(cell: Run) -> None:
+    cell("x = 1")
+    assert cell("%%hopx_bg --lang bash\necho $x").wait().stdout == "\n"
+    for option in ("--in x", "--out x"):
+        with pytest.raises(UsageError):
+            cell(f"%%hopx_bg --lang bash {option}\necho")
+
+
+def test_a_sweep_shares_them_and_has_seeds_of_its_own(cell: Run, state: Settings) -> None:
+    cell("import numpy as np\nnp.random.seed(0)\nbig = np.ones(100_000)")
+    runs = cell("%%hopx_bg --sweep n=1:3 -o runs\nbig.sum() * n, np.random.rand()")
+    sums, drawn = zip(*(run.result() for run in runs), strict=True)
+    assert sums == (100_000, 200_000, 300_000)
+    assert len(set(drawn)) == 3
+    cell("np.random.seed(0)")
+    again = cell("%%hopx_bg --sweep n=1:3 -o again\nn, np.random.rand()")
+    assert {run.result()[1] for run in again} == set(drawn)
+    files = list((state.agent_folder / "workspace" / ".hopx" / "values").iterdir())
+    assert sum(file.stat().st_size > 500_000 for file in files) == 1
+
+
+def test_what_an_earlier_cell_set_in_libraries_counts(cell: Run) -> None:
+    cell("import numpy as np, pandas as pd, random\nrandom.seed(3)\nnp.random.seed(3)")
+    cell("pd.set_option('display.max_rows', 4)\nnp.set_printoptions(precision=2)")
+    code = "import random\nrandom.random(), np.random.rand(), str(np.array([1 / 3])), pd.get_option('display.max_rows')"
+    run = cell(f"%%hopx_bg -o run\n{code}")
+    assert run.result() == cell(code)
+    cell("pd.reset_option('display.max_rows')\nnp.set_printoptions(precision=8)")
+
+
+def test_the_environment_of_the_notebook(cell: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "module_of_mine.py").write_text("answer = 42")
+    monkeypatch.syspath_prepend(tmp_path)
+    cell("%hopx_ps")  # the agent is there already
+    monkeypatch.setenv("HOPX_TEST_COLOUR", "blue")
+    run = cell(
+        "%%hopx_bg --env SHAPE=round -o run\nimport os, module_of_mine\nenv = os.environ\n"
+        "(env['HOPX_TEST_COLOUR'], env['SHAPE'], module_of_mine.answer)"
+    )
+    assert run.result() == ("blue", "round", 42)
+    before = os.umask(0o027)
+    try:
+        run = cell("%%hopx_bg -o run\nimport os\nos.umask(0)")
+    finally:
+        os.umask(before)
+    assert run.result() == 0o027
+
+
+def test_no_value_of_the_environment_is_kept(cell: Run, state: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOPX_TEST_SECRET", "value-of-the-environment")
+    run = cell("%%hopx_bg -o run\nprint(1)").wait()
+    folders = [state.agent_folder / "processes" / run.process_id, state.history_file.parent]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if b"value-of-the-environment" in path.read_bytes()]
+
+
+def test_a_rerun_has_the_values_of_the_run(cell: Run) -> None:
+    cell("x = 1")
+    cell("%%hopx_bg --name first --out y\ny = x + 1\n!true\ny").wait()
+    cell("x = 100")
+    again = cell("%hopx_rerun first")
+    assert again.result() == 2
+    assert again["y"] == 2
+
+
+# ---------------------------------------------------------------- out
+
+
+def test_variables_that_are_kept(cell: Run) -> None:
+    run = cell(
+        "%%hopx_bg --name fit --out model,nosuch,table -o run\n"
+        "import pandas as pd\nmodel = {'a': 1}\ntable = pd.DataFrame({'b': range(9)})"
+    )
+    run.wait()
+    assert {name: value.type for name, value in run.values.items()} == {"model": "dict", "table": "DataFrame"}
+    assert run["model"] == {"a": 1}
+    assert run["table"].b.sum() == 36
+    with pytest.raises(KeyError, match="nosuch is not kept of fit: model, table is"):
+        run["nosuch"]
+    cell("%hopx_pull fit")
+    assert cell("model, len(table)") == ({"a": 1}, 9)
+    cell("%hopx_pull run model=best")
+    assert cell("best") == {"a": 1}
+
+
+def test_pulling_what_there_is_not(cell: Run) -> None:
+    cell("%%hopx_bg --name none -o run\n1").wait()
+    with pytest.raises(UsageError, match="nothing is kept of none"):
+        cell("%hopx_pull none")
+    with pytest.raises(UsageError, match="x is not kept of none"):
+        cell("%hopx_pull none x")
+
+
+def test_what_is_kept_of_a_cell_that_fails_or_is_killed(cell: Run) -> None:
+    run = cell("%%hopx_bg --out x -o run\nx = 5\n1 / 0").wait()
+    assert run["x"] == 5
+    run = cell("%%hopx_bg --out x -o run\nimport time\nx = 6\nprint('set', flush=True)\ntime.sleep(600)")
+    wait_until(lambda: run.stdout == "set\n", "it has set x")
+    run.kill()
+    assert run["x"] == 6
+
+
+def test_a_failure_is_that_of_a_future(cell: Run) -> None:
+    run = cell("%%hopx_bg --name bad -o run\ndef f():\n    raise LookupError('no such thing')\nf()")
+    with pytest.raises(
+        RunFailed, match=r"(?s)bad .*failed.*line 4, in <module>.*line 3, in f.*no such thing"
+    ) as failed:
+        run.result()
+    assert isinstance(failed.value.__cause__, LookupError)
+    assert cell("%%hopx_bg -o run\n1").exception() is None
+    run = cell("%%hopx_bg -o run\nimport time\ntime.sleep(600)")
+    with pytest.raises(WaitTimeout):
+        run.result(0.01)
+    run.kill()
+
+
+def test_a_value_that_can_t_be_kept_says_so(cell: Run) -> None:
+    run = cell("%%hopx_bg -o run\n(x for x in [1])")
+    with pytest.raises(ResultError, match=r"its result of .*, a generator, is not kept: TypeError"):
+        run.result()
+
+
+def test_results_survive_the_agent_and_this_program(cell: Run, hopx: Any, state: Settings) -> None:
+    cell("%%hopx_bg --name score -o run\n0.75").wait()
+    stop_agent(state)
+    assert hopx.attach("score").result() == 0.75
+
+
+def test_types_of_the_cell_alone_come_back(cell: Run) -> None:
+    run = cell("%%hopx_bg -o run\nfrom dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\nP(3)")
+    assert run.result().x == 3
+
+
+# ---------------------------------------------------------------- shown
+
+
+def test_what_a_cell_shows_in_its_order(cell: Run) -> None:
+    run = cell(
+        "%%hopx_bg -o run\nimport matplotlib.pyplot as plt\nprint('first')\nplt.plot([1, 2])\nplt.show()\n"
+        "print('then')\nfrom IPython.display import HTML, display\nh = display(HTML('<b>1</b>'), display_id=True)\n"
+        "h.update(HTML('<b>2</b>'))\n{'answer': 42}"
+    ).wait()
+    kinds = [(output["output_type"], output.get("text") or sorted(output["data"])) for output in run.outputs()]
+    assert kinds == [
+        ("stream", "first\n"),
+        ("display_data", ["image/png", "text/plain"]),
+        ("stream", "then\n"),
+        ("display_data", ["text/html", "text/plain"]),
+        ("execute_result", ["text/plain"]),
+    ]
+    assert run.displays[1]["data"]["text/html"] == "<b>2</b>"
+    assert run.stdout.endswith("{'answer': 42}\n")
+    shown = run.show()._repr_html_()
+    assert "data:image/png;base64," in shown
+    assert "<iframe sandbox=" in shown
+    assert repr(run.show()).startswith("first\n<Figure")
+
+
+def test_what_is_cleared_is_gone(cell: Run) -> None:
+    code = "from IPython.display import clear_output, display\ndisplay('old')\nclear_output()\ndisplay('new')"
+    run = cell(f"%%hopx_bg -o run\n{code}").wait()
+    assert [output["data"]["text/plain"] for output in run.displays] == ["'new'"]
+
+
+def test_html_of_a_cell_can_t_reach_the_page(cell: Run) -> None:
+    run = cell(
+        "%%hopx_bg -o run\nfrom IPython.display import HTML, SVG, display\n"
+        "display(HTML('<script>alert(1)</script>\"><img src=x onerror=alert(2)>'))\n"
+        'display(SVG(\'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(3)"/>\'))'
+    ).wait()
+    shown = run.show()._repr_html_()
+    assert "<script" not in shown
+    assert "<img src=x" not in shown
+    assert "onload" not in shown
+
+
+def test_an_endless_display_is_bounded(cell: Run) -> None:
+    run = cell("%%hopx_bg -o run\nfrom IPython.display import HTML\nHTML('x' * 20_000_000)").wait()
+    assert run.exit_code == 0
+    (shown,) = run.displays
+    assert list(shown["data"]) == ["text/plain"]
+    assert "too large to be kept" in shown["data"]["text/plain"]

@@ -1,0 +1,158 @@
+"""Variables of a real IPython, as they arrive in another Python."""
+
+import io
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from hopx_magics.errors import ValueRefused
+from hopx_magics.values.packing import Notebook, Packed, pack_named, pack_needed
+
+
+@pytest.fixture
+def shell() -> InteractiveShell:
+    return InteractiveShell()
+
+
+def notebook(shell: InteractiveShell, *cells: str) -> Notebook:
+    """The notebook after these cells."""
+    hidden = frozenset(shell.user_ns)
+    for cell in cells:
+        shell.run_cell(cell, store_history=True).raise_error()
+    return Notebook(shell.user_ns, hidden, shell.transform_cell)
+
+
+ARRIVE = """
+import pickle, sys, importlib, json
+main = vars(sys.modules["__main__"])
+packed = pickle.load(open(sys.argv[1], "rb"))
+for name, module, attribute in packed["imports"]:
+    found = importlib.import_module(module)
+    main[name] = getattr(found, attribute) if attribute else found
+for source, file in packed["definitions"]:
+    exec(compile(source, file, "exec", dont_inherit=True), main)
+stream = pickle.Unpickler(packed["stream"], buffers=packed["buffers"])
+for name in packed["data"]:
+    main[name] = stream.load()
+exec(packed["code"], main)
+"""
+
+
+def arrive(packed: Packed, code: str, folder: Path) -> str:
+    """What `code` prints in another Python, once the values are there."""
+    content = {
+        "imports": [tuple(one) for one in packed.imports],
+        "definitions": [(one.source, one.file) for one in packed.definitions],
+        "stream": io.BytesIO(packed.stream),
+        "buffers": [bytearray(buffer) for buffer in packed.buffers],
+        "data": [datum.name for datum in packed.data],
+        "code": code,
+    }
+    (folder / "packed").write_bytes(pickle.dumps(content))
+    (folder / "arrive.py").write_text(ARRIVE)
+    command = [sys.executable, str(folder / "arrive.py"), str(folder / "packed")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+CASES = {
+    "data": (["n = 3; t = 'x'"], "print(n, t)", "3 x"),
+    "a module by another name": (["import numpy as np"], "print(np.arange(2).sum())", "1"),
+    "a part of a module": (["from os.path import join"], "print(join('a', 'b'))", "a/b"),
+    "a module within one": (["import os.path"], "print(os.path.join('a', 'b'))", "a/b"),
+    "a DataFrame": (
+        ["import pandas as pd\ndf = pd.DataFrame({'a': range(100_000)})"],
+        "print(df.a.sum())",
+        "4999950000",
+    ),
+    "a function and what it needs": (
+        ["k = 2\ndef g(x): return x * k", "def f(x): return g(x) + 1"],
+        "print(f(3))",
+        "7",
+    ),
+    "functions that need each other": (
+        ["def even(n): return n == 0 or odd(n - 1)\ndef odd(n): return n != 0 and even(n - 1)"],
+        "print(even(10))",
+        "True",
+    ),
+    "a closure": (["def adder(n):\n    return lambda x: x + n\nadd = adder(2)"], "print(add(3))", "5"),
+    "a default that is a value": (["rate = 2\ndef f(x, r=rate): return x * r\nrate = 5"], "print(f(3))", "6"),
+    "a partial": (["from functools import partial\ndef f(a, b): return a - b\np = partial(f, 10)"], "print(p(3))", "7"),
+    "a dataclass and its instance": (
+        [
+            "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n    def up(self): return self.x + 1",
+            "p = P(1)",
+        ],
+        "print(p.up(), isinstance(p, P), P(4))",
+        "2 True P(x=4)",
+    ),
+    "an instance alone": (["class A:\n    def m(self): return 'm'\na = A()"], "print(a.m())", "m"),
+    "a class with its base": (["class B:\n    k = 1\nclass C(B): pass"], "print(C.k)", "1"),
+    "a class that was changed": (["class A: pass\nA.extra = 5"], "print(A.extra)", "5"),
+    "a decorated function": (["import functools\n@functools.cache\ndef f(x): return x + 1"], "print(f(1))", "2"),
+    "a function of a cell with magics": (["%time\ndef f(): return 1\n!true"], "print(f())", "1"),
+    "a function that was defined anew": (["def f(): return 1", "def f(): return 2"], "print(f())", "2"),
+    "one thing under two names": (["a = [1]; b = {'a': a}"], "b['a'].append(2); print(a)", "[1, 2]"),
+    "a list of functions": (["def f(): return 1\nfs = [f, lambda: 2]"], "print([f() for f in fs])", "[1, 2]"),
+    "a name in a formula": (["import math"], "print(eval('math.sqrt(4)'))", "2.0"),
+    "the last value": (["40 + 2"], "print(_ + 1)", "43"),
+    "an enum": (["import enum\nclass E(enum.Enum):\n    A = 1\ne = E.A"], "print(e is E.A)", "True"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_arrives(name: str, shell: InteractiveShell, tmp_path: Path) -> None:
+    cells, code, printed = CASES[name]
+    assert arrive(pack_needed(code, notebook(shell, *cells)), code, tmp_path) == printed
+
+
+def names(packed: Packed) -> set[str]:
+    every: list[Any] = [*packed.imports, *packed.definitions, *packed.data]
+    return {one.name for one in every}
+
+
+def test_only_what_is_needed_goes(shell: InteractiveShell) -> None:
+    cells = "import os, sys\ndf = 1; other = 2; _private = 3\ndef f(): return df\ndef g(): return other"
+    assert names(pack_needed("f(); In; get_ipython(); _private", notebook(shell, cells))) == {"f", "df"}
+
+
+def test_large_buffers_are_not_copied(shell: InteractiveShell) -> None:
+    packed = pack_needed("a, b", notebook(shell, "import numpy as np\na = np.zeros(1_000_000); b = a"))
+    assert [buffer.nbytes for buffer in packed.buffers] == [8_000_000]
+    assert len(packed.stream) < 1000
+    assert json.dumps([datum[:3] for datum in packed.data]).startswith('[["a", "numpy.ndarray", 8000')
+
+
+REFUSED = {
+    "a generator": ("rows = (x for x in [1])", "rows", "rows is a generator, which can't travel"),
+    "an iterator": ("it = iter([1])", "it", "it is a list_iterator"),
+    "a file": ("f = open('/dev/null')", "f", "f is an io.TextIOWrapper"),
+    "a lock": ("import threading\nlock = threading.Lock()", "lock", "lock is a thread.lock"),
+    "a database": ("import sqlite3\nconn = sqlite3.connect(':memory:')", "conn", "conn is a sqlite3.Connection"),
+    "what a function uses": (
+        "import threading\nlock = threading.Lock()\ndef f():\n    with lock: pass",
+        "f()",
+        "lock, which f uses, is a thread.lock",
+    ),
+    "deep within": ("d = {'a': [(x for x in [1])]}", "d", "d is a dict, which can't travel"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(name: str, shell: InteractiveShell) -> None:
+    cell, code, message = REFUSED[name]
+    with pytest.raises(ValueRefused) as refused:
+        pack_needed(code, notebook(shell, cell))
+    assert message in str(refused.value)
+
+
+def test_a_name_that_there_is_not(shell: InteractiveShell) -> None:
+    with pytest.raises(ValueRefused, match="nosuch is no variable"):
+        pack_named(["nosuch"], notebook(shell))
