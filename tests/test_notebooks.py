@@ -97,6 +97,35 @@ def test_the_line_below_a_cell_follows_its_run(run_notebook: RunNotebook) -> Non
     assert shown(after) == "the next cell\n"
 
 
+def test_the_line_below_a_cell_lives(kernels: Callable[[], tuple[KernelManager, Any]], tmp_path: Path) -> None:
+    """Its time goes on while nothing changes, it tells how far the cell is, and at its end what the cell has shown."""
+    _, client = kernels()
+    execute(client, "%load_ext hopx_magics\nimport numpy as np\nlosses = np.ones(3)")
+    cell = f"""%%hopx_bg --name fit
+import os, time
+print("Epoch 2/4: loss 0.5", flush=True)
+while not os.path.exists({str(tmp_path / "go")!r}):
+    time.sleep(0.02)
+losses.sum()
+"""
+    client.execute(cell)
+    texts: list[str] = []
+
+    def says(pattern: str) -> bool:
+        message = client.get_iopub_msg(timeout=60)
+        if message["msg_type"] in ("display_data", "update_display_data"):
+            texts.append(message["content"]["data"]["text/html"])
+        return bool(texts and re.search(pattern, texts[-1]))
+
+    wait_until(lambda: says("running for 2 s"), "its time goes on")
+    assert "50 % · Epoch 2/4: loss 0.5 · as of " in texts[-1]
+    assert " · with losses" in texts[-1]
+    (tmp_path / "go").touch()
+    wait_until(lambda: says("completed in"), "it has ended")
+    assert "np.float64(3.0)" in texts[-1]
+    assert "as of" not in texts[-1]
+
+
 def test_a_failed_run_stops_the_notebook(run_notebook: RunNotebook) -> None:
     with pytest.raises(CellExecutionError) as caught:
         run_notebook(

@@ -1,6 +1,7 @@
 """Processes in words and in HTML. All that comes from agents is escaped and made printable."""
 
 import html
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -112,10 +113,26 @@ def place_in_words(process: Process, connection: str | None) -> str:
     return " on ".join([*place, *([printable(connection, 40)] if connection else [])])
 
 
+def doing_in_words(progress: float | None, left: float | None, last: str | None) -> str:
+    """How far a running process is, by what it prints: `40 % · 18 s left · Epoch 8/20 loss 0.125`."""
+    parts = (
+        None if progress is None else f"{math.floor(100 * progress)} %",
+        None if left is None else f"{format_roughly(left)} left",
+        printable(last, 80) if last else None,
+    )
+    return " · ".join(part for part in parts if part)
+
+
 def run_line(
-    process: Process, connection: str | None, *, given: str = "", below: str = "", displays: Sequence[Output] = ()
+    process: Process,
+    connection: str | None,
+    *,
+    doing: str = "",
+    given: str = "",
+    below: str = "",
+    displays: Sequence[Output] = (),
 ) -> str:
-    """One line of HTML: icon and word of the status, name, id and connection, and what it was `given`.
+    """One line of HTML: icon and word of the status, name, what it is doing, id and connection, what it was `given`.
 
     `below` it more text, such as errors, and what the cell displayed.
     """
@@ -126,7 +143,8 @@ def run_line(
     rest += f'<div style="margin:.3em 0 0 1.4em">{outputs_as_html(displays)}</div>' if displays else ""
     if given:
         place += f" · with {html.escape(printable(given, 200))}"
-    return _line(process.status, html.escape(state_in_words(process)), f"<b>{title}</b> ", place, rest)
+    told = f"<b>{title}</b> {html.escape(doing)}{' ' if doing else ''}"
+    return _line(process.status, html.escape(state_in_words(process)), told, place, rest)
 
 
 def _line(status: Status, state: str, title: str, place: str, below: str = "") -> str:

@@ -8,9 +8,10 @@ from .base import Arrival
 from .completion import IDENTIFIER, Completions
 from .connections import HopxCloud
 from .history import HopxHistory
-from .live_line import has_live_display, show_document, show_run, show_sweep
+from .live_line import has_live_display, show_document, show_sweep
 from .live_table import show_table
 from .processes import HopxMagics
+from .run_line import show_run
 from .silence import give_body, silence_magic
 from .values import HopxValues
 

@@ -1,11 +1,10 @@
-"""What changes in place below a cell: the state of a run, and how far waiting has come.
+"""What changes in place below a cell: the state of a sweep, and how far waiting and copying have come.
 
 Threads never print: a print would land in whichever cell runs. They update a display by its id.
 """
 
 import sys
 import time
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,9 +13,8 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ..connection.watcher import Update
     from ..display.document import Document
-    from ..run import Run, Sweep
+    from ..run import Sweep
 
 SILENT_AFTER = 5.0
 """Seconds without an answer after which the line says so."""
@@ -52,15 +50,6 @@ class Display:
             self._handle.update(bundle, raw=True)
 
 
-def show_run(run: "Run") -> None:
-    """Shows a run as one line that follows its state until it has ended, as far as there is an agent to tell it."""
-    display = Display()
-    if run.source.connection is None:
-        display.show(run._repr_mimebundle_())
-    else:
-        _Following(partial(_update_run, display, run), run.listen)
-
-
 def show_sweep(sweep: "Sweep") -> None:
     """Shows a sweep as one line that follows how many of its runs have ended, until all have."""
     _Following(partial(_update_sweep, Display(), sweep), sweep.listen)
@@ -91,70 +80,6 @@ def _update_sweep(display: Display, sweep: "Sweep") -> bool:
     statuses = [run.process.status for run in sweep]
     display.show({"text/plain": repr(sweep), "text/html": in_words.sweep_line(sweep.sweep_id, statuses)})
     return all(run.process.ended or run.process.status == "unknown" for run in sweep)
-
-
-def _update_run(display: Display, run: "Run", update: "Update | None" = None) -> bool:
-    """Shows a run after what its agent has told last, if it has told anything yet."""
-    listing = update.listing if update else None
-    forgotten = False
-    if update and listing and update.error is None:
-        listed = listing.find(run.process_id)
-        run.see(listed)
-        forgotten = listed is None and run.process.status == "unknown"
-    age = (datetime.now(UTC) - listing.received_at).total_seconds() if listing else 0.0
-    _show_run(display, run, age, _silence(update))
-    return run.process.ended or forgotten
-
-
-def _silence(update: "Update | None") -> str:
-    if update is None or update.error is None or update.failing_since is None:
-        return ""
-    silence = time.monotonic() - update.failing_since
-    return "the agent does not answer, retrying" if silence > SILENT_AFTER else ""
-
-
-def _show_run(display: Display, run: "Run", age: float, note: str) -> None:
-    """Shows a run that was listed `age` seconds ago, in which a running one has gone on."""
-    import msgspec
-
-    from ..api.logs import end_of_stderr
-    from ..display import in_words
-
-    process, stderr = run.process, ""
-    if process.status == "running" and process.execution_time is not None:
-        process = msgspec.structs.replace(process, execution_time=process.execution_time + age)
-    if process.status == "failed":
-        stderr = end_of_stderr(run)
-    displays = _shown_below(run) if process.ended else []
-    display.show(
-        {
-            "text/plain": f"<Run {in_words.run_in_words(process, run.connection)}>",
-            "text/html": in_words.run_line(
-                process, run.connection, given=run.given, below=stderr or note, displays=displays
-            ),
-        }
-    )
-
-
-SHOWN_BELOW = 5_000_000
-"""Characters of what a cell displayed that are shown below it; `run.show()` shows all."""
-
-
-def _shown_below(run: "Run") -> "list[dict[str, Any]]":
-    """What the cell displayed, as far as there is room below it for that; an error is there already."""
-    from ..errors import HopxError
-
-    try:
-        outputs = [output for output in run.displays if output["output_type"] != "error"]
-    except HopxError:  # the agent has no displays, or is out of reach
-        return []
-    shown, left = [], SHOWN_BELOW
-    for output in outputs:
-        left -= sum(len(str(value)) for value in (output.get("data") or {}).values())
-        if left < 0:
-            break
-        shown.append(output)
-    return shown
 
 
 class StateLine:
