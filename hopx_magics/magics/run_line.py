@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..models import Process
     from ..run import Run
 
-TAIL = 4096
+TAIL = 1000
 """Bytes of the streams' ends in which progress and the last line are looked for."""
 
 OFTEN_FOR = 60.0
