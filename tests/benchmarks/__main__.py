@@ -24,7 +24,7 @@ import msgspec
 from . import report
 from .measure import Skipped
 
-PARTS = ("machine", "loading", "listing", "launching", "agent", "history", "fleet", "drawing", "watching")
+PARTS = ("machine", "loading", "listing", "launching", "cells", "agent", "history", "fleet", "drawing", "watching")
 
 
 def main(words: list[str]) -> None:
