@@ -1,7 +1,7 @@
 """What a cell has shown, as a notebook shows it: text, pictures, tables. What is not harmless is kept apart.
 
-A process may show anything. Text and pictures are shown as they are; HTML is shown in a frame that runs no script and
-reaches nothing of the page, and SVG as the picture that it is.
+A process may show anything. Text and pictures are shown as they are, tables are written anew; other HTML is shown in a
+frame that runs no script and reaches nothing of the page, and SVG as the picture that it is.
 """
 
 import base64
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..output.shown import as_plain
+from .plain_html import plain_html
 
 Output = Mapping[str, Any]
 
@@ -64,7 +65,8 @@ def _html(output: Output) -> str:
             content = base64.b64encode(_joined(data["image/svg+xml"]).encode()).decode()
             return _picture("image/svg+xml", content, {})
         if "text/html" in data:
-            return _frame(_joined(data["text/html"]))
+            content = _joined(data["text/html"])
+            return plain_html(content) or _frame(content)
     text = _text(output).strip("\n")
     return _PRE.format(html.escape(text)) if text else ""
 

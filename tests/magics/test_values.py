@@ -198,8 +198,8 @@ def test_types_of_the_cell_alone_come_back(cell: Run) -> None:
 def test_what_a_cell_shows_in_its_order(cell: Run) -> None:
     run = cell(
         "%%hopx_bg -o run\nimport matplotlib.pyplot as plt\nprint('first')\nplt.plot([1, 2])\nplt.show()\n"
-        "print('then')\nfrom IPython.display import HTML, display\nh = display(HTML('<b>1</b>'), display_id=True)\n"
-        "h.update(HTML('<b>2</b>'))\n{'answer': 42}"
+        "print('then')\nfrom IPython.display import HTML, display\nh = display(HTML('<u>1</u>'), display_id=True)\n"
+        "h.update(HTML('<u>2</u>'))\n{'answer': 42}"
     ).wait()
     kinds = [(output["output_type"], output.get("text") or sorted(output["data"])) for output in run.outputs()]
     assert kinds == [
@@ -209,7 +209,7 @@ def test_what_a_cell_shows_in_its_order(cell: Run) -> None:
         ("display_data", ["text/html", "text/plain"]),
         ("execute_result", ["text/plain"]),
     ]
-    assert run.displays[1]["data"]["text/html"] == "<b>2</b>"
+    assert run.displays[1]["data"]["text/html"] == "<u>2</u>"
     assert run.stdout.endswith("{'answer': 42}\n")
     shown = run.show()._repr_html_()
     assert "data:image/png;base64," in shown

@@ -1,0 +1,66 @@
+"""HTML that is nothing but text in tables, lists and paragraphs, written anew: what a DataFrame shows of itself.
+
+Of what comes in only texts go out, escaped, within elements that this file writes itself; all else is no plain HTML.
+"""
+
+import html
+from html.parser import HTMLParser
+
+_TABLES = ("table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td")
+_TEXTS = ("p", "br", "ul", "ol", "li", "b", "i", "em", "strong", "code", "h1", "h2", "h3", "h4")
+_KEPT = frozenset({*_TABLES, *_TEXTS})
+_DROPPED = frozenset({"div", "span"})
+"""Elements whose text alone is kept."""
+
+_SPANS = ("colspan", "rowspan")
+_VOID = frozenset({"br"})
+_CLASS = {"table": ' class="dataframe" border="1"'}
+_LONGEST = 1_000_000
+"""Characters beyond which nobody looks whether it is plain."""
+
+
+def plain_html(text: str) -> str | None:
+    """The same content as HTML that does nothing; None where it isn't plain."""
+    if len(text) > _LONGEST:
+        return None
+    reader = _Reader()
+    reader.feed(text)
+    reader.close()
+    if reader.is_plain and not reader.open:
+        return "".join(reader.written)
+    return None
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.written: list[str] = []
+        self.open: list[str] = []
+        self.is_plain = True
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        is_pandas_own = tag == "style" and ("scoped", None) in attrs  # which aligns, as the page does by itself
+        if tag not in _KEPT | _DROPPED and not is_pandas_own:
+            self.is_plain = False
+        if tag not in _VOID:
+            self.open.append(tag)
+        if tag in _KEPT:
+            spans = "".join(f' {name}="{value}"' for name, value in attrs if name in _SPANS and _is_number(value))
+            self.written.append(f"<{tag}{_CLASS.get(tag, '')}{spans}>")
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.is_plain = False
+        if tag in _KEPT:
+            self.written.append(f"</{tag}>")
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.written.append(html.escape(data))
+
+    def unknown_decl(self, data: str) -> None:
+        self.is_plain = False
+
+
+def _is_number(value: str | None) -> bool:
+    return value is not None and value.isascii() and value.isdecimal() and len(value) < 5
