@@ -16,6 +16,7 @@ from ..session.dispatcher import Dispatcher, not_launched_yet
 from ..session.gathering import ASKED_AT_ONCE
 from ..session.session import session
 from ..sources import AgentSource, WaitingSource
+from ..values.calls import packed_call
 from .find import kept_run, run_on
 from .notes import tell, tell_notes
 
@@ -23,9 +24,17 @@ Progress = Callable[[int, int], None]
 """Called with how many have been launched, and of how many."""
 
 
-def launch(code: str, *, on: str | None = None, **options: Unpack[LaunchOptions]) -> Run:
+def launch(
+    code: str | Callable[..., Any],
+    *,
+    on: str | None = None,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    **options: Unpack[LaunchOptions],
+) -> Run:
     """Launches `code` as a background process and returns its `Run` at once.
 
+    A function is called with `args` and `kwargs`, as `threading.Thread` takes them; `run.result()` is what it returns.
     `timeout` is in seconds or a text like `2h`; None means no limit. On the local agent the process works in `workdir`,
     by default the present folder, with the Python, the environment, and the umask of this program. It has those of the
     caller's variables that are in `values`, whatever can be pickled, and `keep` names the ones of its own that are kept
@@ -38,6 +47,10 @@ def launch(code: str, *, on: str | None = None, **options: Unpack[LaunchOptions]
     AgentError.
     """
     connection = session().connection(on)
+    if not isinstance(code, str):
+        code, options["values"] = packed_call(code, args, kwargs or {})
+    elif args or kwargs:
+        raise ValueError("args and kwargs are for a function: code gets variables by values")
     launched = checked_launch(code, **options)
     (process,) = connection.launch([launched])
     _tell_notes()

@@ -124,6 +124,16 @@ def test_a_rerun_has_the_values_of_the_run(cell: Run) -> None:
     assert again["y"] == 2
 
 
+def test_functions_are_launched_with_their_arguments(cell: Run) -> None:
+    cell("import hopx_magics as hopx, functools\nk = 10\ndef scale(x, by=2):\n    return x * by + k")
+    assert cell("hopx.launch(scale, args=(3,), kwargs={'by': 5}, name='fit')").result() == 25
+    assert cell("hopx.launch(lambda x: x + k, args=(1,))").result() == 11
+    assert cell("hopx.launch(functools.partial(scale, 1))").result() == 12
+    assert cell("hopx.launch(max, args=(1, 7))").result() == 7
+    with pytest.raises(ValueError, match="args and kwargs are for a function"):
+        cell("hopx.launch('1', args=(1,))")
+
+
 # ---------------------------------------------------------------- out
 
 
