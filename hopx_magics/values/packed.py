@@ -28,12 +28,11 @@ class Definition(NamedTuple):
 
 
 class Datum(NamedTuple):
-    """A name whose value is pickled: its type, its size in bytes, and where its part of stream and buffers ends."""
+    """A name whose value is pickled, its type, and its size in bytes."""
 
     name: str
     type: str
     size: int
-    end: tuple[int, int]
 
 
 class Call(NamedTuple):
@@ -54,7 +53,6 @@ class Packed(NamedTuple):
     stream: bytes = b""
     buffers: tuple[memoryview, ...] = ()
     state: tuple[Call, ...] = ()
-    needs_cloudpickle: bool = False
     is_named: bool = False
     """Whether somebody has named them, so that they have to go."""
 

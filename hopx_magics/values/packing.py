@@ -15,13 +15,13 @@ from .reading import Transform, names_mentioned, names_read
 OUT_OF_BAND = 64_000
 """Bytes from which a buffer travels on its own, so that it is neither copied nor sent twice."""
 
-SAID_FROM = 100_000_000
 NAMED_FROM = 2_000_000_000
 """Bytes of a value that only goes when it is named."""
 
-
 _RESULT = re.compile(r"_{1,3}|_\d+")
 """The names under which IPython keeps the values of earlier cells."""
+
+_OUT = re.compile(r"\bOut\s*\[\s*(\d{1,6})\s*\]")
 
 
 class Notebook(NamedTuple):
@@ -40,6 +40,7 @@ class Notebook(NamedTuple):
 
 def pack_needed(code: str, notebook: Notebook) -> Packed:
     """What `code` needs of the notebook. Raises ValueRefused for what it needs and can't travel, SyntaxError."""
+    notebook = _with_results(code, notebook)
     needed = dict.fromkeys(name for name in names_read(code, notebook.transform) if notebook.has(name))
     for name in sorted(names_mentioned(notebook.transform(code))):
         if notebook.has(name) and _is_light(notebook.namespace[name]):
@@ -54,6 +55,16 @@ def pack_named(names: Iterable[str], notebook: Notebook) -> Packed:
         if name not in notebook.namespace:
             raise ValueRefused(f"{name} is no variable of this notebook", hint="%who lists those that there are.")
     return _pack(names, notebook, limit=None)._replace(is_named=True)
+
+
+def _with_results(code: str, notebook: Notebook) -> Notebook:
+    """The notebook in which `Out` has the values of those earlier cells alone that the code names."""
+    results = notebook.namespace.get("Out")
+    named = {int(number) for number in _OUT.findall(code)}
+    if not named or not isinstance(results, dict):
+        return notebook
+    only = {number: results[number] for number in named if number in results}
+    return notebook._replace(namespace={**notebook.namespace, "Out": only}, hidden=notebook.hidden - {"Out"})
 
 
 def _is_light(value: object) -> bool:
@@ -146,7 +157,6 @@ def _dumped(sorting: _Sorting, limit: int | None, make: "_MakePickler") -> Packe
         data=tuple(done),
         stream=stream.getvalue(),
         buffers=tuple(buffers.kept),
-        needs_cloudpickle=make is _cloud_pickler and bool(done),
     )
 
 
@@ -166,7 +176,7 @@ def _dump(
             f"{name} is {size / 1e9:.1f} GB: that much only goes when it is named",
             hint=f"--in {name} sends it all the same; or write it to a file, and read that in the cell.",
         )
-    return Datum(name, _type_name(value), size, (stream.tell(), len(buffers.kept)))
+    return Datum(name, _type_name(value), size)
 
 
 class _Buffers:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import pickle
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -69,17 +69,6 @@ def _is_manifest(file: Path) -> bool:
     with open(file, "rb") as content, contextlib.suppress(msgspec.MsgspecError):
         return content.read(1) == b"{" and bool(msgspec.json.decode(b"{" + content.read(), type=Manifest))
     return False
-
-
-def digests(packed: Packed, buffers: Sequence[str]) -> dict[str, str]:
-    """A hash of each datum: equal values have equal ones, as long as they are packed alike."""
-    found, start, first = {}, 0, 0
-    for datum in packed.data:
-        end, last = datum.end
-        parts = packed.stream[start:end] + "".join(buffers[first:last]).encode()
-        found[datum.name] = str(xxh3_128_hexdigest(parts))
-        start, first = end, last
-    return found
 
 
 def _store(folder: Path, content: Content) -> str:

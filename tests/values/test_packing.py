@@ -103,6 +103,7 @@ CASES = {
     "a list of functions": (["def f(): return 1\nfs = [f, lambda: 2]"], "print([f() for f in fs])", "[1, 2]"),
     "a name in a formula": (["import math"], "print(eval('math.sqrt(4)'))", "2.0"),
     "the last value": (["40 + 2"], "print(_ + 1)", "43"),
+    "an earlier value": (["40 + 2", "'large' * 10"], "print(Out[1], list(Out))", "42 [1]"),
     "an enum": (["import enum\nclass E(enum.Enum):\n    A = 1\ne = E.A"], "print(e is E.A)", "True"),
 }
 
