@@ -36,10 +36,10 @@ def names_read(code: str, transform: Transform = str) -> list[str]:
 
 
 def names_mentioned(code: str) -> set[str]:
-    """The identifiers within texts of `code`, such as formulas, which may be names, or may mean nothing."""
+    """The identifiers within formulas and expressions in texts of `code`, which may be names, or may mean nothing."""
     texts = (node.value for node in ast.walk(_parsed(code)) if isinstance(node, ast.Constant))
     short = (text for text in texts if isinstance(text, str) and len(text) <= _LONGEST_TEXT)
-    return {name for text in short for name in _IDENTIFIER.findall(text)}
+    return {name for text in short if "~" in text or "(" in text for name in _IDENTIFIER.findall(text)}
 
 
 def globals_of(code: CodeType) -> Iterator[str]:

@@ -67,6 +67,7 @@ def test_what_a_cell_reads(name: str) -> None:
 
 def test_names_in_texts() -> None:
     assert names_mentioned("smf.ols('y ~ np.log(x)', data=df)") == {"y", "np", "log", "x"}
+    assert names_mentioned("'{:.2f}'.format(x), 'no formula of f'") == set()
 
 
 def test_no_python() -> None:
