@@ -126,7 +126,9 @@ def test_a_table_without_rows_says_why(hopx: Any, odd_agent: Any, watch: Callabl
         answered.wait(DEADLINE)
         asked.reply({"processes": [{"process_id": f"bg_{n}", "name": "a", "status": "completed"} for n in range(45)]})
 
+    answered.set()
     hopx.connect(odd_agent(answer).url, name="odd")
+    answered.clear()
     page = watch(name="zzz*", on=["odd"])
     assert page.table.state().nothing == "asking odd ..."
     assert "asking odd ..." in page.table.bundle()["text/html"]
