@@ -72,6 +72,7 @@ def _with_output(row: Row, launched: Launched, folder: Folder, ended: int, *, ti
     if whole:
         row.stdout, row.stderr = stdout.text, stderr.text
     return Ended(
+        values_bytes=folder.values_size() if launched.language == "python" else 0,
         process_id=launched.process_id,
         status=row.status,
         sequence=launched.sequence,

@@ -43,7 +43,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
     `sequence` is that of its launch, `ended` when it ended, in nanoseconds; `timed_out` that its time limit ended it;
     `leftovers` are pids and starts of those whom it left behind and who live; `left_out` are bytes of the streams that
-    are not kept, for being over the limit.
+    are not kept, for being over the limit; `values_bytes` is the room for what a cell got and left.
     """
 
     process_id: str
@@ -58,11 +58,12 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     timed_out: bool = False
     leftovers: tuple[tuple[int, int], ...] = ()
     left_out: int = 0
+    values_bytes: int = 0
 
     @property
     def output_bytes(self) -> int:
-        """The room that both streams take."""
-        return self.stdout_bytes + self.stderr_bytes - self.left_out
+        """The room that both streams take, and the values that it got and left."""
+        return self.stdout_bytes + self.stderr_bytes - self.left_out + self.values_bytes
 
     def facts(self) -> Row:
         """The row, decoded; its output only counts when `whole`."""

@@ -300,3 +300,12 @@ def test_an_agent_starts_on_a_full_disk_and_ends_what_fills_it(
     second.end(number)
     third = start_agent("--keep-mb", "1", folder=small_disk / "agent")
     assert [row["status"] for row in third.listing(tail=0)][-1] == "killed"
+
+
+def test_what_cells_leave_counts_among_what_is_kept(start_agent: StartAgent) -> None:
+    agent = start_agent(env={"HOPX_KEEP_MB": "1"})
+    first = agent.launch("import numpy\nnumpy.zeros(90_000)", "python")
+    assert agent.ended(first)["status"] == "completed"
+    second = agent.launch("import numpy\nnumpy.zeros(90_000)", "python")
+    assert agent.ended(second)["status"] == "completed"
+    assert [row["process_id"] for row in agent.listing()] == [second]

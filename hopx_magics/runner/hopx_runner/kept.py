@@ -15,7 +15,7 @@ LONGEST_DISPLAY = 10_000_000
 MOST_DISPLAYED = 200_000_000
 """Bytes of all displays of a cell."""
 
-LONGEST_RESULT = 1_000_000_000
+LONGEST_RESULT = 500_000_000
 """Bytes of a last value that nobody asked to keep."""
 
 OUT_OF_BAND = 64_000
