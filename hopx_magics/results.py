@@ -108,6 +108,11 @@ class Results:
                 f"{what} of {self._label}, a {kept.module}.{kept.type}, can't be loaded here: {error}",
                 hint=f"Install {module} in the notebook's environment." if module else None,
             ) from error
+        except AttributeError as error:  # a class or function that is no longer there
+            raise ResultError(
+                f"{what} of {self._label}, a {kept.type}, can't be loaded: {error}",
+                hint="Run the cell of the notebook that defines it, and try again.",
+            ) from error
         except Exception as error:
             raise ResultError(f"{what} of {self._label}, a {kept.type}, can't be loaded: {error}") from error
 

@@ -1,5 +1,7 @@
 """Variables between the notebook and the cells that run in the background."""
 
+import __future__
+
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import line_magic, magics_class, no_var_expand
@@ -23,7 +25,8 @@ def pack(shell: "InteractiveShell", cell: str, wanted: str, language: str) -> "P
     if wanted == "none" or not _is_python(language, wanted):
         return None
     hidden = {name for name, value in shell.user_ns_hidden.items() if shell.user_ns.get(name, _NOTHING) is value}
-    notebook = Notebook(shell.user_ns, frozenset(hidden), shell.transform_cell)
+    flags = shell.compile.flags & FUTURES
+    notebook = Notebook(shell.user_ns, frozenset(hidden), shell.transform_cell, flags)
     try:
         packed = pack_needed(cell, notebook) if wanted == "auto" else pack_named(wanted.split(","), notebook)
     except SyntaxError:  # the launch says what is wrong with it
@@ -32,6 +35,9 @@ def pack(shell: "InteractiveShell", cell: str, wanted: str, language: str) -> "P
 
 
 _NOTHING: Any = object()
+
+FUTURES = sum(getattr(__future__, name).compiler_flag for name in set(__future__.all_feature_names))
+"""The compiler's flags of what is imported from `__future__`, which holds for all later cells."""
 
 
 def _is_python(language: str, wanted: str) -> bool:

@@ -14,4 +14,6 @@ def packed_call(function: Callable[..., Any], args: Sequence[Any], kwargs: Mappi
         name = "function"
     given = {name: function, "args": tuple(args), "kwargs": dict(kwargs)}
     namespace = {**getattr(function, "__globals__", {}), **given}
-    return f"{name}(*args, **kwargs)", pack_named(given, Notebook(namespace))
+    return f"{name}(*args, **kwargs)", pack_named(
+        given, Notebook(namespace, main=getattr(function, "__globals__", None))
+    )

@@ -7,7 +7,8 @@ import ast
 import functools
 import linecache
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from enum import EnumMeta
 from types import CodeType, FunctionType
 from typing import Any, TypeGuard
 
@@ -37,49 +38,101 @@ def is_defined_there(value: object) -> TypeGuard["FunctionType | type | functool
 def _of_function(function: FunctionType, *, cached: bool = False) -> Definition | None:
     if function.__closure__ or vars(function):
         return None
-    for definition, node in _found(function.__name__, [function.__code__]):
-        if (
-            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-            and bool(node.decorator_list) is cached
-            and _literals(node.args.defaults) == list(function.__defaults__ or ())
-            and _keyword_literals(node.args) == (function.__kwdefaults__ or {})
-            and _same(_code_in(definition, function.__name__), function.__code__)
-        ):
-            return definition
+    definition, node = _found(function.__name__, [function.__code__])
+    if (
+        definition
+        and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and bool(node.decorator_list) is cached
+        and _literals(node.args.defaults) == list(function.__defaults__ or ())
+        and _keyword_literals(node.args) == (function.__kwdefaults__ or {})
+        and _same(_code_in(definition, function.__name__), function.__code__)
+    ):
+        return definition
     return None
 
 
 def _of_class(kind: type) -> Definition | None:
     methods = {name: method for name, method in vars(kind).items() if isinstance(method, FunctionType)}
-    for definition, node in _found(kind.__name__, [method.__code__ for method in methods.values()]):
-        if not isinstance(node, ast.ClassDef) or not (body := _code_in(definition, kind.__name__)):
-            continue
-        if any(not name.startswith("_") and name not in body.co_names for name in vars(kind)):
-            continue  # something was added to it later
-        written = {code.co_name: code for code in body.co_consts if isinstance(code, CodeType)}
-        if all(_same(code, methods[name].__code__) for name, code in written.items() if name in methods):
-            return definition
-    return None
+    definition, node = _found(kind.__name__, [method.__code__ for method in methods.values()])
+    body = _code_in(definition, kind.__name__) if definition else None
+    if not definition or not isinstance(node, ast.ClassDef) or body is None:
+        return None
+    if any(not name.startswith("_") and name not in body.co_names for name in vars(kind)):
+        return None  # something was added to it later
+    written = {code.co_name: code for code in body.co_consts if isinstance(code, CodeType)}
+    is_same = all(_same(code, methods[name].__code__) for name, code in written.items() if name in methods)
+    says_all = _is_known(node.decorator_list) and all(_says_all(part, kind) for part in node.body)
+    return definition if is_same and says_all else None
+
+
+_MAKERS = {
+    *("dataclass", "dataclasses", "functools", "total_ordering", "enum", "unique", "final", "typing", "abc"),
+    *("abstractmethod", "runtime_checkable", "property", "staticmethod", "classmethod", "cached_property"),
+    *("attrs", "attr", "define", "frozen", "override", "singledispatchmethod"),
+}
+"""Decorators that make the same of the same, wherever they are applied."""
+
+
+def _is_known(decorators: list[ast.expr]) -> bool:
+    for decorator in decorators:
+        while isinstance(decorator, ast.Call | ast.Attribute):
+            if isinstance(decorator, ast.Attribute) and decorator.attr in ("setter", "getter", "deleter"):
+                return True
+            decorator = decorator.func if isinstance(decorator, ast.Call) else decorator.value
+        if not isinstance(decorator, ast.Name) or decorator.id not in _MAKERS:
+            return False
+    return True
+
+
+def _says_all(part: ast.stmt, kind: type) -> bool:
+    """Whether a statement of a class's body still says what the class has, and needs no variable to say it."""
+    match part:
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            method = vars(kind).get(part.name)
+            return _is_known(part.decorator_list) and (
+                not isinstance(method, FunctionType)
+                or (
+                    _literals(part.args.defaults) == list(method.__defaults__ or ())
+                    and _keyword_literals(part.args) == (method.__kwdefaults__ or {})
+                )
+            )
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            return _is_value(kind, name, value)
+        case ast.AnnAssign(target=ast.Name(id=name), value=value):
+            return value is None or _is_value(kind, name, value)
+        case ast.Expr(value=ast.Constant()) | ast.Pass():
+            return True
+    return False
+
+
+def _is_value(kind: type, name: str, node: ast.expr) -> bool:
+    value = vars(kind).get(name)
+    if isinstance(kind, EnumMeta):
+        value = getattr(value, "value", None)
+    elif name in getattr(kind, "_field_defaults", {}):
+        value = kind._field_defaults[name]  # type: ignore[attr-defined]
+    return bool(_literal(node) == value)
 
 
 # ------------------------------------------------------------ finding source
 
 
-def _found(name: str, codes: list[CodeType]) -> Iterator[tuple[Definition, ast.stmt]]:
-    """The definitions of that name: where its code says it is, else in the cells, the newest first."""
+def _found(name: str, codes: list[CodeType]) -> tuple[Definition | None, ast.stmt | None]:
+    """The definition of that name: where its code says it is, else the one in the newest cell that has one."""
     cells = _cells()
     named = dict.fromkeys(code.co_filename for code in codes)
     for file in [file for file in named if file in cells] or list(cells)[::-1]:
         lines = cells[file]
         try:
             body = ast.parse("".join(lines)).body
-        except SyntaxError:  # a cell with magics: IPython keeps the Python that it made of it, so there is none
+        except SyntaxError:  # what IPython keeps of a cell that did not compile
             continue
         for node in reversed(body):
             if getattr(node, "name", None) == name:
                 first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
                 source = textwrap.dedent("".join(lines[first - 1 : node.end_lineno]))
-                yield Definition(name, source, file, first), node
+                return Definition(name, source, file, first), node
+    return None, None
 
 
 def _cells() -> dict[str, list[str]]:

@@ -48,11 +48,14 @@ class Packed(NamedTuple):
     """What a cell gets. `stream` holds the pickles of `data` one after the other, with one memo and `buffers`."""
 
     imports: tuple[Import, ...] = ()
+    """Those without a name are modules within others, which are there once they are imported."""
     definitions: tuple[Definition, ...] = ()
     data: tuple[Datum, ...] = ()
     stream: bytes = b""
     buffers: tuple[memoryview, ...] = ()
     state: tuple[Call, ...] = ()
+    flags: int = 0
+    """What the notebook has imported from `__future__`, as the compiler's flags."""
     is_named: bool = False
     """Whether somebody has named them, so that they have to go."""
 
@@ -61,7 +64,7 @@ class Packed(NamedTuple):
         large = {datum.name: f"{datum.name} ({datum.size / 1e6:,.0f} MB)" for datum in self.data if datum.size >= 1e6}
         data = [large.get(datum.name, datum.name) for datum in self.data]
         defined = [definition.name + ("" if definition.is_class else "()") for definition in self.definitions]
-        return ", ".join([*data, *defined, *(one.name for one in self.imports)])
+        return ", ".join([*data, *defined, *(one.name for one in self.imports if one.name)])
 
     @property
     def size(self) -> int:

@@ -3,14 +3,15 @@
 import io
 import pickle
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from ..errors import ValueRefused
 from .definitions import definition_of, is_defined_there
 from .packed import Datum, Definition, Import, Packed
-from .reading import Transform, names_mentioned, names_read
+from .reading import Transform, names_mentioned, names_perhaps_read, names_read
 
 OUT_OF_BAND = 64_000
 """Bytes from which a buffer travels on its own, so that it is neither copied nor sent twice."""
@@ -21,6 +22,9 @@ NAMED_FROM = 2_000_000_000
 _RESULT = re.compile(r"_{1,3}|_\d+")
 """The names under which IPython keeps the values of earlier cells."""
 
+_OF_IPYTHON = re.compile(r"_i{1,3}|_i\d+|_[iod]h|_exit_code|__\w+__")
+"""Names under which it keeps other things."""
+
 _OUT = re.compile(r"\bOut\s*\[\s*(\d{1,6})\s*\]")
 
 
@@ -30,12 +34,15 @@ class Notebook(NamedTuple):
     namespace: Mapping[str, Any]
     hidden: frozenset[str] = frozenset()
     transform: Transform = str
+    flags: int = 0
+    main: Mapping[str, Any] | None = None
+    """The globals of the notebook's functions, if that isn't the namespace."""
 
     def has(self, name: str) -> bool:
         """Whether it is a variable of the notebook, and not one of its own tools."""
-        if name.startswith("_"):
-            return name in self.namespace and _RESULT.fullmatch(name) is not None
-        return name in self.namespace and name not in self.hidden
+        if name not in self.namespace or _OF_IPYTHON.fullmatch(name):
+            return False
+        return name not in self.hidden or _RESULT.fullmatch(name) is not None
 
 
 def pack_needed(code: str, notebook: Notebook) -> Packed:
@@ -45,7 +52,8 @@ def pack_needed(code: str, notebook: Notebook) -> Packed:
     for name in sorted(names_mentioned(notebook.transform(code))):
         if notebook.has(name) and _is_light(notebook.namespace[name]):
             needed[name] = None
-    return _pack(needed, notebook, limit=NAMED_FROM)
+    perhaps = names_perhaps_read(code, notebook.transform)
+    return _pack(needed, notebook, code, limit=NAMED_FROM, perhaps=perhaps)
 
 
 def pack_named(names: Iterable[str], notebook: Notebook) -> Packed:
@@ -54,7 +62,7 @@ def pack_named(names: Iterable[str], notebook: Notebook) -> Packed:
     for name in names:
         if name not in notebook.namespace:
             raise ValueRefused(f"{name} is no variable of this notebook", hint="%who lists those that there are.")
-    return _pack(names, notebook, limit=None)._replace(is_named=True)
+    return _pack(names, notebook, "", limit=None)._replace(is_named=True)
 
 
 def _with_results(code: str, notebook: Notebook) -> Notebook:
@@ -64,18 +72,38 @@ def _with_results(code: str, notebook: Notebook) -> Notebook:
     if not named or not isinstance(results, dict):
         return notebook
     only = {number: results[number] for number in named if number in results}
-    return notebook._replace(namespace={**notebook.namespace, "Out": only}, hidden=notebook.hidden - {"Out"})
+    namespace = {**notebook.namespace, "Out": only}
+    return notebook._replace(namespace=namespace, hidden=notebook.hidden - {"Out"}, main=notebook.namespace)
 
 
 def _is_light(value: object) -> bool:
     return isinstance(value, (ModuleType, FunctionType, type))
 
 
-def _pack(names: Iterable[str], notebook: Notebook, limit: int | None) -> Packed:
+def _pack(
+    names: Iterable[str], notebook: Notebook, code: str, *, limit: int | None, perhaps: Collection[str] = ()
+) -> Packed:
     sorting = _Sorting(notebook)
     for name in names:
         sorting.take(name)
-    return _pickled(sorting, limit)
+    while True:
+        try:
+            packed = _pickled(sorting, limit)
+        except _CantTravel as error:
+            if error.name not in perhaps:
+                raise
+            del sorting.data[error.name]  # the code most likely sets it itself
+        else:
+            within = sorting.modules_within([code, *(one.source for one in packed.definitions)])
+            return packed._replace(imports=(*packed.imports, *within), flags=notebook.flags)
+
+
+class _CantTravel(ValueRefused):
+    """The value of `name` can't be pickled."""
+
+    def __init__(self, name: str, message: str, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.name = name
 
 
 class _Sorting:
@@ -83,6 +111,8 @@ class _Sorting:
 
     def __init__(self, notebook: Notebook) -> None:
         self._notebook = notebook
+        self.main = notebook.main if notebook.main is not None else notebook.namespace
+        """The globals of the notebook's functions."""
         self.imports: dict[str, Import] = {}
         self.definitions: dict[str, Definition] = {}
         self.data: dict[str, Any] = {}
@@ -118,6 +148,22 @@ class _Sorting:
         self.take(name)
         return name in self._taken and name not in self.data
 
+    def modules_within(self, texts: Iterable[str]) -> list[Import]:
+        """The modules within imported packages that these texts use: an import of the package alone lacks them."""
+        found: dict[str, Import] = {}
+        tops = {one.name: one.module for one in self.imports.values() if one.attribute is None}
+        for chain in (chain for text in texts for chain in _CHAIN.findall(text)):
+            first, *rest = chain.split(".")
+            module = tops.get(first)
+            for part in rest:
+                module = f"{module}.{part}"
+                if module in sys.modules:
+                    found[module] = Import("", module, None)
+        return list(found.values())
+
+
+_CHAIN = re.compile(r"\b[^\W\d]\w*(?:\.[^\W\d]\w*)+")
+
 
 def _import_of(name: str, value: Any) -> Import | None:
     """How a module, or what a module holds, is imported; None for what isn't."""
@@ -126,8 +172,6 @@ def _import_of(name: str, value: Any) -> Import | None:
     module, path = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(path, str) or module == "__main__" or "." in path:
         return None
-    import sys
-
     found = getattr(sys.modules.get(module), path, None)
     return Import(name, module, path) if found is value else None
 
@@ -218,7 +262,19 @@ def _cloud_pickler(stream: io.BytesIO, buffers: _Buffers, sorting: _Sorting) -> 
                 return NotImplemented
             return super().reducer_override(value)
 
-    return Pickler(stream, protocol=5, buffer_callback=buffers)
+    pickler = Pickler(stream, protocol=5, buffer_callback=buffers)
+    pickler.globals_ref[id(sorting.main)] = _Main(filled=True)
+    return pickler
+
+
+class _Main(dict[str, bool]):
+    """Stands for the globals of the notebook's functions: those of the cell take their place.
+
+    Not empty, since cloudpickle would fill it then.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return eval, ("vars(__import__('__main__'))",)
 
 
 # ------------------------------------------------------------ refusing
@@ -226,7 +282,7 @@ def _cloud_pickler(stream: io.BytesIO, buffers: _Buffers, sorting: _Sorting) -> 
 
 def _refuse_what_stays(value: Any) -> None:
     """Raises TypeError for what pickle would take along although its other half stays in the notebook."""
-    if isinstance(value, Iterator):
+    if isinstance(value, Iterator) and type(value).__module__ != "__main__":
         raise TypeError("an iterator")
     if any(kind.__module__.startswith(("ipywidgets", "anywidget")) for kind in type(value).__mro__):
         raise TypeError("a widget")
@@ -235,7 +291,8 @@ def _refuse_what_stays(value: Any) -> None:
 def _refused(name: str, value: Any, used_by: str, error: Exception) -> ValueRefused:
     where = f", which {used_by} uses," if used_by else ""
     why = "" if isinstance(error, TypeError) and len(str(error)) > 200 else f" ({_short(error)})"
-    return ValueRefused(
+    return _CantTravel(
+        name,
         f"{name}{where} is {_article(_type_name(value))}, which can't travel{why}",
         hint="Make it in the cell, or launch with --in none and without it.",
     )
@@ -247,8 +304,9 @@ def _short(error: Exception) -> str:
 
 def _type_name(value: Any) -> str:
     kind = type(value)
-    module = kind.__module__.partition(".")[0].removeprefix("_")
-    return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
+    if kind.__module__ in ("builtins", "__main__"):
+        return kind.__qualname__
+    return f"{kind.__module__.partition('.')[0].removeprefix('_')}.{kind.__qualname__}"
 
 
 def _article(word: str) -> str:

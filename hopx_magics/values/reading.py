@@ -18,6 +18,7 @@ _NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _BRANCHING = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.Match)
 _TO_PYTHON = frozenset({"run_cell_magic", "run_line_magic", "system", "getoutput"})
 _IN_SHELL = re.compile(r"\{([^{}]+)\}|\$\{?([^\W\d]\w*)")
+_OPTIONS = re.compile(r"^(?:\s*-\w+)+\s")
 _EVALUATES = frozenset({"eval", "exec", "query"})
 _LOCAL_OF_QUERY = re.compile(r"@([^\W\d]\w*)")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
@@ -29,10 +30,20 @@ def names_read(code: str, transform: Transform = str) -> list[str]:
 
     `transform` makes Python of the text of cell magics. Raises SyntaxError for what is no Python even then.
     """
+    flow = _followed(code, transform)
+    return [name for name in flow.needed if not (name.startswith("__") and name.endswith("__"))]
+
+
+def names_perhaps_read(code: str, transform: Transform = str) -> set[str]:
+    """Those of them that the code itself has set on some way to where it reads them, so that it may do without."""
+    return _followed(code, transform).perhaps
+
+
+def _followed(code: str, transform: Transform) -> "_Flow":
     flow = _Flow(transform)
     flow.block(_parsed(transform(code)).body)
     flow.finish()
-    return [name for name in flow.needed if not (name.startswith("__") and name.endswith("__"))]
+    return flow
 
 
 def names_mentioned(code: str) -> set[str]:
@@ -67,6 +78,9 @@ class _Flow:
 
     def __init__(self, transform: Transform) -> None:
         self.needed: dict[str, None] = {}
+        self.perhaps: set[str] = set()
+        self._maybe: set[str] = set()
+        """What was set on some way to here, and not on all."""
         self._transform = transform
         self._known: set[str] = set()
         self._later: dict[str, list[str]] = {}
@@ -92,8 +106,9 @@ class _Flow:
 
     def _read(self, names: Iterable[str]) -> None:
         for name in names:
-            if name not in self._known:
+            if name not in self._known and name not in self.needed:
                 self.needed[name] = None
+                self.perhaps.update({name} & self._maybe)
             self._use(name)
 
     def _use(self, name: str) -> None:
@@ -116,7 +131,9 @@ class _Flow:
         elif isinstance(statement, (ast.Import, ast.ImportFrom)):
             self._known.update((alias.asname or alias.name).partition(".")[0] for alias in statement.names)
         elif isinstance(statement, ast.Delete):
-            self._known.difference_update(node.id for node in statement.targets if isinstance(node, ast.Name))
+            names = [node.id for node in statement.targets if isinstance(node, ast.Name)]
+            self._read(names)
+            self._known.difference_update(names)
         elif isinstance(statement, _NESTED):
             self._known.add(statement.name)
 
@@ -139,7 +156,8 @@ class _Flow:
                 continue
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if called in _TO_PYTHON:
-                self._read_magic(called, texts[-1])
+                for text in texts[1:] if called.startswith("run_") else texts:
+                    self._read_magic(called, text)
             elif called in _EVALUATES:
                 self._read_evaluated(texts[0])
 
@@ -155,7 +173,7 @@ class _Flow:
 
     def _read_python(self, text: str) -> None:
         try:
-            body = _parsed(self._transform(text.strip())).body
+            body = _parsed(self._transform(_OPTIONS.sub("", text).strip())).body
         except SyntaxError:
             return
         inner = _Flow(self._transform)
@@ -196,7 +214,12 @@ class _Flow:
             self._known = set(before)
             if self.block(branch):
                 after.append(self._known)
-        self._known = set.intersection(*after) if after else before
+        self._meet(after, before)
+
+    def _meet(self, ways: list[set[str]], before: set[str]) -> None:
+        """Goes on where these ways, on each of which something is set, come together."""
+        self._known = set.intersection(*ways) if ways else before
+        self._maybe.update(*ways)
 
     def _perhaps(self, body: list[ast.stmt], target: ast.expr | None = None) -> None:
         before = set(self._known)
@@ -206,7 +229,7 @@ class _Flow:
             )
             self._set(target)
         self.block(body)
-        self._known = before
+        self._meet([before, self._known], before)
 
     def _try(self, statement: ast.Try | ast.TryStar) -> None:
         before, after = set(self._known), []
@@ -219,7 +242,7 @@ class _Flow:
                 self._known.add(handler.name)
             if self.block(handler.body):
                 after.append(self._known - {handler.name})
-        self._known = set.intersection(*after) if after else before
+        self._meet(after, before)
         self.block(statement.finalbody)
 
     def _match(self, statement: ast.Match) -> None:
@@ -233,15 +256,17 @@ class _Flow:
                     self._known.add(node.name)
             self._expression(case.guard)
             self.block(case.body)
-            self._known = set(before)
+            self._meet([set(before), self._known], before)
 
 
 def _reads_now(code: CodeType, later: list[str] | None) -> Iterator[str]:
     """The names that running `code` reads; with `later`, those that its functions read go there instead."""
-    own = {instruction.argval for instruction in dis.get_instructions(code) if instruction.opname == "STORE_NAME"}
+    own: set[str] = set()
     is_class = code.co_name != "<module>"
     for instruction in dis.get_instructions(code):
-        if instruction.opname in _LOADS and not (is_class and instruction.argval in own):
+        if instruction.opname == "STORE_NAME" and is_class:
+            own.add(instruction.argval)
+        elif instruction.opname in _LOADS and instruction.argval not in own:
             yield instruction.argval
     for nested in _nested(code):
         if _is_class_body(nested):

@@ -3,6 +3,7 @@
 It travels as calls that are made once the process has imported the module: a cell without pandas imports none.
 """
 
+import pickle
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,19 @@ def library_state() -> list[Call]:
             simplefilter("ignore")
             calls += collect()
     return calls
+
+
+def pickled(call: Call) -> bytes | None:
+    """A call as it travels; None for one that can't. What the notebook itself has defined goes by value."""
+    with suppress(Exception):
+        plain = pickle.dumps(tuple(call), protocol=5)
+        if b"__main__" not in plain:
+            return plain
+    with suppress(Exception):
+        import cloudpickle  # type: ignore[import-untyped]
+
+        return bytes(cloudpickle.dumps(tuple(call), protocol=5))
+    return None
 
 
 def _random() -> Iterator[Call]:

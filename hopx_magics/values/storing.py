@@ -14,6 +14,7 @@ import msgspec
 from xxhash import xxh3_128_hexdigest
 
 from .packed import Definition, Import, Packed
+from .state import pickled
 
 Content = bytes | memoryview
 
@@ -27,6 +28,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     data: list[str]
     stream: str | None
     buffers: list[str]
+    flags: int
     keep: list[str]
 
     @property
@@ -38,7 +40,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 def store(folder: Path, packed: Packed, keep: Iterable[str]) -> tuple[str, ...]:
     """Writes values into a folder, and returns the names of their files, that of the manifest first. Raises OSError."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    state = [tuple(call) for call in packed.state]
+    state = [(call.module, content) for call in packed.state if (content := pickled(call)) is not None]
     manifest = Manifest(
         imports=list(packed.imports),
         definitions=list(packed.definitions),
@@ -46,6 +48,7 @@ def store(folder: Path, packed: Packed, keep: Iterable[str]) -> tuple[str, ...]:
         data=[datum.name for datum in packed.data],
         stream=_store(folder, packed.stream) if packed.data else None,
         buffers=[_store(folder, content) for content in packed.buffers],
+        flags=packed.flags,
         keep=list(keep),
     )
     return _store(folder, msgspec.json.encode(manifest)), *sorted(manifest.files)

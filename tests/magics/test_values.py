@@ -197,9 +197,34 @@ def test_results_survive_the_agent_and_this_program(cell: Run, hopx: Any, state:
     assert hopx.attach("score").result() == 0.75
 
 
+def test_what_the_notebook_has_defined_is_its_own(cell: Run) -> None:
+    cell("from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\nclass MyError(Exception): pass")
+    cell("%%hopx_bg --out p -o run\np = [P(1)]\nP(2)")
+    assert cell("run.result() == P(2), run['p'] == [P(1)]") == (True, True)
+    cell("%%hopx_bg -o run\nraise MyError('no')")
+    assert cell("isinstance(run.exception().__cause__, MyError)")
+
+
+def test_settings_that_can_t_be_pickled_stop_nothing(cell: Run) -> None:
+    cell("import pandas as pd\npd.set_option('display.float_format', lambda x: '%.3f' % x)")
+    run = cell("%%hopx_bg -o run\nstr(pd.Series([1.0]))")
+    assert run.result().split() == ["0", "1.000", "dtype:", "float64"]
+    cell("pd.reset_option('display.float_format')")
+
+
+def test_what_can_t_be_kept_for_want_of_room_fails_nothing(cell: Run) -> None:
+    code = "import os\nopen(os.path.join(os.path.dirname(__file__), 'out'), 'w').close()\n1"
+    run = cell(f"%%hopx_bg -o run\n{code}").wait()
+    assert (run.exit_code, run.stdout) == (0, "1\n")
+    assert run.stderr.startswith("what this cell shows and leaves can't be kept")
+
+
 def test_types_of_the_cell_alone_come_back(cell: Run) -> None:
     run = cell("%%hopx_bg -o run\nfrom dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\nP(3)")
     assert run.result().x == 3
+    run = cell("%%hopx_bg --out f,A -o run\nclass A: n = 1\ndef f(): return A.n\n[A()]")
+    assert run.result()[0].n == 1
+    assert (run["f"](), run["A"].n) == (1, 1)
 
 
 # ---------------------------------------------------------------- shown

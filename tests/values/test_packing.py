@@ -1,8 +1,7 @@
 """Variables of a real IPython, as they arrive in another Python."""
 
-import io
 import json
-import pickle
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,10 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from hopx_magics.errors import ValueRefused
+from hopx_magics.local_agent.programs import RUNNER
+from hopx_magics.magics.values import FUTURES
 from hopx_magics.values.packing import Notebook, Packed, pack_named, pack_needed
+from hopx_magics.values.storing import store
 
 
 @pytest.fixture
@@ -25,39 +27,16 @@ def notebook(shell: InteractiveShell, *cells: str) -> Notebook:
     hidden = frozenset(shell.user_ns)
     for cell in cells:
         shell.run_cell(cell, store_history=True).raise_error()
-    return Notebook(shell.user_ns, hidden, shell.transform_cell)
-
-
-ARRIVE = """
-import pickle, sys, importlib, json
-main = vars(sys.modules["__main__"])
-packed = pickle.load(open(sys.argv[1], "rb"))
-for name, module, attribute in packed["imports"]:
-    found = importlib.import_module(module)
-    main[name] = getattr(found, attribute) if attribute else found
-for source, file in packed["definitions"]:
-    exec(compile(source, file, "exec", dont_inherit=True), main)
-stream = pickle.Unpickler(packed["stream"], buffers=packed["buffers"])
-for name in packed["data"]:
-    main[name] = stream.load()
-exec(packed["code"], main)
-"""
+    return Notebook(shell.user_ns, hidden, shell.transform_cell, shell.compile.flags & FUTURES)
 
 
 def arrive(packed: Packed, code: str, folder: Path) -> str:
-    """What `code` prints in another Python, once the values are there."""
-    content = {
-        "imports": [tuple(one) for one in packed.imports],
-        "definitions": [(one.source, one.file) for one in packed.definitions],
-        "stream": io.BytesIO(packed.stream),
-        "buffers": [bytearray(buffer) for buffer in packed.buffers],
-        "data": [datum.name for datum in packed.data],
-        "code": code,
-    }
-    (folder / "packed").write_bytes(pickle.dumps(content))
-    (folder / "arrive.py").write_text(ARRIVE)
-    command = [sys.executable, str(folder / "arrive.py"), str(folder / "packed")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """What `code` prints as a cell that gets these values."""
+    manifest, *_ = store(folder / "in", packed, [])
+    (folder / "cell.py").write_text(code)
+    command = [sys.executable, "-P", str(RUNNER / "__main__.py"), str(folder / "cell.py")]
+    env = {**os.environ, "HOPX_VALUES": str(folder / "in" / manifest)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -104,6 +83,53 @@ CASES = {
     "a name in a formula": (["import math"], "print(eval('math.sqrt(4)'))", "2.0"),
     "the last value": (["40 + 2"], "print(_ + 1)", "43"),
     "an earlier value": (["40 + 2", "'large' * 10"], "print(Out[1], list(Out))", "42 [1]"),
+    "a lambda and the cell's own variables": (["k = 1\nlam = lambda x: x * k"], "k = 10\nprint(lam(2))", "20"),
+    "a closure that changes a variable": (
+        [
+            "import functools\ntot = 0\ndef timed(f): return functools.wraps(f)(lambda *a: f(*a))",
+            "@timed\ndef inc():\n    global tot\n    tot += 1",
+        ],
+        "inc(); inc(); print(tot)",
+        "2",
+    ),
+    "a class whose attribute was changed": (["class A:\n    lr = 0.1\nA.lr = 0.5"], "print(A.lr)", "0.5"),
+    "a default of a method that was a variable": (
+        ["m = 3\nclass A:\n    def f(self, m=m): return m\nm = 4"],
+        "print(A().f())",
+        "3",
+    ),
+    "a class whose body needs a variable, and its instance": (
+        ["n = 5\nclass A:\n    size = n\na = A()"],
+        "print(a.size, A.size)",
+        "5 5",
+    ),
+    "a class that registers itself": (
+        ["seen = {}\ndef register(c):\n    seen[c.__name__] = c\n    return c\n@register\nclass A: pass"],
+        "print(list(seen), seen['A'] is A)",
+        "['A'] True",
+    ),
+    "a name with an underscore": (["def _helper(): return 4"], "print(_helper())", "4"),
+    "modules within modules": (
+        ["import concurrent.futures, xml.etree.ElementTree"],
+        "print(concurrent.futures.ThreadPoolExecutor, xml.etree.ElementTree.Element)",
+        "<class 'concurrent.futures.thread.ThreadPoolExecutor'> <class 'xml.etree.ElementTree.Element'>",
+    ),
+    "annotations that are not evaluated": (
+        ["from __future__ import annotations", "def f(x: Nope): return x"],
+        "def g(y: Nope): return y\nprint(f(1) + g(2))",
+        "3",
+    ),
+    "a variable that the cell sets itself": (["f = (x for x in [1])"], "for f in [1, 2]: pass\nprint(f)", "2"),
+    "an iterator of the notebook's own": (
+        ["class It:\n    def __iter__(self): return self\n    def __next__(self): return 1\nit = It()"],
+        "print(next(it))",
+        "1",
+    ),
+    "a text like a cell magic": (
+        ["x = 1"],
+        '%env HOPX_A=1\nsql = """\n%%like\n"""\nprint(len(sql))',
+        "env: HOPX_A=1\n8",
+    ),
     "an enum": (["import enum\nclass E(enum.Enum):\n    A = 1\ne = E.A"], "print(e is E.A)", "True"),
 }
 
@@ -120,8 +146,8 @@ def names(packed: Packed) -> set[str]:
 
 
 def test_only_what_is_needed_goes(shell: InteractiveShell) -> None:
-    cells = "import os, sys\ndf = 1; other = 2; _private = 3\ndef f(): return df\ndef g(): return other"
-    assert names(pack_needed("f(); In; get_ipython(); _private", notebook(shell, cells))) == {"f", "df"}
+    cells = "import os, sys\ndf = 1; other = 2\ndef f(): return df\ndef g(): return other"
+    assert names(pack_needed("f(); In; get_ipython()", notebook(shell, cells))) == {"f", "df"}
 
 
 def test_large_buffers_are_not_copied(shell: InteractiveShell) -> None:

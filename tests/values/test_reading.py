@@ -3,7 +3,7 @@
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
-from hopx_magics.values.reading import names_mentioned, names_read
+from hopx_magics.values.reading import names_mentioned, names_perhaps_read, names_read
 
 CELLS = {
     "a name": ("df.head()", "df"),
@@ -52,7 +52,11 @@ CELLS = {
     "an evaluated text": ("eval('a + b')", "eval a b"),
     "a cell magic": ("%%time\nmodel.fit(X)", "model X"),
     "a line magic": ("%timeit f(x)", "f x"),
-    "a magic's value": ("t = %timeit -o f(x)", ""),
+    "a magic's value": ("t = %timeit -o f(x)", "f x"),
+    "a line magic with options": ("%timeit -n1 -r1 df + 1", "df"),
+    "the line of a cell magic": ("%%writefile {folder}/$name\ntext", "folder name text"),
+    "a class that reads what it sets": ("class A:\n    n = n", "n"),
+    "deleting": ("del big", "big"),
     "a shell line": ("!echo {a + b} $c ${d}", "a b c d"),
     "the shell's output": ("files = !ls {folder}\nfiles", "folder"),
 }
@@ -63,6 +67,10 @@ def test_what_a_cell_reads(name: str) -> None:
     code, expected = CELLS[name]
     transform = TransformerManager().transform_cell
     assert [n for n in names_read(code, transform) if n != "get_ipython"] == expected.split()
+
+
+def test_what_a_cell_may_do_without() -> None:
+    assert names_perhaps_read("for f in items: pass\nprint(f, g)") == {"f"}
 
 
 def test_names_in_texts() -> None:

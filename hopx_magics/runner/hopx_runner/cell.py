@@ -10,9 +10,10 @@ from .watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import CodeType, ModuleType
     from typing import Any
+
+    from .values import Given
 
 
 class Cell:
@@ -23,7 +24,7 @@ class Cell:
         self.namespace = namespace
         self.kept = Kept(os.path.join(os.path.dirname(path), "out"))
         self.shell: Any = None
-        self.wanted: Sequence[str] = ()
+        self.given: Given | None = None
         self._process = os.getpid()
 
     def run(self) -> None:
@@ -51,24 +52,24 @@ class Cell:
         if os.environ.get("HOPX_VALUES"):
             from .values import load_values
 
-            self.wanted = load_values(os.environ["HOPX_VALUES"], self.namespace, watch)
+            self.given = load_values(os.environ["HOPX_VALUES"], self.namespace, watch)
 
     def compile(self) -> "tuple[CodeType, CodeType | None]":
         """The code of the cell, and that of its last expression when it has one that is to be shown."""
         with open(self.path, "rb") as file:
             source: Any = file.read()
+        flags = AWAIT | (self.given.flags if self.given else 0)
         try:
-            tree = compile(source, self.path, "exec", TREE | AWAIT, dont_inherit=True)
+            tree = compile(source, self.path, "exec", TREE | flags, dont_inherit=True)
         except SyntaxError as error:
             from .source import decoded, remember_source, with_magics
 
-            source = with_magics(decoded(source), self.get_shell)
-            try:
-                tree = compile(source, self.path, "exec", TREE | AWAIT, dont_inherit=True)
-            except SyntaxError:
+            source = with_magics(decoded(source), self.get_shell, flags)
+            if source is None:
                 raise error from None
+            tree = compile(source, self.path, "exec", TREE | flags, dont_inherit=True)
             remember_source(self.path, source)
-        return in_two(tree, source, self.path)
+        return in_two(tree, source, self.path, flags)
 
     def execute(self, body: "CodeType", last: "CodeType | None") -> "Any":
         """Runs the cell, and returns the value of its last expression."""
@@ -163,8 +164,10 @@ class Cell:
         show_own_frames(self.path)
 
     def _keep(self, result: "Any" = None, error: "BaseException | None" = None) -> None:
-        if os.getpid() == self._process:  # and not a forked child that got as far as this
-            self.kept.keep(self.namespace, self.wanted, result, error)
+        if os.getpid() != self._process:  # a forked child that got as far as this
+            return
+        wanted, types = (self.given.wanted, self.given.types) if self.given else ((), {})
+        self.kept.keep(self.namespace, wanted, types, result, error)
 
 
 def _no_input(prompt: object = "") -> str:

@@ -1,6 +1,7 @@
 """What a cell leaves: its displays as they come, and at its end its values."""
 
 import os
+import sys
 
 from .signals import flush
 
@@ -30,6 +31,8 @@ class Kept:
         self._displays: int | None = None
         self._left = MOST_DISPLAYED
         self._files = 0
+        self._told = False
+        self._types: Mapping[str, Any] = {}
 
     def publish(self, data: "Mapping[str, Any]", metadata: "Any", transient: "Any", update: bool) -> None:
         """Keeps a display, or what has become of an earlier one."""
@@ -49,7 +52,16 @@ class Kept:
             line = _line(record)
         if len(line) <= self._left:
             self._left -= len(line)
-            os.write(self._opened(), line)
+            try:
+                os.write(self._opened(), line)
+            except OSError as error:
+                self._tell(error)
+
+    def _tell(self, error: OSError) -> None:
+        """Says once that there is no room for what the cell leaves: its own work is not to fail for that."""
+        if not self._told:
+            self._told = True
+            sys.stderr.write(f"what this cell shows and leaves can't be kept: {error.strerror}\n")
 
     def _opened(self) -> int:
         if self._displays is None:
@@ -59,29 +71,43 @@ class Kept:
         return self._displays
 
     def keep(
-        self, namespace: "Mapping[str, Any]", wanted: "Sequence[str]", result: "Any", error: "BaseException | None"
+        self,
+        namespace: "Mapping[str, Any]",
+        wanted: "Sequence[str]",
+        types: "Mapping[str, Any]",
+        result: "Any",
+        error: "BaseException | None",
     ) -> None:
-        """Keeps the last value, the error, and the variables that are wanted as far as there are any."""
+        """Keeps the last value, the error, and the variables that are wanted as far as there are any.
+
+        `types` are the functions and classes that the notebook has, too: they are kept by their names.
+        """
         if result is None and error is None and not wanted:
             return
         import json
 
-        os.makedirs(self._folder, 0o700, exist_ok=True)
-        kept: dict[str, Any] = {"missing": [name for name in wanted if name not in namespace]}
-        kept["values"] = {name: self._write(namespace[name]) for name in wanted if name in namespace}
-        kept["result"] = None if result is None else self._write(result, LONGEST_RESULT)
-        kept["error"] = None if error is None else self._write(error, LONGEST_RESULT)
-        path = os.path.join(self._folder, "kept")
-        with open(path + ".new", "w", encoding="utf-8", opener=_private) as file:
-            json.dump(kept, file)
-        os.replace(path + ".new", path)
+        self._types = types
+        try:
+            os.makedirs(self._folder, 0o700, exist_ok=True)
+            kept: dict[str, Any] = {"missing": [name for name in wanted if name not in namespace]}
+            kept["values"] = {name: self._write(namespace[name]) for name in wanted if name in namespace}
+            kept["result"] = None if result is None else self._write(result, LONGEST_RESULT)
+            kept["error"] = None if error is None else self._write(error, LONGEST_RESULT)
+            path = os.path.join(self._folder, "kept")
+            with open(path + ".new", "w", encoding="utf-8", opener=_private) as file:
+                json.dump(kept, file)
+            os.replace(path + ".new", path)
+        except OSError as problem:
+            self._tell(problem)
 
     def _write(self, value: "Any", limit: "int | None" = None) -> "dict[str, Any]":
         """Writes a value into a file of its own, and returns what there is to know of it."""
         kind = type(value)
         told: dict[str, Any] = {"type": kind.__qualname__, "module": kind.__module__}
         try:
-            parts, told["cloudpickle"] = _pickled(value)
+            parts, told["cloudpickle"] = _pickled(value, self._types)
+        except OSError:
+            raise
         except Exception as error:
             return {**told, "refused": f"{type(error).__name__}: {str(error)[:200]}"}
         told["parts"] = [memoryview(part).nbytes for part in parts]
@@ -111,9 +137,31 @@ def _as_json(value: "Any") -> str:
     return str(value)
 
 
-def _pickled(value: "Any") -> "tuple[list[Any], bool]":
+def _pickled(value: "Any", types: "Mapping[str, Any]") -> "tuple[list[Any], bool]":
     """A value as a pickle and the buffers behind it, and whether it takes cloudpickle to read that."""
     import pickle
+
+    try:
+        return _dumped(pickle.Pickler, value, types), False
+    except Exception:
+        try:
+            import cloudpickle  # type: ignore[import-untyped]
+        except ImportError:
+            cloudpickle = None
+        if cloudpickle is None:
+            raise
+    return _dumped(cloudpickle.Pickler, value, types), True
+
+
+def _dumped(kind: "Any", value: "Any", types: "Mapping[str, Any]") -> "list[Any]":
+    """The pickle by such a pickler, and the large buffers behind it.
+
+    What the notebook has defined is named, so that it is the notebook's own there; what this cell has defined goes by
+    value, which plain pickle can't.
+    """
+    import io
+    import pickle
+    from types import FunctionType
 
     buffers: list[Any] = []
 
@@ -127,19 +175,18 @@ def _pickled(value: "Any") -> "tuple[list[Any], bool]":
         buffers.append(raw)
         return False
 
-    try:
-        if type(value).__module__ == "__main__":
-            raise pickle.PicklingError("only this cell has its type")
-        return [pickle.dumps(value, protocol=5, buffer_callback=take), *buffers], False
-    except Exception:
-        try:
-            import cloudpickle  # type: ignore[import-untyped]
-        except ImportError:
-            cloudpickle = None
-        if cloudpickle is None:
-            raise
-    buffers.clear()
-    return [cloudpickle.dumps(value, protocol=5, buffer_callback=take), *buffers], True
+    class Pickler(kind):  # type: ignore[misc]
+        def reducer_override(self, value: "Any") -> "Any":
+            is_of_main = isinstance(value, (type, FunctionType)) and value.__module__ == "__main__"
+            if is_of_main and types.get(value.__name__) is value:
+                return NotImplemented
+            if is_of_main and kind is pickle.Pickler:
+                raise pickle.PicklingError("only this cell has it")
+            return super().reducer_override(value) if hasattr(kind, "reducer_override") else NotImplemented
+
+    stream = io.BytesIO()
+    Pickler(stream, protocol=5, buffer_callback=take).dump(value)
+    return [stream.getvalue(), *buffers]
 
 
 def _private(path: str, flags: int) -> int:

@@ -20,24 +20,37 @@ def decoded(source: bytes) -> str:
     return io.TextIOWrapper(io.BytesIO(source), encoding).read()
 
 
-def with_magics(source: str, get_shell: "Callable[[], Any]") -> str:
-    """The Python that IPython makes of a cell that is none, in the same lines; the cell where there is no IPython.
+def with_magics(source: str, get_shell: "Callable[[], Any]", flags: int) -> "str | None":
+    """The Python that IPython makes of a cell that is none, in the same lines; None for what is none to it either.
 
     A cell magic may have code ahead of it: parameters.
     """
     from importlib.util import find_spec
 
     if find_spec("IPython") is None:
-        return source
+        return None
     import re
 
     shell = get_shell()
     at = re.search(r"^%%", source, re.MULTILINE)
-    ahead, magic = (source[: at.start()], source[at.start() :]) if at else (source, "")
-    if ahead.strip():
+    ways = [(source, "")]
+    if at and _is_python(source[: at.start()], flags):
+        ways.insert(0, (source[: at.start()], source[at.start() :]))
+    for ahead, magic in ways:
         begins = len(ahead) - len(ahead.lstrip("\n"))
-        ahead = "\n" * begins + shell.transform_cell(ahead)
-    return ahead + (shell.transform_cell(magic) if magic else "")
+        text = "\n" * begins + shell.transform_cell(ahead) if ahead.strip() else ahead
+        text += shell.transform_cell(magic) if magic else ""
+        if _is_python(text, flags):
+            return text
+    return None
+
+
+def _is_python(text: str, flags: int) -> bool:
+    try:
+        compile(text, "<cell>", "exec", TREE | flags, dont_inherit=True)
+    except SyntaxError:
+        return False
+    return True
 
 
 def remember_source(path: str, source: str) -> None:
@@ -46,17 +59,17 @@ def remember_source(path: str, source: str) -> None:
     linecache.cache[path] = (len(source), None, source.splitlines(True), path)
 
 
-def in_two(tree: "Any", source: "Any", path: str) -> "tuple[CodeType, CodeType | None]":
+def in_two(tree: "Any", source: "Any", path: str, flags: int) -> "tuple[CodeType, CodeType | None]":
     """The code of all but the last expression, and that of the last expression, None when it is not to be shown."""
     last = tree.body[-1] if tree.body else tree
     if type(last).__name__ != "Expr" or _is_silent(source):
-        return compile(tree, path, "exec", AWAIT, dont_inherit=True), None
+        return compile(tree, path, "exec", flags, dont_inherit=True), None
     import _ast
 
     tree.body.pop()
     shown = _ast.Expression(last.value)
-    body = compile(tree, path, "exec", AWAIT, dont_inherit=True)
-    return body, compile(shown, path, "eval", AWAIT | _futures(tree), dont_inherit=True)
+    body = compile(tree, path, "exec", flags, dont_inherit=True)
+    return body, compile(shown, path, "eval", flags | _futures(tree), dont_inherit=True)
 
 
 def _futures(tree: "Any") -> int:

@@ -4,31 +4,46 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from types import CodeType
     from typing import Any
 
     from .watch import Watch
 
 
-def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> "list[str]":
-    """Puts the values of a manifest into the namespace, and returns the names that are to be kept at the end."""
+class Given:
+    """What a cell has got: the `wanted` names are to be kept at its end, `flags` are those of the notebook's compiler.
+
+    `types` are the functions and classes of the notebook, by the names under which the notebook knows them.
+    """
+
+    def __init__(self, wanted: "Sequence[str]" = (), flags: int = 0) -> None:
+        self.wanted = wanted
+        self.flags = flags
+        self.types: dict[str, Any] = {}
+
+
+def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> Given:
+    """Puts the values of a manifest into the namespace, and tells what the cell has got."""
     import json
     import pickle
 
     folder = os.path.dirname(path)
     with open(path, encoding="utf-8") as file:
         manifest = json.load(file)
+    given = Given(manifest["keep"], manifest["flags"])
     if manifest["state"]:
         with open(os.path.join(folder, manifest["state"]), "rb") as state:
-            for call in pickle.load(state):
-                watch.then(call[0], _Calling(*call[1:]))
+            for module, content in pickle.load(state):
+                watch.then(module, _Calling(content))
     if os.environ.get("HOPX_SWEEP_INDEX"):
         watch.then("random", _drawn_apart)
         watch.then("numpy", lambda numpy: _drawn_apart(numpy.random))
     for name, module, attribute in manifest["imports"]:
-        namespace[name] = _imported(module, attribute)
-    late = [one for one in manifest["definitions"] if not _is_defined(namespace, *one)]
+        found = _imported(module, attribute)
+        if name:
+            namespace[name] = found
+    late = [one for one in manifest["definitions"] if not _is_defined(namespace, given.flags, *one)]
     if manifest["data"]:
         buffers = [_mapped(os.path.join(folder, name)) for name in manifest["buffers"]]
         with open(os.path.join(folder, manifest["stream"]), "rb") as stream:
@@ -36,24 +51,27 @@ def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> "list
             for name in manifest["data"]:
                 namespace[name] = unpickler.load()
     for definition in late:
-        exec(_placed(*definition[1:]), namespace)
-    wanted: list[str] = manifest["keep"]
-    return wanted
+        exec(_placed(given.flags, *definition[1:]), namespace)
+    for name in [*(one[0] for one in manifest["definitions"]), *manifest["data"]]:
+        if callable(namespace[name]):
+            given.types[name] = namespace[name]
+    return given
 
 
 class _Calling:
     """A call of a module's function that is to be made; one that it no longer knows is not made."""
 
-    def __init__(self, function: str, args: "Sequence[Any]", options: "Mapping[str, Any]") -> None:
-        self._function = function
-        self._args = args
-        self._options = options
+    def __init__(self, content: bytes) -> None:
+        self._content = content
 
     def __call__(self, module: "Any") -> None:
+        import pickle
+
         try:
-            for name in self._function.split("."):
+            _, function, args, options = pickle.loads(self._content)
+            for name in function.split("."):
                 module = getattr(module, name)
-            module(*self._args, **self._options)
+            module(*args, **options)
         except Exception:
             pass
 
@@ -71,16 +89,16 @@ def _imported(module: str, attribute: "str | None") -> "Any":
     return getattr(found, attribute) if attribute else found
 
 
-def _is_defined(namespace: "dict[str, Any]", name: str, source: str, file: str, line: int) -> bool:
+def _is_defined(namespace: "dict[str, Any]", flags: int, name: str, source: str, file: str, line: int) -> bool:
     """Defines a function or class; False when it takes data to do so, which are not there yet."""
     try:
-        exec(_placed(source, file, line), namespace)
+        exec(_placed(flags, source, file, line), namespace)
     except NameError:
         return False
     return True
 
 
-def _placed(source: str, file: str, line: int) -> "CodeType":
+def _placed(flags: int, source: str, file: str, line: int) -> "CodeType":
     """The code of a definition, in the lines that it has in its cell."""
     import linecache
 
@@ -90,7 +108,8 @@ def _placed(source: str, file: str, line: int) -> "CodeType":
     lines += ["\n"] * (line - 1 + len(own) - len(lines))
     lines[line - 1 : line - 1 + len(own)] = own
     linecache.cache[file] = (1, None, lines, file)
-    return compile("\n" * (line - 1) + source, file, "exec", dont_inherit=True)
+    code: CodeType = compile("\n" * (line - 1) + source, file, "exec", flags, dont_inherit=True)
+    return code
 
 
 def _mapped(path: str) -> memoryview:
