@@ -252,6 +252,13 @@ def test_what_a_cell_shows_in_its_order(cell: Run) -> None:
     assert repr(run.show()).startswith("first\n<Figure")
 
 
+def test_a_figure_of_the_notebook_is_shown(cell: Run) -> None:
+    cell("import matplotlib\nmatplotlib.use('agg')\nimport matplotlib.pyplot as plt\nfig, ax = plt.subplots()")
+    run = cell("%%hopx_bg -o run\nfig").wait()
+    assert "image/png" in run.displays[-1]["data"], run.stderr
+    cell("plt.close('all')")
+
+
 def test_what_is_cleared_is_gone(cell: Run) -> None:
     code = "from IPython.display import clear_output, display\ndisplay('old')\nclear_output()\ndisplay('new')"
     run = cell(f"%%hopx_bg -o run\n{code}").wait()

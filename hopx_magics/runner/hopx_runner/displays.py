@@ -18,7 +18,7 @@ def needs_shell(value: "Any") -> bool:
         return False
     from importlib.util import find_spec
 
-    is_other = kind.__module__ in _BY_IPYTHON or kind.__repr__ is object.__repr__  # type: ignore[comparison-overlap]
+    is_other = kind.__module__.startswith((*_BY_IPYTHON, "matplotlib.")) or kind.__repr__ is object.__repr__  # type: ignore[comparison-overlap]
     return (is_other or any(hasattr(kind, name) for name in _RICH)) and find_spec("IPython") is not None
 
 
