@@ -1,5 +1,6 @@
 """What a program of this machine hands to those that it launches here: its environment, its umask, its import path."""
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -38,18 +39,19 @@ def present_surroundings() -> Surroundings:
         for name, value in os.environ.items()
         if not name.startswith(_OF_KERNELS) and _SET_BY_KERNELS.get(name) != value
     }
-    if additions := _additions():
+    if additions := _additions(tuple(sys.path)):
         environment["PYTHONPATH"] = os.pathsep.join(additions)
     return Surroundings(environment, _umask())
 
 
-def _additions() -> list[str]:
+@functools.lru_cache(maxsize=8)
+def _additions(entries: tuple[str, ...]) -> list[str]:
     """The entries of `sys.path` that a new Python of this environment would not have by itself, in their order."""
     import sysconfig
 
     own = {os.path.realpath(path) for path in sysconfig.get_paths().values()}
-    own.add(os.path.realpath(os.path.join(sysconfig.get_path("platstdlib"), "lib-dynload")))
-    return [path for path in sys.path if os.path.isdir(path) and os.path.realpath(path) not in own]
+    own.add(os.path.realpath(os.path.join(sysconfig.get_path("stdlib"), "lib-dynload")))
+    return [path for path in entries if os.path.isdir(path) and os.path.realpath(path) not in own]
 
 
 def _umask() -> int | None:

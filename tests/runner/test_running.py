@@ -40,6 +40,8 @@ ENDS = {
     "nothing": ("x = 1", 0, ""),
     "the last value": ("x = 1\nx + 1", 0, "2\n"),
     "the last value, silenced": ("1 + 1;  # said", 0, ""),
+    "the last value in brackets, silenced": ("x = 'a;b'; (\n 1  # one;\n);", 0, ""),
+    "a text with a semicolon": ("x = 1; 'ä;'  # no; it is not", 0, "'ä;'\n"),
     "no last value": ("None", 0, ""),
     "only the last one": ("1\n2", 0, "2\n"),
     "an exit code": ("import sys; sys.exit(3)", 3, ""),

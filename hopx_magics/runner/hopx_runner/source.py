@@ -62,7 +62,7 @@ def remember_source(path: str, source: str) -> None:
 def in_two(tree: "Any", source: "Any", path: str, flags: int) -> "tuple[CodeType, CodeType | None]":
     """The code of all but the last expression, and that of the last expression, None when it is not to be shown."""
     last = tree.body[-1] if tree.body else tree
-    if type(last).__name__ != "Expr" or _is_silent(source):
+    if type(last).__name__ != "Expr" or _is_silent(source, last):
         return compile(tree, path, "exec", flags, dont_inherit=True), None
     import _ast
 
@@ -85,14 +85,8 @@ def _futures(tree: "Any") -> int:
     return sum(getattr(__future__, name).compiler_flag for name in set(names))
 
 
-def _is_silent(source: "Any") -> bool:
-    """Whether it ends in a `;`, behind which there may be comments."""
-    if (b";" if isinstance(source, bytes) else ";") not in source:
-        return False
-    import io
-    import tokenize
-
-    text = decoded(source) if isinstance(source, bytes) else source
-    skipped = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER)
-    tokens = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in skipped]
-    return bool(tokens) and tokens[-1].string == ";"
+def _is_silent(source: "Any", last: "Any") -> bool:
+    """Whether there is a `;` behind the last expression; all else that can be there are brackets and comments."""
+    lines = (source.encode() if isinstance(source, str) else source).splitlines(True)
+    rest = [lines[last.end_lineno - 1][last.end_col_offset :], *lines[last.end_lineno :]]
+    return any(b";" in line.partition(b"#")[0] for line in rest)
