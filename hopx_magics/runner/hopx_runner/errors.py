@@ -44,7 +44,7 @@ def _in_words(error: BaseException, trace: "TracebackType | None") -> str:
     """What Python says of an error, without the runner's own frames."""
     import traceback
 
-    told = traceback.TracebackException(type(error), error, trace, compact=True)
+    told = traceback.TracebackException(type(error), error, trace)
     _drop_own_frames(told)
     return "".join(told.format())
 
