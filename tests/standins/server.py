@@ -84,7 +84,11 @@ class Server:
         self._server = _listener(host, port, self._take)
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self._server.server_bind()
+        try:
+            self._server.server_bind()
+        except OSError:  # somebody has the port
+            self._server.server_close()
+            raise
         self.port = self._server.server_port
         self.url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
