@@ -65,8 +65,3 @@ class Packed(NamedTuple):
         data = [large.get(datum.name, datum.name) for datum in self.data]
         defined = [definition.name + ("" if definition.is_class else "()") for definition in self.definitions]
         return ", ".join([*data, *defined, *(one.name for one in self.imports if one.name)])
-
-    @property
-    def size(self) -> int:
-        """All of it, in bytes."""
-        return len(self.stream) + sum(buffer.nbytes for buffer in self.buffers)
