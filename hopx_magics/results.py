@@ -1,5 +1,6 @@
 """What a cell has left besides its output: its result, its variables, its displays, and the error that ended it."""
 
+import contextlib
 import mmap
 import pickle
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,9 @@ from typing import Any
 import msgspec
 
 from .errors import ResultError
+
+LONGEST_LINE = 50_000_000
+"""Bytes of a display, at most, that is read: the runner keeps none that is as long."""
 
 
 class KeptValue(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +79,18 @@ class Results:
 
     def displays(self) -> list[dict[str, Any]]:
         """What it has displayed so far, as the outputs of a notebook, in their order. Each tells where it belongs."""
-        return list(self._displayed())
+        return [display for display, _ in self.displayed()]
+
+    def displayed(self, start: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
+        """What it has displayed from the byte `start` on, one by one, each with the byte behind it."""
+        with contextlib.suppress(OSError), open(self._folder / "displays", "rb") as file:
+            file.seek(start)
+            while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):  # the last one may be half written
+                start += len(line)
+                try:
+                    yield msgspec.json.decode(line, type=dict[str, Any]), start
+                except msgspec.MsgspecError:  # a full disk has cut it off
+                    continue
 
     def _index(self) -> _Index:
         try:
@@ -84,17 +99,6 @@ class Results:
             return _Index()
         except (OSError, msgspec.MsgspecError) as error:
             raise ResultError(f"what is kept of {self._label} can't be read: {error}") from error
-
-    def _displayed(self) -> Iterator[dict[str, Any]]:
-        try:
-            lines = (self._folder / "displays").read_bytes().splitlines()
-        except OSError:
-            return
-        for line in lines:
-            try:
-                yield msgspec.json.decode(line, type=dict[str, Any])
-            except msgspec.MsgspecError:  # the last one may be half written
-                return
 
     def _load(self, what: str, kept: KeptValue) -> Any:
         if kept.file is None:

@@ -224,6 +224,10 @@ class Run:
         """What it has displayed so far, as outputs in a notebook's form (nbformat), in their order."""
         return as_outputs({}, self._results().displays())
 
+    def displayed(self, start: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
+        """What it has displayed since the byte `start` of all that, as it came, each with the byte behind it."""
+        return self._results().displayed(start)
+
     def outputs(self) -> list[dict[str, Any]]:
         """All that the cell has shown, as a notebook has it: text, displays, its result, its error."""
         streams = {"stdout": self.stdout.encode(), "stderr": self.stderr.encode()}

@@ -15,7 +15,8 @@ from ..output.errors import end_of_error
 from ..output.oneline import printable
 from ..output.shown import as_plain
 from ..words import STATUSES, Status, signal_name
-from .cell_output import Output, outputs_as_html
+from .cell_output import outputs_as_html
+from .forms import Output
 
 ICONS: dict[Status, str] = {
     "queued": "◌",

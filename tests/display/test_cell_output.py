@@ -58,3 +58,26 @@ def test_a_dataframe_is_a_table_of_the_page() -> None:
 def test_a_styled_one_keeps_its_looks_in_a_frame() -> None:
     pytest.importorskip("jinja2")
     assert "<iframe" in shown(pd.DataFrame({"a": [1]}).style.format(precision=1).highlight_max().to_html())
+
+
+def test_markdown_is_written_anew_without_the_html_in_it() -> None:
+    text = "# Loss\n\n**low** <img src=x onerror=alert(1)> [docs](https://a.org/?b=1&c) [x](javascript:alert(1))\n\n"
+    text += "---\n\n| a | b |\n|--:|---|\n| 1 | <script>x</script> |\n\n```python\nprint(1)\n```\n"
+    written = CellOutput([{"output_type": "display_data", "data": {"text/markdown": text}}])._repr_html_()
+    assert "<h1>Loss</h1>" in written
+    assert "<strong>low</strong> &lt;img src=x" in written
+    assert '<a href="https://a.org/?b=1&amp;c" target="_blank" rel="noopener noreferrer">docs</a>' in written
+    assert "<td>&lt;script&gt;x&lt;/script&gt;</td>" in written
+    assert written.count("<a ") == 1
+    assert "<pre><code>print(1)" in written
+
+
+def test_what_only_says_what_it_is_of_is_shown_by_its_source() -> None:
+    data = {"text/plain": "<IPython.core.display.Math object>", "text/latex": "$x^2$"}
+    assert repr(CellOutput([{"output_type": "display_data", "data": data}])) == "$x^2$"
+
+
+def test_a_frame_may_not_speak_to_anybody() -> None:
+    written = shown("<form action='https://a.org'><input></form>")
+    assert 'sandbox=""' in written
+    assert "default-src &#x27;none&#x27;" in written
