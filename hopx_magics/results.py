@@ -3,16 +3,61 @@
 import contextlib
 import mmap
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from .errors import ResultError
 
-LONGEST_LINE = 50_000_000
-"""Bytes of a display, at most, that is read: the runner keeps none that is as long."""
+LARGEST_INDEX = 10_000_000
+"""Bytes of what tells which values are kept."""
+
+DISPLAYS_AT_ONCE = 50_000_000
+"""Bytes of displays that are read at once: more than any one of them has."""
+
+
+class KeptFiles(Protocol):
+    """The files of what a cell has left, wherever they are. Where an agent has them, all may raise AgentError."""
+
+    def read(self, name: str, *, start: int = 0, most: int) -> bytes | None:
+        """What a file has from byte `start` on, at most so many bytes; None when there is no such file."""
+
+    def parts(self, name: str, sizes: Sequence[int]) -> list[memoryview]:
+        """A file in its parts, which may be changed here without changing the file. Raises OSError."""
+
+
+class FolderHere:
+    """A folder of this machine, in which another program of this user has written what a cell has left."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, name: str, *, start: int = 0, most: int) -> bytes | None:
+        """What a file has from byte `start` on, at most so many bytes; None when there is no such file."""
+        try:
+            with open(self.path / name, "rb") as file:
+                file.seek(start)
+                return file.read(most)
+        except FileNotFoundError:
+            return None
+
+    def parts(self, name: str, sizes: Sequence[int]) -> list[memoryview]:
+        """A file in its parts, which may be changed here without changing the file. Raises OSError."""
+        return mapped_parts(self.path / name, sizes)
+
+
+def mapped_parts(path: Path, sizes: Sequence[int]) -> list[memoryview]:
+    """The parts of a file, mapped into memory so that changes stay here. Raises OSError, and ValueError if it's empty.
+
+    They are valid also when the file is deleted.
+    """
+    with open(path, "rb") as file:
+        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+    ends = list(accumulate(sizes, initial=0))
+    return [content[start:end] for start, end in pairwise(ends)]
 
 
 class KeptValue(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,10 +86,10 @@ class _Index(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Results:
-    """What a cell has left in a folder of this machine, which another program of this user has written."""
+    """What a cell has left, read from its files. All raise AgentError where an agent has them."""
 
-    def __init__(self, folder: Path, label: str) -> None:
-        self._folder = folder
+    def __init__(self, files: KeptFiles, label: str) -> None:
+        self._files = files
         self._label = label
 
     @property
@@ -83,20 +128,26 @@ class Results:
 
     def displayed(self, start: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
         """What it has displayed from the byte `start` on, one by one, each with the byte behind it."""
-        with contextlib.suppress(OSError), open(self._folder / "displays", "rb") as file:
-            file.seek(start)
-            while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):  # the last one may be half written
-                start += len(line)
-                try:
+        is_all = False
+        while not is_all:
+            content = self._read_displays(start)
+            is_all = len(content) < DISPLAYS_AT_ONCE or b"\n" not in content
+            *lines, _ = content.split(b"\n")  # the last one may be half written
+            for line in lines:
+                start += len(line) + 1
+                with contextlib.suppress(msgspec.MsgspecError):  # a full disk has cut it off
                     yield msgspec.json.decode(line, type=dict[str, Any]), start
-                except msgspec.MsgspecError:  # a full disk has cut it off
-                    continue
+
+    def _read_displays(self, start: int) -> bytes:
+        try:
+            return self._files.read("displays", start=start, most=DISPLAYS_AT_ONCE) or b""
+        except OSError:
+            return b""
 
     def _index(self) -> _Index:
         try:
-            return msgspec.json.decode((self._folder / "kept").read_bytes(), type=_Index)
-        except FileNotFoundError:
-            return _Index()
+            content = self._files.read("kept", most=LARGEST_INDEX)
+            return _Index() if content is None else msgspec.json.decode(content, type=_Index)
         except (OSError, msgspec.MsgspecError) as error:
             raise ResultError(f"what is kept of {self._label} can't be read: {error}") from error
 
@@ -104,7 +155,7 @@ class Results:
         if kept.file is None:
             raise ResultError(f"{what} of {self._label}, a {kept.type}, is not kept: {kept.refused}")
         try:
-            stream, *buffers = _parts(self._folder / Path(kept.file).name, kept.parts)
+            stream, *buffers = self._files.parts(Path(kept.file).name, kept.parts)
             return pickle.loads(stream, buffers=buffers)
         except ImportError as error:
             module = (error.name or "").partition(".")[0]
@@ -119,16 +170,6 @@ class Results:
             ) from error
         except Exception as error:
             raise ResultError(f"{what} of {self._label}, a {kept.type}, can't be loaded: {error}") from error
-
-
-def _parts(path: Path, sizes: list[int]) -> Iterator[memoryview]:
-    """The parts of a file, which may be changed here without changing the file."""
-    with open(path, "rb") as file:
-        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-    start = 0
-    for size in sizes:
-        yield content[start : start + size]
-        start += size
 
 
 def as_outputs(streams: Mapping[str, bytes], displays: list[dict[str, Any]]) -> list[dict[str, Any]]:

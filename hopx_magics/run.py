@@ -238,7 +238,7 @@ class Run:
         return CellOutput(self.outputs())
 
     def _results(self) -> Results:
-        return Results(self._source.folder(self._process), str(self.name or self.run_id or self.process_id))
+        return Results(self._source.kept_files(self._process), str(self.name or self.run_id or self.process_id))
 
     def __await__(self) -> Generator[Any, None, "Run"]:
         return self._ended().__await__()

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 
 from .connection.connection import Connection
 from .durations import format_counting
 from .errors import ResultError, UnknownProcess
 from .models import KeptOutput, KeptRun, Killed, Output, Process, ProcessId, RunId
+from .results import KeptFiles
 from .run_history import reading
 from .run_history.database import Database
 from .session.dispatcher import Dispatcher
@@ -60,9 +60,9 @@ class AgentSource:
     def kill(self, process: Process) -> None:
         """Kills it without an agent; None where the agent has to be asked."""
 
-    def folder(self, process: Process) -> Path:
-        """The folder of this machine with what its cell leaves. Raises ResultError where there is none."""
-        return self.connection.folder(_id(process))
+    def kept_files(self, process: Process) -> KeptFiles:
+        """The files of what its cell leaves. Raises ResultError where there can be none."""
+        return self.connection.kept_files(process)
 
     def certainty(self, process: Process, age: float) -> str:
         """How certain a state is that was seen `age` seconds ago; nothing where that goes without saying."""
@@ -108,8 +108,8 @@ class HistorySource:
             raise self._out_of_reach(process)
         return killed(process, "already finished")
 
-    def folder(self, process: Process) -> Path:
-        """The folder of this machine with what its cell leaves. Raises ResultError where there is none."""
+    def kept_files(self, process: Process) -> KeptFiles:
+        """The files of what its cell leaves. Raises ResultError where there can be none."""
         raise ResultError(f"the agent that has what {self._kept.run_id} has left is out of reach", hint=self._reason())
 
     def certainty(self, process: Process, age: float) -> str:
@@ -165,8 +165,8 @@ class WaitingSource:
         self._dispatcher.wait_handed(self._run_id, HANDED_WITHIN)
         return killed(process, "already finished") if process.ended else None
 
-    def folder(self, process: Process) -> Path:
-        """The folder of this machine with what its cell leaves. Raises ResultError where there is none."""
+    def kept_files(self, process: Process) -> KeptFiles:
+        """The files of what its cell leaves. Raises ResultError where there can be none."""
         raise ResultError("it waits to be launched, and has nothing yet")
 
     def certainty(self, process: Process, age: float) -> str:

@@ -17,6 +17,7 @@ from ..errors import HistoryError, HopxError, LaunchError, ResultError
 from ..launches import launch_again
 from ..models import Change, CommandResult, KeptRun, Launch, Listing, Place, Process, ProcessId
 from ..protocol.changes import aged, compare
+from ..results import KeptFiles
 from ..run_history import reading
 from ..run_history.database import Database
 from ..run_history.recorder import Recorder
@@ -250,8 +251,8 @@ class Connection:
             self.capture = decided
         return decided
 
-    def folder(self, process_id: ProcessId) -> Path:
-        """The folder with what a cell leaves: its displays and values. Raises ResultError where there is none."""
+    def kept_files(self, process: Process) -> KeptFiles:
+        """The files of what its cell leaves: displays and values. Raises ResultError where there can be none."""
         raise ResultError(f"cells on {self.name} leave their output only", hint="Let it write files: %hopx_get.")
 
     # ------------------------------------------------------------ kill, wait, commands

@@ -8,9 +8,10 @@ import msgspec
 from ..client.capture import Capture
 from ..client.local import LocalAgent
 from ..errors import LaunchError
-from ..models import CommandResult, KeptRun, Launch, Place, ProcessId
+from ..models import CommandResult, KeptRun, Launch, Place, Process
 from ..protocol.files import WORKSPACE
 from ..protocol.requests import VALUES
+from ..results import FolderHere, KeptFiles
 from ..run_history.recorder import Recorder
 from ..settings import Settings
 from ..values.packed import Packed
@@ -64,7 +65,7 @@ class LocalConnection(Connection):
         if kept.process_id is None:
             return launch
         try:
-            names = restore(self.folder(kept.process_id).with_name("in"), self._values)
+            names = restore(self._folder(kept.process_id) / "in", self._values)
         except OSError as error:
             raise LaunchError(f"the values of {kept.run_id} can't be used again: {error.strerror}") from error
         return msgspec.structs.replace(launch, values=names)
@@ -73,9 +74,12 @@ class LocalConnection(Connection):
     def _values(self) -> Path:
         return self.workspace / Path(VALUES).relative_to(WORKSPACE)
 
-    def folder(self, process_id: ProcessId) -> Path:
-        """The folder with what a cell leaves, which is empty where it leaves nothing."""
-        return Path(self.place.agent) / "processes" / process_id / "out"
+    def kept_files(self, process: Process) -> KeptFiles:
+        """Those in the process's own folder: none where it leaves nothing."""
+        return FolderHere(self._folder(str(process.process_id)) / "out")
+
+    def _folder(self, process_id: str) -> Path:
+        return Path(self.place.agent) / "processes" / process_id
 
     def run_command(self, command: str, *, timeout: float, workdir: str | None = None) -> CommandResult:
         """Runs a line of bash in the present folder: see `Connection.run_command`."""
