@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..errors import HopxError
-from ..output.oneline import printable
 from ..words import ENDED, STATUSES, Status
+from .figures import axes_for, check_matplotlib, finish, finish_rows, label_of, plain, saying, text_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,14 +25,8 @@ COLOURS: dict[Status, str] = {
     "unknown": "#e69f00",
 }
 _PALE = 0.4
-_FRONT = "#7b7b7b"
-"""Of words and lines on a ground that may be light or dark: it is as far from white as from JupyterLab's black."""
+_ROW, _GROUP = 0.26, 0.36  # inches
 
-_WIDTH = 9.0  # inches, as are the others
-_ROW, _GROUP, _LABEL, _AROUND = 0.26, 0.36, 0.17, 1.1
-_LOWEST, _HIGHEST = 2.0, 11.0
-
-_LONGEST_LABEL = 40
 _BOX_FROM = 5
 _MOST_BOXES = 100
 _GOLDEN = 0.618  # its multiples are spread evenly, however many there are
@@ -55,15 +48,15 @@ def timeline(frame: "pd.DataFrame", ax: "Axes | None" = None, *, packed: bool = 
 
     Raises HopxError when matplotlib is not installed.
     """
-    _check_matplotlib()
+    check_matplotlib()
     spans = _spans(frame)
     if packed:
         spans = spans[spans["start"].notna()]
         spans = _in_order(spans.assign(begin=spans["start"]))
     lanes = _lanes(spans["begin"], spans["end"]) if packed else list(range(len(spans)))
-    ax = _axes(ax, _ROW * len(set(lanes)))
+    ax = axes_for(ax, _ROW * len(set(lanes)))
     if spans.empty:
-        return _saying(ax, "no runs" if frame.empty else "no runs that have started")
+        return saying(ax, "no runs" if frame.empty else "no runs that have started")
     _draw_spans(ax, (_parted(spans) if packed else spans).assign(lane=lanes))
     left_out = len(frame) - len(spans)
     note = f"{left_out} of {len(frame)} have not started and are left out" if left_out else ""
@@ -71,7 +64,7 @@ def timeline(frame: "pd.DataFrame", ax: "Axes | None" = None, *, packed: bool = 
     if packed:
         _finish_lanes(ax, max(lanes))
     else:
-        _finish_rows(ax, _labels(frame.iloc[spans["row"]]))
+        finish_rows(ax, _labels(frame.iloc[spans["row"]]))
     return ax
 
 
@@ -84,22 +77,22 @@ def durations(frame: "pd.DataFrame", groups: "pd.Series", ax: "Axes | None" = No
     """
     import pandas as pd
 
-    _check_matplotlib()
+    check_matplotlib()
     runs = pd.DataFrame({"status": frame["status"], "time": frame["execution_time"], "group": groups})
     runs = runs[runs["status"].isin(ENDED) & runs["time"].between(0, math.inf, inclusive="left")]
     size, unit = _unit(runs["time"].max())
     grouped = runs.assign(time=runs["time"] / size).groupby("group", dropna=False, observed=True)
     found = list(grouped["time"])
-    ax = _axes(ax, _GROUP * len(found))
+    ax = axes_for(ax, _GROUP * len(found))
     if not found:
-        return _saying(ax, "no runs that have ended")
+        return saying(ax, "no runs that have ended")
     if len(found) <= _MOST_BOXES:
         _draw_boxes(ax, [times for _, times in found])
     _draw_points(ax, grouped)
-    _finish_rows(ax, [_text(value) for value, _ in found])
+    finish_rows(ax, [text_of(value) for value, _ in found])
     ax.set_xlim(left=0)
     ax.set_xlabel(f"execution time ({unit})")
-    ax.set_ylabel(_plain(str(groups.name).removeprefix("param.").removeprefix("tag.")), parse_math=False)
+    ax.set_ylabel(plain(str(groups.name).removeprefix("param.").removeprefix("tag.")), parse_math=False)
     return ax
 
 
@@ -234,7 +227,7 @@ def _finish_lanes(ax: "Axes", count: int) -> None:
     ax.set_ylim(0.4, count + 0.6)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     ax.set_ylabel("runs at once")
-    _finish(ax)
+    finish(ax)
 
 
 # ---------------------------------------------------------------- how long
@@ -283,66 +276,6 @@ def _draw_points(ax: "Axes", grouped: "DataFrameGroupBy[Any, Any]") -> None:
         _draw_legend(ax, shown)
 
 
-# ---------------------------------------------------------------- common to both
-
-
-def _check_matplotlib() -> None:
-    try:
-        import matplotlib.pyplot  # noqa: F401
-    except ImportError:
-        raise HopxError("drawing needs matplotlib", hint="pip install 'hopx_magics[plot]'") from None
-
-
-def _axes(ax: "Axes | None", height: float) -> "Axes":
-    """The given one, or one of a new figure that is so high, within reason."""
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-    from matplotlib.colors import to_rgba
-
-    size = _WIDTH, min(max(height + _AROUND, _LOWEST), _HIGHEST)
-    figure, ax = plt.subplots(figsize=size, layout="constrained")
-    if to_rgba(plt.rcParams["text.color"]) == to_rgba("black"):  # otherwise somebody has chosen a style
-        for ground in (figure.patch, ax.patch):
-            ground.set_facecolor("none")
-        _tint(ax)
-    return ax
-
-
-def _tint(ax: "Axes") -> None:
-    """Has words and lines in a colour that is seen on light and on dark."""
-    ax.tick_params(colors=_FRONT)
-    ax.spines[:].set_color(_FRONT)
-    ax.title.set_color(_FRONT)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.label.set_color(_FRONT)
-        axis.get_offset_text().set_color(_FRONT)
-
-
-def _saying(ax: "Axes", text: str) -> "Axes":
-    front = ax.xaxis.label.get_color()
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=front)
-    ax.set(xticks=[], yticks=[])
-    _finish(ax)
-    return ax
-
-
-def _finish_rows(ax: "Axes", labels: Sequence[str]) -> None:
-    """Rows downwards; as many of them have their labels as there is room for."""
-    ax.set_ylim(len(labels) - 0.4, -0.6)
-    room = max(1, int(ax.get_window_extent().height / ax.figure.dpi / _LABEL))
-    step = math.ceil(len(labels) / room)
-    ax.set_yticks(range(0, len(labels), step), labels[::step], parse_math=False)
-    _finish(ax)
-
-
-def _finish(ax: "Axes") -> None:
-    ax.spines[["top", "left", "right"]].set_visible(False)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(visible=True, axis="x", alpha=0.25)
-    ax.set_axisbelow(True)
-
-
 def _draw_legend(ax: "Axes", shown: dict[Status, Any]) -> None:
     from matplotlib.patches import Patch
 
@@ -369,31 +302,12 @@ def _labels(frame: "pd.DataFrame") -> list[str]:
     labels = [name if isinstance(name, str) and name else str(id_)[:12] for name, id_ in zip(names, ids, strict=True)]
     if len(set(labels)) < len(labels):
         labels = ["".join(parts) for parts in zip(labels, *_differing(frame), strict=True)]
-    return [_plain(label) for label in labels]
+    return [plain(label) for label in labels]
 
 
 def _differing(frame: "pd.DataFrame") -> Iterator[list[str]]:
     """Of each param in which the runs differ its name and value, for all runs; nothing for those that have none."""
     for column in map(str, frame.columns):
-        if column.startswith("param.") and len(set(texts := list(map(_known, frame[column])))) > 1:
+        if column.startswith("param.") and len(set(texts := list(map(label_of, frame[column])))) > 1:
             name = column.removeprefix("param.")
             yield [f" {name}={text}" if text is not None else "" for text in texts]
-
-
-def _text(value: Any) -> str:
-    """A param, or another value, in a label."""
-    known = _known(value)
-    return "missing" if known is None else known
-
-
-def _known(value: Any) -> str | None:
-    import pandas as pd
-
-    if pd.api.types.is_scalar(value) and pd.isna(value):
-        return None
-    return f"{value:.10g}" if isinstance(value, float) else _plain(str(value))
-
-
-def _plain(text: str) -> str:
-    line = printable(text, _LONGEST_LABEL + 1)
-    return line if len(line) <= _LONGEST_LABEL else line[: _LONGEST_LABEL - 1] + "…"
