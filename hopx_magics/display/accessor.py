@@ -1,12 +1,13 @@
 """`df.hopx`: sums, metrics and pictures of the DataFrames of processes and of runs."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UnknownColumn
 from ..output.oneline import printable
 from ..words import ENDED, STATUSES, STREAMS, Stream
-from . import arrays, timeline
+from . import arrays, figures, sweep_pictures, timeline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,9 @@ NAMED = 12
 """How many columns an error names."""
 
 _PREFIXES = ("param.", "tag.")
+_REPEATS = frozenset({"seed", "random_state", "fold", "trial"})
+"""Params that make several runs of the same, over which a picture shows the spread."""
+
 _AS_WRITTEN = {0x2400 + code: code for code in range(0x20)} | {0x2421: 0x7F}
 """From the symbols (`␛`) that a DataFrame holds in place of control characters back to these."""
 
@@ -41,7 +45,10 @@ class HopxAccessor:
         self._frame = frame
 
     def __repr__(self) -> str:
-        return "df.hopx has by_status(), by(column), metrics(), timeline() and durations(); help(df.hopx) tells more"
+        return (
+            "df.hopx has by_status(), by(column), metrics(), timeline(), durations(), sweep(metric), curves(metric); "
+            "help(df.hopx) tells more"
+        )
 
     def by_status(self) -> "pd.DataFrame":
         """One row a status, all of them: `count`, and `median_time` and `max_time`, the execution time in seconds.
@@ -116,6 +123,90 @@ class HopxAccessor:
         keys = self._keys("name" if by is None else by)
         return timeline.durations(self._frame.assign(status=self._statuses()), keys, ax)
 
+    def sweep(self, metric: str, *params: str, ax: "Axes | None" = None) -> "Axes":
+        """A picture of a metric over the params that were varied, in `ax` or a new figure.
+
+        Of one param a curve, with a band from the least to the greatest where several runs have its value; of two a
+        heat map; of more, parallel coordinates. `params` chooses among them, the others are averaged over; without it
+        all that vary count but `seed`, `random_state`, `fold` and `trial`, which only repeat.
+
+        `metric` is a column, or one that `metrics` finds in the output: its last value.
+        """
+        values = self._metric(metric)
+        return sweep_pictures.sweep(values.rename(metric), self._params(params), ax)
+
+    def curves(self, metric: str, by: str | None = None, ax: "Axes | None" = None) -> "Axes":
+        """A picture of how a metric went on in each run, in `ax` or a new figure: all values that it printed.
+
+        Runs of one value of the column `by`, `lr` being short for `param.lr`, have one colour, and their mean a line
+        with a band from the least to the greatest. Without `by` that is the first param that varies, else each run has
+        its own colour.
+        """
+        found = [each for each in self._found(None) if each.metric.name == metric]
+        self._check_metric(metric, bool(found))
+        stream = "stdout" if any(each.stream == "stdout" for each in found) else "stderr"
+        values: dict[int, list[float]] = {row: [] for row in range(len(self._frame))}
+        for each in found:
+            if each.stream == stream:
+                values[each.row].append(each.metric.value)
+        return sweep_pictures.curves(list(map(_as_series, values.values())), self._groups(by), metric, ax)
+
+    def _metric(self, name: str) -> "pd.Series":
+        """The metric as a column of this DataFrame, or as the last value that the runs have printed."""
+        if name in self._frame.columns:
+            return self._numbers(name)
+        found = self.metrics() if set(STREAMS) & set(self._frame.columns) else self._frame
+        column = name if name in found.columns else f"metric.{name}"
+        self._check_metric(name, column in found.columns)
+        return found.get(column, _as_series([]))
+
+    def _numbers(self, name: str) -> "pd.Series":
+        import pandas as pd
+
+        values = pd.to_numeric(self._frame[name], errors="coerce").astype("float64")
+        self._check_metric(name, self._frame.empty or bool(values.notna().any()))
+        return values
+
+    def _check_metric(self, name: str, is_there: bool) -> None:
+        if is_there or self._frame.empty:
+            return
+        if not set(STREAMS) & set(self._frame.columns):
+            raise UnknownColumn(
+                f"this DataFrame has no column {printable(name, 60)!r} and no output",
+                hint="Use that of %hopx_history --output, or of %hopx_ps.",
+            )
+        names = list(dict.fromkeys(each.metric.name for each in self._found(None)))
+        near = get_close_matches(name, names, n=1)
+        there = f"there are {', '.join(printable(each, 40) for each in names[:NAMED])}" if names else "none has any"
+        raise UnknownColumn(
+            f"no run has printed a metric {printable(name, 60)!r}",
+            hint=f"Did you mean {near[0]!r}?" if near else f"Of metrics, {there}.",
+        )
+
+    def _params(self, names: Sequence[str]) -> "pd.DataFrame":
+        """The params of that name, or those that vary and are no mere repetition."""
+        import pandas as pd
+
+        if names:
+            keys = [self._keys(name) for name in names]
+            return pd.concat(keys, axis=1) if len(self._frame) else self._frame[[str(key.name) for key in keys]]
+        varied = [
+            name
+            for name in map(str, self._frame.columns)
+            if name.startswith("param.") and len(set(map(figures.text_of, self._frame[name]))) > 1
+        ]
+        return self._frame[[name for name in varied if name.removeprefix("param.") not in _REPEATS]]
+
+    def _groups(self, by: str | None) -> "pd.Series":
+        """What tells the colours of runs apart."""
+        if by is not None:
+            return self._keys(by)
+        varied = self._params(())
+        if varied.shape[1]:
+            return varied.iloc[:, 0]
+        labels = self._frame[self._telling_apart()[0]] if self._telling_apart() else self._frame.index.to_series()
+        return labels.astype(str).rename("run")
+
     def _column(self, name: str) -> "pd.Series":
         if name not in self._frame.columns:
             raise UnknownColumn(
@@ -181,6 +272,12 @@ def _columns_hint(column: str, columns: "pd.Index") -> str:
         return f"Did you mean {short.get(near[0], near[0])!r}?"
     more = f" and {len(names) - NAMED} more: df.columns has all" if len(names) > NAMED else ""
     return f"There are {', '.join(printable(name, 40) for name in names[:NAMED])}{more}."
+
+
+def _as_series(values: Sequence[float]) -> "pd.Series":
+    import pandas as pd
+
+    return pd.Series(values, dtype="float64")
 
 
 def _is_number(value: object) -> bool:

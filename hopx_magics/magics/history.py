@@ -38,7 +38,8 @@ class HopxHistory(HopxBase):
         the state was last seen: a run whose agent can't be reached is as it was then.
 
         Parameters are columns `param.NAME`, tags are columns `tag.NAME`. `df.hopx` sums up and draws:
-        `df.hopx.by("param.lr")`, `df.hopx.metrics()`, `df.hopx.timeline()`, `df.hopx.durations()`.
+        `df.hopx.by("param.lr")`, `df.hopx.metrics()`, `df.hopx.sweep("loss")`, `df.hopx.curves("loss")`,
+        `df.hopx.timeline()`, `df.hopx.durations()`.
 
         Options
         -------
