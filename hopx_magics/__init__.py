@@ -19,6 +19,7 @@ _PUBLIC = {
     "api.ps": "frame_of ps",
     "api.watch": "watch",
     "api.logs": "logs",
+    "api.grep": "grep",
     "api.wait": "wait",
     "api.kill": "kill",
     "api.find": "attach",

@@ -11,6 +11,7 @@ from .api.connect import sandboxes as sandboxes
 from .api.filters import ProcessFilters as ProcessFilters
 from .api.filters import RunFilters as RunFilters
 from .api.find import attach as attach
+from .api.grep import grep as grep
 from .api.history import diff as diff
 from .api.history import history as history
 from .api.history import prune as prune

@@ -12,6 +12,8 @@ from . import accessor, arrays
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..run_history.searching import Found
+
 COLUMNS = (
     *("run_id", "process_id", "execution_id", "name", "status", "status_detail", "language"),
     *("launched_at", "started_at", "completed_at", "seen_at", "execution_time", "exit_code"),
@@ -73,6 +75,22 @@ def _decoded(texts: list[str]) -> list[dict[str, Any]]:
     except msgspec.DecodeError:  # NaN and Infinity, which JSON proper has not
         decoded: list[dict[str, Any]] = json.loads(array)
         return decoded
+
+
+def lines_frame(lines: Sequence["Found"]) -> "pd.DataFrame":
+    """One row a line that was found in an output, in this order."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "run_id": arrays.texts([found.run.run_id for found in lines]),
+            "name": arrays.texts([found.run.name for found in lines]),
+            "status": arrays.statuses([found.run.status for found in lines]),
+            "stream": arrays.texts([found.stream for found in lines]),
+            "line": arrays.integers([found.number for found in lines]),
+            "text": arrays.texts([found.text for found in lines]),
+        }
+    )
 
 
 def pruned_frame(pruned: Sequence[Pruned]) -> "pd.DataFrame":

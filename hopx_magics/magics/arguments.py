@@ -157,6 +157,11 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         *(_NAME, _TAGS, _STATUS, _LANGUAGE, _SINCE, _argument("--sweep"), _LIMIT),
         *map(_flag, ("--code", "--output", "--prune", "--yes")),
     ],
+    "%hopx_grep": [
+        _argument("pattern", metavar="PATTERN"),
+        _flag("-i", "--ignore-case"),
+        *(_NAME, _TAGS, _STATUS, _LANGUAGE, _SINCE, _argument("--sweep"), _LIMIT),
+    ],
     "%hopx_show": [_RUN],
     "%hopx_rerun": [_RUN, _PARAMS, _ENV, _one_of(_flag("--here"), _ON), _INTO, _QUIET],
     "%hopx_diff": [_runs("one", "RUN"), _runs("other", "ANOTHER_RUN")],

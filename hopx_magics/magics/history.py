@@ -67,13 +67,44 @@ class HopxHistory(HopxBase):
         with self._arguments("hopx_history", line) as args:
             from ..api.history import history, prune
 
-            names = ("name", "status", "language", "since", "sweep", "limit")
-            chosen: dict[str, Any] = {name: getattr(args, name) for name in names} | {"tags": dict(args.tag)}
+            chosen = _chosen(args)
             if args.yes and not args.prune:
                 raise ValueError("--yes is for --prune")
             if args.prune:
                 return prune(**chosen, really=args.yes)
             return history(**chosen, code=args.code, output=args.output)
+
+    @no_var_expand
+    @line_magic
+    def hopx_grep(self, line: str) -> "pd.DataFrame":
+        """Search what runs have printed: a pandas DataFrame of the lines, those of the newest run first.
+
+        ::
+
+            %hopx_grep PATTERN [-i] [--name GLOB] [--tag K=V ...] [--status S] [--lang L] [--since 7d] [--sweep ID]
+                       [--limit N]
+
+        PATTERN is a regular expression, in quotes where it has spaces. Both streams of all runs are searched, as a
+        terminal would show them: of those that have ended what the history keeps, of those that go on what they have
+        printed by now. `line` is the number of the line in `%hopx_logs`, `text` what stands there.
+
+        Options
+        -------
+        -i, --ignore-case   small and large letters are the same
+        --name, --tag, --status, --lang, --since, --sweep, --limit
+                            which runs are searched, as in %hopx_history
+
+        Examples
+        --------
+        ::
+
+            %hopx_grep "out of memory" -i --since 7d
+            %hopx_grep ^epoch --name train-* --status failed
+        """
+        with self._arguments("hopx_grep", line) as args:
+            from ..api.grep import grep
+
+            return grep(args.pattern, ignore_case=args.ignore_case, **_chosen(args))
 
     @no_var_expand
     @line_magic
@@ -191,3 +222,9 @@ class HopxHistory(HopxBase):
         if args.o:
             self.shell.user_ns[args.o] = run
         return run
+
+
+def _chosen(args: Any) -> dict[str, Any]:
+    """Which runs the arguments choose."""
+    names = ("name", "status", "language", "since", "sweep", "limit")
+    return {name: getattr(args, name) for name in names} | {"tags": dict(args.tag)}

@@ -29,6 +29,15 @@ def test_parameters_and_tags_become_columns(cell: Cell) -> None:
     assert re.fullmatch(r"In \[\d+\]", row["cell"])
 
 
+def test_outputs_are_searched(cell: Cell) -> None:
+    for name in ("train-1", "other"):
+        cell(f"%%hopx_bg --name {name}\nprint('Out of memory, again')").wait()
+    frame = cell('%hopx_grep "out of mem" -i --name train-*')
+    assert frame[["name", "line", "text"]].values.tolist() == [["train-1", 1, "Out of memory, again"]]
+    with pytest.raises(UsageError, match="no regular expression"):
+        cell('%hopx_grep "[a"')
+
+
 @pytest.mark.parametrize("lang", ["bash", "javascript", "python"])
 def test_a_parameter_that_tries_to_be_code_arrives_as_data(cell: Cell, lang: str, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
