@@ -2,7 +2,7 @@
 
 In a notebook: `%load_ext hopx_magics`, then `%%hopx_bg` on a cell, `%hopx_ps`, `%hopx_watch`, `%hopx_logs`,
 `%hopx_wait`, `%hopx_kill`, and `%hopx_history` of all runs. The same from plain Python: `launch`, `sweep`, `ps`,
-`watch`, `wait`, `kill`, `history`, and the `Run` that `launch` returns.
+`watch`, `wait`, `kill`, `history`, and the `Run` that `launch` returns; `map` and `Executor` call functions.
 """
 
 from importlib import import_module
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # Loading the extension must cost nothing: each name is imported from its module when it is first asked for.
 _PUBLIC = {
     "api.launch": "launch launch_on_each rerun sweep",
+    "api.calls": "map",
+    "api.executor": "Executor RunFuture",
     "api.ps": "frame_of ps",
     "api.watch": "watch",
     "api.logs": "logs",
@@ -49,7 +51,7 @@ _PUBLIC = {
 }
 _HOMES = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *(name for name in _HOMES if name != "map")]  # which no `import *` is to replace
 
 
 def __getattr__(name: str) -> Any:

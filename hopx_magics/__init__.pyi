@@ -2,12 +2,15 @@
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from .api.calls import map as map  # noqa: A004
 from .api.connect import connect as connect
 from .api.connect import connections as connections
 from .api.connect import create as create
 from .api.connect import disconnect as disconnect
 from .api.connect import extend as extend
 from .api.connect import sandboxes as sandboxes
+from .api.executor import Executor as Executor
+from .api.executor import RunFuture as RunFuture
 from .api.filters import ProcessFilters as ProcessFilters
 from .api.filters import RunFilters as RunFilters
 from .api.find import attach as attach

@@ -4,7 +4,7 @@ import re
 import secrets
 import warnings
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypedDict, Unpack
 from urllib.parse import urlsplit
 
@@ -95,9 +95,8 @@ class SweepLaunches(NamedTuple):
 
 def checked_sweep(launch: Launch, sweeps: Mapping[str, Sequence[Any]], *, limit: int | None = None) -> SweepLaunches:
     """A launch with every combination of these values, all of one sweep. Raises ValueError."""
-    if limit is not None and limit < 1:
-        raise ValueError(f"a limit of {limit} running at once can't be: use 1 or more")
-    sweep_id = secrets.token_hex(4)
+    limit = checked_sweep_limit(limit)
+    sweep_id = new_sweep_id()
     checked = [checked_params(params, launch.language) for params in combinations(sweeps, launch.params)]
     launches = (
         msgspec.structs.replace(
@@ -108,9 +107,19 @@ def checked_sweep(launch: Launch, sweeps: Mapping[str, Sequence[Any]], *, limit:
     return SweepLaunches(sweep_id, len(checked), launches)
 
 
+def checked_calls(
+    launch: Launch, calls: Iterable[tuple[str, Packed]], sweep_id: str, *, limit: int | None
+) -> Iterator[Launch]:
+    """A launch of each of these calls of a function, all of one sweep."""
+    for index, (code, packed) in enumerate(calls):
+        yield msgspec.structs.replace(
+            launch, code=code, packed=packed, run_id=_new_run_id(), sweep_id=sweep_id, limit=limit, index=index
+        )
+
+
 def checked_copies(launch: Launch, count: int) -> list[Launch]:
     """The same launch so many times, as one sweep."""
-    sweep_id = secrets.token_hex(4)
+    sweep_id = new_sweep_id()
     return [msgspec.structs.replace(launch, run_id=_new_run_id(), sweep_id=sweep_id) for _ in range(count)]
 
 
@@ -197,6 +206,18 @@ def _checked_capture(word: str) -> Capture:
         if known == word:
             return known
     raise ValueError(f"output can't be captured by {word!r}: use {', '.join(CAPTURES)}")
+
+
+def checked_sweep_limit(limit: int | None) -> int | None:
+    """How many of a sweep may run at once, None for as many as the agent lets. Raises ValueError."""
+    if limit is not None and limit < 1:
+        raise ValueError(f"a limit of {limit} running at once can't be: use 1 or more")
+    return limit
+
+
+def new_sweep_id() -> str:
+    """What the runs of a new sweep have in common."""
+    return secrets.token_hex(4)
 
 
 def _new_run_id() -> RunId:

@@ -306,6 +306,14 @@ class Sweep(list[Run]):
             run.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
         return self
 
+    def results(self, timeout: float | None = None) -> list[Any]:
+        """The values of the last expressions of its runs, in their order, once all have ended: see `Run.result`.
+
+        Raises RunFailed of the first that has not completed, and WaitTimeout, ResultError.
+        """
+        self.wait(timeout)
+        return [run.result() for run in self]
+
     @property
     def failed(self) -> list[Run]:
         """The runs that failed or were killed, as they were last seen."""

@@ -53,7 +53,7 @@ def launch(
         raise ValueError("args and kwargs are for a function: code gets variables by values")
     launched = checked_launch(code, **options)
     (process,) = connection.launch([launched])
-    _tell_notes()
+    tell_of_launches()
     run = run_on(connection, process)
     run.given = launched.packed.in_words() if launched.packed else ""
     return run
@@ -86,13 +86,26 @@ def sweep(
     connections = session().chosen(on)
     least = min((number for number in (limit, per) if number is not None), default=None)
     planned = checked_sweep(checked_launch(code, **options), sweeps, limit=least)
+    return launch_planned(planned, connections, limit=limit, per=per, progress=progress)
+
+
+def launch_planned(
+    planned: SweepLaunches,
+    connections: Sequence[Connection],
+    *,
+    limit: int | None,
+    per: int | None = None,
+    progress: Progress = lambda launched, total: None,
+) -> Sweep:
+    """Launches all of a sweep: at once on a single agent that keeps its limit, otherwise handed out one by one."""
+    least = min((number for number in (limit, per) if number is not None), default=None)
     (first, *others) = connections
     unlimited = least is None or least >= planned.total
     if not others and (unlimited or first.agent.keeps_limits()):
         runs = _launched(planned, first, progress)
     else:
         runs = _dispatched(list(planned.launches), connections, planned.sweep_id, per, limit)
-    _tell_notes()
+    tell_of_launches()
     return runs
 
 
@@ -113,7 +126,7 @@ def _launched(planned: SweepLaunches, connection: Connection, progress: Progress
 
 
 def _dispatched(
-    launches: list[Launch], connections: list[Connection], sweep_id: str, per: int | None, limit: int | None
+    launches: list[Launch], connections: Sequence[Connection], sweep_id: str, per: int | None, limit: int | None
 ) -> Sweep:
     def tell(run_id: RunId, process: Process, connection: Connection | None) -> None:
         runs.handed_out(run_id, process, connection)
@@ -147,11 +160,11 @@ def launch_on_each(code: str, *, on: str | Iterable[str], **options: Unpack[Laun
         Run(_failed(launch, answer) if isinstance(answer, HopxError) else answer, AgentSource(connection))
         for launch, connection, answer in zip(launches, connections, answers, strict=True)
     ]
-    _tell_notes()
+    tell_of_launches()
     return Sweep(runs, str(launches[0].sweep_id))
 
 
-def _tell_notes() -> None:
+def tell_of_launches() -> None:
     """Tells, with the launch that it concerns, also that the history can't be written."""
     session().recorder.settle()
     tell_notes()
@@ -192,5 +205,5 @@ def rerun(
             hint="Connect to it with %hopx_connect, or launch it on this machine with --here.",
         )
     process = connection.launch_again(kept, params=params, env=env)
-    _tell_notes()
+    tell_of_launches()
     return run_on(connection, process)

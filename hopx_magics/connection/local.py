@@ -46,19 +46,25 @@ class LocalConnection(Connection):
 
     def _store(self, launch: Launch) -> tuple[str, ...]:
         """Puts its values where the agent finds them; those of a sweep once. Raises LaunchError when they don't fit."""
-        if launch.packed is None:
+        packed = launch.packed
+        if packed is None or launch.values:
             return launch.values
-        packed, keep, names = self._stored
-        if packed is not launch.packed or keep != launch.keep:
-            folder = self._values
-            try:
-                names = store(folder, launch.packed, launch.keep)
-            except OSError as error:
-                raise LaunchError(
-                    f"the values of the notebook could not be written to {folder}: {error.strerror}",
-                    hint="Make room there, or launch with --in none.",
-                ) from error
-            self._stored = launch.packed, launch.keep, names
+        try:
+            if packed.base is None:
+                return self._stored_once(packed, launch.keep)
+            return store(self._values, packed, launch.keep, self._stored_once(packed.base, ()))
+        except OSError as error:
+            raise LaunchError(
+                f"the values of the notebook could not be written to {self._values}: {error.strerror}",
+                hint="Make room there, or launch with --in none.",
+            ) from error
+
+    def _stored_once(self, packed: Packed, keep: tuple[str, ...]) -> tuple[str, ...]:
+        """The files of what many launches share, which was written for the first of them."""
+        known, kept, names = self._stored
+        if known is not packed or kept != keep:
+            names = store(self._values, packed, keep)
+            self._stored = packed, keep, names
         return names
 
     def _with_values_of(self, kept: KeptRun, launch: Launch) -> Launch:

@@ -58,10 +58,19 @@ class Packed(NamedTuple):
     """What the notebook has imported from `__future__`, as the compiler's flags."""
     is_named: bool = False
     """Whether somebody has named them, so that they have to go."""
+    base: "Packed | None" = None
+    """What is there before them, and is the same for many launches."""
+
+    @property
+    def names(self) -> list[str]:
+        """The names that they have in the process."""
+        named = [*(one.name for one in self.imports), *(one.name for one in self.definitions)]
+        return [name for name in [*named, *(datum.name for datum in self.data)] if name]
 
     def in_words(self) -> str:
         """What they are, the large ones with their size: `df (94 MB), clean(), pd`."""
         large = {datum.name: f"{datum.name} ({datum.size / 1e6:,.0f} MB)" for datum in self.data if datum.size >= 1e6}
         data = [large.get(datum.name, datum.name) for datum in self.data]
         defined = [definition.name + ("" if definition.is_class else "()") for definition in self.definitions]
-        return ", ".join([*data, *defined, *(one.name for one in self.imports if one.name)])
+        imported = [one.name for one in self.imports if one.name]
+        return ", ".join(filter(None, [*data, *defined, *imported, self.base.in_words() if self.base else ""]))

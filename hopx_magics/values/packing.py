@@ -1,5 +1,6 @@
 """From the variables of a notebook to what travels to the process of a cell: imports, definitions, and pickled data."""
 
+import functools
 import io
 import pickle
 import re
@@ -65,6 +66,12 @@ def pack_named(names: Iterable[str], notebook: Notebook) -> Packed:
     return _pack(names, notebook, "", limit=None)._replace(is_named=True)
 
 
+def pack_beside(base: Packed, values: Mapping[str, Any], notebook: Notebook) -> Packed:
+    """More values for a process that has `base` already. Raises ValueRefused for one that can't travel."""
+    beside = notebook._replace(namespace={**notebook.namespace, **values})
+    return _pack(values, beside, "", limit=None, base=base)._replace(is_named=True)
+
+
 def _with_results(code: str, notebook: Notebook) -> Notebook:
     """The notebook in which `Out` has the values of those earlier cells alone that the code names."""
     results = notebook.namespace.get("Out")
@@ -81,9 +88,15 @@ def _is_light(value: object) -> bool:
 
 
 def _pack(
-    names: Iterable[str], notebook: Notebook, code: str, *, limit: int | None, perhaps: Collection[str] = ()
+    names: Iterable[str],
+    notebook: Notebook,
+    code: str,
+    *,
+    limit: int | None,
+    perhaps: Collection[str] = (),
+    base: Packed | None = None,
 ) -> Packed:
-    sorting = _Sorting(notebook)
+    sorting = _Sorting(notebook, there=base.names if base else ())
     for name in names:
         sorting.take(name)
     while True:
@@ -95,7 +108,7 @@ def _pack(
             del sorting.data[error.name]  # the code most likely sets it itself
         else:
             within = sorting.modules_within([code, *(one.source for one in packed.definitions)])
-            return packed._replace(imports=(*packed.imports, *within), flags=notebook.flags)
+            return packed._replace(imports=(*packed.imports, *within), flags=notebook.flags, base=base)
 
 
 class _CantTravel(ValueRefused):
@@ -109,7 +122,7 @@ class _CantTravel(ValueRefused):
 class _Sorting:
     """Which names travel in which way; definitions bring along what they need themselves."""
 
-    def __init__(self, notebook: Notebook) -> None:
+    def __init__(self, notebook: Notebook, there: Iterable[str] = ()) -> None:
         self._notebook = notebook
         self.main = notebook.main if notebook.main is not None else notebook.namespace
         """The globals of the notebook's functions."""
@@ -117,7 +130,7 @@ class _Sorting:
         self.definitions: dict[str, Definition] = {}
         self.data: dict[str, Any] = {}
         self.used_by: dict[str, str] = {}
-        self._taken: set[str] = set()
+        self._taken = set(there)
 
     def take(self, name: str, used_by: str = "") -> None:
         """Takes a name of the notebook, with all that its definition needs."""
@@ -182,7 +195,7 @@ def _import_of(name: str, value: Any) -> Import | None:
 def _pickled(sorting: _Sorting, limit: int | None) -> Packed:
     """All data in one go, by pickle, or by cloudpickle where that can't."""
     try:
-        return _dumped(sorting, limit, _plain_pickler)
+        return _dumped(sorting, limit, _PlainPickler)
     except ValueRefused:
         pass
     return _dumped(sorting, limit, _cloud_pickler)
@@ -243,26 +256,38 @@ class _Buffers:
 _MakePickler = Callable[[io.BytesIO, _Buffers, _Sorting], Any]
 
 
-def _plain_pickler(stream: io.BytesIO, buffers: _Buffers, sorting: _Sorting) -> Any:
-    class Pickler(pickle.Pickler):
-        def reducer_override(self, value: Any) -> Any:
-            if is_defined_there(value) and not sorting.by_name(value):
-                raise pickle.PicklingError("only cloudpickle can pickle it")
-            return NotImplemented
+class _PlainPickler(pickle.Pickler):
+    """Pickles what pickle can, and functions and classes of the notebook that are there by their definitions."""
 
-    return Pickler(stream, protocol=5, buffer_callback=buffers)
+    def __init__(self, stream: io.BytesIO, buffers: _Buffers, sorting: _Sorting) -> None:
+        super().__init__(stream, protocol=5, buffer_callback=buffers)
+        self._by_name = sorting.by_name
+
+    def reducer_override(self, value: Any) -> Any:
+        if is_defined_there(value) and not self._by_name(value):
+            raise pickle.PicklingError("only cloudpickle can pickle it")
+        return NotImplemented
 
 
-def _cloud_pickler(stream: io.BytesIO, buffers: _Buffers, sorting: _Sorting) -> Any:
+@functools.cache
+def _cloud_pickler_type() -> type:
+    """Such a one of cloudpickle, made once: a class is only freed when the garbage is collected."""
     import cloudpickle  # type: ignore[import-untyped]
 
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    class CloudPickler(cloudpickle.Pickler):  # type: ignore[misc]
+        by_name: Callable[[Any], bool]
+
         def reducer_override(self, value: Any) -> Any:
-            if is_defined_there(value) and sorting.by_name(value):
+            if is_defined_there(value) and self.by_name(value):
                 return NotImplemented
             return super().reducer_override(value)
 
-    pickler = Pickler(stream, protocol=5, buffer_callback=buffers)
+    return CloudPickler
+
+
+def _cloud_pickler(stream: io.BytesIO, buffers: _Buffers, sorting: _Sorting) -> Any:
+    pickler: Any = _cloud_pickler_type()(stream, protocol=5, buffer_callback=buffers)
+    pickler.by_name = sorting.by_name
     pickler.globals_ref[id(sorting.main)] = _Main(filled=True)
     return pickler
 

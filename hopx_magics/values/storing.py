@@ -7,7 +7,7 @@ import contextlib
 import os
 import pickle
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,8 +20,9 @@ Content = bytes | memoryview
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cell gets, and what is to be kept of it. `runner.py` reads it."""
+    """What a cell gets, after what its `base` gives it, and what is to be kept of it. The runner reads it."""
 
+    base: str | None
     imports: list[Import]
     definitions: list[Definition]
     state: str | None
@@ -37,11 +38,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return {*self.buffers, *filter(None, [self.state, self.stream])}
 
 
-def store(folder: Path, packed: Packed, keep: Iterable[str]) -> tuple[str, ...]:
-    """Writes values into a folder, and returns the names of their files, that of the manifest first. Raises OSError."""
+def store(folder: Path, packed: Packed, keep: Iterable[str], base: Sequence[str] = ()) -> tuple[str, ...]:
+    """Writes values into a folder, and returns the names of their files, that of the manifest first. Raises OSError.
+
+    `base` are the names of the files with what they stand on, which are there already.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     state = [(call.module, content) for call in packed.state if (content := pickled(call)) is not None]
     manifest = Manifest(
+        base=base[0] if base else None,
         imports=list(packed.imports),
         definitions=list(packed.definitions),
         state=_store(folder, pickle.dumps(state, protocol=5)) if state else None,
@@ -51,7 +56,7 @@ def store(folder: Path, packed: Packed, keep: Iterable[str]) -> tuple[str, ...]:
         flags=packed.flags,
         keep=list(keep),
     )
-    return _store(folder, msgspec.json.encode(manifest)), *sorted(manifest.files)
+    return _store(folder, msgspec.json.encode(manifest)), *sorted({*base, *manifest.files})
 
 
 def restore(kept: Path, folder: Path) -> tuple[str, ...]:
@@ -61,17 +66,20 @@ def restore(kept: Path, folder: Path) -> tuple[str, ...]:
     """
     if not kept.is_dir():
         return ()
-    files = sorted(kept.iterdir(), key=lambda file: not _is_manifest(file))
+    files = sorted(kept.iterdir(), key=_rank)
     for file in files:
         with contextlib.suppress(FileExistsError):
             os.link(file, folder / file.name)
     return tuple(file.name for file in files)
 
 
-def _is_manifest(file: Path) -> bool:
+def _rank(file: Path) -> int:
+    """0 for the manifest of what stands on something else, 1 for another one, 2 for what is none."""
     with open(file, "rb") as content, contextlib.suppress(msgspec.MsgspecError):
-        return content.read(1) == b"{" and bool(msgspec.json.decode(b"{" + content.read(), type=Manifest))
-    return False
+        if content.read(1) == b"{":
+            manifest = msgspec.json.decode(b"{" + content.read(), type=Manifest)
+            return 0 if manifest.base else 1
+    return 2
 
 
 def _store(folder: Path, content: Content) -> str:

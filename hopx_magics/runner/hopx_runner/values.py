@@ -17,9 +17,9 @@ class Given:
     `types` are the functions and classes of the notebook, by the names under which the notebook knows them.
     """
 
-    def __init__(self, wanted: "Sequence[str]" = (), flags: int = 0) -> None:
-        self.wanted = wanted
-        self.flags = flags
+    def __init__(self) -> None:
+        self.wanted: Sequence[str] = ()
+        self.flags = 0
         self.types: dict[str, Any] = {}
 
 
@@ -31,12 +31,15 @@ def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> Given
     folder = os.path.dirname(path)
     with open(path, encoding="utf-8") as file:
         manifest = json.load(file)
-    given = Given(manifest["keep"], manifest["flags"])
+    base = manifest.get("base")
+    given = load_values(os.path.join(folder, base), namespace, watch) if base else Given()
+    given.wanted = manifest["keep"]
+    given.flags |= manifest["flags"]
     if manifest["state"]:
         with open(os.path.join(folder, manifest["state"]), "rb") as state:
             for module, content in pickle.load(state):
                 watch.then(module, _Calling(content))
-    if os.environ.get("HOPX_SWEEP_INDEX"):
+    if os.environ.get("HOPX_SWEEP_INDEX") and not base:
         watch.then("random", _drawn_apart)
         watch.then("numpy", lambda numpy: _drawn_apart(numpy.random))
     for name, module, attribute in manifest["imports"]:

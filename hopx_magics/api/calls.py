@@ -1,0 +1,84 @@
+"""Calls of functions in the background: one for each of several items."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Unpack
+
+import msgspec
+
+from ..connection.connection import Connection
+from ..errors import ValueRefused
+from ..launches import (
+    LaunchOptions,
+    SweepLaunches,
+    checked_calls,
+    checked_launch,
+    checked_sweep_limit,
+    new_sweep_id,
+)
+from ..models import Launch
+from ..run import Sweep
+from ..session.session import session
+from ..values.calls import Callee
+from ..values.packed import Packed
+from ..values.state import library_state
+from .launch import Progress, launch_planned
+
+
+def map(  # noqa: A001
+    function: Callable[..., Any],
+    *iterables: Iterable[Any],
+    limit: int | None = 4,
+    on: str | None = None,
+    progress: Progress = lambda launched, total: None,
+    **options: Unpack[LaunchOptions],
+) -> Sweep:
+    """Launches a call of `function` for each item, as a run of its own, and returns the list of them at once.
+
+    `sweep.results()` are the values that the calls return, in the order of the items. With several iterables the
+    function gets an item of each, as in Python's `map`. At most `limit` run at once, None for as many as the agent
+    lets; which is next is up to the agent, so that all goes on when this program is gone. What the function needs
+    travels once, and equal arguments too. Options as for `launch`; without a `name` all have that of the function.
+
+    Raises as `launch` does, ValueRefused before anything is launched for an item that can't travel.
+    """
+    if not iterables:
+        raise ValueError("there are no items: map(function, items) calls it with each of them")
+    connection, limit = session().connection(on), checked_sweep_limit(limit)
+    callee = Callee(function, library_state())
+    calls = calls_of(callee, zip(*iterables, strict=False))
+    sweep_id = new_sweep_id()
+    launches = checked_calls(launch_of(callee, options), calls, sweep_id, limit=limit)
+    ready = made_ready(connection, launches)
+    planned = SweepLaunches(sweep_id, len(ready), iter(ready))
+    return launch_planned(planned, [connection], limit=limit, progress=progress)
+
+
+def launch_of(callee: Callee, options: LaunchOptions) -> Launch:
+    """The launch of a call, whose arguments are still to come. Raises ValueError."""
+    for option in ("values", "language"):
+        if option in options:
+            raise ValueError(f"{option} is for code: a function brings along what it needs, and gets its arguments")
+    named: LaunchOptions = {"name": callee.label, **options, "values": callee.packed}
+    return checked_launch("await call()" if callee.awaits else "call()", **named)
+
+
+def calls_of(callee: Callee, items: Iterable[Sequence[Any]]) -> Iterator[tuple[str, Packed]]:
+    """The calls with these items. Raises ValueRefused, which says which of them can't travel."""
+    for number, args in enumerate(items):
+        try:
+            yield callee.call(args, {})
+        except ValueRefused as error:
+            raise ValueRefused(f"item {number}: {error.message}", hint=error.hint) from error
+
+
+def made_ready(connection: Connection, launches: Iterable[Launch]) -> list[Launch]:
+    """The launches with all that they need put where it is needed, so that none of it is held in memory."""
+    return [_without_content(connection.at_home(launch)) for launch in launches]
+
+
+def _without_content(launch: Launch) -> Launch:
+    """A launch whose values are in files, and needn't be in memory any longer: there may be thousands."""
+    if launch.packed is None or not launch.values:
+        return launch
+    light = launch.packed._replace(stream=b"", buffers=())
+    return msgspec.structs.replace(launch, packed=light)
