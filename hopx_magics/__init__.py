@@ -24,6 +24,7 @@ _PUBLIC = {
     "api.grep": "grep",
     "api.wait": "wait",
     "api.kill": "kill",
+    "api.pause": "pause resume",
     "api.find": "attach",
     "api.history": "diff history prune show use_history",
     "api.connect": "connect connections create disconnect extend sandboxes",

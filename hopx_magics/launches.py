@@ -53,6 +53,7 @@ class LaunchOptions(TypedDict, total=False):
     keep: Sequence[str]
     transform: Callable[[str], str]
     kill_leftovers: bool
+    first: bool
 
 
 def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
@@ -82,6 +83,7 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
         surroundings=present_surroundings(),
         needs_notebook=needs_notebook,
         kill_leftovers=bool(options.get("kill_leftovers", False)),
+        first=bool(options.get("first", False)),
     )
 
 

@@ -15,7 +15,7 @@ import msgspec
 from .durations import LONGEST
 from .surroundings import Surroundings
 from .values.packed import Packed
-from .words import ENDED, Capture, KillResult, Language, SandboxStatus, Status
+from .words import ENDED, Capture, KillResult, Language, PauseResult, SandboxStatus, Status
 
 ProcessId = NewType("ProcessId", str)
 """The agent's name for one background process. It is not the operating system's pid."""
@@ -48,7 +48,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     output leaves `stdout` and `stderr` None, and `exit_code` is None until the process ended. `status_detail` holds the
     agent's own word for a status that is not one of `STATUSES`, or else its reason for the status.
     `stdout_bytes` and `stderr_bytes` are whole sizes, known when the agent cut the streams to their tails. `leftovers`
-    are the pids of those that an ended process has started and that still live.
+    are the pids of those that an ended process has started and that still live. What is `paused` stands still, or stays
+    in the queue while others pass; what is queued and `first` is ahead of what is not.
     """
 
     process_id: _Id | None
@@ -68,6 +69,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     stderr_bytes: _Count | None = None
     run_id: RunId | None = None
     leftovers: tuple[_Count, ...] = ()
+    paused: bool = False
+    first: bool = False
 
     @property
     def ended(self) -> bool:
@@ -110,9 +113,13 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def queue(self) -> Mapping[ProcessId, int]:
-        """The places of those that are queued, from 1, by their ids: the agent's order is that of their turns."""
-        queued = [process.process_id for process in self.processes if process.status == "queued"]
-        return {process_id: place for place, process_id in enumerate(queued, 1) if process_id}
+        """The places of those that are queued, from 1, by their ids, in the order of their turns.
+
+        That is the agent's order, but for those that are to be first; what is paused has none.
+        """
+        queued = [process for process in self.processes if process.status == "queued" and not process.paused]
+        queued.sort(key=lambda process: not process.first)
+        return {process.process_id: place for place, process in enumerate(queued, 1) if process.process_id}
 
     def find(self, process_id: str | None) -> Process | None:
         """The process of that id, or None when the agent does not list it."""
@@ -153,8 +160,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """What to launch: code and the circumstances it runs in. `timeout` is in seconds, None means no limit.
 
     `code` is as it was written, from the `first_line` of its cell on; `params` become its variables when it is sent.
-    `sweep_id` is common to all launches of one sweep, of which at most `limit` are to run at once; `rerun_of` is the
-    run whose code this launches again.
+    `sweep_id` is common to all launches of one sweep, of which at most `limit` are to run at once; `first` is ahead of
+    all that waits. `rerun_of` is the run whose code this launches again.
     `callback` is where the agent is to tell its end, and `capture` who is to keep its output: `files` of the sandbox
     that the launch itself writes, the `agent`, or `auto`, whichever works. With `kill_leftovers` its end is that of all
     that it started.
@@ -176,6 +183,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     sweep_id: str | None = None
     limit: int | None = None
+    first: bool = False
     rerun_of: RunId | None = None
     callback: Callback | None = None
     capture: Capture = "auto"
@@ -250,7 +258,7 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def process(self) -> Process:
         """The process as it was last seen, without output."""
-        kept = set(Process.__struct_fields__) - {"stdout", "stderr"}
+        kept = set(Process.__struct_fields__) - {"stdout", "stderr", "paused", "first"}
         return Process(**{field: getattr(self, field) for field in kept})
 
 
@@ -325,6 +333,24 @@ class Killed(msgspec.Struct, frozen=True, kw_only=True):
     result: KillResult
     status: Status
     leftovers: int = 0
+
+
+class Turned(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one process that was to be paused, or to go on; of a queue there is neither id nor status."""
+
+    process_id: ProcessId | None
+    name: str | None
+    result: PauseResult
+    status: Status | None = None
+
+
+class QueueState(msgspec.Struct, frozen=True, kw_only=True):
+    """How an agent works off its queue: whether that is paused, and how many run at once, at most and now."""
+
+    paused: bool
+    max_running: int
+    running: int
+    queued: int
 
 
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,6 +44,9 @@ OUTPUT_CHOICES = ("none", "tail", "full")
 KillResult = Literal["killed", "leftovers killed", "already finished", "still running", "unknown id"]
 """What became of a process that was to be killed; `leftovers killed` of an ended one that had left others running."""
 
+PauseResult = Literal["paused", "already paused", "resumed", "not paused", "already finished", "unknown id"]
+"""What became of a process that was to be paused, or to go on."""
+
 SandboxStatus = Literal["running", "stopped", "paused", "creating", "unknown"]
 
 SANDBOX_STATUSES: tuple[SandboxStatus, ...] = get_args(SandboxStatus)

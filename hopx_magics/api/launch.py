@@ -41,7 +41,8 @@ def launch(
     for `run[name]`. `params` (numbers, texts, or what JSON can hold) become variables of it; they and `tags` are
     columns of the history. The agent tells the end to a `callback`. `capture` says who keeps the output where the agent
     does not return it: `files` of the sandbox, the `agent`, or `auto`, whichever works. With `kill_leftovers` its end
-    is that of all that it started. Values, `keep` and `kill_leftovers` are for this machine alone.
+    is that of all that it started, and with `first` it is ahead of all that is queued. Values, `keep`, `kill_leftovers`
+    and `first` are for this machine alone.
 
     Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
     AgentError.

@@ -1,20 +1,27 @@
 """One agent: launch, list, output, kill. Finds out what the agent can do from its answers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 import msgspec
 
 from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, NotSupported
-from ..models import Change, Launch, Listing, ProcessId
+from ..models import Change, Launch, Listing, ProcessId, QueueState
 from ..protocol import requests as wire
 from ..protocol.changes import can_be_base, decode_change
 from ..protocol.fields import read_etag
 from ..protocol.listing import decode_listing
-from ..protocol.replies import Launched, check_kill_reply, decode_launched, read_json
-from ..words import Stream
+from ..protocol.replies import (
+    Launched,
+    check_kill_reply,
+    decode_launched,
+    decode_queue,
+    decode_results,
+    read_json,
+)
+from ..words import PauseResult, Stream
 from . import lost_replies
 from .transport import Reply, Request, Transport
 
@@ -23,6 +30,8 @@ CHUNK = 8_000_000
 
 MOST_PIECES = 1_000
 """Replies in which an agent may send what was asked for with one request."""
+
+_ONLY_LOCAL = "The agent of this machine can do that: %hopx_connect local."
 
 
 class OutputPart(msgspec.Struct, frozen=True):
@@ -262,6 +271,31 @@ class Agent:
                 self._kill_form = index
                 return True
         raise NotSupported("this agent understands no form of the kill request", agent=self.label)
+
+    # ------------------------------------------------------------ pause, queue
+
+    def pause(self, process_ids: Sequence[ProcessId], *, pause: bool = True) -> dict[ProcessId, PauseResult]:
+        """Pauses processes, or lets them go on; what became of each. Raises NotSupported where the agent can't."""
+        path = wire.PAUSE if pause else wire.RESUME
+        content = msgspec.json.encode({"process_ids": process_ids})
+        reply = self._ask(Request("POST", path, content=content), "pause processes")
+        return decode_results(reply.body, agent=self.label, endpoint=f"POST {path}")
+
+    def queue(self, change: wire.QueueRequest | None = None) -> QueueState:
+        """How the agent works off its queue, after a change or as it is. Raises NotSupported where it can't tell."""
+        content = None if change is None else msgspec.json.encode(change)
+        request = Request("GET" if change is None else "POST", wire.QUEUE, content=content)
+        reply = self._ask(request, "tell or change its queue")
+        return decode_queue(reply.body, agent=self.label, endpoint=f"{request.method} {wire.QUEUE}")
+
+    def _ask(self, request: Request, what: str) -> Reply:
+        """Asked again when no answer comes, since it makes no difference how often this is done."""
+        try:
+            return self.transport.read(request)
+        except AgentRefused as error:
+            if error.status in (404, 405):
+                raise NotSupported(f"this agent can't {what}", agent=self.label, hint=_ONLY_LOCAL) from None
+            raise
 
 
 def _launch_request(launch: Launch) -> Request:

@@ -1,10 +1,10 @@
 """Everything about one agent, through the notebook's named link to it."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import msgspec
 
@@ -15,8 +15,9 @@ from ..client.files import Files
 from ..client.transport import Locate, Transport
 from ..errors import HistoryError, HopxError, LaunchError, ResultError
 from ..launches import launch_again
-from ..models import Change, CommandResult, KeptRun, Launch, Listing, Place, Process, ProcessId
+from ..models import Change, CommandResult, KeptRun, Launch, Listing, Place, Process, ProcessId, QueueState, Turned
 from ..protocol.changes import aged, compare
+from ..protocol.requests import QueueRequest
 from ..results import KeptFiles
 from ..run_history import reading
 from ..run_history.database import Database
@@ -28,6 +29,15 @@ from .watcher import Watcher
 
 if TYPE_CHECKING:
     from ..client.sandbox import Expiry
+
+
+class QueueChanges(TypedDict, total=False):
+    """What may be different in an agent's queue: see `protocol.requests.QueueRequest`."""
+
+    paused: bool
+    max_running: int
+    sweep: str
+    sweep_limit: int
 
 
 class Connection:
@@ -204,6 +214,11 @@ class Connection:
                 f"{self.name} can't kill what a run leaves running: only the agent of this machine knows that",
                 hint="Launch it without --kill-leftovers, and let the cell end what it starts.",
             )
+        if launch.first:
+            raise LaunchError(
+                f"{self.name} has no queue that something could be first in: only the agent of this machine has",
+                hint="Launch it without --first, or with --on local.",
+            )
         if launch.needs_notebook:
             raise LaunchError(
                 f"magics, ! and a bare await don't work in a cell on {self.name}",
@@ -258,6 +273,28 @@ class Connection:
     # ------------------------------------------------------------ kill, wait, commands
 
     kill = kill
+
+    def pause(self, process_ids: Sequence[ProcessId], *, pause: bool = True) -> list[Turned]:
+        """Pauses processes, or lets them go on; what became of each. Raises NotSupported, AgentError."""
+        results = self.agent.pause(process_ids, pause=pause)
+        listing = self.listing(tail=0)
+        found = {process_id: listing.find(process_id) for process_id in process_ids}
+        return [
+            Turned(
+                process_id=process_id,
+                name=process.name if process else None,
+                result=results.get(process_id, "unknown id"),
+                status=process.status if process else "unknown",
+            )
+            for process_id, process in found.items()
+        ]
+
+    def queue(self, **changes: Unpack[QueueChanges]) -> QueueState:
+        """How the agent works off its queue, after these changes. Raises ValueError, NotSupported, AgentError."""
+        state = self.agent.queue(QueueRequest(**changes) if changes else None)
+        if changes:
+            self.watcher.look()
+        return state
 
     def waited(self, process_ids: Iterable[ProcessId]) -> None:
         """Takes note of it that these were waited for."""

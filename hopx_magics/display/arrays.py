@@ -62,6 +62,11 @@ def statuses(values: Sequence[Status]) -> Any:
     return statuses_from_codes(np.fromiter(map(_CODES.__getitem__, values), dtype="int8", count=len(values)))
 
 
+def known_statuses(values: Sequence[Status | None]) -> Any:
+    """The same, where some are missing."""
+    return statuses_from_codes([-1 if value is None else _CODES[value] for value in values])
+
+
 def statuses_from_codes(codes: Any) -> Any:
     """The same from numbers of the statuses in `STATUSES`."""
     import pandas as pd

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..models import Killed, Process
+from ..models import Killed, Process, Turned
 from ..output.oneline import instead_of
 from ..output.progress import fraction_at_end, may_tell_progress, newest_progress
 from ..words import Status
@@ -106,25 +106,43 @@ def killed_frame(rows: Sequence[tuple[str | None, Killed]]) -> "pd.DataFrame":
     )
 
 
+def turned_frame(rows: Sequence[tuple[str | None, Turned]]) -> "pd.DataFrame":
+    """One row for what was to be paused or to go on: `process_id`, `name`, `result`, `status`, `connection`.
+
+    What has no id is the queue of a connection.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "process_id": arrays.texts([row.process_id for _, row in rows]),
+            "name": arrays.texts([row.name for _, row in rows]),
+            "result": arrays.texts([row.result for _, row in rows]),
+            "status": arrays.known_statuses([row.status for _, row in rows]),
+            "connection": arrays.texts([connection for connection, _ in rows]),
+        }
+    )
+
+
 # ---------------------------------------------------------------- order and groups
 
 Standing = tuple[int, float]
 
 
-def standing(status: Status, moment: float | None) -> Standing:
-    """By this processes stand in their default order: what runs, then what waits as it waits, then what has ended.
+def standing(status: Status, moment: float | None, *, first: bool = False) -> Standing:
+    """By this processes stand in their default order: what runs, then what waits by its turn, then what has ended.
 
     What runs and what has ended, the newest first by its `moment`, in seconds: its start, or without one its end.
     """
     if status == "queued":
-        return 1, 0.0
+        return 1, -1.0 if first else 0.0
     return 0 if status == "running" else 2, math.inf if moment is None else -moment
 
 
 def standing_of(process: Process) -> Standing:
     """The `standing` of a process."""
     moment = process.started_at or process.completed_at
-    return standing(process.status, moment.timestamp() if moment else None)
+    return standing(process.status, moment.timestamp() if moment else None, first=process.first)
 
 
 def in_default_order(processes: Sequence[Process]) -> list[int]:

@@ -48,9 +48,11 @@ COLOURS: dict[Status, str] = {
 
 
 def state_in_words(process: Process) -> str:
-    """The state with its time and reason: `running for 12 s`, `failed after 3 s, exit 1`."""
+    """The state with its time and reason: `running for 12 s`, `paused after 12 s`, `failed after 3 s, exit 1`."""
     in_words = format_counting if process.status == "running" else format_duration
     span = None if process.execution_time is None else in_words(process.execution_time)
+    if process.paused and process.status == "running":
+        return f"paused after {span}" if span else "paused"
     words = {"running": "running for", "completed": "completed in", "failed": "failed after", "killed": "killed after"}
     state = f"{words[process.status]} {span}" if span and process.status in words else process.status
     left = f", {len(process.leftovers):,} left running" if process.leftovers else ""
@@ -71,8 +73,10 @@ def reason_in_words(status: Status, exit_code: int | None, detail: str | None) -
     return reason or f", {signal}"
 
 
-def status_in_words(status: Status, leftovers: int) -> str:
-    """The status, with a mark where the process has left others running: `completed, 2 left`."""
+def status_in_words(status: Status, leftovers: int, *, paused: bool = False) -> str:
+    """The status, with a mark where the process has left others running: `completed, 2 left`; `paused` if it is."""
+    if paused and status == "running":
+        return "paused"
     return f"{status}, {leftovers:,} left" if leftovers else status
 
 

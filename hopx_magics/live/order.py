@@ -44,7 +44,7 @@ def _sorted(rows: Mapping[int, Row], sorts: Sequence[str], now: float) -> list[i
 
 def standing_of(row: Row) -> Standing:
     """Where a row stands in the default order."""
-    return standing(row.status, row.ended if row.started is None else row.started)
+    return standing(row.status, row.ended if row.started is None else row.started, first=row.first)
 
 
 def _sorts(sort: object) -> list[str]:

@@ -38,7 +38,7 @@ class Row(msgspec.Struct, frozen=True):
     a process has been running. `progress` is from 0 to 1, `left` the estimated rest, `last` the last line of output.
     `skipped` is how many queued processes that the table does not show stand directly before this queued one: so its
     place in the queue is known, and few rows change when one of the queue has its turn. `leftovers` is how many
-    processes an ended one has left running.
+    processes an ended one has left running. What is `paused` has no place, and what is `first` is ahead of what is not.
     """
 
     id: str
@@ -57,6 +57,8 @@ class Row(msgspec.Struct, frozen=True):
     last: str
     skipped: int
     leftovers: int
+    paused: bool
+    first: bool
 
 
 FIELDS = Row.__struct_fields__
@@ -284,7 +286,7 @@ class Rows:
         known = (old.progress, old.left) if old is not None and process.status == "running" else (None, None)
         began = _began(process, now, old.began if old else None)
         progress, left = self._progress(slot, process, now, began) or known
-        ended = process.status in ENDED
+        stands = process.ended or process.paused
         return Row(
             id=process.process_id or "",
             connection=connection,
@@ -295,13 +297,15 @@ class Rows:
             started=_moment(process.started_at),
             ended=_moment(process.completed_at),
             began=began,
-            elapsed=round(process.execution_time, 2) if ended and process.execution_time is not None else None,
+            elapsed=round(process.execution_time, 2) if stands and process.execution_time is not None else None,
             exit_code=process.exit_code,
             progress=progress,
             left=left,
             last=_last_line(process, self._paces[slot].grown if slot in self._paces else None),
             skipped=old.skipped if old is not None and process.status == "queued" else 0,
             leftovers=len(process.leftovers),
+            paused=process.paused,
+            first=process.first,
         )
 
     def _progress(self, slot: int, process: Process, now: float, began: float | None) -> _Told | None:
@@ -347,8 +351,8 @@ def _last_line(process: Process, grown: str | None) -> str:
 
 
 def _began(process: Process, now: float, known: float | None) -> float | None:
-    """When a running process began, by the kernel's clock."""
-    if process.status != "running":
+    """When a running process began, by the kernel's clock, as far as it is not paused."""
+    if process.status != "running" or process.paused:
         return None
     if process.execution_time is not None:
         began = round(now - process.execution_time, 2)

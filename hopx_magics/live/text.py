@@ -116,7 +116,8 @@ def elapsed_in_words(row: Row, now: float) -> str:
     """How long it has been running, or has run."""
     if row.began is not None:
         return format_counting(now - row.began)
-    return "" if row.elapsed is None else format_duration(row.elapsed)
+    in_words = format_counting if row.status == "running" else format_duration
+    return "" if row.elapsed is None else in_words(row.elapsed)
 
 
 def _summary(state: State) -> str:
@@ -131,7 +132,7 @@ def _clock(row: Row, now: float) -> str:
 
 
 _WORDS: dict[str, Callable[[Row, float], str]] = {
-    "status": lambda row, now: f"{ICONS[row.status]} {status_in_words(row.status, row.leftovers)}",
+    "status": lambda row, now: f"{ICONS[row.status]} {status_in_words(row.status, row.leftovers, paused=row.paused)}",
     "name": lambda row, now: row.name or "",
     "progress": lambda row, now: row.detail or "" if row.status == "queued" else progress_in_words(row),
     "elapsed": elapsed_in_words,

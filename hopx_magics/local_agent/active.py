@@ -8,8 +8,8 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from ..models import ProcessId
-from .family import Family, Member, Table, uptime
-from .store import Folder, Launched, Start
+from .family import Family, Member, Table, clock, uptime
+from .store import Folder, Launched, Pauses, Start
 
 _T = TypeVar("_T")
 
@@ -21,12 +21,13 @@ class Active:
 
     `begun` is when its start was decided, in nanoseconds, None while it is queued; `ended` is set when its shell has
     ended, `finished` when that is on record and in the listing. `life` is the task that follows it to its end, `stop`
-    the one that ends it by force and tells whether it could.
+    the one that ends it by force and tells whether it could. `turned` is set, and then another one, whenever it is
+    paused or goes on; who does that holds the lock `turning`.
     """
 
     __slots__ = (
         *("_family", "_strays", "begun", "child", "ended", "finished", "folder", "intent", "launched", "life"),
-        *("start", "stop"),
+        *("pauses", "start", "stop", "turned", "turning"),
     )
 
     def __init__(self, launched: Launched, folder: Folder) -> None:
@@ -41,6 +42,9 @@ class Active:
         self.finished = asyncio.Event()
         self.life: asyncio.Task[None] | None = None
         self.stop: asyncio.Task[bool] | None = None
+        self.pauses = Pauses()
+        self.turned = asyncio.Event()
+        self.turning = asyncio.Lock()
         self.intent = ""
         """Why an agent before this one was about to end the process."""
 
@@ -58,6 +62,25 @@ class Active:
     def key(self) -> str | None:
         """The Idempotency-Key of its launch."""
         return self.launched.key
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it is paused: it stands still, or stays in the queue."""
+        return self.pauses.since is not None
+
+    def pause(self) -> None:
+        """Puts on record that it is paused from now on. Raises OSError."""
+        self._turn(self.pauses._replace(since=clock()))
+
+    def unpause(self) -> None:
+        """Puts on record that it is not paused any more. Raises OSError."""
+        self._turn(Pauses() if self.begun is None else Pauses(self.pauses.until(clock())))
+
+    def _turn(self, pauses: Pauses) -> None:
+        self.folder.write_pauses(pauses)
+        self.pauses = pauses
+        told, self.turned = self.turned, asyncio.Event()
+        told.set()
 
     def read_start(self) -> Start | None:
         """How it began, as soon as its shell has written that down."""
@@ -87,11 +110,13 @@ class Active:
 
     @property
     def running_time(self) -> float:
-        """For how many seconds it has been running, whatever became of the time of day meanwhile."""
+        """For how many seconds it has been running and not paused, whatever became of the time of day meanwhile."""
         start, now = self.read_start(), uptime()
         if start is not None and start.uptime is not None and now is not None:
-            return max(0.0, now - start.uptime)
-        return 0.0 if self.started_at is None else max(0.0, (time.time_ns() - self.started_at) / 1e9)
+            since_start = now - start.uptime
+        else:
+            since_start = 0.0 if self.started_at is None else (time.time_ns() - self.started_at) / 1e9
+        return max(0.0, since_start - self.pauses.until(clock() if now is None else now))
 
 
 def spawned(work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":

@@ -4,16 +4,17 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from .active import Active
+from .active import Active, spawned
 from .endings import conclude, never_started
 from .family import Family, Member, marks, read_table
 from .journal import Ended
 from .launching import Launching
+from .pausing import Pausing
 from .processes import Processes
 from .store import Folder, delete
 
 
-def adopt(processes: Processes, launching: Launching) -> None:
+def adopt(processes: Processes, launching: Launching, pausing: Pausing) -> None:
     """Takes all processes of earlier agents over. Must be called in the event loop, once, before any launch."""
     known = processes.journal.read()
     found = [known.get(folder.path.name) or _examine(processes, folder) for folder in processes.store.folders()]
@@ -27,9 +28,10 @@ def adopt(processes: Processes, launching: Launching) -> None:
     asyncio.get_running_loop().run_in_executor(None, delete, processes.store.leftovers())
     _take_over_callbacks(processes)
     processes.forget()
-    for item in processes.all.values():
-        if isinstance(item, Active):
-            launching.go_on(item)
+    for active in processes.going():
+        launching.go_on(active)
+        if active.is_paused and active.begun is not None:
+            spawned(pausing.go_on(active))
     launching.start_queued()
 
 
@@ -39,11 +41,13 @@ def _examine(processes: Processes, folder: Folder) -> Active | Ended:
     if evidence.alive:
         active = Active(launched, folder)
         active.start, active.begun = evidence.start, evidence.start.time if evidence.start else time.time_ns()
-        active.intent = evidence.intent.text
+        active.intent, active.pauses = evidence.intent.text, folder.read_pauses()
         folder.drop_env()
         return active
     if never_started(evidence) and not launched.damaged:
-        return Active(launched, folder)
+        active = Active(launched, folder)
+        active.pauses = folder.read_pauses()
+        return active
     folder.drop_env()
     return conclude(launched, folder, processes.settings.output_limit)
 

@@ -27,14 +27,19 @@ from .killing import Killing
 from .launch_endpoints import LaunchEndpoints
 from .launching import Launching
 from .listing import STREAM_LIMIT, Listing
+from .pausing import Pausing
 from .process_endpoints import ProcessEndpoints
 from .processes import Processes
 from .programs import install_tools, installed_languages
+from .queue_endpoints import QueueEndpoints
 from .workspace import Workspace
 
 AGENT = "hopx_magics local agent"
 
-_FEATURES = ("background", "delta", "etag", "idempotency-key", "prefer-wait", "range", "sweep-limit", "tail")
+_FEATURES = (
+    *("background", "delta", "etag", "idempotency-key", "pause", "prefer-wait", "queue"),
+    *("range", "sweep-limit", "tail"),
+)
 
 
 class Agent:
@@ -49,6 +54,7 @@ class Agent:
         killing = Killing(self.processes)
         tools = install_tools(settings.agent_folder / "tools")
         self._launching = Launching(self.processes, killing, tools)
+        self._pausing = Pausing(self.processes, self._launching)
         self._closing = asyncio.Event()
         foreground = Foreground(
             settings.agent_folder / "foreground", self.processes.orphans, settings.output_limit, STREAM_LIMIT
@@ -59,13 +65,14 @@ class Agent:
             ("GET", INFO, self._info),
             *LaunchEndpoints(self.processes, self._launching, foreground, self._workspace, tools).routes,
             *ProcessEndpoints(self.processes, killing, listing, self._closing).routes,
+            *QueueEndpoints(self.processes, self._launching, self._pausing).routes,
             *FileEndpoints(Workspace(self._workspace, settings.agent_folder / "incoming")).routes,
         ]
         self.gate = Gate(self._application(), token)
 
     def begin(self) -> None:
         """Takes over the processes of earlier agents, and looks after all from now on."""
-        adopt(self.processes, self._launching)
+        adopt(self.processes, self._launching, self._pausing)
         self._watching = spawned(cut_outputs(self.processes)), spawned(self.processes.leftovers.watch())
 
     def close(self) -> None:

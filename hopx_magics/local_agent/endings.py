@@ -6,9 +6,10 @@ import msgspec
 
 from ..words import STREAMS, Status, signal_name
 from . import outputs
+from .family import clock
 from .journal import Ended, Row
 from .limiting import cut
-from .store import KILLED, Evidence, Exit, Folder, Launched, Start
+from .store import KILLED, Evidence, Exit, Folder, Launched, Pauses, Start
 
 KILLED_CODE = 137
 """The exit code of a process that was killed together with the shell that would have told it: 128 + SIGKILL."""
@@ -59,7 +60,7 @@ def conclude(launched: Launched, folder: Folder, output_limit: int, *, observed:
         started_at=utc(start.time if start else None),
         completed_at=utc(ended),
         exit_code=code,
-        execution_time=_running_time(start, evidence.exit, ended) if start else None,
+        execution_time=_running_time(start, evidence.exit, ended, folder.read_pauses()) if start else None,
         pid=start.pid if start else msgspec.UNSET,
         message=message or msgspec.UNSET,
     )
@@ -87,7 +88,13 @@ def _with_output(row: Row, launched: Launched, folder: Folder, ended: int, *, ti
     )
 
 
-def _running_time(start: Start, end: Exit | None, ended: int) -> float:
+def _running_time(start: Start, end: Exit | None, ended: int, pauses: Pauses) -> float:
+    """Seconds from start to end, without those in which it was paused."""
+    until = end.uptime if end and end.uptime is not None else clock()
+    return max(0.0, _life_time(start, end, ended) - pauses.until(until))
+
+
+def _life_time(start: Start, end: Exit | None, ended: int) -> float:
     """Seconds from start to end: by the time of day, unless that has jumped meanwhile."""
     by_time_of_day = (ended - start.time) / 1e9
     if end is None or end.uptime is None or start.uptime is None:

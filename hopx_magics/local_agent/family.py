@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -116,6 +117,12 @@ def uptime() -> float | None:
         return None
 
 
+def clock() -> float:
+    """What goes on by the second whatever becomes of the time of day, where the system has such a thing."""
+    now = uptime()
+    return time.time() if now is None else now
+
+
 class Family:
     """The processes of one run.
 
@@ -179,6 +186,13 @@ class Family:
                 os.killpg(self._session, number)
         for member in members - in_group:
             _signal(member, number)
+
+    def stop(self) -> None:
+        """Stops all of them until somebody continues them, also those that are started meanwhile."""
+        stopped: set[Member] = set()
+        while self.look() - stopped:
+            self.signal(signal.SIGSTOP)
+            stopped |= self.known
 
 
 def _with_descendants(table: Table, roots: Iterable[int]) -> set[int]:

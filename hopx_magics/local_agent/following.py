@@ -25,18 +25,33 @@ async def follow(active: Active, killing: Killing, orphans: Orphans) -> None:
     """Returns when a running process has ended, which it is made to when its time is over."""
     if not active.ended.is_set():
         _watch(active, asyncio.get_running_loop(), orphans)
-    try:
-        await asyncio.wait_for(active.ended.wait(), _time_left(active))
-    except TimeoutError:
+    if not await _ends_in_time(active):
         await asyncio.wait((killing.stop(active, TIMED_OUT),))
         await active.ended.wait()
     if active.stop is not None:
         await asyncio.wait((active.stop,))
 
 
+async def _ends_in_time(active: Active) -> bool:
+    """Whether a process ends before its time is over, which stands still while it is paused."""
+    if active.launched.timeout is None:
+        await active.ended.wait()
+    while not active.ended.is_set():
+        left = _time_left(active)
+        if left == 0:
+            return False
+        events = [asyncio.ensure_future(event.wait()) for event in (active.ended, active.turned)]
+        try:
+            await asyncio.wait(events, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for event in events:
+                event.cancel()
+    return True
+
+
 def _time_left(active: Active) -> float | None:
-    if active.launched.timeout is None or active.started_at is None:
-        return None
+    if active.launched.timeout is None or active.started_at is None or active.is_paused:
+        return None  # for now
     return max(0.0, active.launched.timeout - active.running_time)
 
 

@@ -36,6 +36,8 @@ class Row(msgspec.Struct, kw_only=True):
     stdout_bytes: int | msgspec.UnsetType = msgspec.UNSET
     stderr_bytes: int | msgspec.UnsetType = msgspec.UNSET
     leftovers: list[int] | msgspec.UnsetType = msgspec.UNSET
+    paused: bool | msgspec.UnsetType = msgspec.UNSET
+    first: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

@@ -69,7 +69,7 @@ class Killing:
         return active.stop
 
     async def _end(self, active: Active, intent: str) -> bool:
-        family = await _family(active)
+        family = await family_of(active)
         if family is None or not active.folder.is_alive():
             return True
         active.folder.write_intent(intent)
@@ -87,6 +87,7 @@ class Killing:
             ended = asyncio.Event()
             ended.set()
         await asyncio.to_thread(family.signal, signal.SIGTERM)
+        await asyncio.to_thread(family.signal, signal.SIGCONT)  # who is stopped hears of it only then
         if await _is_gone(family, ended, self._processes.settings.kill_grace):
             return True
         return await _is_gone(family, ended, FORCED_END, by=signal.SIGKILL)
@@ -99,7 +100,7 @@ def _has_ended(ended: Ended) -> Refused:
     return Refused(404, "RESOURCE_NOT_FOUND", message, {"process_id": ended.process_id})
 
 
-async def _family(active: Active) -> Family | None:
+async def family_of(active: Active) -> Family | None:
     """Its processes, once there is somebody who can be told to end."""
     while not active.ended.is_set():
         if active.family is not None:

@@ -105,6 +105,7 @@ class LaunchEndpoints:
         if isinstance(wanted, wire.CommandRequest):
             return {}
         return {
+            "first": wanted.first,
             "kill_leftovers": wanted.kill_leftovers,
             "environment": wanted.environment and requests.checked_env(wanted.environment),
             "umask": requests.checked_umask(wanted.umask),

@@ -23,6 +23,7 @@ from .changes import Growth
 from .endings import utc
 from .journal import Ended, Row
 from .processes import Processes
+from .queue import PAUSED
 
 MB = 1_000_000
 STREAM_LIMIT = 16 * MB
@@ -134,7 +135,7 @@ class Listing:
         if isinstance(item, Ended):
             return item
         launched, started, start = item.launched, item.started_at, item.read_start()
-        reason = self._processes.queue.reason(item) if started is None else None
+        reason = PAUSED if item.is_paused else self._processes.queue.reason(item) if started is None else None
         return Row(
             process_id=launched.process_id,
             execution_id=launched.execution_id,
@@ -146,6 +147,8 @@ class Listing:
             execution_time=None if started is None else item.running_time,
             pid=start.pid if start else msgspec.UNSET,
             message=reason or msgspec.UNSET,
+            paused=item.is_paused or msgspec.UNSET,
+            first=(started is None and launched.first) or msgspec.UNSET,
         )
 
     def _end(self) -> bytes:

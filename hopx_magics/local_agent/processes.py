@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ..settings import Settings
@@ -39,7 +39,7 @@ class Processes:
         self.running: dict[str, Active] = {}
         self.orphans = Orphans()
         self.leftovers = Leftovers(self.running, self.orphans, self.leave)
-        self.queue = Queue(self.running, settings.max_running)
+        self.queue = Queue(self.running, settings.max_running, settings.agent_folder / "queue.json")
         self.finished = Finished(settings, self.callbacks, self.unheard)
         self._keys: dict[str, str] = {}
         self._sequence = 0
@@ -53,6 +53,10 @@ class Processes:
         """The time in nanoseconds, but later than that of any launch so far."""
         self._sequence = max(self._sequence + 1, time.time_ns())
         return self._sequence
+
+    def going(self) -> Iterator[Active]:
+        """Those that have not ended, in the order of their launches."""
+        return (item for item in self.all.values() if isinstance(item, Active))
 
     def find(self, process_id: str) -> Active | Ended:
         """The process of that id. Raises Refused when there is none."""

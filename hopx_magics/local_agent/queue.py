@@ -4,62 +4,122 @@ No more than so many run at once. Next is the first one that may start, which is
 with a limit, no more than that many run at once, and what was launched after a sweep that has to wait is not held up.
 
 A limit belongs to its process, not to the sweep. Where the limits in one sweep differ, a process may start when fewer
-than its own limit of that sweep are running, those without a limit included.
+than its own limit of that sweep are running, those without a limit included. Whoever changes the limit of a sweep gives
+all of its processes the same.
+
+What is paused while it is queued stands aside: it keeps its place, and lets others by.
 """
 
-from collections import Counter, OrderedDict
+import contextlib
+from bisect import insort
+from collections import Counter
 from collections.abc import Mapping
+from operator import attrgetter
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from .active import Active
+from .store import replace_file
 
-_Lane = tuple[str | None, int | None]
+PAUSED = "paused"
+QUEUE_PAUSED = "the queue is paused"
+
+
+class _Lane(NamedTuple):
+    """What holds up all that stand in a lane. What goes `first` is ahead of all that does not."""
+
+    first: bool
+    sweep: str | None
+    limit: int | None
+
+
+class Rules(msgspec.Struct, kw_only=True):
+    """What a user has said of the queue while it went on, which outlives the agent.
+
+    Nothing starts while it is `paused`. `most` run at once, None for as many as the agent was started with; `limits`
+    are those of sweeps, by their ids, None for no limit.
+    """
+
+    paused: bool = False
+    most: int | None = None
+    limits: dict[str, int | None] = {}
 
 
 class Queue:
-    """Queued processes in the order of their launches, while at most `most` are `running`. True while there are any.
+    """Queued processes, while at most `most` are `running`. True while there are any. `file` keeps its rules.
 
     All that the same limit of the same sweep holds up stand in one lane, of which only the first one has to be looked
     at: the next process is found in the same time, however many are queued behind those that have to wait.
     """
 
-    def __init__(self, running: Mapping[str, Active], most: int) -> None:
+    def __init__(self, running: Mapping[str, Active], most: int, file: Path | None = None) -> None:
         self._running = running
         self._most = most
-        self._lanes: dict[_Lane, OrderedDict[str, Active]] = {}
+        self._file = file
+        self.rules = _read(file)
+        self._lanes: dict[_Lane, list[Active]] = {}
+        self._aside: dict[str, Active] = {}
         self._reasons: dict[_Lane, str] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._lanes)
+        return bool(self._lanes or self._aside)
+
+    @property
+    def most(self) -> int:
+        """How many run at once, at most."""
+        return self._most if self.rules.most is None else self.rules.most
+
+    def change(self, rules: Rules) -> None:
+        """Has other rules from now on. Raises OSError when they can't be kept."""
+        if self._file is not None:
+            replace_file(self._file, msgspec.json.encode(rules))
+        self.rules = rules
 
     def add(self, active: Active) -> None:
-        """Puts a process at the end. It must have been launched after all others."""
-        self._lanes.setdefault(_lane(active), OrderedDict())[active.process_id] = active
+        """Puts a process where it belongs: behind all that were launched before it, or aside."""
+        if active.is_paused:
+            self._aside[active.process_id] = active
+        else:
+            insort(self._lanes.setdefault(_lane(active), []), active, key=attrgetter("sequence"))
 
     def remove(self, active: Active) -> None:
         """Takes out a process, wherever it stands."""
+        if self._aside.pop(active.process_id, None) is not None:
+            return
         lane = self._lanes[_lane(active)]
-        del lane[active.process_id]
+        lane.remove(active)
         if not lane:
             del self._lanes[_lane(active)]
 
     def may_start(self, sweep: str | None, limit: int | None) -> bool:
         """Whether a process may start at once. What is queued needs no look: if it could start, it would be running."""
-        return len(self._running) < self._most and _has_room(self._sweeps_running(), sweep, limit)
+        return self._has_slot and self._has_room(self._sweeps_running(), sweep, limit)
+
+    @property
+    def _has_slot(self) -> bool:
+        return not self.rules.paused and len(self._running) < self.most
 
     def take_next(self) -> Active | None:
         """Takes out the first process that may run beside those that are running, or none."""
-        if not self._lanes or len(self._running) >= self._most:
+        if not self._lanes or not self._has_slot:
             return None
         sweeps = self._sweeps_running()
-        heads = [next(iter(lane.values())) for key, lane in self._lanes.items() if _has_room(sweeps, *key)]
-        first = min(heads, key=lambda active: active.sequence, default=None)
-        if first is not None:
-            self.remove(first)
+        heads = [
+            (not lane.first, waiting[0].sequence, waiting[0])
+            for lane, waiting in self._lanes.items()
+            if self._has_room(sweeps, lane.sweep, lane.limit)
+        ]
+        if not heads:
+            return None
+        *_, first = min(heads)
+        self.remove(first)
         return first
 
     def reason(self, active: Active) -> str | None:
         """Why a queued process waits, in words; None before that is known."""
-        return self._reasons.get(_lane(active))
+        return PAUSED if active.is_paused else self._reasons.get(_lane(active))
 
     def renew_reasons(self) -> list[str]:
         """Finds out why the processes wait now, and returns the ids of those for which that is something else.
@@ -70,21 +130,33 @@ class Queue:
         sweeps, before = self._sweeps_running(), self._reasons
         self._reasons = {lane: self._reason(lane, sweeps) for lane in self._lanes}
         changed = [lane for lane, reason in self._reasons.items() if before.get(lane, reason) != reason]
-        return [process_id for lane in changed for process_id in self._lanes[lane]]
+        return [active.process_id for lane in changed for active in self._lanes[lane]]
 
     def _reason(self, lane: _Lane, sweeps: "Counter[str | None]") -> str:
-        if not _has_room(sweeps, *lane):
-            return f"limit {lane[1]} of its sweep"
-        return f"{len(self._running)} of {self._most} running on this machine"
+        if self.rules.paused:
+            return QUEUE_PAUSED
+        if not self._has_room(sweeps, lane.sweep, lane.limit):
+            return f"limit {self._limit(lane.sweep, lane.limit)} of its sweep"
+        return f"{len(self._running)} of {self.most} running on this machine"
 
     def _sweeps_running(self) -> "Counter[str | None]":
         return Counter(active.launched.sweep for active in self._running.values())
 
+    def _has_room(self, sweeps: "Counter[str | None]", sweep: str | None, limit: int | None) -> bool:
+        limit = self._limit(sweep, limit)
+        return limit is None or sweeps[sweep] < limit
 
-def _has_room(sweeps: "Counter[str | None]", sweep: str | None, limit: int | None) -> bool:
-    return limit is None or sweeps[sweep] < limit
+    def _limit(self, sweep: str | None, limit: int | None) -> int | None:
+        return limit if sweep is None else self.rules.limits.get(sweep, limit)
 
 
 def _lane(active: Active) -> _Lane:
     launched = active.launched
-    return (None, None) if launched.sweep_limit is None else (launched.sweep, launched.sweep_limit)
+    return _Lane(launched.first, launched.sweep, launched.sweep_limit)
+
+
+def _read(file: Path | None) -> Rules:
+    if file is not None:
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            return msgspec.json.decode(file.read_bytes(), type=Rules)
+    return Rules()

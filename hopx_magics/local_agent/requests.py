@@ -113,6 +113,13 @@ def checked_sweep(sweep: str | None, limit: int | None) -> tuple[str | None, int
     return sweep, limit
 
 
+def checked_count(name: str, count: int) -> int | None:
+    """How many of something, None for 0, which stands for what is usual. Raises Refused for less."""
+    if count < 0:
+        raise invalid(f"{name} must be 0 or more, not {count}")
+    return count or None
+
+
 def idempotency_key(request: Request) -> str | None:
     """The launch's key. Raises Refused for an endless one."""
     key = request.headers.get("idempotency-key", "")

@@ -16,6 +16,7 @@ the shell that runs the process, for exactly as long as that lives |
 | exit | the exit code, 128 + N for a signal N, as shells have it, the seconds of uptime or `-`, and `asked` when the \
 intent was there by then; its mtime is the end time |
 | strays | pids and starts of descendants that left the process's session; only where there are some |
+| pauses | for how long it was paused, and since when it is now; only of what was ever paused |
 | stdout, stderr | the output |
 
 `start`, `intent` and `exit` exist from the beginning, filled with blanks, and are overwritten in place: that needs no
@@ -55,9 +56,9 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
 
     `timeout` is in seconds from the start. `at_once` is False for a process that had to wait its turn. `key` is the
     launch's Idempotency-Key, and `digest` what tells whether a second launch with that key is the same. The process
-    starts when fewer than `sweep_limit` of its `sweep` are running. `has_env` tells that an environment was asked for,
-    `kill_leftovers` that what it leaves behind is to be killed at its end. `values` is
-    the name of the manifest in `in`.
+    starts when fewer than `sweep_limit` of its `sweep` are running; what is `first` is ahead of what is not. `has_env`
+    tells that an environment was asked for, `kill_leftovers` that what it leaves behind is to be killed at its end.
+    `values` is the name of the manifest in `in`.
     """
 
     process_id: ProcessId
@@ -73,6 +74,7 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     digest: str | None = None
     sweep: str | None = None
     sweep_limit: int | None = None
+    first: bool = False
     has_env: bool = True
     kill_leftovers: bool = False
     is_whole_env: bool = False
@@ -106,6 +108,17 @@ class Start(NamedTuple):
     time: int
     failed: bool
     uptime: float | None = None
+
+
+class Pauses(NamedTuple):
+    """For how many seconds in all a process was paused before, and since which `clock` it is now, if it is."""
+
+    total: float = 0.0
+    since: float | None = None
+
+    def until(self, now: float) -> float:
+        """For how many seconds it was paused up to that clock."""
+        return self.total + (0.0 if self.since is None else max(0.0, now - self.since))
 
 
 class Record(NamedTuple):
@@ -266,6 +279,16 @@ class Folder:
         """Records them; a disk without room for that is no error."""
         with contextlib.suppress(OSError):
             replace_file(self.path / "strays", msgspec.json.encode(sorted(strays)))
+
+    def read_pauses(self) -> Pauses:
+        """For how long it was paused."""
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            return msgspec.json.decode(_content(self._file("pauses")), type=Pauses)
+        return Pauses()
+
+    def write_pauses(self, pauses: Pauses) -> None:
+        """Records for how long it was paused. Raises OSError."""
+        replace_file(self.path / "pauses", msgspec.json.encode(pauses))
 
     def write_intent(self, intent: str) -> None:
         """Records why the process is about to be asked to end. Raises OSError."""

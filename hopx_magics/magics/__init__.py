@@ -11,11 +11,12 @@ from .history import HopxHistory
 from .live_line import has_live_display, show_document, show_sweep
 from .live_table import show_table
 from .processes import HopxMagics
+from .queueing import HopxQueue
 from .run_line import show_run
 from .silence import give_body, silence_magic
 from .values import HopxValues
 
-__all__ = ["HopxCloud", "HopxHistory", "HopxMagics", "HopxValues", "load", "unload"]
+__all__ = ["HopxCloud", "HopxHistory", "HopxMagics", "HopxQueue", "HopxValues", "load", "unload"]
 
 
 _TRANSFORMERS = (silence_magic, give_body)
@@ -33,7 +34,7 @@ def load(shell: InteractiveShell) -> None:
         return
     history = HopxHistory(shell)
     arrival = Arrival(lambda: history.file)
-    for magics in (HopxMagics(shell), history, HopxCloud(shell), HopxValues(shell)):
+    for magics in (HopxMagics(shell), history, HopxQueue(shell), HopxCloud(shell), HopxValues(shell)):
         magics.arrival = arrival
         shell.register_magics(magics)
     shell.input_transformers_cleanup.extend(_TRANSFORMERS)
@@ -61,7 +62,7 @@ def unload(shell: InteractiveShell) -> None:
     """Takes back what `load` did, and ends what it left running here. Processes and the agent go on."""
     if HopxMagics.__name__ not in shell.magics_manager.registry:
         return
-    for registered in (HopxMagics, HopxHistory, HopxCloud, HopxValues):
+    for registered in (HopxMagics, HopxHistory, HopxQueue, HopxCloud, HopxValues):
         magics = shell.magics_manager.registry.pop(registered.__name__)
         for kind, names in magics.magics.items():
             for name in names:

@@ -126,6 +126,7 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _PARAMS,
         _values("--sweep", _sweep),
         _LIMIT,
+        _flag("--first"),
         _checked("--per", by=whole_number),
         _flag("--yes"),
         _argument("--in", dest="values", default="auto", completions=("auto", "none")),
@@ -175,6 +176,8 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
     ],
     "%hopx_wait": [_REFERENCES, _one_of(_flag("--any"), _flag("--all")), _TIMEOUT, _NO_RAISE, _ON_SEVERAL],
     "%hopx_kill": [_REFERENCES, _STATUS, _flag("--all"), _ON_SEVERAL],
+    "%hopx_pause": [_REFERENCES, _flag("--queue"), _ON_SEVERAL],
+    "%hopx_resume": [_REFERENCES, _flag("--queue"), _ON_SEVERAL],
     "%hopx_connect": [
         _argument("target", nargs="?"),
         _argument("--as"),
@@ -205,7 +208,7 @@ def _parser(magic: str) -> MagicParser:
 
 PARSERS = {magic.lstrip("%"): _parser(magic) for magic in _ARGUMENTS}
 
-TAKE_REFERENCES = ("hopx_ps", "hopx_watch", "hopx_logs", "hopx_wait", "hopx_kill")
+TAKE_REFERENCES = ("hopx_ps", "hopx_watch", "hopx_logs", "hopx_wait", "hopx_kill", "hopx_pause", "hopx_resume")
 """The magics whose arguments are ids and names of processes."""
 
 TAKE_CONNECTIONS = ("hopx_connect", "hopx_disconnect", "hopx_extend")

@@ -59,6 +59,7 @@ class HopxMagics(HopxBase):
 
             %%hopx_bg [--name N] [--lang L] [--timeout 90s|2h|none] [--env K=V ...] [--cwd DIR] [--tag K=V ...]
                       [--param K=V ...] [--sweep K=V,V ... [--limit N] [--per N] [--yes]] [--on CONNECTION ...]
+                      [--first]
                       [--callback URL [--callback-header K=V ...] [--callback-secret-env VAR]]
                       [--in auto|none|NAME,...] [--out NAME,...] [--capture auto|files|agent] [--kill-leftovers]
                       [-o VAR] [-q]
@@ -81,6 +82,7 @@ class HopxMagics(HopxBase):
         --sweep K=V,V  one run for each value of a parameter: lr=0.1,0.01 or seed=1:5; several: for every combination
         --limit N      with --sweep: run no more than N of them at once
         --per N        with --sweep on several connections: run no more than N of them at once on each
+        --first        ahead of all that is queued; on this machine
         --yes          with --sweep: launch more than 1,000 runs without asking
         --on NAME      the connection to launch on, if not the current one; several (a,b or all): on each of them, or
                        with --sweep spread over them
@@ -139,6 +141,7 @@ class HopxMagics(HopxBase):
                 "keep": args.out,
                 "transform": self.shell.transform_cell,
                 "kill_leftovers": args.kill_leftovers,
+                "first": args.first,
             }
             for option in ("limit", "per", "yes"):
                 if getattr(args, option) not in (None, False) and not args.sweep:

@@ -62,11 +62,12 @@ class _RunLine:
             self._update = update
             if update.listing is not None and update.error is None:
                 listed = update.listing.find(self._run.process_id)
-                before = self._run.process.status
+                before = self._run.process
                 self._run.see(listed)
                 if listed is not None:
                     self._rows.update(self._connection, update.listing, [listed])
-                if self._run.process.status == before == "running":
+                now = self._run.process
+                if now.status == before.status == "running" and now.paused == before.paused:
                     return  # the clock draws it
             self._draw_and_end()
 

@@ -111,6 +111,8 @@ def _read_process(row: Any, received_at: datetime) -> Process:
         stdout_bytes=read_count(row.get("stdout_bytes")),
         stderr_bytes=read_count(row.get("stderr_bytes")),
         leftovers=_read_pids(row.get("leftovers")),
+        paused=row.get("paused") is True,
+        first=row.get("first") is True,
     )
 
 

@@ -1,5 +1,6 @@
 """Replies other than the listing: launches, kills, errors, and what is no reply of an agent."""
 
+import contextlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,9 +10,9 @@ from typing import Any
 import msgspec
 
 from ..errors import BadReply, NotSupported
-from ..models import ProcessId
+from ..models import ProcessId, QueueState
 from ..output.oneline import printable
-from ..words import Status
+from ..words import PauseResult, Status
 from .fields import Body, first, load_json, read_count, read_seconds, read_status, read_text
 
 
@@ -51,6 +52,26 @@ def check_kill_reply(body: Body, *, agent: str, endpoint: str) -> None:
         return
     if isinstance(content, dict):
         reject_catch_all(content, "process_id", agent=agent, endpoint=endpoint)
+
+
+def decode_results(body: Body, *, agent: str, endpoint: str) -> dict[ProcessId, PauseResult]:
+    """What became of processes that were to be paused, or to go on. Raises BadReply, NotSupported."""
+    content = read_json(body, agent=agent)
+    if isinstance(content, dict):
+        reject_catch_all(content, "results", agent=agent, endpoint=endpoint)
+        with contextlib.suppress(msgspec.ValidationError):
+            return msgspec.convert(content.get("results"), dict[ProcessId, PauseResult])
+    raise BadReply(f"its reply does not tell what was done: {excerpt(body)}", agent=agent)
+
+
+def decode_queue(body: Body, *, agent: str, endpoint: str) -> QueueState:
+    """The state of an agent's queue. Raises BadReply, NotSupported."""
+    content = read_json(body, agent=agent)
+    if isinstance(content, dict):
+        reject_catch_all(content, "max_running", agent=agent, endpoint=endpoint)
+        with contextlib.suppress(msgspec.ValidationError):
+            return msgspec.convert(content, QueueState)
+    raise BadReply(f"its reply does not tell of a queue: {excerpt(body)}", agent=agent)
 
 
 class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,9 @@ EXECUTE_ASYNC = "/execute/async"
 COMMANDS_RUN = "/commands/run"
 COMMANDS_BACKGROUND = "/commands/background"
 KILL = "/execute/kill"
+PAUSE = "/execute/pause"
+RESUME = "/execute/resume"
+QUEUE = "/execute/queue"
 
 DELTA = "hopx-rows"
 """The name, in the headers `A-IM` and `IM` of RFC 3229, of how a listing can be told by what differs from an older one.
@@ -57,7 +60,8 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     fewer than `sweep_limit`, 1 or more, of that sweep are running, and is queued until then. `sweep` is the id of the
     sweep, 1 to 64 of the characters A-Z a-z 0-9 _ -, and must be there when `sweep_limit` is. An agent that keeps the
     limit repeats `sweep_limit` in its reply. Each launch has its own limit: where those in one sweep differ, each
-    process waits for its own, and one that has none doesn't wait but counts among those that are running.
+    process waits for its own, and one that has none doesn't wait but counts among those that are running. What is
+    `first` starts ahead of all that is not.
 
     For background launches on the local agent, too: `kill_leftovers` makes the process's end that of all it has
     started; `environment` is the whole environment in place of the agent's own, with `env` on top, and `umask` is set.
@@ -73,6 +77,7 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     working_dir: str | None = None
     sweep: str | None = None
     sweep_limit: int | None = None
+    first: bool = False
     kill_leftovers: bool = False
     environment: dict[str, str] | None = None
     umask: int | None = None
@@ -105,6 +110,28 @@ class CommandRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     working_dir: str | None = None
 
 
+class PauseRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /execute/pause` and `/execute/resume`, which the local agent alone knows.
+
+    The reply has `results`: for each id a `words.PauseResult`.
+    """
+
+    process_ids: list[str]
+
+
+class QueueRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Body of `POST /execute/queue`: what is to be different. The reply is that of a GET: see `QueueState`.
+
+    Nothing starts while the queue is `paused`. `max_running` processes run at once, 0 for as many as the agent was
+    started with. Of `sweep`, `sweep_limit` run at once, 0 for as many as may.
+    """
+
+    paused: bool | None = None
+    max_running: int | None = None
+    sweep: str | None = None
+    sweep_limit: int | None = None
+
+
 class KillForm(msgspec.Struct, frozen=True):
     """One of the ways in which agents want to be asked to kill a process."""
 
@@ -129,7 +156,9 @@ def launch_fields(launch: Launch) -> dict[str, Any]:
         "name": marked_name(launch.name, launch.run_id),
         **({"env": launch.env} if launch.env else {}),
         **({"workdir": launch.workdir, "working_dir": launch.workdir} if launch.workdir else {}),
-        **({"sweep": launch.sweep_id, "sweep_limit": launch.limit} if launch.sweep_id and launch.limit else {}),
+        **({"sweep": launch.sweep_id} if launch.sweep_id else {}),
+        **({"sweep_limit": launch.limit} if launch.sweep_id and launch.limit else {}),
+        **({"first": True} if launch.first else {}),
         **({"kill_leftovers": True} if launch.kill_leftovers else {}),
         **({"values": launch.values} if launch.values else {}),
         **(_surroundings(launch.surroundings, launch.index) if launch.surroundings else {}),

@@ -59,9 +59,13 @@ def test_why_something_is_queued(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", cases("states"), ids=lambda case: case["state"])
 def test_states_in_words(case: dict[str, Any]) -> None:
     fields = {field: case[field] for field in ("status", "exit_code", "detail", "progress", "left", "leftovers")}
-    seconds, runs = case["seconds"], case["status"] == "running"
+    seconds, paused = case["seconds"], case.get("paused", False)
+    runs = case["status"] == "running" and not paused
     row = row_of(
-        **fields, began=NOW - seconds if runs and seconds is not None else None, elapsed=None if runs else seconds
+        **fields,
+        paused=paused,
+        began=NOW - seconds if runs and seconds is not None else None,
+        elapsed=None if runs else seconds,
     )
     process = Process(
         process_id=ProcessId("proc_1"),
@@ -70,6 +74,7 @@ def test_states_in_words(case: dict[str, Any]) -> None:
         exit_code=row.exit_code,
         leftovers=tuple(range(1, row.leftovers + 1)),
         execution_time=seconds,
+        paused=paused,
     )
     assert state_in_words(process) == case["state"]
     assert (elapsed_in_words(row, NOW), progress_in_words(row)) == (case["elapsed_in_words"], case["progress_in_words"])

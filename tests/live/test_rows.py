@@ -5,6 +5,7 @@ import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from hopx_magics.live.messages import Changes
@@ -176,6 +177,11 @@ def test_the_places_in_the_queue_where_only_some_of_it_is_shown() -> None:
     rows.update("a", listing(running, *queue[1:]), [running])
     assert rows.take_changes() == Changes(rows=[(0, {"skipped": 1})], gone=[]), "one row for one turn"
     assert [rows.place(slot) for slot, _ in rows] == [2, 5]
+    rows.update("a", listing(running, *queue[1:5], msgspec.structs.replace(queue[5], first=True)))
+    assert [rows.place(slot) for slot, _ in rows] == [3, 1], "what is first is ahead"
+    paused = msgspec.structs.replace(queue[2], paused=True)
+    rows.update("a", listing(running, queue[1], paused, *queue[3:]))
+    assert [rows.place(slot) for slot, _ in rows] == [None, 4], "what is paused lets others by"
 
 
 def test_names_and_details_are_one_printable_line() -> None:

@@ -32,7 +32,7 @@ test("why something is queued", () => {
 
 test("states in words", () => {
   for (const { seconds, state, elapsed_in_words, progress_in_words, ...fields } of casesOf("states")) {
-    const runs = fields.status === "running";
+    const runs = fields.status === "running" && !fields.paused;
     const began = runs && seconds !== null ? NOW - seconds : null;
     const row = rowOf({ ...fields, began, elapsed: runs ? null : seconds });
     assert.deepEqual(

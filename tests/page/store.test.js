@@ -69,4 +69,6 @@ test("the places of what is queued, also where the table does not show all of th
   assert.deepEqual([...store.queue], [[0, 1], [2, 1], [3, 4]]);
   store.apply([[0, { status: "running" }], [3, { skipped: 1 }]], []);
   assert.deepEqual([...store.queue], [[2, 1], [3, 2]]);
+  store.apply([[3, { skipped: 0 }], [4, rowOf({ ...queued, paused: true })], [5, rowOf({ ...queued, first: true })]], []);
+  assert.deepEqual([...store.queue], [[5, 1], [2, 1], [3, 2]], "what is first is ahead, and what is paused has no place");
 });

@@ -22,13 +22,15 @@
  * @property {number | null} started by the agent's clock
  * @property {number | null} ended by the agent's clock
  * @property {number | null} began by the kernel's clock, while it runs
- * @property {number | null} elapsed once it has ended
+ * @property {number | null} elapsed once it has ended, and while it is paused
  * @property {number | null} exit_code
  * @property {number | null} progress 0 to 1
  * @property {number | null} left
  * @property {string} last line of its output
  * @property {number} skipped queued ones directly before it that the table does not show
  * @property {number} leftovers processes that it has left running
+ * @property {boolean} paused
+ * @property {boolean} first ahead of all queued ones that are not
  */
 
 // ---------------------------------------------------------------- what the kernel tells

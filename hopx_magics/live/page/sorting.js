@@ -24,13 +24,13 @@ const ENDED_STANDING = 2;
  */
 export function sortKey(column, row, now) {
   if (column.key === "standing") return STANDINGS[row.status] ?? ENDED_STANDING;
-  if (column.key === "newest") return row.status === "queued" ? 0 : row.started ?? row.ended;
+  if (column.key === "newest") return row.status === "queued" ? Number(row.first) : row.started ?? row.ended;
   const { key, kind } = /** @type {Column} */ (column);
   if (kind === "status") return STATUSES.indexOf(row.status);
   if (kind === "span") return elapsedAt(row, now);
   if (kind === "moment") return row.started ?? (row.status === "queued" ? Infinity : null);
   const value = row[/** @type {keyof Row} */ (key)];
-  return typeof value === "string" ? naturalKey(value) || null : value;
+  return typeof value === "string" ? naturalKey(value) || null : Number.isFinite(value) ? Number(value) : null;
 }
 
 /**

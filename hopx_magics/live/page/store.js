@@ -9,6 +9,7 @@ const OPEN_STATUSES = new Set(["queued", "running"]);
 const EMPTY_ROW = {
   id: "", connection: "", name: null, status: "unknown", detail: null, language: null, started: null, ended: null,
   began: null, elapsed: null, exit_code: null, progress: null, left: null, last: "", skipped: 0, leftovers: 0,
+  paused: false, first: false,
 };
 
 /**
@@ -159,7 +160,8 @@ export class Store {
 
 /** @param {Map<number, Row>} rows @returns {Map<number, number>} */
 function queueOf(rows) {
-  const queued = [...rows].filter(([, row]) => row.status === "queued").sort(([one], [other]) => one - other);
+  const queued = [...rows].filter(([, row]) => row.status === "queued" && !row.paused)
+    .sort(([one, { first }], [other, row]) => Number(row.first) - Number(first) || one - other);
   /** @type {Record<string, number>} */
   const lengths = {};
   return new Map(queued.map(([slot, { connection, skipped }]) => {

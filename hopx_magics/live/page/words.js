@@ -51,11 +51,12 @@ export function queuedInWords(place, reason) {
 }
 
 /**
- * The state with its time and reason: "running for 12 s", "failed after 3.2 s, exit 1 (out of memory)".
+ * The state with its time and reason: "running for 12 s", "paused after 12 s", "failed after 3.2 s, exit 1 (out of memory)".
  * @param {Row} row @param {number} now the kernel's clock
  */
 export function stateInWords(row, now) {
   const span = elapsedInWords(row, now);
+  if (row.paused && row.status === "running") return span ? `paused after ${span}` : "paused";
   const before = BEFORE_SPAN[row.status];
   const state = span && before ? `${before} ${span}` : row.status;
   const leftovers = row.leftovers ? `, ${formatCount(row.leftovers)} left running` : "";
@@ -83,9 +84,10 @@ export function exitInWords(row) {
 }
 
 /**
- * The status, with a mark where the process has left others running: "completed, 2 left".
+ * The status, with a mark where the process has left others running: "completed, 2 left"; "paused" if it is.
  * @param {Row} row
  */
 export function statusInWords(row) {
+  if (row.paused && row.status === "running") return "paused";
   return row.leftovers ? `${row.status}, ${formatCount(row.leftovers)} left` : row.status;
 }

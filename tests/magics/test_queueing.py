@@ -1,0 +1,68 @@
+"""The magics of the queue, in a real IPython with an agent of its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from IPython.core.error import UsageError
+
+from hopx_magics.connection.connection import Connection
+from hopx_magics.errors import NotSupported
+from hopx_magics.models import ProcessId
+from tests.conftest import OddAgent
+from tests.standins.server import Answer, answering
+from tests.waiting import wait_until
+
+Cell = Callable[[str], Any]
+
+
+def test_a_run_is_paused_and_goes_on(cell: Cell) -> None:
+    run = cell("%%hopx_bg --name count --lang bash -o run\nwhile :; do echo .; sleep 0.01; done")
+    wait_until(lambda: run.stdout, "it counts")
+    paused = cell("%hopx_pause count")
+    assert paused.to_dict("list") == {
+        "process_id": [run.process_id],
+        "name": ["count"],
+        "result": ["paused"],
+        "status": ["running"],
+        "connection": ["local"],
+    }
+    cell("%hopx_ps")
+    assert (run.status, run.process.status_detail) == ("running", "paused")
+    assert "count" in repr(run)
+    assert ": paused after " in repr(run)
+    before = run.stdout
+    assert run.stdout == before, "nothing comes any more"
+    assert cell("%hopx_resume run").result[0] == "resumed"
+    wait_until(lambda: len(run.stdout) > len(before), "it goes on")
+    assert cell("%hopx_kill run").result[0] == "killed"
+    assert cell("%hopx_pause run").result[0] == "already finished"
+
+
+def test_the_queue_is_paused_and_goes_on(cell: Cell) -> None:
+    assert cell("%hopx_pause --queue").result.tolist() == ["paused"]
+    assert cell("%hopx_pause --queue").result.tolist() == ["already paused"]
+    runs = cell("%%hopx_bg --name n --lang bash --sweep n=1,2 -o runs\necho $n")
+    listed = cell("%hopx_ps")
+    assert listed.status_detail.tolist() == ["place 1: the queue is paused", "place 2: the queue is paused"]
+    assert cell("%hopx_resume --queue runs").result.tolist() == ["not paused", "not paused", "resumed"]
+    assert [run.wait().status for run in runs] == ["completed", "completed"]
+
+
+def test_what_is_wrong_is_said(cell: Cell) -> None:
+    with pytest.raises(UsageError, match="%hopx_pause: say what: an id, a name, a variable with runs, or --queue"):
+        cell("%hopx_pause")
+
+
+def test_agents_elsewhere_can_not_pause(
+    odd_agent: Callable[[Answer], OddAgent], connection_of: Callable[[OddAgent], Connection]
+) -> None:
+    catch_all = {"agent": "HopX VM Agent (Go)", "status": "running", "message": "success", "version": "3.2.8"}
+    for answer in (answering(catch_all), answering({"error": "not found"}, 404)):
+        connection = connection_of(odd_agent(answer))
+        with pytest.raises(NotSupported):
+            connection.pause([ProcessId("p")])
+        with pytest.raises(NotSupported):
+            connection.queue()
+        with pytest.raises(NotSupported):
+            connection.queue(paused=True)
