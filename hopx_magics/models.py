@@ -14,8 +14,9 @@ import msgspec
 
 from .durations import LONGEST
 from .surroundings import Surroundings
+from .values.facts import Fact, Left
 from .values.packed import Packed
-from .words import ENDED, Capture, KillResult, Language, PauseResult, SandboxStatus, Status
+from .words import ENDED, Capture, KillResult, Language, PauseResult, SandboxStatus, Status, Stream
 
 ProcessId = NewType("ProcessId", str)
 """The agent's name for one background process. It is not the operating system's pid."""
@@ -168,7 +169,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
     For an agent of this machine, `surroundings` are those of who launches. `packed` are variables that the code gets,
     and `values` the names of their files once the agent has them; `keep` are the variables to keep at its end, `index`
-    the place of the run in its sweep. Code that `needs_notebook` has magics or a bare `await` in it.
+    the place of the run in its sweep. Code that `needs_notebook` has magics or a bare `await` in it. What is known of
+    variables that are in files already is in `given`.
     """
 
     code: str
@@ -194,6 +196,12 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     keep: tuple[str, ...] = ()
     index: int | None = None
     needs_notebook: bool = False
+    given: tuple[Fact, ...] = ()
+
+    @property
+    def values_in(self) -> tuple[Fact, ...]:
+        """What is known of the variables that it gets."""
+        return tuple(self.packed.facts()) if self.packed else self.given
 
 
 class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,7 +224,9 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     Times are aware, `timeout` and `execution_time` are in seconds. `agent` tells agents apart whatever the connections
     are called, and `sandbox` is the HopX id where it has one; a run that waits to be handed out has neither.
     `code` is as it was written, without the params, and `first_line` where in its cell it begins; it is None for what
-    was not launched from this machine. Of the environment only the names are kept. `seen_at` is when the state was last
+    was not launched from this machine. Of the environment only the names are kept, and of the variables that it got
+    (`values_in`) and has `left` what is known without them; `keep` are those that it was to leave, `displays` is how
+    many displays it had. What it has left is None as long as that is not known. `seen_at` is when the state was last
     seen: a run that has not ended is only known to have been in that state then.
     """
 
@@ -254,6 +264,11 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     stderr_bytes: int | None
     leftovers: tuple[int, ...] = ()
     kill_leftovers: bool = False
+    values_in: tuple[Fact, ...] = ()
+    keep: tuple[str, ...] = ()
+    sweep_index: int | None = None
+    left: Left | None = None
+    displays: int | None = None
 
     @property
     def process(self) -> Process:
@@ -282,8 +297,41 @@ class KeptOutput(msgspec.Struct, frozen=True, kw_only=True):
         """Head and tail as text, with a line in between that says what is left out."""
         if not self.left_out:
             return (self.head + self.tail).decode("utf-8", "replace")
-        note = f"\n[{self.left_out:,} bytes are left out here: the history keeps the beginning and the end]\n"
-        return self.head.decode("utf-8", "replace") + note + self.tail.decode("utf-8", "replace")
+        return self.head.decode("utf-8", "replace") + self._note + self.tail.decode("utf-8", "replace")
+
+    def place(self, byte: int) -> int:
+        """The byte of the text that is, or would be, at this byte of the stream."""
+        if byte <= len(self.head) or not self.left_out:
+            return byte
+        return len(self.head) + len(self._note) + max(0, byte - len(self.head) - self.left_out)
+
+    @property
+    def _note(self) -> str:
+        return f"\n[{self.left_out:,} bytes are left out here: the history keeps the beginning and the end]\n"
+
+
+class KeptCell(msgspec.Struct, frozen=True, kw_only=True):
+    """What the history keeps of what a cell has left besides its text, when it has ended.
+
+    `displays` is how many displays it had; `files` are contents by their names, as the cell's process has left them or
+    less.
+    """
+
+    left: Left
+    displays: int = 0
+    files: dict[str, bytes] = {}
+
+    @property
+    def size(self) -> int:
+        """The bytes of it."""
+        return sum(map(len, self.files.values()))
+
+
+class KeptEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """What the history keeps of what a run has shown when it has ended: its streams, and what its cell has left."""
+
+    streams: Mapping[Stream, KeptOutput] = {}
+    cell: KeptCell | None = None
 
 
 class Pruned(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,12 +1,11 @@
 """What a cell has left besides its output: its result, its variables, its displays, and the error that ended it."""
 
-import contextlib
 import mmap
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
@@ -17,6 +16,13 @@ LARGEST_INDEX = 10_000_000
 
 DISPLAYS_AT_ONCE = 50_000_000
 """Bytes of displays that are read at once: more than any one of them has."""
+
+SHOWN = ("display_data", "execute_result", "error")
+"""The types of displays; others change those that there are."""
+
+CLEARED = "clear_output"
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class KeptFiles(Protocol):
@@ -76,7 +82,7 @@ class KeptValue(msgspec.Struct, frozen=True, kw_only=True):
         return f"<{self.type}: {known}>"
 
 
-class _Index(msgspec.Struct, frozen=True, kw_only=True):
+class Index(msgspec.Struct, frozen=True, kw_only=True):
     """What `kept` holds: see `runner/hopx_runner/kept.py`."""
 
     values: dict[str, KeptValue] = {}
@@ -95,21 +101,21 @@ class Results:
     @property
     def values(self) -> dict[str, KeptValue]:
         """The variables that were to be kept and were set, without loading them."""
-        return self._index().values
+        return self.index().values
 
     @property
     def missing(self) -> list[str]:
         """The variables that were to be kept and were never set."""
-        return self._index().missing
+        return self.index().missing
 
     def result(self) -> Any:
         """The value of the last expression, None if it has none. Raises ResultError when it can't be loaded."""
-        kept = self._index().result
+        kept = self.index().result
         return None if kept is None else self._load("its result", kept)
 
     def error(self) -> BaseException | None:
         """The exception that ended it, as far as it could be kept."""
-        kept = self._index().error
+        kept = self.index().error
         if kept is None:
             return None
         try:
@@ -135,8 +141,8 @@ class Results:
             *lines, _ = content.split(b"\n")  # the last one may be half written
             for line in lines:
                 start += len(line) + 1
-                with contextlib.suppress(msgspec.MsgspecError):  # a full disk has cut it off
-                    yield msgspec.json.decode(line, type=dict[str, Any]), start
+                if (display := decoded(line)) is not None:
+                    yield display, start
 
     def _read_displays(self, start: int) -> bytes:
         try:
@@ -144,16 +150,18 @@ class Results:
         except OSError:
             return b""
 
-    def _index(self) -> _Index:
+    def index(self) -> Index:
+        """What is kept, without loading it. Raises ResultError when that can't be read."""
         try:
             content = self._files.read("kept", most=LARGEST_INDEX)
-            return _Index() if content is None else msgspec.json.decode(content, type=_Index)
+            return Index() if content is None else msgspec.json.decode(content, type=Index)
         except (OSError, msgspec.MsgspecError) as error:
             raise ResultError(f"what is kept of {self._label} can't be read: {error}") from error
 
     def _load(self, what: str, kept: KeptValue) -> Any:
         if kept.file is None:
-            raise ResultError(f"{what} of {self._label}, a {kept.type}, is not kept: {kept.refused}")
+            size = f" of {kept.size:,} bytes" if kept.size is not None else ""
+            raise ResultError(f"{what} of {self._label}, a {kept.type}{size}, is not kept: {kept.refused}")
         try:
             stream, *buffers = self._files.parts(Path(kept.file).name, kept.parts)
             return pickle.loads(stream, buffers=buffers)
@@ -172,6 +180,27 @@ class Results:
             raise ResultError(f"{what} of {self._label}, a {kept.type}, can't be loaded: {error}") from error
 
 
+class _Display(msgspec.Struct, frozen=True):
+    """What a display is made of, as far as that has to be so."""
+
+    output_type: str
+    at: tuple[_Count, _Count]
+    data: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+    transient: dict[str, Any] = {}
+    traceback: list[Any] = []
+    printed: str = ""
+
+
+def decoded(line: bytes) -> dict[str, Any] | None:
+    """A display from its line; None for what is none, which a full disk may have cut off."""
+    try:
+        msgspec.json.decode(line, type=_Display)
+        return msgspec.json.decode(line, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return None
+
+
 def as_outputs(streams: Mapping[str, bytes], displays: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The output of a cell as a notebook has it: pieces of the streams, and between them what was displayed there.
 
@@ -187,13 +216,33 @@ def as_outputs(streams: Mapping[str, bytes], displays: list[dict[str, Any]]) -> 
             _add_stream(outputs, name, text.removesuffix(written) if written else text)
         _add_display(outputs, display)
     for name, content in streams.items():
-        _add_stream(outputs, name, content[done[name] :].decode("utf-8", "replace"))
+        written = _own_trace(displays) if name == "stderr" else ""
+        _add_stream(outputs, name, content[done[name] :].decode("utf-8", "replace").removeprefix(written))
     return outputs
 
 
+def _own_trace(displays: list[dict[str, Any]]) -> str:
+    """What the error that ended a cell has written to stderr, too."""
+    lines = displays[-1].get("traceback") if displays else None
+    return "".join(f"{line}\n" for line in lines or ())
+
+
+def identity_of(display: Mapping[str, Any]) -> str | None:
+    """By what later ones change a display."""
+    identity = (display.get("transient") or {}).get("display_id")
+    return identity if isinstance(identity, str) else None
+
+
 def _own_text(display: Mapping[str, Any]) -> str:
+    """What it has written to stdout, too: its text, or what that was when it was displayed first."""
+    text = display.get("printed", text_of(display))
+    return f"{text}\n" if text and display["output_type"] in SHOWN else ""
+
+
+def text_of(display: Mapping[str, Any]) -> str:
+    """The text of a display, as a terminal shows it."""
     text = (display.get("data") or {}).get("text/plain")
-    return f"{text}\n" if isinstance(text, str) and display["output_type"] != "update_display_data" else ""
+    return text if isinstance(text, str) else ""
 
 
 def _add_stream(outputs: list[dict[str, Any]], name: str, text: str) -> None:
@@ -203,13 +252,13 @@ def _add_stream(outputs: list[dict[str, Any]], name: str, text: str) -> None:
 
 def _add_display(outputs: list[dict[str, Any]], display: dict[str, Any]) -> None:
     kind = display.get("output_type")
-    output = {key: value for key, value in display.items() if key not in ("at", "transient")}
-    identity = (display.get("transient") or {}).get("display_id")
-    if kind == "clear_output":
+    output = {key: value for key, value in display.items() if key not in ("at", "transient", "printed")}
+    identity = identity_of(display)
+    if kind == CLEARED:
         outputs.clear()
     elif kind == "update_display_data":
         for other in outputs:
             if identity is not None and other.get("display_id") == identity:
                 other.update(data=display["data"], metadata=display["metadata"])
-    elif kind in ("display_data", "execute_result", "error"):
+    elif kind in SHOWN:
         outputs.append({**output, **({"display_id": identity} if identity else {})})

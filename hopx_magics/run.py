@@ -14,7 +14,7 @@ from .connection.watcher import Listener, Update
 from .display import in_words
 from .display.cell_output import CellOutput
 from .durations import format_duration
-from .errors import RunFailed, UnknownProcess, WaitTimeout
+from .errors import ResultError, RunFailed, UnknownProcess, WaitTimeout
 from .models import Output, Process, ProcessId, RunId
 from .output.shown import as_shown, last_lines
 from .protocol.listing import FORGOTTEN_AFTER
@@ -198,8 +198,12 @@ class Run:
         if process.status == "completed":
             return None
         shown = in_words.run_in_words(process, self.connection)
-        failure = RunFailed("\n".join(filter(None, [shown, self._last_error()])))
-        failure.__cause__ = self._results().error()
+        try:
+            trace, cause = self._last_error(), self._results().error()
+        except (ResultError, UnknownProcess):  # nobody knows what it has left
+            trace, cause = "", None
+        failure = RunFailed("\n".join(filter(None, [shown, trace])))
+        failure.__cause__ = cause
         return failure
 
     def _last_error(self) -> str:

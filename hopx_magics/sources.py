@@ -1,16 +1,19 @@
 """Who tells of a run: the agent that has it, the history when no agent can, or who is still to hand it out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+
+import msgspec
 
 from .connection.connection import Connection
 from .durations import format_counting
 from .errors import ResultError, UnknownProcess
 from .models import KeptOutput, KeptRun, Killed, Output, Process, ProcessId, RunId
-from .results import KeptFiles
+from .results import Index, KeptFiles, KeptValue
 from .run_history import reading
 from .run_history.database import Database
 from .session.dispatcher import Dispatcher
+from .values.facts import Fact
 from .words import KillResult, Stream
 
 OLD_AFTER = 10.0
@@ -47,7 +50,12 @@ class AgentSource:
 
     def output(self, process: Process, stream: Stream, tail: int | None) -> Output:
         """A stream, whole or its last `tail` bytes."""
-        return self.connection.outputs.read(_id(process), stream, tail=tail)
+        try:
+            return self.connection.outputs.read(_id(process), stream, tail=tail)
+        except UnknownProcess:
+            if past := self._past(process):
+                return past.output(process, stream, tail)
+            raise
 
     def follow(self, process: Process, streams: tuple[Stream, ...]) -> Iterator[tuple[Stream, str]]:
         """What the streams have, from their last megabyte on, and get, piece by piece, until it has ended."""
@@ -62,7 +70,17 @@ class AgentSource:
 
     def kept_files(self, process: Process) -> KeptFiles:
         """The files of what its cell leaves. Raises ResultError where there can be none."""
-        return self.connection.kept_files(process)
+        try:
+            return self.connection.kept_files(process)
+        except UnknownProcess:
+            if past := self._past(process):
+                return past.kept_files(process)
+            raise
+
+    def _past(self, process: Process) -> "HistorySource | None":
+        """The history, of an ended process that the agent has forgotten."""
+        kept = self.connection.recall(_id(process)) if process.ended else None
+        return HistorySource(self.history, kept, agent_is_known=True) if kept else None
 
     def certainty(self, process: Process, age: float) -> str:
         """How certain a state is that was seen `age` seconds ago; nothing where that goes without saying."""
@@ -109,8 +127,8 @@ class HistorySource:
         return killed(process, "already finished")
 
     def kept_files(self, process: Process) -> KeptFiles:
-        """The files of what its cell leaves. Raises ResultError where there can be none."""
-        raise ResultError(f"the agent that has what {self._kept.run_id} has left is out of reach", hint=self._reason())
+        """What is kept of the files of what its cell has left. Raises ResultError where nobody knows."""
+        return HistoryFiles(self.history, self._kept, self._reason())
 
     def certainty(self, process: Process, age: float) -> str:
         """When it was last seen, if it may have changed."""
@@ -129,6 +147,42 @@ class HistorySource:
         if self._agent_is_known:
             return "Its agent no longer has it."
         return f"There is no connection to its agent ({self.place}): %hopx_connect makes one."
+
+
+class HistoryFiles:
+    """What the history keeps of the files of what a cell has left: its displays, and of values what is known of them.
+
+    `reason` says why there is no more.
+    """
+
+    def __init__(self, history: Database, kept: KeptRun, reason: str) -> None:
+        self._history = history
+        self._kept = kept
+        self._reason = reason
+
+    def read(self, name: str, *, start: int = 0, most: int) -> bytes | None:
+        """What a file has from byte `start` on, at most so many bytes; None when there is no such file.
+
+        Raises ResultError for values of which nobody knows what they are.
+        """
+        content = self._index() if name == "kept" else self._history.read(reading.kept_file, self._kept.run_id, name)
+        return content and content[start : start + most]
+
+    def parts(self, name: str, sizes: Sequence[int]) -> list[memoryview]:
+        """Nothing: of values only the names are kept. Raises FileNotFoundError."""
+        raise FileNotFoundError(name)
+
+    def _index(self) -> bytes:
+        left = self._kept.left
+        if left is None:
+            raise ResultError(f"what {self._kept.run_id} has left is not known", hint=self._reason)
+        values = {fact.name: self._value(fact) for fact in left.values}
+        result = self._value(left.result) if left.result else None
+        return msgspec.json.encode(Index(values=values, missing=list(left.missing), result=result))
+
+    def _value(self, fact: Fact) -> KeptValue:
+        gone = f"{self._reason} %hopx_rerun {self._kept.run_id} makes it again."
+        return KeptValue(type=fact.type, module="", size=fact.size, refused=fact.refused or gone)
 
 
 class WaitingSource:

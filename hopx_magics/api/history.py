@@ -4,15 +4,18 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
+
+import msgspec
 
 from ..errors import HopxError
-from ..models import KeptOutput, KeptRun
+from ..models import KeptEnd, KeptRun
+from ..results import as_outputs, decoded
 from ..run import Run
 from ..run_history import pruning, reading
 from ..run_history.origin import find_origin
 from ..session.session import session
-from ..words import Status, Stream
+from ..words import Status
 from .filters import RunFilters, wanted_runs
 from .find import OUTPUTS_WITHIN, catch_up, kept_run
 from .notes import tell_notes
@@ -29,7 +32,10 @@ def history(*, code: bool = False, output: bool = False, **filters: Unpack[RunFi
 
     The filters `name` (a pattern such as `train-*`), `tags`, `status`, `language`, `since` (a span such as `7d`),
     `sweep` (a sweep's id) and `limit` (the number of runs) choose among them. The parameters of the runs are columns
-    `param.NAME`, their tags `tag.NAME`. `code` and `output` add what was launched and what is kept of its output: the
+    `param.NAME`, their tags `tag.NAME`; `values_in` and `values_out` are tuples of the names of the variables that a
+    cell got and has kept, and `displays` is how many displays it had.
+
+    `code` and `output` add what was launched and what is kept of its output: the
     first and the last half megabyte of each stream.
 
     Agents that can be asked are asked first how runs go on; the others' are as they were at `seen_at`.
@@ -68,14 +74,15 @@ def prune(*, really: bool = False, **filters: Unpack[RunFilters]) -> "pd.DataFra
 
 
 def show(run: Run | str) -> "Shown":
-    """Everything about one run, to be shown: its code, parameters, times, how it ended, and its output.
+    """Everything about one run, to be shown: its code, parameters, values, times, how it ended, and what it has shown.
 
     Raises UnknownRun, HistoryError.
     """
     from ..display.run_page import Shown
 
     kept = kept_run(run)
-    return Shown(kept, _outputs(kept), no_room=_no_room(kept))
+    kept, end = _with_end(kept)
+    return Shown(kept, end.streams, shown=_cell_output(end), no_room=_no_room(kept))
 
 
 def diff(one: Run | str, other: Run | str) -> "Differences":
@@ -86,18 +93,33 @@ def diff(one: Run | str, other: Run | str) -> "Differences":
     from ..display.diff_page import Differences
 
     a, b = kept_run(one), kept_run(other)
-    return Differences(a, b, _outputs(a), _outputs(b))
+    (a, end_a), (b, end_b) = _with_end(a), _with_end(b)
+    return Differences(a, b, end_a.streams, end_b.streams)
 
 
-def _outputs(kept: KeptRun) -> dict[Stream, KeptOutput]:
-    """The output that is kept; of a run that goes on, what its agent has by now."""
-    outputs = session().history.read(reading.output, kept.run_id)
+def _with_end(kept: KeptRun) -> tuple[KeptRun, KeptEnd]:
+    """The same, with what is known of what it has shown and left."""
+    end = _end(kept)
+    return msgspec.structs.replace(kept, left=end.cell.left, displays=end.cell.displays) if end.cell else kept, end
+
+
+def _end(kept: KeptRun) -> KeptEnd:
+    """What is kept of what it has shown; of a run that goes on, what its agent has by now."""
+    end = session().history.read(reading.end, kept.run_id)
     connection = session().connection_of(kept)
-    if outputs or connection is None or kept.process_id is None:
-        return outputs
+    if end.streams or connection is None or kept.process_id is None:
+        return end
     with contextlib.suppress(HopxError):
-        return connection.outputs.to_keep([kept.process_id]).get(kept.process_id, {})
-    return {}
+        return connection.outputs.ends_to_keep([kept.process_id]).get(kept.process_id, end)
+    return end
+
+
+def _cell_output(end: KeptEnd) -> list[dict[str, Any]]:
+    """All that a cell with displays has shown, in its order; nothing of one without."""
+    lines = end.cell.files.get("displays", b"").splitlines() if end.cell else []
+    displays = [display for line in lines if (display := decoded(line))]
+    streams: dict[str, bytes] = {name: kept.text.encode() for name, kept in end.streams.items()}
+    return as_outputs(streams, displays) if displays else []
 
 
 def _no_room(kept: KeptRun) -> str | None:

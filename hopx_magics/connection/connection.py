@@ -110,7 +110,7 @@ class Connection:
         self.watcher = Watcher(self)
         self._exit_codes = ExitCodes(self.captured)
         self._recorder = recorder
-        self._record = recorder.listings_of(place, self.outputs.to_keep)
+        self._record = recorder.listings_of(place, self.outputs.ends_to_keep)
 
     def close(self) -> None:
         """Ends all that is under way to the agent, which itself goes on."""
@@ -267,7 +267,10 @@ class Connection:
         return decided
 
     def kept_files(self, process: Process) -> KeptFiles:
-        """The files of what its cell leaves: displays and values. Raises ResultError where there can be none."""
+        """The files of what its cell leaves: displays and values.
+
+        Raises ResultError where there can be none, UnknownProcess when the agent no longer has them.
+        """
         raise ResultError(f"cells on {self.name} leave their output only", hint="Let it write files: %hopx_get.")
 
     # ------------------------------------------------------------ kill, wait, commands

@@ -7,7 +7,7 @@ import msgspec
 
 from ..client.capture import Capture
 from ..client.local import LocalAgent
-from ..errors import LaunchError
+from ..errors import LaunchError, UnknownProcess
 from ..models import CommandResult, KeptRun, Launch, Place, Process
 from ..protocol.files import WORKSPACE
 from ..protocol.requests import VALUES
@@ -81,8 +81,11 @@ class LocalConnection(Connection):
         return self.workspace / Path(VALUES).relative_to(WORKSPACE)
 
     def kept_files(self, process: Process) -> KeptFiles:
-        """Those in the process's own folder: none where it leaves nothing."""
-        return FolderHere(self._folder(str(process.process_id)) / "out")
+        """Those in the process's own folder: none where it leaves nothing. Raises UnknownProcess when that is gone."""
+        folder = self._folder(str(process.process_id))
+        if not folder.is_dir():
+            raise UnknownProcess(f"{self.name}: there is nothing of {process.process_id} (any more)")
+        return FolderHere(folder / "out")
 
     def _folder(self, process_id: str) -> Path:
         return Path(self.place.agent) / "processes" / process_id

@@ -3,13 +3,15 @@
 import codecs
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..client.agent import OutputPart
-from ..errors import AgentRefused, NotSupported, UnknownProcess
-from ..models import KeptOutput, Output, Process, ProcessId, RunId
+from ..errors import AgentRefused, NotSupported, ResultError, UnknownProcess
+from ..models import KeptCell, KeptEnd, KeptOutput, Output, Process, ProcessId, RunId
+from ..results import Results
 from ..words import STREAMS, Stream
+from .leaving import cell_to_keep
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -20,6 +22,9 @@ FOLLOW_FROM = 1_000_000
 FOLLOW_INTERVAL = 0.3
 """Seconds between two looks at a stream that is followed."""
 
+
+ROOM_FOR_CELLS = 10
+"""The bytes of a cell's displays that the history keeps, in those of a stream."""
 
 SMALL = 4096
 SEVERAL = 4
@@ -76,7 +81,7 @@ class OutputReader:
         """By what the files of a process are known. Raises UnknownProcess."""
         if process_id not in self._run_ids:
             latest = self._connection.latest
-            process = (latest and latest.find(process_id)) or self._find(process_id)
+            process = (latest.find(process_id) if latest else None) or self._find(process_id)
             if process is None or process.run_id is None:
                 raise UnknownProcess(f"{self._agent.label}: {process_id} was not launched with files for its output")
             self._run_ids[process_id] = process.run_id
@@ -111,6 +116,25 @@ class OutputReader:
                     stream: _whole(process, stream) or self._to_keep(process_id, stream) for stream in STREAMS
                 }
         return outputs
+
+    def ends_to_keep(self, process_ids: Sequence[ProcessId]) -> dict[ProcessId, KeptEnd]:
+        """The same, and as much of what cells have left as the history keeps."""
+        outputs, latest = self.to_keep(process_ids), self._connection.latest
+        return {
+            process_id: KeptEnd(
+                streams=streams, cell=self._cell_to_keep(latest.find(process_id) if latest else None, streams)
+            )
+            for process_id, streams in outputs.items()
+        }
+
+    def _cell_to_keep(self, process: Process | None, streams: Mapping[Stream, KeptOutput]) -> KeptCell | None:
+        """What its cell has left; None where nobody can tell."""
+        if process is None:
+            return None
+        with contextlib.suppress(ResultError, UnknownProcess, NotSupported, OSError):
+            results = Results(self._connection.kept_files(process), str(process.process_id))
+            return cell_to_keep(results, streams, ROOM_FOR_CELLS * self._kept)
+        return None
 
     def _to_keep(self, process_id: ProcessId, stream: Stream) -> KeptOutput:
         part = self.part(process_id, stream, 0, self._kept)

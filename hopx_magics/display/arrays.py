@@ -22,10 +22,10 @@ def texts(values: list[Any]) -> Any:
 
     if any(map(_is_dangerous, joined(values))):
         values = [value.translate(_SHOWABLE) if value else value for value in values]
-    return pd.array(_objects(values), dtype=_text_type())
+    return pd.array(objects(values), dtype=_text_type())
 
 
-def _objects(values: list[Any]) -> Any:
+def objects(values: list[Any]) -> Any:
     """The values as they are; of a list pandas and numpy would first find out what it holds."""
     import numpy as np
 
@@ -85,7 +85,7 @@ def times(values: list[Any]) -> Any:
     """An array of aware moments as `datetime64[us, UTC]`."""
     import pandas as pd
 
-    times = pd.to_datetime(_objects(values), utc=True, cache=False)
+    times = pd.to_datetime(objects(values), utc=True, cache=False)
     return times if times.unit == "us" else times.as_unit("us")
 
 

@@ -10,7 +10,9 @@ from typing import NamedTuple
 from ..output.oneline import printable
 from ..output.style import PLAIN, Color, Style, sgr
 from ..words import Status
+from .cell_output import outputs_as_html, outputs_as_text
 from .coloured import Line, Part, visible
+from .forms import Output
 from .in_words import COLOURS, ICONS, ink
 
 
@@ -49,13 +51,20 @@ class Text(NamedTuple):
     is_code: bool = False
 
 
+class Shows(NamedTuple):
+    """What a cell has shown, in its order: lines of its streams, and outputs in a notebook's form."""
+
+    title: str
+    parts: Sequence[Text | Output]
+
+
 class Note(NamedTuple):
     """A sentence."""
 
     text: str
 
 
-Block = Head | Facts | Table | Text | Note
+Block = Head | Facts | Table | Text | Shows | Note
 
 
 class Document:
@@ -139,8 +148,16 @@ def _lines(block: Block) -> list[Line]:
             return [*_title(block.title, block.note), *_columns([block.columns, *block.rows])]
         case Text():
             return [*_title(block.title, block.note), *block.lines]
+        case Shows():
+            return [*_title(block.title), *(line for part in block.parts for line in _lines_shown(part))]
         case Note():
             return [[Part(visible(block.text))]]
+
+
+def _lines_shown(part: Text | Output) -> Sequence[Line]:
+    if isinstance(part, Text):
+        return [*([[Part(f"[{part.note}]", "weak")]] if part.note else []), *part.lines]
+    return [[Part(visible(line))] for line in outputs_as_text([part]).split("\n")]
 
 
 def _head_line(head: Head) -> Line:
@@ -236,6 +253,8 @@ def _html(block: Block) -> str:
             return _html_section(block.title, block.note, _html_table(block))
         case Text():
             return _html_section(block.title, block.note, _html_lines(block))
+        case Shows():
+            return _html_section(block.title, "", "".join(map(_html_shown, block.parts)))
         case Note():
             return f'<div style="margin:8px 0">{_escaped(block.text)}</div>'
 
@@ -295,6 +314,12 @@ def _html_lines(text: Text) -> str:
     if text.is_code:
         return f'<pre style="{_PRE};white-space:pre">{lines}</pre>'
     return f'<pre style="{_PRE};{_SCROLLED_TO_ITS_END}"><span style="{_WRAPPED}">{lines}</span></pre>'
+
+
+def _html_shown(part: Text | Output) -> str:
+    if isinstance(part, Text):
+        return (f'<div style="{_WEAK}">{_escaped(part.note)}</div>' if part.note else "") + _html_lines(part)
+    return outputs_as_html([part])
 
 
 def _html_part(part: Part) -> str:

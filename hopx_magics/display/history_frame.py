@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..models import Pruned
+from ..values.facts import Fact, Left
 from . import accessor, arrays
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ COLUMNS = (
     *("run_id", "process_id", "execution_id", "name", "status", "status_detail", "language"),
     *("launched_at", "started_at", "completed_at", "seen_at", "execution_time", "exit_code"),
     *("connection", "sandbox", "sweep_id", "rerun_of", "workdir", "timeout", "env_names"),
-    *("notebook", "cell", "version", "code_hash", "launched_here", "stdout_bytes", "stderr_bytes", "leftovers"),
+    *("notebook", "cell", "version", "code_hash", "launched_here", "values_in", "values_out", "displays"),
+    *("stdout_bytes", "stderr_bytes", "leftovers"),
 )
 """The columns of every DataFrame of runs, in this order, also when it is empty; params and tags come behind them."""
 
@@ -27,13 +29,33 @@ def _names(values: list[str]) -> Any:
     return arrays.texts([", ".join(json.loads(value)) if value != "[]" else None for value in values])
 
 
+def _names_in(values: list[str]) -> Any:
+    return arrays.objects(_each_once(values, lambda text: msgspec.json.decode(text, type=list[Fact])))
+
+
+def _names_out(values: list[str | None]) -> Any:
+    return arrays.objects(_each_once(values, lambda text: msgspec.json.decode(text, type=Left).values))
+
+
+def _each_once(values: list[Any], facts_in: Callable[[str], Sequence[Fact]]) -> list[tuple[str, ...]]:
+    """The names of the facts in each text; the runs of a sweep, say, have the same one."""
+    found: dict[str | None, tuple[str, ...]] = {None: ()}
+    for text in values:
+        if text not in found:
+            found[text] = tuple(fact.name for fact in facts_in(text))
+    return [found[text] for text in values]
+
+
 _ARRAYS: dict[str, Callable[[list[Any]], Any]] = {
     "status": arrays.statuses_from_codes,
     **dict.fromkeys(("launched_at", "started_at", "completed_at", "seen_at"), arrays.times_from_microseconds),
-    **dict.fromkeys(("exit_code", "timeout", "stdout_bytes", "stderr_bytes", "leftovers"), arrays.integers),
+    **dict.fromkeys(("exit_code", "timeout"), arrays.integers),
+    **dict.fromkeys(("stdout_bytes", "stderr_bytes", "displays", "leftovers"), arrays.integers),
     "execution_time": arrays.floats,
     "launched_here": arrays.truths,
     "env_names": _names,
+    "values_in": _names_in,
+    "values_out": _names_out,
 }
 """What makes a column that is not of texts."""
 
@@ -47,7 +69,8 @@ def runs_frame(columns: Mapping[str, Sequence[Any]]) -> "pd.DataFrame":
     `execution_time` and `timeout` are seconds, texts are `str`. `seen_at` is when that state was last seen. A parameter
     is a column `param.NAME` of `Int64`, float, `str` or `boolean`, or of objects where they are mixed or one is None:
     there a list is a tuple, and `pd.NA` stands for a run without that parameter. A tag is a column `tag.NAME` of `str`.
-    With them asked for, `code`, `stdout` and `stderr` stand between.
+    `values_in` and `values_out` are tuples of names, of the variables that a cell got and has kept, and `displays` is
+    how many displays it had. With them asked for, `code`, `stdout` and `stderr` stand between.
     """
     import pandas as pd
 

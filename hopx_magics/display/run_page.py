@@ -1,15 +1,17 @@
 """Everything about one run that the history keeps, to be shown."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from ..durations import format_counting
 from ..models import KeptOutput, KeptRun
 from ..output.oneline import printable
+from ..values.facts import Left
 from ..words import STREAMS, Stream
 from .coloured import code_lines, output_lines
-from .document import Block, Document, Facts, Head, Note, Text
+from .document import Block, Document, Facts, Head, Note, Shows, Text
 from .facts import facts_of_run, value_in_words
+from .forms import Output
 from .in_words import state_in_words
 
 LINES = 50
@@ -19,8 +21,9 @@ LINES = 50
 class Shown(Document):
     """Everything about one run: what was launched, where, with what, how it ended, and the end of its output.
 
-    `outputs` are the streams that are known, and `no_room` is why the history did not take them; `now` is the moment to
-    which a state that may have changed is compared.
+    `outputs` are the streams that are known, `shown` all that it has shown, in its order, if there are displays among
+    that, and `no_room` is why the history did not take them; `now` is the moment to which a state that may have changed
+    is compared.
     """
 
     def __init__(
@@ -28,24 +31,35 @@ class Shown(Document):
         run: KeptRun,
         outputs: Mapping[Stream, KeptOutput],
         *,
+        shown: Sequence[Output] = (),
         no_room: str | None = None,
         now: datetime | None = None,
     ) -> None:
-        super().__init__(_blocks(run, outputs, no_room, now or datetime.now(UTC)))
+        output = [_in_order(shown)] if shown else _outputs(run, outputs) if outputs or not no_room else []
+        super().__init__([*_blocks(run, no_room, now or datetime.now(UTC)), *output])
 
 
-def _blocks(run: KeptRun, outputs: Mapping[Stream, KeptOutput], no_room: str | None, now: datetime) -> Iterator[Block]:
+def _blocks(run: KeptRun, no_room: str | None, now: datetime) -> Iterator[Block]:
     yield head(run, now)
-    yield Facts(facts_of_run(run))
+    result = [("result", run.left.result.in_words())] if run.left and run.left.result else []
+    yield Facts([*facts_of_run(run), *result])
     if run.params:
         yield Facts([(name, value_in_words(value)) for name, value in run.params.items()], "parameters")
     if run.tags:
         yield Facts(list(run.tags.items()), "tags")
+    yield from _values(run)
     yield _code(run)
     if no_room:
         yield Note(f"its output is not in the history, and is kept when there is room: {no_room}")
-    if outputs or not no_room:
-        yield from _outputs(run, outputs)
+
+
+def _values(run: KeptRun) -> Iterator[Block]:
+    if run.values_in:
+        yield Facts([(fact.name, fact.in_words()) for fact in run.values_in], "values in")
+    left = run.left or Left()
+    kept = [*((fact.name, fact.in_words()) for fact in left.values), *((name, "never set") for name in left.missing)]
+    if kept:
+        yield Facts(kept, "values out")
 
 
 def head(run: KeptRun, now: datetime, label: str = "") -> Head:
@@ -84,6 +98,16 @@ def _outputs(run: KeptRun, outputs: Mapping[Stream, KeptOutput]) -> list[Block]:
     if not any(output.size for output in kept.values()):
         return [Note("it wrote no output")]
     return [_output(stream, output) for stream, output in kept.items() if output.size]
+
+
+def _in_order(shown: Sequence[Output]) -> Shows:
+    """All that a cell has shown, of each piece of a stream the last lines."""
+    return Shows("output", [_last_lines(each) if each["output_type"] == "stream" else each for each in shown])
+
+
+def _last_lines(output: Output) -> Text:
+    lines, hidden = output_lines(output["text"], LINES)
+    return Text("", f"{_count(hidden)} before these: .{output['name']} has them" if hidden else "", lines)
 
 
 def _output(stream: Stream, output: KeptOutput) -> Text:

@@ -37,7 +37,8 @@ class HopxHistory(HopxBase):
         how it ended, also when the agent has long forgotten it; and what else the agents have listed. `seen_at` is when
         the state was last seen: a run whose agent can't be reached is as it was then.
 
-        Parameters are columns `param.NAME`, tags are columns `tag.NAME`. `df.hopx` sums up and draws:
+        Parameters are columns `param.NAME`, tags are columns `tag.NAME`. `values_in` and `values_out` are the names of
+        the variables that a cell got and has kept, `displays` is how many displays it had. `df.hopx` sums up and draws:
         `df.hopx.by("param.lr")`, `df.hopx.metrics()`, `df.hopx.sweep("loss")`, `df.hopx.curves("loss")`,
         `df.hopx.timeline()`, `df.hopx.durations()`.
 
@@ -109,7 +110,7 @@ class HopxHistory(HopxBase):
     @no_var_expand
     @line_magic
     def hopx_show(self, line: str) -> "Shown":
-        """Show everything about one run: its code, parameters, times, how it ended, and its output.
+        """Show everything about one run: its code, parameters, values, times, how it ended, and what it has shown.
 
         ::
 
@@ -117,7 +118,8 @@ class HopxHistory(HopxBase):
 
         RUN is the id of a run or of a process, the clear beginning of one, a name, or a variable that holds a Run. A
         name means the newest run of it, and that there are others is said. The run may be one of last week, and its
-        agent long gone.
+        agent long gone. What a cell has shown is there in its order: text, pictures, tables, its last value, its error.
+        Of the variables that it got and left there are names, types and sizes.
 
         Examples
         --------

@@ -58,6 +58,9 @@ class LaunchRow(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None
     launched_at: int
     kill_leftovers: bool = False
+    values_in: str = "[]"
+    keep: str = "[]"
+    sweep_index: int | None = None
 
 
 class Begun(msgspec.Struct, frozen=True, tag=True):
@@ -122,6 +125,9 @@ def begun(
             timeout=launch.timeout,
             env_names=json.dumps(sorted(launch.env)),
             kill_leftovers=launch.kill_leftovers,
+            values_in=msgspec.json.encode(launch.values_in).decode(),
+            keep=json.dumps(launch.keep),
+            sweep_index=launch.index,
             **common,
         )
         for launch in launches

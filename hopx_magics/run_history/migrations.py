@@ -89,6 +89,19 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         "ALTER TABLE runs ADD COLUMN leftovers TEXT NOT NULL DEFAULT '[]'",
         "ALTER TABLE runs ADD COLUMN kill_leftovers INTEGER NOT NULL DEFAULT 0",
     ),
+    "values": (
+        "ALTER TABLE runs ADD COLUMN values_in TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE runs ADD COLUMN keep TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE runs ADD COLUMN sweep_index INTEGER",
+        "ALTER TABLE runs ADD COLUMN values_out TEXT",
+        "ALTER TABLE runs ADD COLUMN displays INTEGER",
+        """CREATE TABLE kept (
+            number INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+            file TEXT NOT NULL,
+            content BLOB NOT NULL,
+            PRIMARY KEY (number, file)
+        )""",
+    ),
 }
 """The steps in their order: a name, and the statements. Times are microseconds since 1970, UTC."""
 

@@ -5,8 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..errors import HistoryError, HopxError
-from ..models import KeptOutput, Place, ProcessId
-from ..words import Stream
+from ..models import KeptEnd, Place, ProcessId
 from . import reading, writing
 from .database import Database
 
@@ -24,13 +23,13 @@ PAUSE = 0.3
 
 _log = logging.getLogger(__name__)
 
-Outputs = Mapping[ProcessId, Mapping[Stream, KeptOutput]]
-"""Of each process its streams, none of one whose output can't be had."""
+Ends = Mapping[ProcessId, KeptEnd]
+"""Of each process what it has shown, nothing of one whose output can't be had."""
 
-Kept = Mapping[int, Mapping[Stream, KeptOutput]]
+Kept = Mapping[int, KeptEnd]
 """The same by the numbers of runs."""
 
-Fetch = Callable[[Sequence[ProcessId]], Outputs]
+Fetch = Callable[[Sequence[ProcessId]], Ends]
 """Reads as much of the outputs of processes as the history keeps. Raises what an agent raises."""
 
 
@@ -109,8 +108,8 @@ class OutputKeeper:
         refusals: list[HistoryError] = []
         for first in range(0, len(due), AT_ONCE):
             some = due[first : first + AT_ONCE]
-            outputs = fetch([each.process_id for each in some])
-            for kept in _pieces({each.number: outputs.get(each.process_id, {}) for each in some}):
+            ends = fetch([each.process_id for each in some])
+            for kept in _pieces({each.number: ends.get(each.process_id, KeptEnd()) for each in some}):
                 refusals += self._refused_of(kept)
         if refusals:
             raise refusals[0]
@@ -118,23 +117,23 @@ class OutputKeeper:
     def _refused_of(self, kept: Kept) -> list[HistoryError]:
         """Keeps these outputs, together or where there is no room for all, each by itself; why it could not."""
         try:
-            self._history.write(writing.keep_outputs, kept)
+            self._history.write(writing.keep_ends, kept)
         except HistoryError as error:
             if len(kept) == 1:
                 return [error]
-            return [refusal for number, streams in kept.items() for refusal in self._refused_of({number: streams})]
+            return [refusal for number, end in kept.items() for refusal in self._refused_of({number: end})]
         return []
 
 
-def _pieces(outputs: Kept) -> Iterator[Kept]:
+def _pieces(ends: Kept) -> Iterator[Kept]:
     """The same in pieces that are written quickly, so that no other program has to wait."""
-    piece: dict[int, Mapping[Stream, KeptOutput]] = {}
+    piece: dict[int, KeptEnd] = {}
     size = 0
-    for number, streams in outputs.items():
-        own = sum(len(each.head) + len(each.tail) for each in streams.values())
+    for number, end in ends.items():
+        own = sum(len(each.head) + len(each.tail) for each in end.streams.values()) + (end.cell.size if end.cell else 0)
         if piece and size + own > PIECE:
             yield piece
             piece, size = {}, 0
-        piece[number] = streams
+        piece[number] = end
         size += own
     yield piece

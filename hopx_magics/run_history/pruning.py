@@ -18,11 +18,16 @@ from .writing import GOING
 PIECE = 0.01
 """Seconds for which pruning keeps others from writing, about, at a time."""
 
-_SIZE = "(SELECT coalesce(sum(length(head) + length(tail)), 0) FROM outputs WHERE outputs.number = runs.number)"
+_OUTPUTS = "SELECT coalesce(sum(length(head) + length(tail)), 0) FROM outputs"
+_KEPT = "SELECT coalesce(sum(length(content)), 0) FROM kept"
+_SIZE = f"(({_OUTPUTS} WHERE outputs.number = runs.number) + ({_KEPT} WHERE kept.number = runs.number))"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How many runs are kept, and how many bytes of output: of all of them, and of one stream of one run."""
+    """How many runs are kept, and how many bytes of output: of all of them, and of one stream of one run.
+
+    What cells have left besides text, such as their displays, counts as output.
+    """
 
     runs: int
     output: int
@@ -35,7 +40,7 @@ def over_limits(db: sqlite3.Connection, limits: Limits, slack: float = 1.0) -> l
     What has not ended stays.
     """
     (runs,) = db.execute("SELECT count(*) FROM runs").fetchone()
-    (size,) = db.execute("SELECT coalesce(sum(length(head) + length(tail)), 0) FROM outputs").fetchone()
+    (size,) = db.execute(f"SELECT ({_OUTPUTS}) + ({_KEPT})").fetchone()
     gone = _pruned(db, f"NOT {GOING}", [], runs - limits.runs) if runs > slack * limits.runs else []
     if size > slack * limits.output:
         gone += _oldest_outputs(db, size - limits.output, {run.number for run in gone})
@@ -44,7 +49,7 @@ def over_limits(db: sqlite3.Connection, limits: Limits, slack: float = 1.0) -> l
 
 def _oldest_outputs(db: sqlite3.Connection, excess: int, gone: set[int]) -> list[Pruned]:
     found: list[Pruned] = []
-    for run in _pruned(db, f"NOT {GOING} AND number IN (SELECT number FROM outputs)", []):
+    for run in _pruned(db, f"NOT {GOING} AND number IN (SELECT number FROM outputs UNION SELECT number FROM kept)", []):
         if excess <= 0:
             break
         excess -= run.bytes
@@ -108,6 +113,7 @@ def _remove(db: sqlite3.Connection, run: Pruned) -> None:
     if not db.execute("SELECT 1 FROM runs WHERE number = ? AND run_id = ?", (run.number, run.run_id)).fetchone():
         return  # somebody else has removed it, and the number may be another one's by now
     db.execute("DELETE FROM outputs WHERE number = ?", (run.number,))
+    db.execute("DELETE FROM kept WHERE number = ?", (run.number,))
     if not run.whole:
         return
     db.execute(

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import UnknownRun
-from ..models import KeptOutput, KeptRun, Place, ProcessId, RunId
+from ..models import KeptCell, KeptEnd, KeptOutput, KeptRun, Place, ProcessId, RunId
 from ..output.oneline import one_line, printable
+from ..values.facts import Fact, Left
 from ..words import STATUSES, Status, Stream
 from .entries import Waiter
 from .migrations import MOMENT
@@ -79,8 +80,12 @@ def _marks(values: Iterable[object]) -> str:
 _TEXTS = (
     *("run_id", "process_id", "execution_id", "name", "status_detail", "language", "sandbox"),
     *("sweep_id", "rerun_of", "workdir", "env_names", "notebook", "cell", "version", "code_hash", "params", "tags"),
+    *("values_in", "values_out"),
 )
-_INTEGERS = ("launched_at", "started_at", "completed_at", "exit_code", "timeout", "stdout_bytes", "stderr_bytes")
+_INTEGERS = (
+    *("launched_at", "started_at", "completed_at", "exit_code", "timeout"),
+    *("stdout_bytes", "stderr_bytes", "displays"),
+)
 
 _SEEN_AT = f"iif({GOING}, max(coalesce(agents.seen_at, 0), coalesce(launched_at, 0)), runs.seen_at)"
 """What goes on was last seen when its agent last answered: until something is new, nothing is written."""
@@ -213,6 +218,19 @@ def of_process(db: sqlite3.Connection, place: Place, process_id: ProcessId) -> K
     return found[0] if found else None
 
 
+def end(db: sqlite3.Connection, run_id: RunId) -> KeptEnd:
+    """What is kept of what a run has shown when it had ended."""
+    statement = (
+        """SELECT values_out, displays, file, content FROM runs LEFT JOIN kept USING (number) WHERE run_id = ?"""
+    )
+    rows = db.execute(statement, (run_id,)).fetchall()
+    cell = None
+    if rows and rows[0][0] is not None:
+        files = {file: bytes(content) for _, _, file, content in rows if file}
+        cell = KeptCell(left=msgspec.json.decode(rows[0][0], type=Left), displays=rows[0][1] or 0, files=files)
+    return KeptEnd(streams=output(db, run_id), cell=cell)
+
+
 def output(db: sqlite3.Connection, run_id: RunId) -> dict[Stream, KeptOutput]:
     """What is kept of a run's output."""
     rows = db.execute(
@@ -223,17 +241,25 @@ def output(db: sqlite3.Connection, run_id: RunId) -> dict[Stream, KeptOutput]:
     return {stream: KeptOutput(head=head, tail=tail, size=size) for stream, head, tail, size in rows}
 
 
+def kept_file(db: sqlite3.Connection, run_id: RunId, file: str) -> bytes | None:
+    """A file of what a cell has left, if it is kept."""
+    statement = "SELECT content FROM kept WHERE number = (SELECT number FROM runs WHERE run_id = ?) AND file = ?"
+    found = db.execute(statement, (run_id, file)).fetchone()
+    return bytes(found[0]) if found else None
+
+
 _PLAIN = (
     *("run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "sweep_id", "rerun_of"),
     *("language", "workdir", "timeout", "notebook", "cell", "version", "status", "status_detail", "exit_code", "pid"),
-    *("stdout_bytes", "stderr_bytes", "first_line"),
+    *("stdout_bytes", "stderr_bytes", "first_line", "sweep_index", "displays"),
 )
-_JSON = ("tags", "params", "env_names", "leftovers")
+_JSON = ("tags", "params", "env_names", "leftovers", "keep")
+_VALUES = ("values_in", "values_out")
 _MOMENTS = ("launched_at", "started_at", "completed_at", "seen_at")
 
 
 def _runs(db: sqlite3.Connection, condition: str, values: list[Any]) -> list[KeptRun]:
-    names = (*_PLAIN, *_JSON, *_MOMENTS, "execution_time", "launched_here", "kill_leftovers", "code")
+    names = (*_PLAIN, *_JSON, *_MOMENTS, "execution_time", "launched_here", "kill_leftovers", "code", *_VALUES)
     computed = {"seen_at": _SEEN_AT, "execution_time": _TIME}
     rows = db.execute(
         f"""SELECT {", ".join(computed.get(name, name) for name in names)} FROM runs
@@ -248,8 +274,10 @@ def _kept_run(row: dict[str, Any]) -> KeptRun:
     row |= {name: moment(row[name]) for name in _MOMENTS}
     row |= {name: row[name] or None for name in ("connection", "agent")}
     row |= {name: bool(row[name]) for name in ("launched_here", "kill_leftovers")}
-    row |= {name: tuple(row[name]) for name in ("env_names", "leftovers")}
-    return KeptRun(**row)
+    row |= {name: tuple(row[name]) for name in ("env_names", "leftovers", "keep")}
+    left = row.pop("values_out")
+    row["values_in"] = msgspec.json.decode(row["values_in"], type=tuple[Fact, ...])
+    return KeptRun(**row, left=left and msgspec.json.decode(left, type=Left))
 
 
 def moment(microseconds: int | None) -> datetime | None:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..models import KeptOutput, Place, ProcessId, RunId
-from ..words import STREAMS, Status, Stream
+from ..models import KeptCell, KeptEnd, Place, ProcessId, RunId
+from ..words import STREAMS, Status
 from .entries import Assigned, Became, Begun, LaunchRow, NotLaunched, Waiter, now
 
 LAUNCH_TAKES = 60.0
@@ -171,9 +171,10 @@ def forget(db: sqlite3.Connection, runs: Iterable[Lost], at: datetime) -> None:
     )
 
 
-def keep_outputs(db: sqlite3.Connection, outputs: Mapping[int, Mapping[Stream, KeptOutput]]) -> None:
-    """Keeps the outputs of runs, by their numbers, or notes, where there are none, that they can't be had."""
-    for number, kept in outputs.items():
+def keep_ends(db: sqlite3.Connection, ends: Mapping[int, KeptEnd]) -> None:
+    """Keeps what runs have shown, by their numbers, or notes, where there is nothing, that it can't be had."""
+    for number, end in ends.items():
+        kept = end.streams
         sizes: dict[str, int | None] = {each: kept[each].size if each in kept else None for each in STREAMS}
         kept_now = db.execute(
             """UPDATE runs SET output_due = 0, stdout_bytes = coalesce(:stdout, stdout_bytes),
@@ -185,6 +186,15 @@ def keep_outputs(db: sqlite3.Connection, outputs: Mapping[int, Mapping[Stream, K
                 "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?)",
                 [(number, stream, each.head, each.tail, each.size) for stream, each in kept.items()],
             )
+            _keep_cell(db, number, end.cell)
+
+
+def _keep_cell(db: sqlite3.Connection, number: int, cell: KeptCell | None) -> None:
+    if cell is not None:
+        left = msgspec.json.encode(cell.left).decode()
+        db.execute("UPDATE runs SET values_out = ?, displays = ? WHERE number = ?", (left, cell.displays, number))
+        files = [(number, name, content) for name, content in cell.files.items()]
+        db.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", files)
 
 
 def looked(db: sqlite3.Connection, place: str, at: int) -> None:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from .facts import Fact, names_in_words
+
 
 class Import(NamedTuple):
     """A name that is a module, or what a module holds under `attribute`."""
@@ -28,11 +30,12 @@ class Definition(NamedTuple):
 
 
 class Datum(NamedTuple):
-    """A name whose value is pickled, its type, and its size in bytes."""
+    """A name whose value is pickled, its type, its size in bytes, and the hash of its pickle where that is known."""
 
     name: str
     type: str
     size: int
+    hash: str | None = None
 
 
 class Call(NamedTuple):
@@ -45,7 +48,10 @@ class Call(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """What a cell gets. `stream` holds the pickles of `data` one after the other, with one memo and `buffers`."""
+    """What a cell gets. `stream` holds the pickles of `data` one after the other, with one memo and `buffers`.
+
+    `hashes` are those of the buffers.
+    """
 
     imports: tuple[Import, ...] = ()
     """Those without a name are modules within others, which are there once they are imported."""
@@ -53,6 +59,7 @@ class Packed(NamedTuple):
     data: tuple[Datum, ...] = ()
     stream: bytes = b""
     buffers: tuple[memoryview, ...] = ()
+    hashes: tuple[str, ...] = ()
     state: tuple[Call, ...] = ()
     flags: int = 0
     """What the notebook has imported from `__future__`, as the compiler's flags."""
@@ -69,8 +76,30 @@ class Packed(NamedTuple):
 
     def in_words(self) -> str:
         """What they are, the large ones with their size: `df (94 MB), clean(), pd`."""
-        large = {datum.name: f"{datum.name} ({datum.size / 1e6:,.0f} MB)" for datum in self.data if datum.size >= 1e6}
-        data = [large.get(datum.name, datum.name) for datum in self.data]
-        defined = [definition.name + ("" if definition.is_class else "()") for definition in self.definitions]
-        imported = [one.name for one in self.imports if one.name]
-        return ", ".join(filter(None, [*data, *defined, *imported, self.base.in_words() if self.base else ""]))
+        return names_in_words(self.facts())
+
+    def facts(self) -> list[Fact]:
+        """What is known of each: data first, then functions and classes, then what is imported."""
+        data = [Fact(datum.name, datum.type, datum.size, datum.hash) for datum in self.data]
+        defined = [
+            Fact(one.name, "class" if one.is_class else "function", hash=content_hash(one.source.encode())[:16])
+            for one in self.definitions
+        ]
+        imports = [Fact(one.name, _origin(one)) for one in self.imports if one.name]
+        return [*data, *defined, *imports, *(self.base.facts() if self.base else ())]
+
+
+def _origin(imported: Import) -> str:
+    if imported.attribute is None:
+        return f"module {imported.module}"
+    return f"import {imported.module}.{imported.attribute}"
+
+
+def content_hash(*parts: bytes | memoryview) -> str:
+    """By what a content is known: no adversary makes contents here, so a fast hash will do."""
+    from xxhash import xxh3_128
+
+    found = xxh3_128()
+    for part in parts:
+        found.update(part)
+    return str(found.hexdigest())

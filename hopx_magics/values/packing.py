@@ -11,11 +11,15 @@ from typing import Any, NamedTuple
 
 from ..errors import ValueRefused
 from .definitions import definition_of, is_defined_there
-from .packed import Datum, Definition, Import, Packed
+from .facts import type_name
+from .packed import Datum, Definition, Import, Packed, content_hash
 from .reading import Transform, names_mentioned, names_perhaps_read, names_read
 
 OUT_OF_BAND = 64_000
 """Bytes from which a buffer travels on its own, so that it is neither copied nor sent twice."""
+
+HASHED_AGAIN = 2_000_000
+"""Bytes of a pickle that is made once more to be hashed, since what went before it shows in it."""
 
 NAMED_FROM = 2_000_000_000
 """Bytes of a value that only goes when it is named."""
@@ -202,38 +206,53 @@ def _pickled(sorting: _Sorting, limit: int | None) -> Packed:
 
 
 def _dumped(sorting: _Sorting, limit: int | None, make: "_MakePickler") -> Packed:
-    stream, buffers = io.BytesIO(), _Buffers()
-    pickler = make(stream, buffers, sorting)
+    dumping = _Dumping(sorting, make)
     done: list[Datum] = []
     while len(done) < len(sorting.data):  # what is pickled may need definitions that need more data
-        name = list(sorting.data)[len(done)]
-        done.append(_dump(pickler, name, sorting, stream, buffers, limit))
+        done.append(dumping.dump(list(sorting.data)[len(done)], limit))
     return Packed(
         imports=tuple(sorting.imports.values()),
         definitions=tuple(sorting.definitions.values()),
         data=tuple(done),
-        stream=stream.getvalue(),
-        buffers=tuple(buffers.kept),
+        stream=dumping.stream.getvalue(),
+        buffers=tuple(dumping.buffers.kept),
+        hashes=tuple(dumping.buffers.hashes),
     )
 
 
-def _dump(
-    pickler: Any, name: str, sorting: _Sorting, stream: io.BytesIO, buffers: "_Buffers", limit: int | None
-) -> Datum:
-    value, start, first = sorting.data[name], stream.tell(), len(buffers.kept)
-    try:
-        pickler.dump(value)
-        _refuse_what_stays(value)
-    except Exception as error:
-        raise _refused(name, value, sorting.used_by.get(name, ""), error) from error
-    own = buffers.kept[first:]
-    size = stream.tell() - start + sum(buffer.nbytes for buffer in own)
-    if limit is not None and size > limit:
-        raise ValueRefused(
-            f"{name} is {size / 1e9:.1f} GB: that much only goes when it is named",
-            hint=f"--in {name} sends it all the same; or write it to a file, and read that in the cell.",
-        )
-    return Datum(name, _type_name(value), size)
+class _Dumping:
+    """Pickles values one behind the other, with one memo."""
+
+    def __init__(self, sorting: _Sorting, make: "_MakePickler") -> None:
+        self.stream, self.buffers = io.BytesIO(), _Buffers()
+        self._sorting = sorting
+        self._make = make
+        self._pickler = make(self.stream, self.buffers, sorting)
+
+    def dump(self, name: str, limit: int | None) -> Datum:
+        value, start, first = self._sorting.data[name], self.stream.tell(), len(self.buffers.kept)
+        try:
+            self._pickler.dump(value)
+            _refuse_what_stays(value)
+        except Exception as error:
+            raise _refused(name, value, self._sorting.used_by.get(name, ""), error) from error
+        size = self.stream.tell() - start + sum(buffer.nbytes for buffer in self.buffers.kept[first:])
+        if limit is not None and size > limit:
+            raise ValueRefused(
+                f"{name} is {size / 1e9:.1f} GB: that much only goes when it is named",
+                hint=f"--in {name} sends it all the same; or write it to a file, and read that in the cell.",
+            )
+        return Datum(name, _type_name(value), size, self._hash(value, start, first))
+
+    def _hash(self, value: Any, start: int, first: int) -> str | None:
+        """The hash of what was dumped last, whatever went before it; None where finding it would take too long."""
+        stream = self.stream
+        if start:
+            if stream.tell() - start > HASHED_AGAIN:
+                return None
+            stream = io.BytesIO()
+            self._make(stream, lambda buffer: _large(buffer) is None, self._sorting).dump(value)
+        return content_hash(stream.getvalue(), *map(str.encode, self.buffers.hashes[first:]))[:16]
 
 
 class _Buffers:
@@ -241,25 +260,34 @@ class _Buffers:
 
     def __init__(self) -> None:
         self.kept: list[memoryview] = []
+        self.hashes: list[str] = []
 
     def __call__(self, buffer: pickle.PickleBuffer) -> bool:
-        try:
-            raw = buffer.raw()
-        except BufferError:  # it is in pieces
-            return True
-        if raw.nbytes < OUT_OF_BAND:
-            return True
-        self.kept.append(raw)
-        return False
+        raw = _large(buffer)
+        if raw is not None:
+            self.kept.append(raw)
+            self.hashes.append(content_hash(raw))
+        return raw is None
 
 
-_MakePickler = Callable[[io.BytesIO, _Buffers, _Sorting], Any]
+def _large(buffer: pickle.PickleBuffer) -> memoryview | None:
+    try:
+        raw = buffer.raw()
+    except BufferError:  # it is in pieces
+        return None
+    return raw if raw.nbytes >= OUT_OF_BAND else None
+
+
+_Callback = Callable[[pickle.PickleBuffer], bool]
+"""Told of each buffer, and tells whether it is to be in the pickle."""
+
+_MakePickler = Callable[[io.BytesIO, _Callback, _Sorting], Any]
 
 
 class _PlainPickler(pickle.Pickler):
     """Pickles what pickle can, and functions and classes of the notebook that are there by their definitions."""
 
-    def __init__(self, stream: io.BytesIO, buffers: _Buffers, sorting: _Sorting) -> None:
+    def __init__(self, stream: io.BytesIO, buffers: _Callback, sorting: _Sorting) -> None:
         super().__init__(stream, protocol=5, buffer_callback=buffers)
         self._by_name = sorting.by_name
 
@@ -285,7 +313,7 @@ def _cloud_pickler_type() -> type:
     return CloudPickler
 
 
-def _cloud_pickler(stream: io.BytesIO, buffers: _Buffers, sorting: _Sorting) -> Any:
+def _cloud_pickler(stream: io.BytesIO, buffers: _Callback, sorting: _Sorting) -> Any:
     pickler: Any = _cloud_pickler_type()(stream, protocol=5, buffer_callback=buffers)
     pickler.by_name = sorting.by_name
     pickler.globals_ref[id(sorting.main)] = _Main(filled=True)
@@ -328,10 +356,7 @@ def _short(error: Exception) -> str:
 
 
 def _type_name(value: Any) -> str:
-    kind = type(value)
-    if kind.__module__ in ("builtins", "__main__"):
-        return kind.__qualname__
-    return f"{kind.__module__.partition('.')[0].removeprefix('_')}.{kind.__qualname__}"
+    return type_name(type(value).__module__, type(value).__qualname__)
 
 
 def _article(word: str) -> str:

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
-from xxhash import xxh3_128_hexdigest
 
-from .packed import Definition, Import, Packed
+from .packed import Definition, Import, Packed, content_hash
 from .state import pickled
 
 Content = bytes | memoryview
@@ -52,7 +51,7 @@ def store(folder: Path, packed: Packed, keep: Iterable[str], base: Sequence[str]
         state=_store(folder, pickle.dumps(state, protocol=5)) if state else None,
         data=[datum.name for datum in packed.data],
         stream=_store(folder, packed.stream) if packed.data else None,
-        buffers=[_store(folder, content) for content in packed.buffers],
+        buffers=[_store(folder, *each) for each in zip(packed.buffers, packed.hashes, strict=True)],
         flags=packed.flags,
         keep=list(keep),
     )
@@ -82,9 +81,9 @@ def _rank(file: Path) -> int:
     return 2
 
 
-def _store(folder: Path, content: Content) -> str:
-    """Writes a content under its hash, unless it is there: no adversary names files here, so a fast hash will do."""
-    name = str(xxh3_128_hexdigest(content))
+def _store(folder: Path, content: Content, name: str | None = None) -> str:
+    """Writes a content under its hash, unless it is there."""
+    name = name or content_hash(content)
     path = folder / name
     try:
         os.utime(path)  # it is needed now: see local_agent/values.py

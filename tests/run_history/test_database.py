@@ -36,7 +36,18 @@ def test_the_final_schema(history: Database, file: Path) -> None:
         made = [name for (name,) in db.execute("SELECT name FROM migrations ORDER BY made_at, rowid")]
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     db.close()
-    assert tables == {"migrations", "codes", "runs", "agents", "outputs", "looks", "removed", "waiting", "journals"}
+    assert tables == {
+        "migrations",
+        "codes",
+        "runs",
+        "agents",
+        "outputs",
+        "kept",
+        "looks",
+        "removed",
+        "waiting",
+        "journals",
+    }
     assert made == [
         "codes",
         "runs",
@@ -50,6 +61,7 @@ def test_the_final_schema(history: Database, file: Path) -> None:
         "journals",
         "codes in use",
         "leftovers",
+        "values",
     ]
     assert columns == [
         *("number", "run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "tags", "params"),
@@ -66,6 +78,11 @@ def test_the_final_schema(history: Database, file: Path) -> None:
             "first_line",
             "leftovers",
             "kill_leftovers",
+            "values_in",
+            "keep",
+            "sweep_index",
+            "values_out",
+            "displays",
         ),
     ]
     assert file.stat().st_mode & 0o077 == 0, "nobody else may read it"

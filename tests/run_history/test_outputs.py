@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hopx_magics.models import KeptOutput, ProcessId, RunId
+from hopx_magics.models import KeptEnd, KeptOutput, ProcessId, RunId
 from hopx_magics.run_history import reading, writing
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.outputs import OutputKeeper
@@ -21,7 +21,7 @@ def test_a_fetch_that_fails_oddly_is_tried_again(history: Database) -> None:
         if faults:
             raise faults.pop()
         kept = KeptOutput(head=b"all of it", tail=b"", size=9)
-        return {process_id: {"stdout": kept, "stderr": kept} for process_id in process_ids}
+        return {process_id: KeptEnd(streams={"stdout": kept, "stderr": kept}) for process_id in process_ids}
 
     keeper = OutputKeeper(history)
     for _ in range(3):

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from hopx_magics.models import KeptOutput, RunId
+from hopx_magics.models import KeptEnd, KeptOutput, RunId
 from hopx_magics.run_history import entries, pruning, reading, writing
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.pruning import Limits
@@ -17,7 +17,8 @@ def ended(history: Database, *run_ids: str, size: int = 0) -> None:
     begun(history, *run_ids)
     history.write(writing.record, HERE, [seen(f"proc_{run_id}", "completed") for run_id in run_ids], NOW)
     for due in history.read(reading.outputs_due, HERE):
-        history.write(writing.keep_outputs, {due.number: {"stdout": KeptOutput(head=b"x" * size, tail=b"", size=size)}})
+        stdout = KeptOutput(head=b"x" * size, tail=b"", size=size)
+        history.write(writing.keep_ends, {due.number: KeptEnd(streams={"stdout": stdout})})
 
 
 def test_what_is_beyond_the_limits_goes_the_oldest_first(file: Path) -> None:

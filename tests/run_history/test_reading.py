@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hopx_magics.errors import UnknownRun
-from hopx_magics.models import KeptOutput, RunId
+from hopx_magics.models import KeptEnd, KeptOutput, RunId
 from hopx_magics.run_history import entries, reading, writing
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.origin import Origin
@@ -71,12 +71,14 @@ def test_code_and_output_come_when_they_are_asked_for(history: Database) -> None
     (due,) = history.read(reading.outputs_due, HERE)
     assert due.process_id == "proc_a"
     history.write(
-        writing.keep_outputs,
+        writing.keep_ends,
         {
-            due.number: {
-                "stdout": KeptOutput(head=b"first \xff", tail=b"last", size=1_000_010),
-                "stderr": KeptOutput(head=b"", tail=b"", size=0),
-            }
+            due.number: KeptEnd(
+                streams={
+                    "stdout": KeptOutput(head=b"first \xff", tail=b"last", size=1_000_010),
+                    "stderr": KeptOutput(head=b"", tail=b"", size=0),
+                }
+            )
         },
     )
     assert history.read(reading.outputs_due, HERE) == []

@@ -183,3 +183,38 @@ def test_what_is_refused(name: str, shell: InteractiveShell) -> None:
 def test_a_name_that_there_is_not(shell: InteractiveShell) -> None:
     with pytest.raises(ValueRefused, match="nosuch is no variable"):
         pack_named(["nosuch"], notebook(shell))
+
+
+# ---------------------------------------------------------------- known without them
+
+
+def test_the_hash_of_a_value_is_that_of_its_content_alone(shell: InteractiveShell) -> None:
+    import numpy as np
+
+    same, text = [1, "a"], "long enough to be remembered"
+    big = np.arange(100_000)
+    values = {"x": same, "y": [same, text], "text": text, "array": big, "copy": big.copy(), "other": big + 1}
+    alone = {name: pack_named([name], Notebook(values)).facts()[0] for name in values}
+    together = {fact.name: fact for fact in pack_named(values, Notebook(values)).facts()}
+    assert {name: fact.hash for name, fact in together.items()} == {name: fact.hash for name, fact in alone.items()}
+    assert together["array"].hash == together["copy"].hash
+    assert len({fact.hash for fact in together.values()}) == len(values) - 1
+    assert together["array"].in_words() == "numpy.ndarray, 800 kB"
+
+
+def test_what_takes_too_long_to_be_hashed_has_none(shell: InteractiveShell) -> None:
+    values = {"first": "x" * 3_000_000, "then": "y" * 3_000_000}
+    first, then = pack_named(values, Notebook(values)).facts()
+    assert first.hash is not None
+    assert then.hash is None
+
+
+def test_what_is_known_of_definitions_and_modules(shell: InteractiveShell) -> None:
+    cell = "import numpy as np\nfrom json import loads\ndef f(): return 1\nclass A: pass"
+    one = pack_named(["np", "loads", "f", "A"], notebook(shell, cell)).facts()
+    assert {fact.name: fact.in_words() for fact in one} == {
+        "np": "module numpy", "loads": "import json.loads", "f": "function", "A": "class",
+    }  # fmt: skip
+    shell.run_cell("def f(): return 2").raise_error()
+    (other,) = pack_named(["f"], Notebook(shell.user_ns)).facts()
+    assert other.hash != one[0].hash

@@ -1,0 +1,77 @@
+"""What is known of values without having them: names, types, sizes and hashes. Pure."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+LONGEST = 200
+"""Characters of a name, a type or a reason that are kept."""
+
+MOST = 1000
+"""Values of one cell of which something is kept."""
+
+
+class Fact(msgspec.Struct, frozen=True, array_like=True):
+    """One value: its name, its `type` (for what is imported, from where), its `size` in bytes, and its content's hash.
+
+    What is not known is None. `refused` says why a value that was to be kept is not there.
+    """
+
+    name: str
+    type: str
+    size: int | None = None
+    hash: str | None = None
+    refused: str | None = None
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it is a module, or something that a module holds."""
+        return self.type.startswith(("module ", "import "))
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether it went by the source that defines it."""
+        return self.type in ("function", "class")
+
+    def in_words(self) -> str:
+        """What it is: `pandas.DataFrame, 94 MB`."""
+        return ", ".join(filter(None, [self.type, size_in_words(self.size), self.refused]))
+
+
+class Left(NamedTuple):
+    """What a cell has left: its last value, the variables that were to be kept, and those of them never set."""
+
+    result: Fact | None = None
+    values: tuple[Fact, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def type_name(module: str, qualified: str) -> str:
+    """A type in words: `dict`, `pandas.DataFrame`."""
+    if module in ("builtins", "__main__"):
+        return qualified
+    return f"{module.partition('.')[0].removeprefix('_')}.{qualified}"
+
+
+def names_in_words(facts: Iterable[Fact]) -> str:
+    """What they are, the large ones with their size: `df (94 MB), clean(), pd`."""
+    return ", ".join(_name_in_words(fact) for fact in facts)
+
+
+def _name_in_words(fact: Fact) -> str:
+    if fact.type == "function":
+        return f"{fact.name}()"
+    is_large = not fact.is_imported and fact.size is not None and fact.size >= 1e6
+    return f"{fact.name} ({size_in_words(fact.size)})" if is_large else fact.name
+
+
+def size_in_words(size: int | None) -> str:
+    """`94 MB`, `1.2 kB`, `24 bytes`; nothing where it is not known."""
+    if size is None:
+        return ""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= 0.9995 * unit:
+            amount = size / unit
+            return f"{amount:.1f} {name}" if amount < 9.95 else f"{amount:,.0f} {name}"
+    return f"{size} bytes"

@@ -1,0 +1,118 @@
+"""What the history keeps of cells besides their text, for when the agent has long forgotten them."""
+
+import re
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hopx_magics.errors import ResultError, RunFailed
+from hopx_magics.settings import Settings
+
+Cell = Callable[[str], Any]
+
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+FIT = f"""%%hopx_bg --name fit --out model,nosuch -q -o run
+from base64 import b64decode
+from IPython.display import Image
+print("first")
+display(Image(b64decode("{PNG}")))
+print("then")
+model = clean(data) * k
+float(model.sum())"""
+
+
+@pytest.fixture
+def forget(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Lets the agent forget all that has ended, once the history has it."""
+    monkeypatch.setenv("HOPX_KEEP_FINISHED", "1")
+    monkeypatch.setenv("HOPX_HOLD_SECONDS", "0")
+
+    def forget() -> None:
+        assert not cell("%hopx_history").empty  # which waits for what is to be kept
+        cell("%%hopx_bg --name other -q -o other\npass")
+        cell("other").wait()
+        assert list(cell("%hopx_ps").name) == ["other"]
+
+    return forget
+
+
+def launch_fit(cell: Cell) -> Any:
+    cell("import numpy as np\nk = 2\ndata = np.array([1, 2, -1])\ndef clean(data): return data[data > 0]")
+    cell(FIT)
+    return cell("run").wait()
+
+
+def test_all_that_a_cell_has_shown_is_there_when_its_agent_has_forgotten_it(cell: Cell, forget: Any) -> None:
+    run = launch_fit(cell)
+    shown, displays, page = run.outputs(), run.displays, cell("%hopx_show fit")
+    assert [output["output_type"] for output in shown] == ["stream", "display_data", "stream", "execute_result"]
+    forget()
+    for past in (run, cell("%hopx_attach fit")):
+        assert past.outputs() == shown
+        assert past.displays == displays
+        assert "data:image/png;base64," in past.show()._repr_html_()
+    assert str(cell("%hopx_show fit")) == str(page)
+    assert cell("%hopx_show fit")._repr_mimebundle_() == page._repr_mimebundle_()
+
+
+def test_the_page_of_a_run_has_all_that_its_cell_got_and_left_and_has_shown(cell: Cell) -> None:
+    launch_fit(cell)
+    page = cell("%hopx_show fit")
+    text = str(page)
+    assert text.endswith("── output ──\nfirst\n<IPython.core.display.Image object>\nthen\n6.0")
+    for line in (
+        r"data +numpy.ndarray, \d+ bytes", r"k +int, 5 bytes", r"clean +function",
+        r"model +numpy.ndarray, \d+ bytes", r"nosuch +never set", r"result +float, \d+ bytes",
+    ):  # fmt: skip
+        assert re.search(f"(?m)^{line}$", text), line
+    html = page._repr_mimebundle_()["text/html"]
+    assert html.index("first</span>") < html.index("data:image/png;base64,") < html.index("then</span>")
+
+
+def test_the_trace_of_an_error_is_there_once(cell: Cell) -> None:
+    cell("%%hopx_bg --name bad -q -o run\nprint(1)\n1 / 0")
+    assert cell("run").wait().status == "failed"
+    assert str(cell("%hopx_show bad")).count("ZeroDivisionError") == 1
+    assert repr(cell("run").show()).count("ZeroDivisionError") == 1
+
+
+def test_what_else_is_known_of_a_result_that_is_gone(cell: Cell, forget: Any) -> None:
+    launch_fit(cell)
+    cell("%%hopx_bg --name bad -q -o bad\nraise LookupError('no such thing')")
+    cell("bad").wait()
+    forget()
+    past = cell("%hopx_attach fit")
+    with pytest.raises(ResultError, match=r"its result of fit, a float of \d+ bytes, is not kept: .*%hopx_rerun"):
+        past.result()
+    assert repr(past.values["model"]).startswith("<numpy.ndarray: ")
+    with pytest.raises(ResultError, match="model of fit, a numpy"):
+        past["model"]
+    with pytest.raises(RunFailed, match=r"(?s)bad .*failed.*no such thing"):
+        cell("%hopx_attach bad").result()
+    assert cell("%hopx_attach other").result() is None
+
+
+def test_columns_of_the_history_tell_of_values_and_displays(cell: Cell) -> None:
+    launch_fit(cell)
+    cell("%%hopx_bg --lang bash --name shell -q\necho")
+    cell("%hopx_wait shell")
+    frame = cell("%hopx_history").set_index("name")
+    assert set(frame.values_in["fit"]) == {"data", "k", "clean"}
+    assert frame.values_out["fit"] == ("model",)
+    assert list(frame.displays) == [0, 2]
+    assert (frame.values_in["shell"], frame.values_out["shell"]) == ((), ())
+    assert list(frame[frame.values_in.map(lambda names: "data" in names)].index) == ["fit"]
+
+
+def test_what_is_removed_is_removed_with_its_displays(cell: Cell, state: Settings) -> None:
+    launch_fit(cell)
+    cell("%hopx_history")  # which waits for what is to be kept
+    pruned = cell("%hopx_history --prune --name fit")
+    assert pruned.output_mb[0] > len(PNG) / 1e6, "the picture is counted"
+    cell("%hopx_history --prune --name fit --yes")
+    with sqlite3.connect(state.history_file) as db:
+        assert db.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+    db.close()
