@@ -273,6 +273,10 @@ class Connection:
         """
         raise ResultError(f"cells on {self.name} leave their output only", hint="Let it write files: %hopx_get.")
 
+    def has_displays(self, process: Process) -> bool:
+        """Whether it is known without asking anybody that a process has displayed something, other than its error."""
+        return False
+
     # ------------------------------------------------------------ kill, wait, commands
 
     kill = kill

@@ -26,6 +26,10 @@ LISTING_TIME = 5.0
 """Seconds in which the local agent lists: it takes milliseconds, so that one which takes longer hangs."""
 
 
+_LONGEST_ERROR = 100_000
+"""Bytes of displays that may be an error alone."""
+
+
 class LocalConnection(Connection):
     """The connection to this machine's own agent: it keeps all output itself, and knows the folders of this program."""
 
@@ -90,6 +94,17 @@ class LocalConnection(Connection):
     def _folder(self, process_id: str) -> Path:
         return Path(self.place.agent) / "processes" / process_id
 
+    def has_displays(self, process: Process) -> bool:
+        """Whether a process has displayed something, other than its error."""
+        if process.process_id is None or process.language not in (None, "python"):
+            return False
+        path = os.path.join(self._folder(process.process_id), "out", "displays")
+        try:
+            size = os.stat(path).st_size
+            return size > _LONGEST_ERROR or (size > 0 and not _is_error_alone(path))
+        except OSError:
+            return False
+
     def run_command(self, command: str, *, timeout: float, workdir: str | None = None) -> CommandResult:
         """Runs a line of bash in the present folder: see `Connection.run_command`."""
         return super().run_command(command, timeout=timeout, workdir=_folder(workdir))
@@ -98,6 +113,11 @@ class LocalConnection(Connection):
 def local_place(settings: Settings) -> Place:
     """The place of the local agent of these settings."""
     return Place(LOCAL, str(settings.agent_folder))
+
+
+def _is_error_alone(path: str) -> bool:
+    with open(path, "rb") as file:
+        return all(line.startswith(b'{"output_type": "error"') for line in file)
 
 
 def _folder(workdir: str | None) -> str:

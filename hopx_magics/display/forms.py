@@ -69,10 +69,13 @@ _POLICY = "; ".join(
 """What a frame may load: what it shows, and its scripts in case somebody lets them run. It can't tell anybody much."""
 
 _STYLE = (
-    ":root{color-scheme:light dark}body{font:13px sans-serif;margin:4px}table{border-collapse:collapse}"
+    "body{font:13px sans-serif;margin:4px}table{border-collapse:collapse}"
     "td,th{padding:3px 8px;text-align:right}tbody tr:nth-child(odd){background:#8882}img{max-width:100%}"
 )
-_HEAD = f'<!DOCTYPE html><meta http-equiv="Content-Security-Policy" content="{_POLICY}"><style>{_STYLE}</style>'
+_HEAD = (
+    f'<!DOCTYPE html><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+    f'<meta name="color-scheme" content="light dark"><style>{_STYLE}</style>'
+)
 
 
 def form_of(output: Output) -> Form:

@@ -13,6 +13,7 @@ from ..models import Process, ProcessId
 from ..run import Run
 from ..sources import AgentSource
 from ..words import Stream
+from .displays import ReadDisplays
 from .intents import Chunk, Deed, Details, Kill, Rerun
 from .messages import Answer, ChunkAnswer, DetailsAnswer, KillAnswer, RerunAnswer, attempted
 from .panes import Read
@@ -48,6 +49,10 @@ class Deeds:
         """Reads a stream of a row's process. Raises LookupError."""
         connection, process_id = self._place(slot)
         return partial(connection.outputs.part, process_id, stream)
+
+    def displays_reader(self, slot: int) -> ReadDisplays:
+        """Reads the displays of a row's process. Raises LookupError."""
+        return self.run(slot).displayed
 
     # ------------------------------------------------------------ on the thread
 

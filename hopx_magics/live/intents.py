@@ -71,16 +71,22 @@ class Details(_OfProcess):
 
 
 class Open(_OfProcess):
-    """Show the output of a process from now on."""
+    """Show the output of a process from now on, or its displays."""
 
     streams: _Streams = []
+    displays: bool = False
     pinned: bool = False
 
 
 class Show(_OfProcess):
-    """Only these streams of an open process can be seen from now on."""
+    """Only these streams of an open process, or its displays, can be seen from now on."""
 
     streams: _Streams
+    displays: bool = False
+
+
+class More(_OfProcess):
+    """Show earlier displays of a process, too."""
 
 
 class Close(_OfProcess):
@@ -123,7 +129,7 @@ class Chunk(_OfStream):
 Deed = Kill | Rerun | Details | Chunk
 """The intents about a process for which its agent is asked, or the history."""
 
-PaneIntent = Open | Show | Close | Follow | Hold | Page | Find
+PaneIntent = Open | Show | More | Close | Follow | Hold | Page | Find
 """The intents about output that is shown, which are carried out in their order."""
 
 Intent = Hello | Bye | Ping | View | Keep | Static | Selected | Deed | PaneIntent

@@ -46,10 +46,11 @@ class Initial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenViewer(msgspec.Struct, frozen=True, kw_only=True):
-    """A process whose output is shown."""
+    """A process that is opened: by which streams, or by its displays."""
 
     slot: int
     streams: list[Stream]
+    displays: bool
     pinned: bool
 
 
@@ -104,6 +105,43 @@ class Later(_Part, tag="after"):
 
 
 Part = Anew | Grown | Sized | Earlier | Later
+
+# ---------------------------------------------------------------- displays
+
+
+class _Form(msgspec.Struct, kw_only=True, tag_field="form"):
+    pass
+
+
+class TextForm(_Form, tag="text"):
+    """Lines of text."""
+
+    lines: list[Line]
+
+
+class PictureForm(_Form, tag="picture"):
+    """A picture: its address holds all of it. Sizes are in pixels."""
+
+    address: str
+    width: int | None
+    height: int | None
+
+
+class MarkupForm(_Form, tag="markup"):
+    """HTML that is nothing but text in tables, lists and paragraphs."""
+
+    html: str
+
+
+class FrameForm(_Form, tag="frame"):
+    """A document for a frame that reaches nothing of the page, and about how many pixels high that is to be."""
+
+    document: str
+    height: int
+    scripts: bool
+
+
+Form = TextForm | PictureForm | MarkupForm | FrameForm
 
 # ---------------------------------------------------------------- answers to intents
 
@@ -225,7 +263,23 @@ class Output(_Message):
     part: Part
 
 
-Message = Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output
+class Displays(_Message):
+    """Displays of a process that are new, or changed, by their numbers, for the page `to`.
+
+    Those before the number `first` are gone, or not shown: of these there are `earlier` ones. A `note` says why there
+    is nothing to see.
+    """
+
+    to: str
+    slot: int
+    note: str | None
+    first: int
+    earlier: int
+    ended: bool
+    shown: list[tuple[int, Form]]
+
+
+Message = Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output | Displays
 
 
 def attempted(request: int, do: Callable[[], Answer | None]) -> Done:

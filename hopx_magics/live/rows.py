@@ -30,6 +30,9 @@ Key = tuple[str, ProcessId | None, int]
 
 Choose = Callable[[Process], bool]
 
+HasDisplays = Callable[[str, Process], bool]
+"""Whether a process of that connection is known to have displayed something."""
+
 
 class Row(msgspec.Struct, frozen=True):
     """What a page knows of one process. Times are in seconds since 1970, spans in seconds.
@@ -38,7 +41,8 @@ class Row(msgspec.Struct, frozen=True):
     a process has been running. `progress` is from 0 to 1, `left` the estimated rest, `last` the last line of output.
     `skipped` is how many queued processes that the table does not show stand directly before this queued one: so its
     place in the queue is known, and few rows change when one of the queue has its turn. `leftovers` is how many
-    processes an ended one has left running. What is `paused` has no place, and what is `first` is ahead of what is not.
+    processes an ended one has left running; `displays` says that it is known to have displayed something. What is
+    `paused` has no place, and what is `first` is ahead of what is not.
     """
 
     id: str
@@ -59,6 +63,7 @@ class Row(msgspec.Struct, frozen=True):
     leftovers: int
     paused: bool
     first: bool
+    displays: bool
 
 
 FIELDS = Row.__struct_fields__
@@ -113,8 +118,14 @@ class Rows:
     `choose` tells which processes are wanted; with a `limit` only the first of them in the default order are shown.
     """
 
-    def __init__(self, choose: Choose, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        choose: Choose,
+        limit: int | None = None,
+        has_displays: HasDisplays = lambda connection, process: False,
+    ) -> None:
         self._choose = choose
+        self._has_displays = has_displays
         self._limit = limit
         self._slots: dict[Key, int] = {}
         self._keys: list[Key] = []
@@ -306,6 +317,7 @@ class Rows:
             leftovers=len(process.leftovers),
             paused=process.paused,
             first=process.first,
+            displays=self._has_displays(connection, process),
         )
 
     def _progress(self, slot: int, process: Process, now: float, began: float | None) -> _Told | None:

@@ -13,9 +13,11 @@ from ..connection.connection import Connection
 from ..connection.watcher import Update
 from ..display import frames
 from ..display.in_words import nothing_in_words, queued_in_words
+from ..models import Process
 from ..run import Run
 from . import intents, order, text
 from .deeds import Deeds
+from .displays import DisplayViewers
 from .following import Following
 from .freshness import ConnectionFreshness
 from .messages import Accepted, Freshness, Initial, Pong, StaticAnswer, attempted
@@ -55,7 +57,7 @@ class LiveTable(TableWidget):
         super().__init__(self._take_intent)
         self._connections = {connection.name: connection for connection in connections}
         self._freshness = {connection.name: ConnectionFreshness(connection, interval) for connection in connections}
-        self._rows = Rows(choose, limit)
+        self._rows = Rows(choose, limit, self._has_displays)
         self._filters = filters
         self._selected: list[int] = []
         self._lock = threading.RLock()  # around the rows, and what is told of them
@@ -63,7 +65,8 @@ class LiveTable(TableWidget):
         self._listeners: list[Callable[[], None]] = []
         self._keepers: list[Callable[[], None]] = []
         self._deeds = Deeds(self._connections, self._rows, self)
-        self._viewers = Viewers(self._rows.process, self._deeds.reader, self.tell)
+        displays = DisplayViewers(self._rows.process, self._deeds.displays_reader, self.tell)
+        self._viewers = Viewers(self._rows.process, self._deeds.reader, self.tell, displays)
         self._following = Following(connections, interval, self._take)
         self._pages = Pages(
             self,
@@ -164,6 +167,9 @@ class LiveTable(TableWidget):
         if row.status != "queued":
             return row
         return msgspec.structs.replace(row, detail=queued_in_words(self._rows.place(slot), row.detail) or None)
+
+    def _has_displays(self, connection: str, process: Process) -> bool:
+        return self._connections[connection].has_displays(process)
 
     def _nothing(self) -> str:
         states = self._freshness.items()

@@ -12,7 +12,8 @@ import msgspec
 from ..errors import HopxError
 from ..models import Process
 from ..words import STREAMS, Stream
-from .intents import Close, Find, Follow, Hold, Open, Page, PaneIntent, Show
+from .displays import DisplayViewers
+from .intents import Close, Find, Follow, Hold, More, Open, Page, PaneIntent, Show
 from .messages import Anew, FindAnswer, Message, OpenViewer, Output, Part, Sized, attempted
 from .panes import Pane, Read
 
@@ -23,12 +24,13 @@ _NOTHING = Anew(lines=[], first=0, begin=0, end=0, size=0, following=True, match
 
 
 class Opened(msgspec.Struct):
-    """A process whose output a page shows: by which streams, and with which panes.
+    """A process that a page shows: by which streams, and with which panes, or by its displays.
 
     `sizes` are those of the streams that it doesn't show, as last told.
     """
 
     streams: list[Stream]
+    displays: bool
     pinned: bool
     panes: dict[Stream, Pane]
     sizes: dict[Stream, Sized]
@@ -38,7 +40,8 @@ class Viewers:
     """All panes of one table, those of each page on their own.
 
     The methods return at once; the work is done by a thread that lives until `close`. `process_of` gives the process
-    of a slot as last listed, `reader_of` reads one of its streams, and `tell` sends a message to the pages.
+    of a slot as last listed, `reader_of` reads one of its streams, and `tell` sends a message to the pages. Displays
+    are left to `displays`.
     """
 
     def __init__(
@@ -46,7 +49,9 @@ class Viewers:
         process_of: Callable[[int], Process],
         reader_of: Callable[[int, Stream], Read],
         tell: Callable[[Message], None],
+        displays: DisplayViewers,
     ) -> None:
+        self._displays = displays
         self._process_of = process_of
         self._reader_of = reader_of
         self._tell = tell
@@ -73,10 +78,12 @@ class Viewers:
     def forget(self, page: str) -> None:
         """The page is gone, and its panes with it."""
         self._pages.pop(page, None)
+        self._displays.forget(page)
 
     def close(self) -> None:
         """Forgets all panes and ends the thread."""
         self._pages.clear()
+        self._displays.close()
         if self._thread is not None:
             self._work.put(None)
 
@@ -100,8 +107,11 @@ class Viewers:
                 self._show(intent, intent.streams, pinned=intent.pinned)
             case Show():
                 self._show(intent, intent.streams)
+            case More():
+                self._displays.more(intent.page, intent.slot)
             case Close():
                 self._pages.get(intent.page, {}).pop(intent.slot, None)
+                self._displays.hide(intent.page, intent.slot)
                 self._note_opened(intent.page)
             case Follow():
                 with self._noting(intent, [intent.stream]):
@@ -116,11 +126,12 @@ class Viewers:
 
     def _show(self, intent: Open | Show, streams: list[Stream], *, pinned: bool | None = None) -> None:
         process = self._process_of(intent.slot)
-        opened = self._pages.setdefault(intent.page, {}).setdefault(intent.slot, Opened(streams, False, {}, {}))
-        opened.streams = streams
+        opened = self._pages.setdefault(intent.page, {}).setdefault(intent.slot, Opened(streams, False, False, {}, {}))
+        opened.streams, opened.displays = streams, intent.displays
         opened.pinned = opened.pinned if pinned is None else pinned
         opened.panes = {stream: pane for stream, pane in opened.panes.items() if stream in streams}
         self._note_opened(intent.page)
+        (self._displays.show if intent.displays else self._displays.hide)(intent.page, intent.slot)
         with self._noting(intent, streams):
             for stream in streams:
                 pane = self._pane(intent, stream)
@@ -145,7 +156,7 @@ class Viewers:
 
     def _note_opened(self, page: str) -> None:
         self.last_opened = [
-            OpenViewer(slot=slot, streams=opened.streams, pinned=opened.pinned)
+            OpenViewer(slot=slot, streams=opened.streams, displays=opened.displays, pinned=opened.pinned)
             for slot, opened in self._pages.get(page, {}).items()
         ]
 

@@ -226,9 +226,9 @@ class HopxMagics(HopxBase):
                         [--by status|name|connection] [--interval 1s] [--notify] [--on CONNECTION ...]
 
         The table follows the processes while other cells run, too. A click selects a row, a double click or Enter
-        opens its output below; the header sorts, the chips above filter. Keys: arrows, Enter opens, Escape closes, `/`
-        searches, `k` kills and `r` launches again (both ask first), `?` lists all. In a terminal it is text, refreshed
-        in place until Ctrl-C.
+        opens its output and displays below; the header sorts, the chips above filter. Keys: arrows, Enter opens,
+        Escape closes, `/` searches, `k` kills and `r` launches again (both ask first), `?` lists all. In a terminal it
+        is text, refreshed in place until Ctrl-C.
 
         Returns the table, which is an ipywidget: `w.selected` are the selected runs, `w.frame()` is a DataFrame of the
         shown rows, `w.close()` ends it.

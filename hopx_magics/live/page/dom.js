@@ -56,6 +56,7 @@ export function setText(element, text) {
 /** Lines in a square of 16. */
 const SHAPES = {
   open: "M2 3h12v10H2zM2 6h12M4.5 8.5l1.5 1.5-1.5 1.5M8 11.5h3",
+  displays: "M2 3h12v10H2zM2.3 11.2l3.4-3.6 2.5 2.6 1.8-1.8 3.7 3.6M10.6 5.8h.1",
   kill: "M4.5 4.5h7v7h-7z",
   rerun: "M12.6 8a4.6 4.6 0 1 1-1.5-3.4M11.4 1.9v3h-3",
   copy: "M6 5.5h7v8H6zM10 5.5v-3H3v8h3",

@@ -3,7 +3,7 @@ import { isGroup } from "./order.js";
 
 /**
  * @typedef {object} GridHooks
- * @property {(slot: number) => void} onOpen
+ * @property {(slot: number, tab?: import("./viewer.js").Tab) => void} onOpen
  * @property {(slot: number) => boolean} onEscape closes what is open for this row; whether there was anything
  * @property {() => void} onSearch
  */
@@ -94,6 +94,7 @@ export class GridInput {
     }
     table.actions.dismiss(slot);
     if (action === "open") this.hooks.onOpen(slot);
+    else if (action === "displays") this.hooks.onOpen(slot, action);
     else if (action === "kill" || action === "rerun") table.ask(slot, action);
     else if (action === "copy" || action === "copy-id") table.actions.copyId(slot);
   }

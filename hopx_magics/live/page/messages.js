@@ -31,6 +31,7 @@
  * @property {number} leftovers processes that it has left running
  * @property {boolean} paused
  * @property {boolean} first ahead of all queued ones that are not
+ * @property {boolean} displays whether it is known to have any
  */
 
 // ---------------------------------------------------------------- what the kernel tells
@@ -58,6 +59,7 @@
  * @typedef {object} OpenViewer
  * @property {number} slot
  * @property {Stream[]} streams
+ * @property {boolean} displays
  * @property {boolean} pinned
  */
 
@@ -122,7 +124,51 @@
  * @property {Part} part
  */
 
-/** @typedef {Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output} Message */
+/**
+ * @typedef {object} Displays
+ * @property {"displays"} kind
+ * @property {string} to the page
+ * @property {number} slot
+ * @property {string | null} note
+ * @property {number} first
+ * @property {number} earlier
+ * @property {boolean} ended
+ * @property {[number, Form][]} shown
+ */
+
+/** @typedef {Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output | Displays} Message */
+
+// ---------------------------------------------------------------- displays
+
+/**
+ * @typedef {object} TextForm
+ * @property {"text"} form
+ * @property {Line[]} lines
+ */
+
+/**
+ * @typedef {object} PictureForm
+ * @property {"picture"} form
+ * @property {string} address
+ * @property {number | null} width
+ * @property {number | null} height
+ */
+
+/**
+ * @typedef {object} MarkupForm
+ * @property {"markup"} form
+ * @property {string} html
+ */
+
+/**
+ * @typedef {object} FrameForm
+ * @property {"frame"} form
+ * @property {string} document
+ * @property {number} height
+ * @property {boolean} scripts
+ */
+
+/** @typedef {TextForm | PictureForm | MarkupForm | FrameForm} Form */
 
 // ---------------------------------------------------------------- parts of a stream
 
@@ -284,6 +330,7 @@
  * @property {"open"} do
  * @property {number} slot
  * @property {Stream[]} [streams]
+ * @property {boolean} [displays]
  * @property {boolean} [pinned]
  */
 
@@ -292,6 +339,13 @@
  * @property {"show"} do
  * @property {number} slot
  * @property {Stream[]} streams
+ * @property {boolean} [displays]
+ */
+
+/**
+ * @typedef {object} More
+ * @property {"more"} do
+ * @property {number} slot
  */
 
 /**
@@ -343,7 +397,7 @@
 
 /**
  * Each goes with the page's name and a number that the page chose.
- * @typedef {Hello | Bye | Ping | View | Keep | Static | Selected | Kill | Rerun | Details | Open | Show | Close | Follow | Hold
+ * @typedef {Hello | Bye | Ping | View | Keep | Static | Selected | Kill | Rerun | Details | Open | Show | More | Close | Follow | Hold
  *   | Page | Find | Chunk} Intent
  */
 

@@ -9,7 +9,7 @@ const OPEN_STATUSES = new Set(["queued", "running"]);
 const EMPTY_ROW = {
   id: "", connection: "", name: null, status: "unknown", detail: null, language: null, started: null, ended: null,
   began: null, elapsed: null, exit_code: null, progress: null, left: null, last: "", skipped: 0, leftovers: 0,
-  paused: false, first: false,
+  paused: false, first: false, displays: false,
 };
 
 /**

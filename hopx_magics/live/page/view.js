@@ -42,7 +42,7 @@ export class WatchView {
     });
     this.toolbar = new Toolbar(this.#toolbarHooks());
     this.input = new GridInput(this.table, {
-      onOpen: (slot) => this.#open(slot), onEscape: (slot) => this.#escape(slot), onSearch: () => this.toolbar.search.focus(),
+      onOpen: (slot, tab) => this.#open(slot, tab), onEscape: (slot) => this.#escape(slot), onSearch: () => this.toolbar.search.focus(),
     });
     this.emptyText = el("span", {});
     this.emptyButton = el("button", { type: "button", class: "hopx-button", onclick: () => this.#clearFilters() }, "Clear filters");
@@ -219,9 +219,9 @@ export class WatchView {
     this.#focusTable();
   }
 
-  /** @param {number} slot */
-  #open(slot) {
-    this.viewers.open(slot);
+  /** @param {number} slot @param {import("./viewer.js").Tab} [tab] */
+  #open(slot, tab) {
+    this.viewers.open(slot, { tab });
     this.table.render();
   }
 

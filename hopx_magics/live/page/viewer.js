@@ -2,21 +2,22 @@
 
 import { Asker } from "./asker.js";
 import { Details } from "./details.js";
+import { DisplayList } from "./displays.js";
 import { copyText, el, setAttribute } from "./dom.js";
 import { DownloadButton } from "./download.js";
 import { Finder } from "./find.js";
-import { formatBytes } from "./format.js";
+import { formatBytes, formatCount } from "./format.js";
 import { Pane } from "./panes.js";
 import { titleOf } from "./store.js";
 import { endingOf, labelButton, pressButton, TabStrip, viewerButton, viewerLabel, ViewerTitle } from "./viewerparts.js";
 
 /** @import { Link } from "./link.js" */
-/** @import { Output, Stream } from "./messages.js" */
+/** @import { Displays, OpenViewer, Output, Stream } from "./messages.js" */
 /** @import { Store } from "./store.js" */
-/** @typedef {"stdout" | "stderr" | "both" | "details"} Tab */
+/** @typedef {"stdout" | "stderr" | "both" | "displays" | "details"} Tab */
 
 /** @type {Tab[]} */
-const VIEWER_TABS = ["stdout", "stderr", "both", "details"];
+const VIEWER_TABS = ["stdout", "stderr", "both", "displays", "details"];
 const NOTICE_SHOWN = 1500;
 
 let viewersMade = 0;
@@ -24,11 +25,12 @@ let viewersMade = 0;
 /** @param {Tab} tab @returns {Stream[]} the streams that it shows */
 export function streamsOfTab(tab) {
   if (tab === "both") return ["stdout", "stderr"];
-  return tab === "details" ? [] : [tab];
+  return tab === "details" || tab === "displays" ? [] : [tab];
 }
 
-/** @param {Stream[]} streams @returns {Tab} */
-export function tabOfStreams(streams) {
+/** @param {Pick<OpenViewer, "streams" | "displays">} shown @returns {Tab} */
+export function tabShowing({ streams, displays }) {
+  if (displays) return "displays";
   if (streams.length > 1) return "both";
   return streams.length ? streams[0] : "details";
 }
@@ -62,6 +64,7 @@ export class Viewer {
     this.asker = new Asker(options.link, options.slot);
     this.panes = streamsOfTab("both").map((stream) => new Pane(stream, this.#paneHost()));
     this.active = this.panes[0];
+    this.displays = new DisplayList(this.asker);
     this.details = new Details(this.asker);
     this.title = new ViewerTitle();
     this.finder = new Finder({
@@ -80,7 +83,7 @@ export class Viewer {
     this.findButton = viewerButton("find", "Find (Ctrl+F or /)", () => this.#openFind());
     this.endButton = viewerButton("to-end", "To the end (End)", () => this.#toEnd());
     const paneElements = el("div", { class: "hopx-panes" }, this.panes.map((pane) => pane.element));
-    this.body = el("div", { class: "hopx-viewer-body", role: "tabpanel" }, paneElements, this.details.element);
+    this.body = el("div", { class: "hopx-viewer-body", role: "tabpanel" }, paneElements, this.displays.element, this.details.element);
     this.body.id = newPanelId();
     this.tabs = new TabStrip(VIEWER_TABS, this.body.id, (tab) => this.selectTab(tab));
     this.element = this.#build();
@@ -128,7 +131,11 @@ export class Viewer {
 
   /** Asks the kernel for what is shown; asking again is harmless. */
   start() {
-    this.asker.ask({ do: "open", streams: streamsOfTab(this.tab), pinned: this.pinned }).catch(() => {});
+    this.asker.ask({ do: "open", ...this.#shown, pinned: this.pinned }).catch(() => {});
+  }
+
+  get #shown() {
+    return { streams: streamsOfTab(this.tab), displays: this.tab === "displays" };
   }
 
   /** @param {Output} message */
@@ -137,6 +144,17 @@ export class Viewer {
     pane.receive(message);
     this.tabs.setSize(pane.stream, pane.sized ? formatBytes(pane.size) : "");
     if (!this.chosen && this.panes.every(({ sized }) => sized)) this.#leaveEmpty();
+  }
+
+  /** @param {Displays} message */
+  receiveDisplays(message) {
+    this.displays.receive(message);
+    this.#showCount();
+  }
+
+  #showCount() {
+    const { count } = this.displays;
+    this.tabs.setSize("displays", count === null ? (this.row?.displays ? "●" : "") : formatCount(count));
   }
 
   /** Now that it is known how much there is: to the stream that has something, if this one has nothing. */
@@ -155,6 +173,7 @@ export class Viewer {
     setAttribute(this.element, "aria-label", viewerLabel(this.row));
     for (const pane of this.panes) pane.setEnding(endingOf(this.row));
     this.details.refreshSoon();
+    this.#showCount();
   }
 
   /** A second has passed. */
@@ -176,7 +195,7 @@ export class Viewer {
     this.tab = tab;
     this.#showTab();
     if (hadFocus) this.focus();
-    this.asker.ask({ do: "show", streams: streamsOfTab(tab) }).catch(() => {});
+    this.asker.ask({ do: "show", ...this.#shown }).catch(() => {});
   }
 
   #showTab() {
@@ -184,6 +203,7 @@ export class Viewer {
     this.tabs.show(this.tab, this.body);
     this.body.classList.toggle("hopx-both", streams.length > 1);
     for (const pane of this.panes) pane.element.hidden = !streams.includes(pane.stream);
+    this.displays.show(this.tab === "displays");
     this.details.show(this.tab === "details");
     const outputTools = [this.wrapButton, this.download.element, this.findButton, this.endButton];
     for (const tool of outputTools) tool.hidden = !streams.length;
@@ -228,9 +248,14 @@ export class Viewer {
   }
 
   focus() {
-    const place = this.tab === "details" ? this.details.element : this.active.output;
-    place.focus({ preventScroll: true });
+    this.#place.focus({ preventScroll: true });
     this.reveal();
+  }
+
+  /** Where the reader is. @returns {HTMLElement} */
+  get #place() {
+    if (this.tab === "displays") return this.displays.element;
+    return this.tab === "details" ? this.details.element : this.active.output;
   }
 
   /** Scrolls to it, once the notebook has made room for it. */
@@ -247,7 +272,7 @@ export class Viewer {
   }
 
   #openFind() {
-    if (this.tab !== "details") this.finder.open();
+    if (streamsOfTab(this.tab).length) this.finder.open();
   }
 
   #closeFind() {
@@ -275,7 +300,7 @@ export class Viewer {
   /** @param {KeyboardEvent} event @returns {(() => void) | null} */
   #keyInViewer(event) {
     if (event.key === "Escape") return () => this.onClose(this);
-    if (this.tab === "details") return null;
+    if (!streamsOfTab(this.tab).length) return null;
     if (isFindKey(event) || (event.key === "/" && !event.ctrlKey && !event.metaKey)) return () => this.#openFind();
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return null;
     const pane = this.active;
@@ -294,6 +319,7 @@ export class Viewer {
 
   #loadedText() {
     if (this.tab === "details") return this.details.text();
+    if (this.tab === "displays") return this.displays.text();
     const panes = this.shownPanes;
     if (panes.length === 1) return panes[0].window.text();
     return panes.map((pane) => `--- ${pane.stream} ---\n${pane.window.text()}`).join("\n\n");
@@ -302,6 +328,7 @@ export class Viewer {
   destroy() {
     this.download.destroy();
     this.finder.destroy();
+    this.displays.destroy();
     this.details.destroy();
     for (const pane of this.panes) pane.destroy();
     this.element.remove();

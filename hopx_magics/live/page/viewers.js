@@ -1,10 +1,10 @@
 /** All open viewers of a table: any number of pinned ones, and one that shows what is opened next. */
 
 import { el } from "./dom.js";
-import { streamsOfTab, tabOfStreams, Viewer } from "./viewer.js";
+import { streamsOfTab, tabShowing, Viewer } from "./viewer.js";
 
 /** @import { Link } from "./link.js" */
-/** @import { OpenViewer, Output, Stream } from "./messages.js" */
+/** @import { Displays, OpenViewer, Output } from "./messages.js" */
 /** @import { Store } from "./store.js" */
 /** @import { Tab } from "./viewer.js" */
 
@@ -32,17 +32,17 @@ export class Viewers {
   }
 
   /**
-   * Shows a process; without `streams`, by the tab that was used last, or by the stream that has something.
+   * Shows a process; without a `tab`, by the one that was used last, or by the stream that has something.
    * @param {number} slot
-   * @param {{pinned?: boolean, streams?: Stream[], focus?: boolean}} [how]
+   * @param {{pinned?: boolean, tab?: Tab, focus?: boolean}} [how]
    */
-  open(slot, { pinned = false, streams, focus = true } = {}) {
+  open(slot, { pinned = false, tab, focus = true } = {}) {
     let viewer = this.viewers.get(slot);
     if (viewer) {
-      if (streams) viewer.selectTab(tabOfStreams(streams));
+      if (tab) viewer.selectTab(tab);
     } else {
       const height = pinned ? "" : this.#closeUnpinned();
-      viewer = this.#add(slot, streams ? tabOfStreams(streams) : this.tab, pinned, streams !== undefined);
+      viewer = this.#add(slot, tab ?? this.tab, pinned, tab !== undefined);
       viewer.body.style.height = height;
       viewer.start();
     }
@@ -109,7 +109,9 @@ export class Viewers {
 
   /** @returns {OpenViewer[]} what `restore` takes */
   openViewers() {
-    return [...this.viewers.values()].map(({ slot, tab, pinned }) => ({ slot, streams: streamsOfTab(tab), pinned }));
+    return [...this.viewers.values()].map(({ slot, tab, pinned }) => (
+      { slot, streams: streamsOfTab(tab), displays: tab === "displays", pinned }
+    ));
   }
 
   /**
@@ -121,16 +123,18 @@ export class Viewers {
       for (const viewer of this.viewers.values()) viewer.start();
       return;
     }
-    for (const { slot, streams, pinned } of list) {
-      if (!this.viewers.has(slot)) this.#add(slot, tabOfStreams(streams), pinned, true).start();
+    for (const viewer of list) {
+      if (!this.viewers.has(viewer.slot)) this.#add(viewer.slot, tabShowing(viewer), viewer.pinned, true).start();
     }
     this.#changed();
   }
 
-  /** @param {Output} message */
+  /** @param {Output | Displays} message */
   receive(message) {
     if (message.to !== this.link.page) return;
-    this.viewers.get(message.slot)?.receive(message);
+    const viewer = this.viewers.get(message.slot);
+    if (message.kind === "output") viewer?.receive(message);
+    else viewer?.receiveDisplays(message);
   }
 
   /** @param {Set<number> | number[] | null} slots null: all */
