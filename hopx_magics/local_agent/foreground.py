@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..words import STREAMS
 from . import outputs
@@ -19,6 +19,7 @@ from .answers import Refused
 from .family import MARK, Family, Orphans
 from .limiting import cut
 from .programs import Program, environment
+from .rich import rich_fields
 from .store import emptied
 
 AT_ONCE = 32
@@ -30,13 +31,14 @@ _POLL = 0.02
 
 
 class Result(NamedTuple):
-    """How a run ended; `execution_time` in seconds."""
+    """How a run ended, and what it displayed, as fields of a reply; `execution_time` in seconds."""
 
     stdout: str
     stderr: str
     exit_code: int
     execution_time: float
     pid: int | None
+    displayed: Mapping[str, Any] = {}
 
 
 class Foreground:
@@ -90,7 +92,9 @@ class Foreground:
         self._cut(folder)
         stdout, stderr = (outputs.read_end(folder / stream, self._shown).text for stream in STREAMS)
         code = await process.wait()
-        return Result(stdout, stderr, code if code >= 0 else 128 - code, time.monotonic() - begun, process.pid)
+        elapsed = time.monotonic() - begun
+        displayed = await asyncio.to_thread(rich_fields, folder) if program.code_file else {}
+        return Result(stdout, stderr, code if code >= 0 else 128 - code, elapsed, process.pid, displayed)
 
     async def _start(
         self, program: Program, folder: Path, workdir: Path, env: Mapping[str, str]

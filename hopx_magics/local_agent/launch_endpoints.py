@@ -45,6 +45,7 @@ class LaunchEndpoints:
         self._tools = tools
         self.routes: Routes = [
             ("POST", wire.EXECUTE, self._execute),
+            ("POST", wire.EXECUTE_RICH, self._execute_rich),
             ("POST", wire.EXECUTE_BACKGROUND, self._execute_background),
             ("POST", wire.EXECUTE_ASYNC, self._execute_async),
             ("POST", wire.COMMANDS_RUN, self._run_command),
@@ -115,10 +116,17 @@ class LaunchEndpoints:
     # ------------------------------------------------------------ while the client waits
 
     async def _execute(self, request: Request) -> Response:
+        return json_response(await self._executed(request))
+
+    async def _execute_rich(self, request: Request) -> Response:
+        """The same: older descriptions of the API have an endpoint of its own for what is displayed."""
+        return json_response({"rich_outputs": [], **await self._executed(request)})
+
+    async def _executed(self, request: Request) -> dict[str, Any]:
         wanted = requests.decode_body(await requests.read_body(request), wire.BackgroundRequest)
         program = self._program(wanted)
         result = await self._run(program, wanted, EXECUTE_TIMEOUT)
-        return json_response({**_result(result), "language": program.language})
+        return {**_result(result), **result.displayed, "language": program.language}
 
     async def _run_command(self, request: Request) -> Response:
         wanted = requests.decode_body(await requests.read_body(request), wire.CommandRequest)

@@ -1,5 +1,6 @@
 """Requests and replies besides those of the listing: who may ask, what is refused and how, synchronous calls."""
 
+import base64
 import json
 import os
 import socket
@@ -188,6 +189,52 @@ def test_execute(agent: Agent) -> None:
     assert (content["stdout"], content["exit_code"]) == ("/tmp\n", 143)
     assert len(agent.listing()) == before
     assert not list((agent.folder / "foreground").iterdir())
+
+
+def test_execute_tells_what_was_displayed(agent: Agent) -> None:
+    code = """
+import matplotlib.pyplot as plt, pandas as pd
+from IPython.display import HTML, JSON, SVG, Markdown, clear_output, display
+display(HTML("<b>cleared</b>")); clear_output()
+state = display(HTML("<i>first</i>"), display_id=True)
+plt.plot([1, 2]); plt.show()
+state.update(HTML("<i>updated</i>"))
+display(Markdown("# A"), SVG("<svg/>"), JSON({"a": 1}))
+display({"application/vnd.plotly.v1+json": {"data": []}}, raw=True)
+print("text")
+pd.DataFrame({"a": [1]})
+"""
+    content = agent.post("/execute", code=code, timeout=60).json()
+    assert content["stdout"].endswith("text\n   a\n0  1\n")
+    assert content["result"] == "   a\n0  1"
+    assert base64.b64decode(content["png"], validate=True).startswith(b"\x89PNG")
+    assert 'class="dataframe"' in content["html"]
+    assert (content["markdown"], content["svg"], content["json"]) == ("# A", "<svg/>", {"data": []})
+    rich = content["rich_outputs"]
+    assert [(one["type"], one["format"], one["metadata"]["source"]) for one in rich] == [
+        ("text/html", "html", "other"),
+        ("image/png", "base64", "matplotlib"),
+        ("application/json", "json", "other"),
+        ("application/json", "json", "plotly"),
+        ("text/html", "html", "pandas"),
+    ]
+    assert rich[0]["data"] == "<i>updated</i>"
+    assert rich[1]["data"] == content["png"]
+    assert rich[1]["metadata"]["size"] == len(content["png"])
+
+
+def test_execute_is_bounded_and_bears_what_code_writes_there(agent: Agent) -> None:
+    code = "for n in range(5): display({'text/html': str(n) * 9_000_000}, raw=True)"
+    content = agent.post("/execute", code=code, timeout=60).json()
+    assert [one["data"][0] for one in content["rich_outputs"]] == ["3", "4"]
+    odd = """import os
+os.makedirs(out := os.path.join(os.path.dirname(__file__), "out"))
+open(os.path.join(out, "displays"), "w").write('{"output_type": "display_data", "data": [1]}\\n{}\\n3\\n')
+print(1)"""
+    content = agent.post("/execute", code=odd).json()
+    assert (content["success"], content["stdout"]) == (True, "1\n")
+    rich = agent.post("/execute/rich", code="print(2)", capture_rich=True).json()
+    assert (rich["stdout"], rich["rich_outputs"]) == ("2\n", [])
 
 
 def test_commands_run(agent: Agent) -> None:
