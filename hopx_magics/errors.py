@@ -159,7 +159,8 @@ class CodeError(HopxError):
     """The code does not compile. It is shown as Python shows a SyntaxError, which is its `__cause__`."""
 
     def __init__(self, error: SyntaxError, *, hint: str | None = None) -> None:
-        super().__init__("".join(traceback.format_exception_only(error)).rstrip(), hint=hint)
+        told = "".join(traceback.format_exception_only(error)).rstrip()
+        super().__init__(told.replace('File "<cell>"', "Cell", 1), hint=hint)
 
     def _render_traceback_(self) -> list[str]:
         return str(self).splitlines()

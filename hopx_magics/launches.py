@@ -35,7 +35,7 @@ class LaunchOptions(TypedDict, total=False):
 
     `first_line` is the number that errors give to the first line of the code: where in a cell or a file it begins.
     `values` are variables that Python code gets, and `keep` names of those of its own that are kept at its end.
-    `transform` makes Python of code with magics.
+    `cell` is the number of the notebook's cell that it is, and `transform` makes Python of code with magics.
     """
 
     first_line: int
@@ -51,6 +51,7 @@ class LaunchOptions(TypedDict, total=False):
     capture: Capture
     values: Mapping[str, Any] | Packed | None
     keep: Sequence[str]
+    cell: int | None
     transform: Callable[[str], str]
     kill_leftovers: bool
     first: bool
@@ -82,6 +83,7 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
         keep=_checked_keep(options.get("keep", ()), language),
         surroundings=present_surroundings(),
         needs_notebook=needs_notebook,
+        cell=options.get("cell"),
         kill_leftovers=bool(options.get("kill_leftovers", False)),
         first=bool(options.get("first", False)),
     )
@@ -253,9 +255,13 @@ def _needs_notebook(code: str, first_line: int, transform: Callable[[str], str] 
     except SyntaxError as error:
         if _compiles(code, PyCF_ALLOW_TOP_LEVEL_AWAIT):
             return True
-        if transform is not None and _compiles(transform(code), PyCF_ALLOW_TOP_LEVEL_AWAIT):
-            return True
-        raise CodeError(_cut(error), hint=None if transform else _hint(error)) from error
+        if transform is None:
+            raise CodeError(_cut(error), hint=_hint(error)) from error
+        try:
+            _compile_quietly(in_its_lines(transform(code), "python", first_line), PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        except SyntaxError as own:  # of what is no magic
+            raise CodeError(_cut(own)) from own
+        return True
     except (ValueError, MemoryError, RecursionError, OverflowError) as error:  # a NUL, or a nesting too deep
         raise CodeError(SyntaxError(f"it can't be compiled: {error or type(error).__name__}")) from error
     return False

@@ -24,6 +24,9 @@ ProcessId = NewType("ProcessId", str)
 RunId = NewType("RunId", str)
 """Our own unique mark of one launch, by which it is found again when the agent's reply was lost."""
 
+LONGEST_TITLE = 60
+"""Characters of a name that tracebacks show."""
+
 LARGEST = 2**53 - 1
 """The largest whole number that is exact everywhere: in a page, in a DataFrame and in the history."""
 
@@ -169,8 +172,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
     For an agent of this machine, `surroundings` are those of who launches. `packed` are variables that the code gets,
     and `values` the names of their files once the agent has them; `keep` are the variables to keep at its end, `index`
-    the place of the run in its sweep. Code that `needs_notebook` has magics or a bare `await` in it. What is known of
-    variables that are in files already is in `given`.
+    the place of the run in its sweep. Code that `needs_notebook` has magics or a bare `await` in it, and `cell` is the
+    number of its cell. What is known of variables that are in files already is in `given`.
     """
 
     code: str
@@ -197,11 +200,19 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     index: int | None = None
     needs_notebook: bool = False
     given: tuple[Fact, ...] = ()
+    cell: int | None = None
 
     @property
     def values_in(self) -> tuple[Fact, ...]:
         """What is known of the variables that it gets."""
         return tuple(self.packed.facts()) if self.packed else self.given
+
+    @property
+    def title(self) -> str:
+        """What tracebacks call the code: `Cell [12] train`."""
+        number = "" if self.cell is None else f" [{self.cell}]"
+        name = f" {self.name}" if self.name else ""
+        return f"Cell{number}{name if len(name) <= LONGEST_TITLE else f'{name[:LONGEST_TITLE]}...'}"
 
 
 class FileInfo(msgspec.Struct, frozen=True, kw_only=True):

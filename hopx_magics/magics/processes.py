@@ -123,11 +123,13 @@ class HopxMagics(HopxBase):
         """
         with self._arguments("hopx_bg", line) as args:
             from ..api.launch import launch, launch_on_each, sweep, takes_values
+            from ..run_history.origin import number_of_cell
 
             on = args.on or None
             wanted = "none" if args.values == "auto" and not takes_values(on) else args.values
             options: Any = {
                 "first_line": self._line_behind(cell),
+                "cell": number_of_cell(self.shell),
                 "language": args.language,
                 "name": args.name,
                 "timeout": args.timeout or self.timeout,

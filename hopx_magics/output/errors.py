@@ -26,7 +26,7 @@ _NEAR = 1_000
 _WITHOUT_TRACEBACK = 8_000
 """Characters at the end of a text in which the last lines are looked for."""
 
-_FRAME = re.compile(r'  File "(?P<file>.*)", line \d+')
+_FRAME = re.compile(r'  (?:File "(?P<file>.*)"|(?P<cell>Cell\b.*)), line \d+')
 _NOT_OWN = re.compile(r"^<|/lib/python\d|/(?:site|dist)-packages/|/hopx_magics/local_agent/")
 """The files of Python, of installed libraries, and of what runs a cell."""
 
@@ -103,7 +103,7 @@ def _that_matter(files: Sequence[str]) -> set[int]:
 
 def _file(frame: Sequence[str]) -> str:
     found = _FRAME.match(frame[0])
-    return found["file"] if found else ""
+    return (found["file"] or found["cell"]) if found else ""
 
 
 def _counted(count: int) -> list[str]:

@@ -39,6 +39,9 @@ VALUES = f"{WORKSPACE}/.hopx/values"
 SWEEP_INDEX = "HOPX_SWEEP_INDEX"
 """The variable in which a run of a sweep finds its place in it, from 0 on."""
 
+TITLE = "HOPX_CELL_TITLE"
+"""The variable in which the runner finds what tracebacks are to call a Python cell."""
+
 LEFT_OUT = "Hopx-Left-Out"
 """The header that tells which bytes of an output the agent has not kept, as `BEGIN-END`: zeros stand for them."""
 
@@ -162,15 +165,15 @@ def launch_fields(launch: Launch) -> dict[str, Any]:
         **({"first": True} if launch.first else {}),
         **({"kill_leftovers": True} if launch.kill_leftovers else {}),
         **({"values": launch.values} if launch.values else {}),
-        **(_surroundings(launch.surroundings, launch.index) if launch.surroundings else {}),
+        **(_surroundings(launch, launch.surroundings) if launch.surroundings else {}),
         **(_callback_fields(launch.callback) if launch.callback else {}),
     }
 
 
-def _surroundings(surroundings: Surroundings, index: int | None) -> dict[str, Any]:
-    place = {} if index is None else {SWEEP_INDEX: str(index)}
+def _surroundings(launch: Launch, surroundings: Surroundings) -> dict[str, Any]:
+    place = {} if launch.index is None else {SWEEP_INDEX: str(launch.index)}
     return {
-        "environment": {**surroundings.environment, **place},
+        "environment": {**surroundings.environment, TITLE: launch.title, **place},
         **({} if surroundings.umask is None else {"umask": surroundings.umask}),
     }
 

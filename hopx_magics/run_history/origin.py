@@ -22,7 +22,12 @@ def find_origin() -> Origin:
     kernel = getattr(shell, "kernel", None)
     parent = kernel.get_parent("shell") if kernel is not None else None
     cell = (parent or {}).get("metadata", {}).get("cellId")
-    return Origin(_text(notebook), _text(cell) or f"In [{shell.execution_count}]")
+    return Origin(_text(notebook), _text(cell) or f"In [{number_of_cell(shell)}]")
+
+
+def number_of_cell(shell: Any) -> int:
+    """The number of the cell that is running: newer versions of IPython count on before it runs."""
+    return int(shell.displayhook.prompt_count)
 
 
 def _text(name: object) -> str | None:

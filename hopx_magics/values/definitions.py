@@ -6,13 +6,14 @@ Source works in another Python and in children that import the cell, which a fun
 import ast
 import functools
 import linecache
+import sys
 import textwrap
 from collections.abc import Mapping
 from enum import EnumMeta
 from types import CodeType, FunctionType
 from typing import Any, TypeGuard
 
-from .packed import Definition
+from .packed import Cell, Definition
 
 _MAIN = "__main__"
 
@@ -139,6 +140,17 @@ def _cells() -> dict[str, list[str]]:
     """The lines of each cell, by the name that IPython gives it in place of a file's, the oldest first."""
     entries = ((file, entry) for file, entry in list(linecache.cache.items()) if len(entry) == 4)
     return {file: entry[2] for file, entry in entries if entry[1] is None}
+
+
+def cell_of(file: str, *, whole: bool) -> Cell | None:
+    """The cell that IPython calls by that name of a file; `whole` with its source. None for what is no cell."""
+    lines = _cells().get(file)
+    if lines is None:
+        return None
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    number = getattr(getattr(shell, "compile", None), "_filename_map", {}).get(file)
+    return Cell(file, "Cell" if number is None else f"Cell [{number}]", "".join(lines) if whole else "")
 
 
 # ------------------------------------------------------------ comparing

@@ -29,6 +29,14 @@ class Definition(NamedTuple):
         return re.search(r"^class ", self.source, re.MULTILINE) is not None
 
 
+class Cell(NamedTuple):
+    """A cell of the notebook from which functions come: its name for a file, its title, and its source if needed."""
+
+    file: str
+    title: str
+    source: str = ""
+
+
 class Datum(NamedTuple):
     """A name whose value is pickled, its type, its size in bytes, and the hash of its pickle where that is known."""
 
@@ -65,6 +73,8 @@ class Packed(NamedTuple):
     """What the notebook has imported from `__future__`, as the compiler's flags."""
     is_named: bool = False
     """Whether somebody has named them, so that they have to go."""
+    cells: tuple[Cell, ...] = ()
+    """Those from which functions and classes come that travel."""
     base: "Packed | None" = None
     """What is there before them, and is the same for many launches."""
 

@@ -6,13 +6,13 @@ import pickle
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from ..errors import ValueRefused
-from .definitions import definition_of, is_defined_there
+from .definitions import cell_of, definition_of, is_defined_there
 from .facts import type_name
-from .packed import Datum, Definition, Import, Packed, content_hash
+from .packed import Cell, Datum, Definition, Import, Packed, content_hash
 from .reading import Transform, names_mentioned, names_perhaps_read, names_read
 
 OUT_OF_BAND = 64_000
@@ -134,6 +134,8 @@ class _Sorting:
         self.definitions: dict[str, Definition] = {}
         self.data: dict[str, Any] = {}
         self.used_by: dict[str, str] = {}
+        self.by_value: dict[str, None] = {}
+        """The files of functions that are pickled, other than by their source."""
         self._taken = set(there)
 
     def take(self, name: str, used_by: str = "") -> None:
@@ -164,6 +166,12 @@ class _Sorting:
             return False
         self.take(name)
         return name in self._taken and name not in self.data
+
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells from which functions come: whole for those whose source doesn't travel by itself."""
+        files = dict.fromkeys((one.file for one in self.definitions.values()), False)
+        files.update(dict.fromkeys(self.by_value, True))
+        return tuple(cell for file, whole in files.items() if (cell := cell_of(file, whole=whole)))
 
     def modules_within(self, texts: Iterable[str]) -> list[Import]:
         """The modules within imported packages that these texts use: an import of the package alone lacks them."""
@@ -213,6 +221,7 @@ def _dumped(sorting: _Sorting, limit: int | None, make: "_MakePickler") -> Packe
     return Packed(
         imports=tuple(sorting.imports.values()),
         definitions=tuple(sorting.definitions.values()),
+        cells=sorting.cells(),
         data=tuple(done),
         stream=dumping.stream.getvalue(),
         buffers=tuple(dumping.buffers.kept),
@@ -303,11 +312,15 @@ def _cloud_pickler_type() -> type:
     import cloudpickle  # type: ignore[import-untyped]
 
     class CloudPickler(cloudpickle.Pickler):  # type: ignore[misc]
-        by_name: Callable[[Any], bool]
+        sorting: _Sorting
 
         def reducer_override(self, value: Any) -> Any:
-            if is_defined_there(value) and self.by_name(value):
+            if is_defined_there(value) and self.sorting.by_name(value):
                 return NotImplemented
+            if isinstance(value, CodeType):  # which would lose the name of its file, and its source with it
+                self.sorting.by_value[value.co_filename] = None
+                make, parts = self.dispatch_table[CodeType](value)
+                return make, tuple(value.co_filename if part == "<dynamic-code>" else part for part in parts)
             return super().reducer_override(value)
 
     return CloudPickler
@@ -315,7 +328,7 @@ def _cloud_pickler_type() -> type:
 
 def _cloud_pickler(stream: io.BytesIO, buffers: _Callback, sorting: _Sorting) -> Any:
     pickler: Any = _cloud_pickler_type()(stream, protocol=5, buffer_callback=buffers)
-    pickler.by_name = sorting.by_name
+    pickler.sorting = sorting
     pickler.globals_ref[id(sorting.main)] = _Main(filled=True)
     return pickler
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from .packed import Definition, Import, Packed, content_hash
+from .packed import Cell, Definition, Import, Packed, content_hash
 from .state import pickled
 
 Content = bytes | memoryview
@@ -24,6 +24,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     base: str | None
     imports: list[Import]
     definitions: list[Definition]
+    cells: list[Cell]
     state: str | None
     data: list[str]
     stream: str | None
@@ -48,6 +49,7 @@ def store(folder: Path, packed: Packed, keep: Iterable[str], base: Sequence[str]
         base=base[0] if base else None,
         imports=list(packed.imports),
         definitions=list(packed.definitions),
+        cells=list(packed.cells),
         state=_store(folder, pickle.dumps(state, protocol=5)) if state else None,
         data=[datum.name for datum in packed.data],
         stream=_store(folder, packed.stream) if packed.data else None,

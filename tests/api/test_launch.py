@@ -289,7 +289,7 @@ def test_python_that_does_not_compile_is_not_launched(hopx: Any) -> None:
     with pytest.raises(CodeError) as caught:
         hopx.launch("x = 1\nfor x in\n")
     shown = "\n".join(caught.value._render_traceback_())
-    assert 'File "<cell>", line 2' in shown
+    assert "  Cell, line 2\n" in shown
     assert "SyntaxError: invalid syntax" in shown
     assert isinstance(caught.value.__cause__, SyntaxError)
 

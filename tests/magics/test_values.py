@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from IPython.core.error import UsageError
 
-from hopx_magics.errors import ResultError, RunFailed, ValueRefused, WaitTimeout
+from hopx_magics.errors import CodeError, ResultError, RunFailed, ValueRefused, WaitTimeout
 from hopx_magics.settings import Settings
 from tests.conftest import stop_agent
 from tests.waiting import wait_until
@@ -225,6 +225,59 @@ def test_types_of_the_cell_alone_come_back(cell: Run) -> None:
     run = cell("%%hopx_bg --out f,A -o run\nclass A: n = 1\ndef f(): return A.n\n[A()]")
     assert run.result()[0].n == 1
     assert (run["f"](), run["A"].n) == (1, 1)
+
+
+def test_traces_name_the_cells_of_the_notebook(cell: Run) -> None:
+    cell("k = 0\ndef div(x):\n    # here\n    return x / k\ndef by(f):\n    return lambda x: f(x)")
+    first = len(cell("In")) - 2
+    cell("def half(x): return div(x)\nboth = by(half)")
+    number = first + 3
+    run = cell(
+        "%%hopx_bg --name fit -o run\nimport warnings\nwarnings.warn('careful')\ndef f(x):\n    return both(x)\nf(1)"
+    )
+    with pytest.raises(RunFailed) as failed:
+        run.result()
+    trace = [line for line in run.stderr.splitlines() if set(line.strip()) - set("~^")]
+    assert trace == [
+        f"Cell [{number}] fit:3: UserWarning: careful",
+        "  warnings.warn('careful')",
+        "Traceback (most recent call last):",
+        f"  Cell [{number}] fit, line 6, in <module>",
+        "    f(1)",
+        f"  Cell [{number}] fit, line 5, in f",
+        "    return both(x)",
+        f"  Cell [{first}], line 6, in <lambda>",
+        "    return lambda x: f(x)",
+        f"  Cell [{first + 2}], line 1, in half",
+        "    def half(x): return div(x)",
+        f"  Cell [{first}], line 4, in div",
+        "    return x / k",
+        "ZeroDivisionError: division by zero",
+    ]
+    shown = "\n".join(run.displays[-1]["traceback"])
+    assert run.stderr.rstrip().endswith(shown)
+    assert str(failed.value).endswith(shown)
+    with pytest.raises(RunFailed, match=rf"  Cell \[{number}\] fit, line 5, in f\n +return both\(x\)"):
+        cell("%hopx_wait fit")
+    assert "  Cell fit, line 6, in <module>" in cell("%hopx_rerun fit").wait().stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("!true\n1 / 0", "Cell [0] e, line 3, in <module>\n    1 / 0\n"),
+        ("!true\ndef f(:\n", "Cell, line 3\n    def f(:\n"),
+        ("exec('x = (')", "Cell [0] e, line 2, in <module>\n"),
+        ("raise ExceptionGroup('two', [ValueError(1)])", "  |   Cell [0] e, line 2, in <module>\n"),
+    ],
+)
+def test_other_errors_name_it_too(cell: Run, body: str, words: str) -> None:
+    number = len(cell("In"))
+    try:
+        told = cell(f"%%hopx_bg --name e -q -o run\n{body}") or cell("run").wait().stderr
+    except CodeError as error:
+        told = str(error)
+    assert words in told.replace(f"[{number}]", "[0]")
 
 
 # ---------------------------------------------------------------- shown

@@ -57,6 +57,17 @@ def test_a_module_of_the_user_is_own_code_too(tmp_path: Path) -> None:
     assert 'cell.py", line 5' not in text
 
 
+def test_cells_are_own_code(tmp_path: Path) -> None:
+    code = "import json\ndef load(text):\n    return json.loads(text)\nload('{')\n"
+    told = stderr_of(code, tmp_path).replace('File "cell.py"', "Cell [12] train, it")
+    text, _ = end_of_error(told)
+    assert [line for line in text.split("\n") if "^^" not in line][:3] == [
+        TRACEBACK,
+        "  [1 more frame]",
+        "  Cell [12] train, it, line 3, in load",
+    ]
+
+
 def test_a_frame_in_a_thread_is_own_code_too(tmp_path: Path) -> None:
     code = "import json, threading\ndef f():\n    json.loads('{')\nt = threading.Thread(target=f)\nt.start()\nt.join()"
     assert 'cell.py", line 3, in f' in end_of_error(stderr_of(code, tmp_path))[0]

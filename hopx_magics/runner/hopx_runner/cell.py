@@ -25,6 +25,8 @@ class Cell:
         self.kept = Kept(os.path.join(os.path.dirname(path), "out"))
         self.shell: Any = None
         self.given: Given | None = None
+        self.titles: dict[str, str] = {}
+        """What tracebacks and warnings call cells, by the names that they have as files."""
         self._process = os.getpid()
 
     def run(self) -> None:
@@ -45,6 +47,8 @@ class Cell:
         builtins.input = _no_input
         self.namespace["display"] = self._display
         self.namespace["get_ipython"] = self.get_shell
+        if os.environ.get("HOPX_CELL_TITLE"):
+            self.titles[self.path] = os.environ["HOPX_CELL_TITLE"]
         watch = Watch()
         watch.then("IPython.core.interactiveshell", self._make_shell_when_asked)
         watch.then("multiprocessing.spawn", self._lead_children)
@@ -53,6 +57,9 @@ class Cell:
             from .values import load_values
 
             self.given = load_values(os.environ["HOPX_VALUES"], self.namespace, watch)
+            self.titles.update(self.given.titles)
+        if self.titles:
+            watch.then("warnings", self._show_warnings)
 
     def compile(self) -> "tuple[CodeType, CodeType | None]":
         """The code of the cell, and that of its last expression when it has one that is to be shown."""
@@ -151,6 +158,11 @@ class Cell:
 
         kind.initialized = staticmethod(initialized)
 
+    def _show_warnings(self, warnings: "ModuleType") -> None:
+        from .errors import show_warnings
+
+        show_warnings(warnings, self.titles)
+
     # ------------------------------------------------------------ how it ends
 
     def _fail(self, error: BaseException) -> None:
@@ -159,9 +171,9 @@ class Cell:
             return
         from .errors import as_display, show_own_frames
 
-        self.kept.display(as_display(error, self.path))
+        self.kept.display(as_display(error, self.path, self.titles))
         self._keep(error=error)
-        show_own_frames(self.path)
+        show_own_frames(self.path, self.titles)
 
     def _keep(self, result: "Any" = None, error: "BaseException | None" = None) -> None:
         if os.getpid() != self._process:  # a forked child that got as far as this

@@ -5,6 +5,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from traceback import TracebackException
     from types import TracebackType
     from typing import Any
@@ -12,23 +13,23 @@ if TYPE_CHECKING:
 LONGEST_MESSAGE = 10_000
 
 
-def show_own_frames(path: str) -> None:
-    """Lets whatever shows an error from now on show it from the cell's first frame on."""
+def show_own_frames(path: str, titles: "Mapping[str, str]") -> None:
+    """Lets whatever shows an error from now on show it from the cell's first frame on, with its `titles` for files."""
     show = sys.excepthook
 
     def show_cell(kind: "type[BaseException]", error: BaseException, trace: "TracebackType | None") -> None:
         own = _own(trace, path)
         if show is sys.__excepthook__:
-            sys.stderr.write(_in_words(error, own))
+            sys.stderr.write(_in_words(error, own, titles))
         else:
             show(kind, error.with_traceback(own), own)
 
     sys.excepthook = show_cell
 
 
-def as_display(error: BaseException, path: str) -> "dict[str, Any]":
+def as_display(error: BaseException, path: str, titles: "Mapping[str, str]") -> "dict[str, Any]":
     """The error as a notebook keeps it."""
-    lines = _in_words(error, _own(error.__traceback__, path)).splitlines()
+    lines = _in_words(error, _own(error.__traceback__, path), titles).splitlines()
     message = str(error)[:LONGEST_MESSAGE]
     return {"output_type": "error", "ename": type(error).__name__, "evalue": message, "traceback": lines}
 
@@ -40,13 +41,31 @@ def _own(trace: "TracebackType | None", path: str) -> "TracebackType | None":
     return trace
 
 
-def _in_words(error: BaseException, trace: "TracebackType | None") -> str:
-    """What Python says of an error, without the runner's own frames."""
+def _in_words(error: BaseException, trace: "TracebackType | None", titles: "Mapping[str, str]") -> str:
+    """What Python says of an error, without the runner's own frames, and with cells by their titles."""
     import traceback
 
     told = traceback.TracebackException(type(error), error, trace)
     _drop_own_frames(told)
-    return "".join(told.format())
+    text = "".join(told.format())
+    for file, title in titles.items():
+        text = text.replace(f'File "{file}", line', f"{title}, line")
+    return text
+
+
+def show_warnings(warnings: "Any", titles: "Mapping[str, str]") -> None:
+    """Lets warnings name cells by their titles."""
+    plain = warnings.formatwarning
+
+    def formatwarning(message: "Any", category: "Any", file: str, number: int, line: "str | None" = None) -> str:
+        if file in titles and line is None:
+            import linecache
+
+            line = linecache.getline(file, number)
+        told: str = plain(message, category, titles.get(file, file), number, line)
+        return told
+
+    warnings.formatwarning = formatwarning
 
 
 def _drop_own_frames(told: "TracebackException | None") -> None:

@@ -15,12 +15,19 @@ class Given:
     """What a cell has got: the `wanted` names are to be kept at its end, `flags` are those of the notebook's compiler.
 
     `types` are the functions and classes of the notebook, by the names under which the notebook knows them.
+    `titles` and `lines` are those of its cells, by the names that they have in place of files.
     """
 
     def __init__(self) -> None:
         self.wanted: Sequence[str] = ()
         self.flags = 0
         self.types: dict[str, Any] = {}
+        self.titles: dict[str, str] = {}
+        self.lines: dict[str, list[str]] = {}
+
+    def show_lines(self, linecache: "Any") -> None:
+        """Lets all who look for source find that of the notebook's cells."""
+        linecache.cache.update((file, (1, None, lines, file)) for file, lines in self.lines.items())
 
 
 def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> Given:
@@ -46,6 +53,11 @@ def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> Given
         found = _imported(module, attribute)
         if name:
             namespace[name] = found
+    for file, title, source in manifest["cells"]:
+        given.titles[file] = title
+        given.lines[file] = source.splitlines(True)
+    for _, source, file, line in manifest["definitions"]:
+        _put(source.splitlines(True), line, given.lines.setdefault(file, []))
     late = [one for one in manifest["definitions"] if not _is_defined(namespace, given.flags, *one)]
     if manifest["data"]:
         buffers = [_mapped(os.path.join(folder, name)) for name in manifest["buffers"]]
@@ -58,6 +70,7 @@ def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> Given
     for name in [*(one[0] for one in manifest["definitions"]), *manifest["data"]]:
         if callable(namespace[name]):
             given.types[name] = namespace[name]
+    watch.then("linecache", given.show_lines)
     return given
 
 
@@ -103,16 +116,14 @@ def _is_defined(namespace: "dict[str, Any]", flags: int, name: str, source: str,
 
 def _placed(flags: int, source: str, file: str, line: int) -> "CodeType":
     """The code of a definition, in the lines that it has in its cell."""
-    import linecache
-
-    known = linecache.cache.get(file, (0, None, [], file))
-    own = source.splitlines(True)
-    lines = list(known[2]) if len(known) == 4 else []
-    lines += ["\n"] * (line - 1 + len(own) - len(lines))
-    lines[line - 1 : line - 1 + len(own)] = own
-    linecache.cache[file] = (1, None, lines, file)
     code: CodeType = compile("\n" * (line - 1) + source, file, "exec", flags, dont_inherit=True)
     return code
+
+
+def _put(part: "list[str]", line: int, lines: "list[str]") -> None:
+    """Puts a part of a cell in its place among the lines of the cell."""
+    lines += ["\n"] * (line - 1 + len(part) - len(lines))
+    lines[line - 1 : line - 1 + len(part)] = part
 
 
 def _mapped(path: str) -> memoryview:
