@@ -25,6 +25,7 @@ _PUBLIC = {
     "api.wait": "wait",
     "api.kill": "kill",
     "api.pause": "pause resume",
+    "api.queue": "queue",
     "api.find": "attach",
     "api.history": "diff history prune show use_history",
     "api.connect": "connect connections create disconnect extend sandboxes",

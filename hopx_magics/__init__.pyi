@@ -30,6 +30,7 @@ from .api.pause import pause as pause
 from .api.pause import resume as resume
 from .api.ps import frame_of as frame_of
 from .api.ps import ps as ps
+from .api.queue import queue as queue
 from .api.shell import get as get
 from .api.shell import ls as ls
 from .api.shell import put as put

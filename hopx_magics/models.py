@@ -16,7 +16,7 @@ from .durations import LONGEST
 from .surroundings import Surroundings
 from .values.facts import Fact, Left
 from .values.packed import Packed
-from .words import ENDED, Capture, KillResult, Language, PauseResult, SandboxStatus, Status, Stream
+from .words import ENDED, Capture, KillResult, Language, PauseResult, SandboxStatus, Status, Stream, WaitsFor
 
 ProcessId = NewType("ProcessId", str)
 """The agent's name for one background process. It is not the operating system's pid."""
@@ -53,7 +53,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     agent's own word for a status that is not one of `STATUSES`, or else its reason for the status.
     `stdout_bytes` and `stderr_bytes` are whole sizes, known when the agent cut the streams to their tails. `leftovers`
     are the pids of those that an ended process has started and that still live. What is `paused` stands still, or stays
-    in the queue while others pass; what is queued and `first` is ahead of what is not.
+    in the queue while others pass; what is queued and `first` is ahead of what is not, and `waits_for` is why it waits.
     """
 
     process_id: _Id | None
@@ -75,6 +75,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     leftovers: tuple[_Count, ...] = ()
     paused: bool = False
     first: bool = False
+    waits_for: WaitsFor | None = None
 
     @property
     def ended(self) -> bool:
@@ -284,7 +285,7 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def process(self) -> Process:
         """The process as it was last seen, without output."""
-        kept = set(Process.__struct_fields__) - {"stdout", "stderr", "paused", "first"}
+        kept = set(Process.__struct_fields__) - {"stdout", "stderr", "paused", "first", "waits_for"}
         return Process(**{field: getattr(self, field) for field in kept})
 
 

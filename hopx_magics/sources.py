@@ -193,7 +193,7 @@ class WaitingSource:
 
     def __init__(self, dispatcher: Dispatcher, run_id: RunId) -> None:
         self.history = dispatcher.history
-        self._dispatcher = dispatcher
+        self.dispatcher = dispatcher
         self._run_id = run_id
 
     def listed(self, process: Process) -> Process:
@@ -210,13 +210,13 @@ class WaitingSource:
 
     def reach(self, process: Process, timeout: float | None) -> bool:
         """Until it is handed out, or never will be."""
-        return self._dispatcher.wait_handed(self._run_id, timeout)
+        return self.dispatcher.wait_handed(self._run_id, timeout)
 
     def kill(self, process: Process) -> Killed | None:
         """Takes it back, if it still waits; what is on its way to an agent arrives there first."""
-        if self._dispatcher.withdraw(self._run_id):
+        if self.dispatcher.withdraw(self._run_id):
             return killed(process, "killed")
-        self._dispatcher.wait_handed(self._run_id, HANDED_WITHIN)
+        self.dispatcher.wait_handed(self._run_id, HANDED_WITHIN)
         return killed(process, "already finished") if process.ended else None
 
     def kept_files(self, process: Process) -> KeptFiles:

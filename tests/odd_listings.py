@@ -1,9 +1,11 @@
 """Listings as no agent should answer them: rows of anything, numbers out of all bounds, and outputs full of them."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
+
+from hopx_magics.words import WaitsFor
 
 MANY_DIGITS = "7" * 5000
 """As a text in a row, it stands in the body as a number of so many digits."""
@@ -59,6 +61,9 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "duration": _NUMBERS,
     "pid": _NUMBERS | _ANYTHING,
     "leftovers": st.lists(_NUMBERS, max_size=3) | _ANYTHING,
+    "paused": st.booleans() | _ANYTHING,
+    "first": st.booleans() | _ANYTHING,
+    "waits_for": st.sampled_from(get_args(WaitsFor)) | _ANYTHING,
 }
 
 rows: st.SearchStrategy[Any] = st.fixed_dictionaries({}, optional=_FIELDS) | _ANYTHING

@@ -15,10 +15,11 @@ from ..run import Run
 from ..run_history import reading
 from ..run_history.reading import Namesake
 from ..run_history.writing import microseconds
+from ..session.dispatcher import Dispatcher
 from ..session.finding import find_process, process_of_id
 from ..session.gathering import Listed, gather
 from ..session.session import session
-from ..sources import AgentSource, HistorySource
+from ..sources import AgentSource, HistorySource, WaitingSource
 from ..words import Status
 from .notes import tell_of, tell_of_lost, tell_of_name
 
@@ -136,6 +137,12 @@ def runs_with(statuses: Iterable[Status], on: str | Iterable[str] | None, *, lef
 def waiting_runs() -> list[Run]:
     """The runs of sweeps that wait here to be handed out to one of several agents."""
     return [run for sweep in session().sweeps for run in sweep.waiting()]
+
+
+def waiting_dispatchers() -> list[Dispatcher]:
+    """Those who still have something to hand out to one of several agents."""
+    sources = [run.source for run in waiting_runs()]
+    return list(dict.fromkeys(source.dispatcher for source in sources if isinstance(source, WaitingSource)))
 
 
 def run_on(connection: Connection, process: Process) -> Run:

@@ -7,8 +7,9 @@ from ..connection.connection import Connection
 from ..display import frames
 from ..models import Turned
 from ..run import Run, runs_by_connection
+from ..session.dispatcher import Dispatcher
 from ..session.session import session
-from .find import runs_of
+from .find import runs_of, waiting_dispatchers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,7 @@ def pause(
 
     What is paused stands still (SIGSTOP) until it is resumed or killed, and its time limit with it; it keeps its memory
     and its place among those that run at once. What is queued stays so, and lets others by. Either outlives the agent.
+    Sweeps that wait here to be handed out to several connections are queues, too: without `on` they stop, as well.
     A name means all its runs that have not ended, and the whole of its last sweep.
 
     Returns one row for each run, and one for each queue, which has no id: `process_id`, `name`, `result` (paused,
@@ -56,6 +58,8 @@ def _turn(
     ]
     if queue:
         turned += [(connection.name, _turn_queue(connection, pause=pause)) for connection in session().chosen(on)]
+        if on is None:
+            turned += [(None, _turn_dispatcher(each, pause=pause)) for each in waiting_dispatchers()]
     return frames.turned_frame(turned)
 
 
@@ -77,6 +81,16 @@ def _turned(connection: Connection | None, runs: list[Run], *, pause: bool) -> l
 def _turn_queue(connection: Connection, *, pause: bool) -> Turned:
     before = connection.queue().paused
     connection.queue(paused=pause)
+    return _turned_queue(before, pause=pause)
+
+
+def _turn_dispatcher(dispatcher: Dispatcher, *, pause: bool) -> Turned:
+    before = dispatcher.paused
+    dispatcher.change(paused=pause)
+    return _turned_queue(before, pause=pause)
+
+
+def _turned_queue(before: bool, *, pause: bool) -> Turned:
     if pause:
         return Turned(process_id=None, name="queue", result="already paused" if before else "paused")
     return Turned(process_id=None, name="queue", result="resumed" if before else "not paused")

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..models import Killed, Process, Turned
 from ..output.oneline import instead_of
@@ -120,6 +121,35 @@ def turned_frame(rows: Sequence[tuple[str | None, Turned]]) -> "pd.DataFrame":
             "result": arrays.texts([row.result for _, row in rows]),
             "status": arrays.known_statuses([row.status for _, row in rows]),
             "connection": arrays.texts([connection for connection, _ in rows]),
+        }
+    )
+
+
+class Waits(NamedTuple):
+    """A process that waits, with its place in the queue of its connection, and when its turn is expected."""
+
+    place: int | None
+    process: Process
+    connection: str | None
+    expected: datetime | None
+
+
+def queue_frame(rows: Sequence[Waits], *, elsewhere: str) -> "pd.DataFrame":
+    """One row for what waits: `place`, `name`, `process_id`, `waits_for`, `why`, `expected_start`, `connection`.
+
+    `elsewhere` is why something waits that no agent has yet.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "place": arrays.integers([row.place for row in rows]),
+            "name": arrays.texts([row.process.name for row in rows]),
+            "process_id": arrays.texts([row.process.process_id for row in rows]),
+            "waits_for": arrays.texts([row.process.waits_for for row in rows]),
+            "why": arrays.texts([row.process.status_detail if row.connection else elsewhere for row in rows]),
+            "expected_start": arrays.times([row.expected for row in rows]),
+            "connection": arrays.texts([row.connection for row in rows]),
         }
     )
 

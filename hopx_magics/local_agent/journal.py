@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..words import Status
+from ..words import Status, WaitsFor
 from .store import private, replace_file
 
 
@@ -38,6 +38,7 @@ class Row(msgspec.Struct, kw_only=True):
     leftovers: list[int] | msgspec.UnsetType = msgspec.UNSET
     paused: bool | msgspec.UnsetType = msgspec.UNSET
     first: bool | msgspec.UnsetType = msgspec.UNSET
+    waits_for: WaitsFor | msgspec.UnsetType = msgspec.UNSET
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

@@ -135,7 +135,7 @@ class Listing:
         if isinstance(item, Ended):
             return item
         launched, started, start = item.launched, item.started_at, item.read_start()
-        reason = PAUSED if item.is_paused else self._processes.queue.reason(item) if started is None else None
+        reason = self._processes.queue.reason(item) if started is None else PAUSED if item.is_paused else None
         return Row(
             process_id=launched.process_id,
             execution_id=launched.execution_id,
@@ -146,7 +146,8 @@ class Listing:
             completed_at=None,
             execution_time=None if started is None else item.running_time,
             pid=start.pid if start else msgspec.UNSET,
-            message=reason or msgspec.UNSET,
+            message=reason.words if reason else msgspec.UNSET,
+            waits_for=reason.waits_for if reason and started is None else msgspec.UNSET,
             paused=item.is_paused or msgspec.UNSET,
             first=(started is None and launched.first) or msgspec.UNSET,
         )

@@ -20,11 +20,20 @@ from typing import NamedTuple
 
 import msgspec
 
+from ..words import WaitsFor
 from .active import Active
 from .store import replace_file
 
-PAUSED = "paused"
-QUEUE_PAUSED = "the queue is paused"
+
+class Reason(NamedTuple):
+    """Why a process waits: in a word that programs know, and in words."""
+
+    waits_for: WaitsFor
+    words: str
+
+
+PAUSED = Reason("resume", "paused")
+_QUEUE_PAUSED = Reason("resume", "the queue is paused")
 
 
 class _Lane(NamedTuple):
@@ -61,7 +70,7 @@ class Queue:
         self.rules = _read(file)
         self._lanes: dict[_Lane, list[Active]] = {}
         self._aside: dict[str, Active] = {}
-        self._reasons: dict[_Lane, str] = {}
+        self._reasons: dict[_Lane, Reason] = {}
 
     def __bool__(self) -> bool:
         return bool(self._lanes or self._aside)
@@ -117,8 +126,8 @@ class Queue:
         self.remove(first)
         return first
 
-    def reason(self, active: Active) -> str | None:
-        """Why a queued process waits, in words; None before that is known."""
+    def reason(self, active: Active) -> Reason | None:
+        """Why a queued process waits; None before that is known."""
         return PAUSED if active.is_paused else self._reasons.get(_lane(active))
 
     def renew_reasons(self) -> list[str]:
@@ -132,12 +141,12 @@ class Queue:
         changed = [lane for lane, reason in self._reasons.items() if before.get(lane, reason) != reason]
         return [active.process_id for lane in changed for active in self._lanes[lane]]
 
-    def _reason(self, lane: _Lane, sweeps: "Counter[str | None]") -> str:
+    def _reason(self, lane: _Lane, sweeps: "Counter[str | None]") -> Reason:
         if self.rules.paused:
-            return QUEUE_PAUSED
+            return _QUEUE_PAUSED
         if not self._has_room(sweeps, lane.sweep, lane.limit):
-            return f"limit {self._limit(lane.sweep, lane.limit)} of its sweep"
-        return f"{len(self._running)} of {self.most} running on this machine"
+            return Reason("limit", f"limit {self._limit(lane.sweep, lane.limit)} of its sweep")
+        return Reason("slot", f"{len(self._running)} of {self.most} running on this machine")
 
     def _sweeps_running(self) -> "Counter[str | None]":
         return Counter(active.launched.sweep for active in self._running.values())

@@ -80,6 +80,11 @@ def _limit(text: str) -> str:
     return text
 
 
+def _slots(text: str) -> int:
+    """How many may run at once, 0 for none in particular."""
+    return 0 if text.strip().lower() == "none" else whole_number(text)
+
+
 def _param(written: "Written") -> tuple[str, Any]:
     from ..params import parse_assignment
 
@@ -178,6 +183,12 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
     "%hopx_kill": [_REFERENCES, _STATUS, _flag("--all"), _ON_SEVERAL],
     "%hopx_pause": [_REFERENCES, _flag("--queue"), _ON_SEVERAL],
     "%hopx_resume": [_REFERENCES, _flag("--queue"), _ON_SEVERAL],
+    "%hopx_queue": [
+        _runs("reference", "SWEEP", nargs="?"),
+        _checked("--limit", by=_slots, completions=("none",)),
+        _checked("--slots", by=_slots, completions=("none",)),
+        _ON_SEVERAL,
+    ],
     "%hopx_connect": [
         _argument("target", nargs="?"),
         _argument("--as"),
@@ -208,7 +219,16 @@ def _parser(magic: str) -> MagicParser:
 
 PARSERS = {magic.lstrip("%"): _parser(magic) for magic in _ARGUMENTS}
 
-TAKE_REFERENCES = ("hopx_ps", "hopx_watch", "hopx_logs", "hopx_wait", "hopx_kill", "hopx_pause", "hopx_resume")
+TAKE_REFERENCES = (
+    "hopx_ps",
+    "hopx_watch",
+    "hopx_logs",
+    "hopx_wait",
+    "hopx_kill",
+    "hopx_pause",
+    "hopx_resume",
+    "hopx_queue",
+)
 """The magics whose arguments are ids and names of processes."""
 
 TAKE_CONNECTIONS = ("hopx_connect", "hopx_disconnect", "hopx_extend")

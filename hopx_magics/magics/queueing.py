@@ -76,6 +76,46 @@ class HopxQueue(HopxBase):
 
             return resume(*self._wanted(args), queue=args.queue, on=args.on or None)
 
+    @no_var_expand
+    @line_magic
+    def hopx_queue(self, line: str) -> "pd.DataFrame":
+        """Show what is queued, in the order of its turns, or change how much runs at once.
+
+        ::
+
+            %hopx_queue [--slots N|none] [SWEEP --limit N|none] [--on CONNECTION ...]
+
+        Returns a DataFrame: the place, the name and id, what it waits for (slot, limit, resume) and why in words, when
+        its start is expected, and the connection. A start is expected by the progress that is printed by what runs, and
+        by how long the same code took before, as far as either is known.
+
+        Options
+        -------
+        --slots N      let the agent run N processes at once from now on; none: as many as it does by itself. On this
+                       machine
+        --limit N      let N runs of this sweep run at once from now on; none: as many as may
+        --on NAME      of this connection, if not the current one; several: --on a,b or --on all
+
+        Nothing that runs is stopped for a smaller number. A SWEEP is named by its name, by one of its runs, or by the
+        variable that holds it.
+
+        Examples
+        --------
+        ::
+
+            %hopx_queue
+            %hopx_queue fit --limit 8
+            %hopx_queue --slots 2
+        """
+        with self._arguments("hopx_queue", line) as args:
+            from ..api.queue import queue
+
+            if (args.reference is None) != (args.limit is None):
+                raise ValueError("--limit is that of a sweep: say both, such as %hopx_queue fit --limit 4")
+            on = args.on or None
+            runs = self._runs([args.reference], on) if args.reference else None
+            return queue(slots=args.slots, sweep=runs, limit=args.limit, on=on)
+
     def _wanted(self, args: Any) -> "list[Any]":
         if not args.reference and not args.queue:
             raise ValueError("say what: an id, a name, a variable with runs, or --queue")

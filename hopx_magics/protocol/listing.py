@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from ..errors import BadReply
 from ..models import Listing, Process, ProcessId
-from ..words import ENDED, Status
+from ..words import ENDED, Status, WaitsFor
 from .fields import Body, first, read_count, read_integer, read_seconds, read_status, read_text, read_time
 from .replies import excerpt, read_json, reject_catch_all
 from .requests import PROCESSES
@@ -113,6 +113,7 @@ def _read_process(row: Any, received_at: datetime) -> Process:
         leftovers=_read_pids(row.get("leftovers")),
         paused=row.get("paused") is True,
         first=row.get("first") is True,
+        waits_for=row["waits_for"] if row.get("waits_for") in get_args(WaitsFor) else None,
     )
 
 

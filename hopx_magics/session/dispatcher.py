@@ -5,6 +5,7 @@ just not given any more, and what it may have been given stays its own. Nothing 
 """
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -54,6 +55,7 @@ class Dispatcher:
         self._connections = {connection.name: connection for connection in connections}
         self._per = per or len(launches)
         self._limit = limit or len(launches)
+        self._paused = False
         self._tell = tell
         self._waiting = {launch.run_id: launch for launch in launches}
         self._going: dict[str, dict[RunId, Process]] = {name: {} for name in self._connections}
@@ -71,6 +73,18 @@ class Dispatcher:
         """Begins to hand out, on a thread that is there until all have ended."""
         self._recorder.begin(list(self._waiting.values()), None)
         threading.Thread(target=self._run, name="hopx-dispatcher", daemon=True).start()
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is handed out for now."""
+        return self._paused
+
+    def change(self, *, paused: bool | None = None, limit: int | None = None) -> None:
+        """Hands nothing out for now, or goes on; has no more than `limit` running, 0 for as many as may."""
+        with self._changed:
+            self._paused = self._paused if paused is None else paused
+            self._limit = self._limit if limit is None else limit or sys.maxsize
+            self._changed.notify_all()
 
     def wait_handed(self, run_id: RunId, timeout: float | None = None) -> bool:
         """Waits until a launch waits no longer, whatever has become of it; tells whether it does not."""
@@ -127,7 +141,7 @@ class Dispatcher:
 
     def _roomiest(self) -> str | None:
         """The agent that has the fewest running, if it and all together may have one more."""
-        if sum(map(len, self._going.values())) >= self._limit:
+        if self._paused or sum(map(len, self._going.values())) >= self._limit:
             return None
         counts = {name: len(going) for name, going in self._going.items() if self._answers(name)}
         name = min(counts, key=counts.__getitem__, default=None)

@@ -101,12 +101,12 @@ def test_another_reason_is_told_as_a_change() -> None:
     running |= {"x": other, "y": other}
     queue.add(first)
     assert queue.renew_reasons() == [], "what was just launched is told anyway"
-    assert queue.reason(first) == "2 of 2 running on this machine"
+    assert queue.reason(first) == ("slot", "2 of 2 running on this machine")
     queue.add(second)
     running["y"] = first
     queue.remove(first)
     assert queue.renew_reasons() == ["proc_2"]
-    assert queue.reason(second) == "limit 1 of its sweep"
+    assert queue.reason(second) == ("limit", "limit 1 of its sweep")
     assert queue.renew_reasons() == []
 
 
