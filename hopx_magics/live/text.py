@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 HTML_ROWS = 200
 """Rows in a saved notebook, at most: more would make it large, and nobody reads them there."""
 
+NAMED = 3
+"""Runs that are named, at most, as having displays."""
+
 _STYLES = {"running": "blue", "completed": "green", "failed": "red", "killed": "yellow"}
 
 
@@ -67,7 +70,9 @@ def renderable(state: State, *, most: int | None = None) -> "RenderableType":
     hidden = len(state.rows) - len(state.rows[:most])
     if hidden:
         parts.append(Text(f"and {hidden:,} more", "dim"))
-    return Group(*parts, Text(_summary(state), "bold"), *(Text(note, "red") for note in state.notes))
+    displays = _displays_in_words(state)
+    parts += [Text(_summary(state), "bold"), *([Text(displays, "dim")] if displays else [])]
+    return Group(*parts, *(Text(note, "red") for note in state.notes))
 
 
 def as_html(state: State) -> str:
@@ -78,9 +83,12 @@ def as_html(state: State) -> str:
     hidden = len(state.rows) - HTML_ROWS
     more = f"<div>and {hidden:,} more</div>" if hidden > 0 else ""
     notes = "".join(f'<div style="color:{COLOURS["failed"]}">{_escaped(note, 400)}</div>' for note in state.notes)
+    displays = f"<div>{_escaped(shown, 400)}</div>" if (shown := _displays_in_words(state)) else ""
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if state.rows else ""
     at = f"{datetime.fromtimestamp(state.at).astimezone():%Y-%m-%d %H:%M:%S %Z}"
-    return f'<div class="hopx-static">{table}{more}<div><b>{_summary(state)}</b>, as of {at}</div>{notes}</div>'
+    return (
+        f'<div class="hopx-static">{table}{more}<div><b>{_summary(state)}</b>, as of {at}</div>{displays}{notes}</div>'
+    )
 
 
 def _html_row(row: Row, columns: Sequence[Column], now: float) -> str:
@@ -122,6 +130,15 @@ def elapsed_in_words(row: Row, now: float) -> str:
 
 def _summary(state: State) -> str:
     return counts_in_words(row.status for row in state.rows) or state.nothing
+
+
+def _displays_in_words(state: State) -> str:
+    """Which of them have displays, and how these are seen; nothing where none has."""
+    names = list(dict.fromkeys(printable(row.name or row.id, 60) for row in state.rows if row.displays))
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more} {'has' if len(names) == 1 else 'have'} displays: %hopx_show {names[0]}"
 
 
 def _clock(row: Row, now: float) -> str:

@@ -75,6 +75,8 @@ def test_displays_are_shown_as_they_come_change_and_go(hopx: Any, watch: Watch, 
     wait_until(lambda: shown.messages[-1]["ended"], "that is all")
     assert page.rows[0]["displays"] is True
     assert shown.messages[-1]["earlier"] == 0
+    for form in page.table.bundle(clickable=False).values():
+        assert "steps has displays: %hopx_show steps" in form
     told = len(shown.messages)
     page.done(page.ask("show", slot=0, streams=["stdout"]))
     page.done(page.ask("show", slot=0, streams=[], displays=True))
