@@ -128,9 +128,13 @@ def checked_copies(launch: Launch, count: int) -> list[Launch]:
 
 
 def launch_again(
-    kept: KeptRun, *, params: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None
+    kept: KeptRun,
+    *,
+    params: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] | None = None,
+    values: Mapping[str, Any] | Packed | None = None,
 ) -> Launch:
-    """The launch of a kept run, with some params replaced or added.
+    """The launch of a kept run, with some params replaced or added, and with these values.
 
     The history has no values of env variables: they must be in `env`, where more may be.
 
@@ -141,27 +145,30 @@ def launch_again(
             f"the code of {kept.run_id} is not known: the history has not launched it, but found it in a listing",
             hint="Only what was launched with this history can be launched again.",
         )
-    values = env or {}
-    missing = [printable(name, 60) for name in kept.env_names if name not in values]
+    known = env or {}
+    missing = [printable(name, 60) for name in kept.env_names if name not in known]
     if missing:
         raise LaunchError(
             f"{kept.run_id} was launched with the environment {', '.join(missing)}, whose values are not kept",
             hint=f"Give them again: {' '.join(f'--env {name}=...' for name in missing)}",
         )
-    return checked_launch(
+    again = checked_launch(
         kept.code,
         first_line=kept.first_line,
         language=kept.language or "python",
         name=kept.name,
         timeout=kept.timeout,
-        env=values,
+        env=known,
         workdir=kept.workdir,
         params={**kept.params, **(params or {})},
         tags=kept.tags,
         rerun_of=kept.run_id,
         transform=_was_launched,
         kill_leftovers=kept.kill_leftovers,
+        values=values,
+        keep=kept.keep,
     )
+    return msgspec.structs.replace(again, index=kept.sweep_index)
 
 
 def _checked_name(name: str | None) -> str | None:

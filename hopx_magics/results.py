@@ -128,6 +128,12 @@ class Results:
         """The value of a variable. Raises KeyError for one that is not kept, ResultError when it can't be loaded."""
         return self._load(name, self.values[name])
 
+    def parts_here(self, kept: KeptValue) -> list[memoryview]:
+        """The parts of a value whose file is on this machine; none of another one. Raises OSError, ValueError."""
+        if kept.file is None or not isinstance(self._files, FolderHere):
+            return []
+        return self._files.parts(Path(kept.file).name, kept.parts)
+
     def displays(self) -> list[dict[str, Any]]:
         """What it has displayed so far, as the outputs of a notebook, in their order. Each tells where it belongs."""
         return [display for display, _ in self.displayed()]

@@ -86,7 +86,7 @@ def show(run: Run | str) -> "Shown":
 
 
 def diff(one: Run | str, other: Run | str) -> "Differences":
-    """In what two runs differ, to be shown: code, parameters, tags, times, and the end of the output.
+    """In what two runs differ, to be shown: code, parameters, values, tags, times, displays, and the end of the output.
 
     Raises UnknownRun, HistoryError.
     """
@@ -94,7 +94,8 @@ def diff(one: Run | str, other: Run | str) -> "Differences":
 
     a, b = kept_run(one), kept_run(other)
     (a, end_a), (b, end_b) = _with_end(a), _with_end(b)
-    return Differences(a, b, end_a.streams, end_b.streams)
+    displays = as_outputs({}, _displays(end_a)), as_outputs({}, _displays(end_b))
+    return Differences(a, b, end_a.streams, end_b.streams, displays=displays)
 
 
 def _with_end(kept: KeptRun) -> tuple[KeptRun, KeptEnd]:
@@ -116,10 +117,13 @@ def _end(kept: KeptRun) -> KeptEnd:
 
 def _cell_output(end: KeptEnd) -> list[dict[str, Any]]:
     """All that a cell with displays has shown, in its order; nothing of one without."""
-    lines = end.cell.files.get("displays", b"").splitlines() if end.cell else []
-    displays = [display for line in lines if (display := decoded(line))]
     streams: dict[str, bytes] = {name: kept.text.encode() for name, kept in end.streams.items()}
-    return as_outputs(streams, displays) if displays else []
+    return as_outputs(streams, displays) if (displays := _displays(end)) else []
+
+
+def _displays(end: KeptEnd) -> list[dict[str, Any]]:
+    lines = end.cell.files.get("displays", b"").splitlines() if end.cell else []
+    return [display for line in lines if (display := decoded(line))]
 
 
 def _no_room(kept: KeptRun) -> str | None:

@@ -17,6 +17,9 @@ from ..session.gathering import ASKED_AT_ONCE
 from ..session.session import session
 from ..sources import AgentSource, WaitingSource
 from ..values.calls import packed_call
+from ..values.facts import names_in_words
+from ..values.packed import Packed
+from ..values.packing import Notebook, pack_named
 from .find import kept_run, run_on
 from .notes import tell, tell_notes
 
@@ -190,11 +193,13 @@ def rerun(
     params: Mapping[str, Any] | None = None,
     env: Mapping[str, str] | None = None,
     on: str | None = None,
+    values: Mapping[str, Any] | Packed | None = None,
 ) -> Run:
     """Launches the code of an earlier run again, with what it was launched with, and some `params` changed.
 
-    By default where it was launched. The values of its environment's variables are not kept: this Python process knows
-    those of its own launches, others are given again in `env`.
+    By default where it was launched. It has the variables that the run got, as its agent has kept them, or `values`
+    instead. The values of its environment's variables are not kept: this Python process knows those of its own
+    launches, others are given again in `env`.
 
     Raises UnknownRun, LaunchError when something of the run is not known, and else as `launch` does.
     """
@@ -205,6 +210,10 @@ def rerun(
             f"{kept.run_id} was launched on {printable(str(kept.connection), 60)!r}: there is no connection to it now",
             hint="Connect to it with %hopx_connect, or launch it on this machine with --here.",
         )
-    process = connection.launch_again(kept, params=params, env=env)
+    if values is not None and not isinstance(values, Packed):
+        values = pack_named(values, Notebook(values)) if values else Packed()
+    process = connection.launch_again(kept, params=params, env=env, values=values)
     tell_of_launches()
-    return run_on(connection, process)
+    again = run_on(connection, process)
+    again.given = names_in_words(kept.values_in) if values is None else values.in_words()
+    return again

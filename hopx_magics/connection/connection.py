@@ -23,6 +23,8 @@ from ..run_history import reading
 from ..run_history.database import Database
 from ..run_history.recorder import Recorder
 from ..settings import Settings
+from ..values.facts import names_in_words
+from ..values.packed import Packed
 from .killing import kill
 from .output import OutputReader
 from .watcher import Watcher
@@ -192,15 +194,23 @@ class Connection:
         return self._send(self.at_home(launch))
 
     def launch_again(
-        self, kept: KeptRun, *, params: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None
+        self,
+        kept: KeptRun,
+        *,
+        params: Mapping[str, Any] | None = None,
+        env: Mapping[str, str] | None = None,
+        values: Packed | None = None,
     ) -> Process:
         """Launches the code of a kept run here, with some params and variables of its environment changed.
 
-        Raises LaunchError when its code or the value of a variable is not known, and else as `launch` does.
+        It gets `values`, or what it got before. Raises LaunchError when its code or the value of a variable is not
+        known, and else as `launch` does.
         """
         known = self._recorder.environment(kept.run_id)
-        again = launch_again(kept, params=params, env={**known, **(env or {})})
-        (process,) = self.launch([self._with_values_of(kept, again)])
+        again = launch_again(kept, params=params, env={**known, **(env or {})}, values=values)
+        if values is None:
+            again = _with_known_values(kept, self._with_values_of(kept, again))
+        (process,) = self.launch([again])
         return process
 
     def _with_values_of(self, kept: KeptRun, launch: Launch) -> Launch:
@@ -318,3 +328,16 @@ class Connection:
     def note(self, *, until: float | None = None) -> str | None:
         """What is to be said of its sandbox: that it ends soon, or before `until` seconds from now are over."""
         return self.expiry.note(self.name, until=until) if self.expiry else None
+
+
+def _with_known_values(kept: KeptRun, launch: Launch) -> Launch:
+    """The launch of a kept run, if it has the values that the run had. Raises LaunchError."""
+    if launch.values:
+        return msgspec.structs.replace(launch, packed=None, given=kept.values_in)
+    if kept.values_in:
+        raise LaunchError(
+            f"the values that {kept.run_id} was launched with are not there (any more): "
+            f"{names_in_words(kept.values_in)}",
+            hint="--in auto takes those that the notebook has now, --in none launches it without.",
+        )
+    return launch

@@ -1,5 +1,6 @@
 """What a cell has left when it has ended, as much of it as the history keeps: names, types, sizes, and its displays."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -9,7 +10,11 @@ import msgspec
 from ..models import KeptCell, KeptOutput
 from ..results import CLEARED, SHOWN, KeptValue, Results, identity_of, text_of
 from ..values.facts import LONGEST, MOST, Fact, Left, size_in_words, type_name
+from ..values.packed import content_hash
 from ..words import STREAMS, Stream
+
+HASHED = 100_000_000
+"""Bytes of a value that is hashed."""
 
 MOST_TEXT = 1000
 """Characters that are kept of the text of a display for which there is no room."""
@@ -24,8 +29,8 @@ def cell_to_keep(results: Results, streams: Mapping[Stream, KeptOutput], limit: 
     """
     index = results.index()
     left = Left(
-        _fact("", index.result) if index.result else None,
-        tuple(_fact(name, index.values[name]) for name in _names(index.values)),
+        _fact("", index.result, results) if index.result else None,
+        tuple(_fact(name, index.values[name], results) for name in _names(index.values)),
         tuple(_names(index.missing)),
     )
     final = in_the_end(_placed(display, streams) for display, _ in results.displayed())
@@ -38,9 +43,19 @@ def _names(names: Iterable[str]) -> Iterator[str]:
     return islice((name for name in names if name.isidentifier() and len(name) <= LONGEST), MOST)
 
 
-def _fact(name: str, value: KeptValue) -> Fact:
+def _fact(name: str, value: KeptValue, results: Results) -> Fact:
     refused = value.refused and f"not kept: {value.refused[:LONGEST]}"
-    return Fact(name, type_name(value.module, value.type)[:LONGEST], value.size, refused=refused)
+    return Fact(name, type_name(value.module, value.type)[:LONGEST], value.size, _hash(value, results), refused)
+
+
+def _hash(value: KeptValue, results: Results) -> str | None:
+    """The hash of a value that is here, if it is not so large that this takes long."""
+    if value.size is None or value.size > HASHED:
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        if parts := results.parts_here(value):
+            return content_hash(*parts)[:16]
+    return None
 
 
 def _placed(display: Record, streams: Mapping[Stream, KeptOutput]) -> Record:

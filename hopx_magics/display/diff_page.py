@@ -6,12 +6,16 @@ from difflib import Match, SequenceMatcher
 from functools import partial
 from itertools import accumulate
 
+import msgspec
+
 from ..durations import format_duration
 from ..models import KeptOutput, KeptRun
+from ..values.facts import Fact, Left
 from ..words import STREAMS, Stream
 from .coloured import Line, Part, cut, last_plain_lines, visible
 from .document import COLUMN_LIMIT, Block, Document, Note, Table, Text
 from .facts import facts_of_run, value_in_words
+from .forms import Output
 from .in_words import reason_in_words
 from .run_page import head
 
@@ -42,9 +46,9 @@ _Row = tuple[str, str, str]
 
 
 class Differences(Document):
-    """In what run `b` differs from run `a`: what was launched, where, with what, how it went, and its output.
+    """In what run `b` differs from run `a`: what was launched, where, with what, how it went, and what it left.
 
-    `now` is the moment to which states that may have changed are compared.
+    `displays` are those of both, and `now` is the moment to which states that may have changed are compared.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Differences(Document):
         outputs_a: Mapping[Stream, KeptOutput],
         outputs_b: Mapping[Stream, KeptOutput],
         *,
+        displays: tuple[Sequence[Output], Sequence[Output]] = ((), ()),
         now: datetime | None = None,
     ) -> None:
         texts = _Texts()
@@ -62,16 +67,23 @@ class Differences(Document):
             one, other = _written(outputs_a, stream), _written(outputs_b, stream)
             texts.compare(stream, one, other, partial(_output_difference, stream))
         facts, same_facts = _facts(a, b)
-        values = [*_values("parameters", _params_in_words(a), _params_in_words(b)), *_values("tags", a.tags, b.tags)]
+        cells = {"values in": _compared(a.values_in, b.values_in), "values out": _compared(_left(a), _left(b))}
+        values = [
+            *_values("parameters", _params_in_words(a), _params_in_words(b)),
+            *_values("tags", a.tags, b.tags),
+            *(block for title, words in cells.items() for block in _values(title, *words)),
+        ]
+        same_values = [title for title, (one, other) in cells.items() if one and one == other]
+        same = [*texts.same, *same_values, *same_facts]
         now = now or datetime.now(UTC)
         super().__init__(
             [
                 head(a, now, "A"),
                 head(b, now, "B"),
-                *_table([*facts, *_times(a, b)]),
+                *_table([*facts, *_displays(*displays), *_times(a, b)]),
                 *values,
                 *texts.differing,
-                *_notes(bool(facts or values or texts.differing), [*texts.same, *same_facts], texts.unknown),
+                *_notes(bool(facts or values or texts.differing or _displays(*displays)), same, texts.unknown),
             ]
         )
 
@@ -108,6 +120,15 @@ def _facts(a: KeptRun, b: KeptRun) -> tuple[list[_Row], list[str]]:
 def _state(run: KeptRun) -> str:
     """How it ended, or that it has not, without times."""
     return run.status + reason_in_words(run.status, run.exit_code, run.status_detail)
+
+
+def _displays(one: Sequence[Output], other: Sequence[Output]) -> list[_Row]:
+    """How many displays both have, and how many of them differ from the one at that place in the other."""
+    pairs = zip(one, other, strict=False)
+    differing = sum(a.get("data") != b.get("data") for a, b in pairs)
+    if len(one) == len(other) and not differing:
+        return []
+    return [("displays", str(len(one)), f"{len(other)}, {differing} of them differ" if differing else str(len(other)))]
 
 
 def _others(names: Sequence[str], without: Sequence[str]) -> str | None:
@@ -159,6 +180,32 @@ def _values(title: str, a: Mapping[str, str], b: Mapping[str, str]) -> list[Bloc
     equal = len(names) - len(rows)
     note = f"{equal} {'other is' if equal == 1 else 'others are'} the same" if equal else ""
     return _table(rows, title, note)
+
+
+# ---------------------------------------------------------------- values of cells
+
+
+def _compared(a: Sequence[Fact], b: Sequence[Fact]) -> tuple[dict[str, str], dict[str, str]]:
+    """What the values of both are, in words that are the same where the values are."""
+    ones = {fact.name: fact for fact in a}
+    others = {fact.name: fact.in_words() + _difference_in_words(ones.get(fact.name), fact) for fact in b}
+    return {name: fact.in_words() for name, fact in ones.items()}, others
+
+
+def _difference_in_words(one: Fact | None, other: Fact) -> str:
+    """What the words for both don't tell: that the content differs, or is not known to be the same."""
+    if one is None or one.type != other.type or other.is_imported or other.refused:
+        return ""
+    if one.hash is None or other.hash is None:
+        return ", not compared"
+    return "" if one.hash == other.hash else ", other source" if other.is_defined else ", differs"
+
+
+def _left(run: KeptRun) -> list[Fact]:
+    """The variables that were kept, and its last value."""
+    left = run.left or Left()
+    result = [msgspec.structs.replace(left.result, name="(result)")] if left.result else []
+    return [*left.values, *result]
 
 
 # ---------------------------------------------------------------- texts

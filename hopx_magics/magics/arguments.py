@@ -169,7 +169,15 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         *(_NAME, _TAGS, _STATUS, _LANGUAGE, _SINCE, _argument("--sweep"), _LIMIT),
     ],
     "%hopx_show": [_RUN],
-    "%hopx_rerun": [_RUN, _PARAMS, _ENV, _one_of(_flag("--here"), _ON), _INTO, _QUIET],
+    "%hopx_rerun": [
+        _RUN,
+        _PARAMS,
+        _ENV,
+        _argument("--in", dest="values", completions=("auto", "none")),
+        _one_of(_flag("--here"), _ON),
+        _INTO,
+        _QUIET,
+    ],
     "%hopx_diff": [_runs("one", "RUN"), _runs("other", "ANOTHER_RUN")],
     "%hopx_attach": [_RUN, _ON, _INTO],
     "%hopx_logs": [

@@ -6,6 +6,7 @@ from IPython.core.magic import line_magic, magics_class, no_var_expand
 from traitlets import Unicode
 
 from .base import HopxBase
+from .values import pack
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,16 +141,19 @@ class HopxHistory(HopxBase):
 
         ::
 
-            %hopx_rerun RUN [--param K=V ...] [--env K=V ...] [--here | --on CONNECTION] [-o VAR] [-q]
+            %hopx_rerun RUN [--param K=V ...] [--env K=V ...] [--in auto|none|NAME,...] [--here | --on CONNECTION]
+                        [-o VAR] [-q]
 
         RUN is as in %hopx_show: of several runs with a name the newest. The new run has the old one in its column
-        `rerun_of`. It runs where the old one ran. Values of environment variables are not kept: those of another
-        session are given again.
+        `rerun_of`. It runs where the old one ran, with the variables of the notebook that the old one got, as they were
+        then, as long as its agent has them. Values of environment variables are not kept: those of another session are
+        given again.
 
         Options
         -------
         --param K=V    another value of a parameter, or one more
         --env K=V      an environment variable; can be given several times
+        --in NAMES     the notebook's variables as they are now, not then: auto, those that it uses; none; or df,model
         --here         on this machine
         --on NAME      on this connection
         -o VAR         put the Run into this variable
@@ -161,13 +165,20 @@ class HopxHistory(HopxBase):
 
             %hopx_rerun train
             %hopx_rerun 4be1 --param lr=0.2 -o again
+            %hopx_rerun train --in auto
         """
         with self._arguments("hopx_rerun", line) as args:
+            from ..api.find import kept_run
             from ..api.launch import rerun
             from ..connection.local import LOCAL
 
+            again: Run | str = self._one(args.reference)
+            values: Any = None
+            if args.values:
+                kept = kept_run(again)
+                again, values = kept.run_id, pack(self.shell, kept.code or "", args.values, kept.language or "") or {}
             on = LOCAL if args.here else args.on
-            run = rerun(self._one(args.reference), params=dict(args.param), env=dict(args.env), on=on)
+            run = rerun(again, params=dict(args.param), env=dict(args.env), on=on, values=values)
         if args.o:
             self.shell.user_ns[args.o] = run
         return None if args.quiet else run
@@ -175,13 +186,15 @@ class HopxHistory(HopxBase):
     @no_var_expand
     @line_magic
     def hopx_diff(self, line: str) -> "Differences":
-        """Show in what two runs differ: code, parameters, tags, times, and the end of the output.
+        """Show in what two runs differ: code, parameters, values, tags, times, displays, and the end of the output.
 
         ::
 
             %hopx_diff RUN RUN
 
-        RUN is as in %hopx_show: of several runs with a name the newest.
+        RUN is as in %hopx_show: of several runs with a name the newest. The history does not have the values of
+        variables; by their types, sizes and hashes it tells which ones differ. Large ones that it has not hashed are
+        "not compared".
 
         Examples
         --------

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from hopx_magics.errors import ResultError, RunFailed
+from hopx_magics.errors import LaunchError, ResultError, RunFailed
 from hopx_magics.settings import Settings
+from tests.conftest import stop_agent
 
 Cell = Callable[[str], Any]
 
@@ -93,6 +94,79 @@ def test_what_else_is_known_of_a_result_that_is_gone(cell: Cell, forget: Any) ->
     with pytest.raises(RunFailed, match=r"(?s)bad .*failed.*no such thing"):
         cell("%hopx_attach bad").result()
     assert cell("%hopx_attach other").result() is None
+
+
+def test_a_rerun_has_the_values_that_the_run_had_or_new_ones(cell: Cell, hopx: Any, state: Settings) -> None:
+    cell("x, y = 1, 10\ndef f(v): return v + 1")
+    cell("%%hopx_bg --name first --out kept -q -o run\nkept = f(x)\nglobals().get('y', 0) + kept")
+    cell("run").wait()
+    cell("x = 100")
+    stop_agent(state)
+    again = cell("again = %hopx_rerun first") or cell("again")
+    assert again.given == "x, f()"
+    assert (again.result(), again["kept"]) == (2, 2)
+    assert cell("%hopx_rerun again").result() == 2, "a rerun of it"
+    assert cell("%hopx_rerun run --in auto").result() == 101
+    named = cell("%hopx_rerun run --in x,y,f -q -o named") or cell("named")
+    assert (named.result(), named["kept"]) == (111, 101)
+    run = cell("run")
+    assert hopx.rerun(run, values={"x": 7, "f": abs}).result() == 7
+    for without in (cell("%hopx_rerun run --in none"), hopx.rerun(run, values={})):
+        assert isinstance(without.exception().__cause__, NameError)
+    assert dict(cell("%hopx_history").groupby("values_in").size()) == {("x", "f"): 5, ("x", "y", "f"): 1, (): 2}
+
+
+def test_a_rerun_of_a_sweep_s_run_draws_as_that_did(cell: Cell) -> None:
+    cell("import random\nrandom.seed(1)\nbase = 10")
+    runs = cell("%%hopx_bg --sweep n=1:3 -q -o runs\nimport random\nbase * n, random.random()") or cell("runs")
+    results = [run.result() for run in runs]
+    cell("random.seed(2)\nbase = 0")
+    assert cell("%hopx_rerun {runs[2].run_id}").result() == results[2]
+    assert cell("%hopx_rerun {runs[1].run_id} --param n=7").result() == (70, results[1][1])
+
+
+def test_a_rerun_says_which_values_are_gone(cell: Cell, forget: Any) -> None:
+    launch_fit(cell)
+    forget()
+    with pytest.raises(LaunchError, match=r"launched with are not there .*: data, k, clean\(\)") as refused:
+        cell("%hopx_rerun fit")
+    assert "--in auto" in str(refused.value)
+    assert cell("%hopx_rerun fit --in auto").result() == 6.0
+
+
+def test_the_difference_of_two_runs_tells_which_values_differ(cell: Cell) -> None:
+    code = """
+from IPython.display import HTML
+kept = len(data) + f(1)
+same = "same"
+display(HTML("<u>1</u>"), HTML(f"<u>{data}</u>"))
+kept"""
+    cell("data, other, k = [1, 2], 5, 3\ndef f(v): return v + k")
+    cell(f"%%hopx_bg --name one --out kept,same,nosuch -q -o run\n{code}")
+    cell("data[0] = 7\nnosuch = 1\ndef f(v): return v - k")
+    cell(f"%%hopx_bg --name two --out kept,same -q --in data,f,k,other\n{code}")
+    cell("%hopx_wait one two")
+    text = str(cell("%hopx_diff one two"))
+    assert re.search(
+        r"""(?m)^── values in, 1 other is the same ──
+ +A +B
+data +list, (\d+) bytes +list, \1 bytes, differs
+f +function +function, other source
+other +— +int, 5 bytes$""",
+        text,
+    ), text
+    assert re.search(
+        r"""(?m)^── values out, 1 other is the same ──
+ +A +B
+kept +int, 5 bytes +int, 5 bytes, differs
+\(result\) +int, 5 bytes +int, 5 bytes, differs$""",
+        text,
+    ), text
+    assert re.search(r"(?m)^displays +3 +3, 2 of them differ$", text), text
+    cell("%hopx_rerun one -q -o again\nagain.wait()")
+    text = str(cell("%hopx_diff run again"))
+    assert "values in, values out" in text.partition("the same: ")[2]
+    assert "── values" not in text
 
 
 def test_columns_of_the_history_tell_of_values_and_displays(cell: Cell) -> None:
