@@ -44,6 +44,21 @@ class Place(NamedTuple):
     sandbox: str | None = None
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """What a run's processes together take of their machine, as far as its agent has seen it; they are looked at every
+    2 seconds at most.
+
+    `cpu_percent` is the share of a core lately, over 100 for several, and `memory_bytes` what is in memory now; both
+    are None once it has ended. `peak_memory_bytes` is the most that was seen, at least that of the largest process, and
+    `cpu_seconds` the processor time so far. What processes share in memory counts for each.
+    """
+
+    cpu_percent: _Seconds | None = None
+    memory_bytes: _Count | None = None
+    peak_memory_bytes: _Count | None = None
+    cpu_seconds: _Seconds | None = None
+
+
 class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One background process, as its agent described it at one moment.
 
@@ -76,6 +91,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     paused: bool = False
     first: bool = False
     waits_for: WaitsFor | None = None
+    usage: Usage | None = None
 
     @property
     def ended(self) -> bool:
@@ -281,6 +297,15 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     sweep_index: int | None = None
     left: Left | None = None
     displays: int | None = None
+    peak_memory_bytes: int | None = None
+    cpu_seconds: float | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What it has taken of its machine, if that is known."""
+        if self.peak_memory_bytes is None and self.cpu_seconds is None:
+            return None
+        return Usage(peak_memory_bytes=self.peak_memory_bytes, cpu_seconds=self.cpu_seconds)
 
     @property
     def process(self) -> Process:

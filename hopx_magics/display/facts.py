@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ..durations import format_counting, format_duration
-from ..models import KeptRun, Process
+from ..models import KeptRun, Process, Usage
 from ..output.oneline import printable
 from ..words import signal_name
 from .frames import Place
@@ -37,6 +37,8 @@ def facts_of(process: Process, place: Place, run: KeptRun | None = None, *, as_l
         ("running time", _running_time(process, is_past)),
         ("exit code", _exit_code(process.exit_code)),
         ("left running", _pids(process.leftovers)),
+        ("memory", _memory(process.usage)),
+        ("processor time", _processor_time(process.usage)),
         ("stdout", _size(process.stdout_bytes)),
         ("stderr", _size(process.stderr_bytes)),
         ("language", process.language),
@@ -112,6 +114,27 @@ def _exit_code(code: int | None) -> str | None:
 def _pids(pids: Sequence[int], limit: int = 10) -> str | None:
     more = f" and {len(pids) - limit:,} more" if len(pids) > limit else ""
     return f"pid {', '.join(map(str, pids[:limit]))}{more}" if pids else None
+
+
+def _memory(usage: Usage | None) -> str | None:
+    if usage is None or usage.peak_memory_bytes is None:
+        return None
+    now = f"{_bytes(usage.memory_bytes)}, " if usage.memory_bytes is not None else ""
+    return f"{now}{_bytes(usage.peak_memory_bytes)} at most"
+
+
+def _bytes(size: int) -> str:
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size / 1e3:.3g} kB"
+
+
+def _processor_time(usage: Usage | None) -> str | None:
+    if usage is None or usage.cpu_seconds is None:
+        return None
+    now = f", {usage.cpu_percent:.0f} % of a core now" if usage.cpu_percent is not None else ""
+    return format_duration(usage.cpu_seconds) + now
 
 
 def _size(size: int | None) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..models import Killed, Process, Turned
+from ..models import Killed, Process, Turned, Usage
 from ..output.oneline import instead_of
 from ..output.progress import fraction_at_end, may_tell_progress, newest_progress
 from ..words import Status
@@ -13,6 +13,8 @@ from . import accessor, arrays
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_UNKNOWN = Usage()
 
 Place = tuple[str | None, str | None]
 """Where a process is: the name of its connection, if it has one yet, and the HopX id of its sandbox."""
@@ -24,9 +26,10 @@ def processes_frame(processes: Sequence[Process], places: Sequence[Place]) -> "p
     `status` is an ordered categorical of all statuses, `status_detail` the reason for it where one is told. Times are
     `datetime64[us, UTC]`, `exit_code` and `pid` are `Int64`, `execution_time` is float seconds, and texts are `str`;
     what the agent did not say is missing. `leftovers` is how many processes an ended one has left running, missing for
-    none. `progress` is float, 0 to 1, as far as the outputs here tell one: 1 for what completed, and never 1 for what
-    failed or was killed. Control characters in texts, which would act on a terminal, stand as their symbols (`␛`);
-    `Run.stdout` has them as they are.
+    none. `cpu_percent`, `memory_bytes`, `peak_memory_bytes` and `cpu_seconds` are as in `models.Usage`. `progress` is
+    float, 0 to 1, as far as the outputs here tell one: 1 for what completed, and never 1 for what failed or was killed.
+    Control characters in texts, which would act on a terminal, stand as their symbols (`␛`); `Run.stdout` has them as
+    they are.
     """
     import pandas as pd
 
@@ -50,9 +53,19 @@ def processes_frame(processes: Sequence[Process], places: Sequence[Place]) -> "p
         "progress": _progress(processes, outputs, errors),
         "pid": arrays.integers([row.pid for row in processes]),
         "leftovers": arrays.integers([len(row.leftovers) or None for row in processes]),
+        **_usages([row.usage or _UNKNOWN for row in processes]),
         **_places(places),
     }
     return pd.DataFrame(columns, index=pd.RangeIndex(count), copy=False)
+
+
+def _usages(usages: Sequence[Usage]) -> dict[str, Any]:
+    return {
+        "cpu_percent": arrays.floats([usage.cpu_percent for usage in usages]),
+        "memory_bytes": arrays.integers([usage.memory_bytes for usage in usages]),
+        "peak_memory_bytes": arrays.integers([usage.peak_memory_bytes for usage in usages]),
+        "cpu_seconds": arrays.floats([usage.cpu_seconds for usage in usages]),
+    }
 
 
 def _places(places: Sequence[Place]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ COLUMNS = (
     *("launched_at", "started_at", "completed_at", "seen_at", "execution_time", "exit_code"),
     *("connection", "sandbox", "sweep_id", "rerun_of", "workdir", "timeout", "env_names"),
     *("notebook", "cell", "version", "code_hash", "launched_here", "values_in", "values_out", "displays"),
-    *("stdout_bytes", "stderr_bytes", "leftovers"),
+    *("stdout_bytes", "stderr_bytes", "leftovers", "peak_memory_bytes", "cpu_seconds"),
 )
 """The columns of every DataFrame of runs, in this order, also when it is empty; params and tags come behind them."""
 
@@ -50,8 +50,8 @@ _ARRAYS: dict[str, Callable[[list[Any]], Any]] = {
     "status": arrays.statuses_from_codes,
     **dict.fromkeys(("launched_at", "started_at", "completed_at", "seen_at"), arrays.times_from_microseconds),
     **dict.fromkeys(("exit_code", "timeout"), arrays.integers),
-    **dict.fromkeys(("stdout_bytes", "stderr_bytes", "displays", "leftovers"), arrays.integers),
-    "execution_time": arrays.floats,
+    **dict.fromkeys(("stdout_bytes", "stderr_bytes", "displays", "leftovers", "peak_memory_bytes"), arrays.integers),
+    **dict.fromkeys(("execution_time", "cpu_seconds"), arrays.floats),
     "launched_here": arrays.truths,
     "env_names": _names,
     "values_in": _names_in,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ..models import ProcessId
 from .family import Family, Member, Table, clock, uptime
+from .metering import Meter
 from .store import Folder, Launched, Pauses, Start
 
 _T = TypeVar("_T")
@@ -27,7 +28,7 @@ class Active:
 
     __slots__ = (
         *("_family", "_strays", "begun", "child", "ended", "finished", "folder", "intent", "launched", "life"),
-        *("pauses", "start", "stop", "turned", "turning"),
+        *("meter", "pauses", "start", "stop", "turned", "turning"),
     )
 
     def __init__(self, launched: Launched, folder: Folder) -> None:
@@ -37,6 +38,7 @@ class Active:
         self.start: Start | None = None
         self._family: Family | None = None
         self._strays: set[Member] = set()
+        self.meter = Meter()
         self.child: subprocess.Popen[bytes] | None = None
         self.ended = asyncio.Event()
         self.finished = asyncio.Event()

@@ -7,7 +7,7 @@ from itertools import takewhile
 
 from ..words import STREAMS
 from . import outputs
-from .store import Folder
+from .active import Active
 
 REMEMBERED = 10_000
 """Processes whose last change is remembered. Whoever knows less than that is told everything anew."""
@@ -61,17 +61,24 @@ class Changes(Log):
 class Growth(Log):
     """How the output of running processes grows, in the steps in which somebody looks.
 
-    Nothing is kept of who looked: a process has grown when its files have other sizes than at the last look of anyone.
+    Nothing is kept of who looked: a process has grown when its files have other sizes than at the last look of anyone,
+    or when it takes more or less of the machine.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._sizes: dict[str, list[int]] = {}
+        self._sizes: dict[str, tuple[int, ...]] = {}
 
-    def look(self, folders: Mapping[str, Folder]) -> None:
+    def look(self, running: Mapping[str, Active]) -> None:
         """Takes note of those that have grown. One that is looked at for the first time has not."""
-        sizes = {id_: [outputs.size_of(folder.output(stream)) for stream in STREAMS] for id_, folder in folders.items()}
+        sizes = {
+            id_: (*map(outputs.size_of, _outputs(active)), active.meter.version) for id_, active in running.items()
+        }
         grown = [id_ for id_, size in sizes.items() if self._sizes.get(id_, size) != size]
         self._sizes = sizes
         if grown:
             self.note(*grown)
+
+
+def _outputs(active: Active) -> list[str]:
+    return [active.folder.output(stream) for stream in STREAMS]

@@ -1,5 +1,6 @@
 """From what a folder tells to what the listing says: how a process ended, and why."""
 
+import os
 from datetime import UTC, datetime
 
 import msgspec
@@ -9,6 +10,7 @@ from . import outputs
 from .family import clock
 from .journal import Ended, Row
 from .limiting import cut
+from .metering import Usage
 from .store import KILLED, Evidence, Exit, Folder, Launched, Pauses, Start
 
 KILLED_CODE = 137
@@ -22,7 +24,7 @@ WHOLE_OUTPUT = 1024
 
 LOST = "it ended without a record of how: it was killed from outside, or the machine was restarted"
 NEVER_BEGAN = "it was not started: the shell that was to run it could not, or was killed"
-OUT_OF_MEMORY = "killed by SIGKILL, which nobody here sent: perhaps out of memory"
+OUT_OF_MEMORY = "killed by SIGKILL{at}, which nobody here sent: perhaps out of memory"
 
 
 def utc(nanoseconds: int | None) -> str | None:
@@ -39,14 +41,16 @@ def never_started(evidence: Evidence) -> bool:
     return not (evidence.alive or evidence.start or evidence.intent.text or evidence.exit)
 
 
-def conclude(launched: Launched, folder: Folder, output_limit: int, *, observed: int | None = None) -> Ended:
+def conclude(
+    launched: Launched, folder: Folder, output_limit: int, *, observed: int | None = None, usage: Usage | None = None
+) -> Ended:
     """How a process ended that isn't alive any more. `observed` is when that was seen, in nanoseconds."""
     for stream in STREAMS:
         cut(folder.output(stream), output_limit)
     evidence = folder.read_evidence()
     code = _exit_code(evidence)
     intent = _intent(evidence)
-    status, message = _judge(launched, folder, evidence, intent, code)
+    status, message = _judge(launched, folder, evidence, intent, code, usage)
     start = evidence.start
     ended = evidence.exit.time if evidence.exit else observed or max(folder.last_sign(), evidence.intent.time)
     if start is None and evidence.intent.text and not evidence.exit:
@@ -63,6 +67,7 @@ def conclude(launched: Launched, folder: Folder, output_limit: int, *, observed:
         execution_time=_running_time(start, evidence.exit, ended, folder.read_pauses()) if start else None,
         pid=start.pid if start else msgspec.UNSET,
         message=message or msgspec.UNSET,
+        usage=usage or msgspec.UNSET,
     )
     return _with_output(row, launched, folder, ended, timed_out=intent not in ("", KILLED))
 
@@ -116,7 +121,7 @@ def _intent(evidence: Evidence) -> str:
 
 
 def _judge(
-    launched: Launched, folder: Folder, evidence: Evidence, intent: str, code: int | None
+    launched: Launched, folder: Folder, evidence: Evidence, intent: str, code: int | None, usage: Usage | None
 ) -> tuple[Status, str | None]:
     """The status and the reason for it."""
     if intent == KILLED:
@@ -131,12 +136,22 @@ def _judge(
         return "failed", LOST if evidence.start else NEVER_BEGAN
     if evidence.start is None or evidence.start.failed:  # then the shell's last words are why
         return "failed", outputs.last_line(folder.output("stderr"))
-    return ("failed" if code else "completed"), _ended_by(code)
+    return ("failed" if code else "completed"), _ended_by(code, usage)
 
 
-def _ended_by(code: int) -> str | None:
+def _ended_by(code: int, usage: Usage | None) -> str | None:
     """Which signal ended it, which nobody here has sent."""
     if code == KILLED_CODE:
-        return OUT_OF_MEMORY
+        peak = usage.peak_memory_bytes if usage else None
+        return OUT_OF_MEMORY.format(at=f" at {_gigabytes(peak)} of {_gigabytes(_memory())}" if peak else "")
     name = signal_name(code)
     return f"killed by {name}" if name else None
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
+
+
+def _memory() -> int:
+    """The memory of this machine, in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

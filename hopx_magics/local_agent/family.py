@@ -30,7 +30,9 @@ MARK = "HOPX_PROCESS_ID"
 
 _PR_SET_CHILD_SUBREAPER = 36
 _KEPT_CODES = 1000
-_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+TICKS = os.sysconf("SC_CLK_TCK")
+"""In how many of its steps the system counts a second."""
 
 
 class Member(NamedTuple):
@@ -41,12 +43,18 @@ class Member(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What the system says of a living process."""
+    """What the system says of a living process.
+
+    `ticks` is the processor time of its own and of the children that it has waited for, `memory` what of it is in the
+    machine's memory, in bytes; what several processes share counts for each.
+    """
 
     parent: int
     group: int
     session: int
     started: int
+    ticks: int = 0
+    memory: int = 0
 
 
 Table = Mapping[int, Entry]
@@ -68,23 +76,34 @@ def read_entry(pid: int) -> Entry | None:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             state, *fields = file.read(1024).rpartition(b")")[2].split()
         parent, group, session = map(int, fields[:3])
-        started = int(fields[18])
+        started, memory = int(fields[18]), int(fields[20]) * _PAGE
+        ticks = sum(map(int, fields[10:14]))
     except (OSError, ValueError, IndexError):
         return None
-    return None if state in (b"Z", b"X") else Entry(parent, group, session, started)
+    return None if state in (b"Z", b"X") else Entry(parent, group, session, started, ticks, memory)
 
 
 def _entries_of_ps(*which: str) -> Iterator[tuple[int, Entry]]:
-    form = "pid=,ppid=,pgid=,stat=,lstart="
+    form = "pid=,ppid=,pgid=,stat=,rss=,time=,lstart="
     shown = subprocess.run(
         ["ps", *(which or ("-A",)), "-o", form], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}
     )
     for line in shown.stdout.splitlines():
         with contextlib.suppress(ValueError):
-            pid, parent, group, state, started = line.split(None, 4)
+            pid, parent, group, state, memory, spent, started = line.split(None, 6)
             if not state.startswith("Z"):
                 moment = datetime.strptime(" ".join(started.split()), "%a %b %d %H:%M:%S %Y")
-                yield int(pid), Entry(int(parent), int(group), int(group), int(moment.timestamp()))
+                ids = int(parent), int(group), int(group), int(moment.timestamp())
+                yield int(pid), Entry(*ids, _ticks_of_ps(spent), int(memory) * 1024)
+
+
+def _ticks_of_ps(spent: str) -> int:
+    """From `[[days-]hours:]minutes:seconds`."""
+    days, _, clock = spent.rpartition("-")
+    seconds = 0.0
+    for part in clock.split(":"):
+        seconds = 60 * seconds + float(part)
+    return round((86400 * int(days or 0) + seconds) * TICKS)
 
 
 def is_marked(pid: int, process_id: str) -> bool:
@@ -143,8 +162,8 @@ class Family:
         self.process_id = process_id
         self.known = set(known)
         self._session = session
-        self._first = 0.0 if began is None else began * _TICKS - 1
-        self._last = float("inf") if ended is None else (ended + 1) * _TICKS
+        self._first = 0.0 if began is None else began * TICKS - 1
+        self._last = float("inf") if ended is None else (ended + 1) * TICKS
         self._lock = threading.Lock()
 
     def look(self, table: Table | None = None, marked: Mapping[int, str] | None = None) -> set[Member]:

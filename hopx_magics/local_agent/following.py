@@ -97,7 +97,7 @@ def _await_end(active: Active, loop: asyncio.AbstractEventLoop, orphans: Orphans
 
 def _shell_has_ended(active: Active, loop: asyncio.AbstractEventLoop, orphans: Orphans) -> None:
     if active.child is not None:
-        active.child.wait()
+        active.meter.await_end(active.child)
         orphans.own.discard(active.child.pid)
     start = active.read_start()
     descriptor = _pidfd(start.pid) if start and _lives_without_shell(active, orphans, start.pid) else None

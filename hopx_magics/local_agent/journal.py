@@ -1,7 +1,7 @@
 """How finished processes ended, one line each, so that a starting agent needn't open thousands of folders.
 
-A line between them says that somebody has heard of all before it. Else it holds nothing that the folders don't tell: a
-line that is missing or damaged costs time, and no process.
+A line between them says that somebody has heard of all before it. Else it holds nothing that the folders don't tell but
+what a process took of the machine: a line that is missing or damaged costs time, and no process.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from ..words import Status, WaitsFor
+from .metering import Usage
 from .store import private, replace_file
 
 
@@ -39,6 +40,7 @@ class Row(msgspec.Struct, kw_only=True):
     paused: bool | msgspec.UnsetType = msgspec.UNSET
     first: bool | msgspec.UnsetType = msgspec.UNSET
     waits_for: WaitsFor | msgspec.UnsetType = msgspec.UNSET
+    usage: Usage | msgspec.UnsetType = msgspec.UNSET
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

@@ -149,6 +149,7 @@ def _look_at(
         if active.family:
             active.family.look(table, marked)
             active.note_strays(table)
+            active.meter.take(entry for member in active.family.known if (entry := table.get(member.pid)))
     for family in others:
         family.look(table, marked)
     if heir is not None and heir.family is not None:

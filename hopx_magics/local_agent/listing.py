@@ -74,7 +74,7 @@ class Listing:
         """
         self._look_for_records()
         if tail != 0:
-            self._growth.look({id_: active.folder for id_, active in self._processes.running.items()})
+            self._growth.look(self._processes.running)
         growth = 0 if tail == 0 else self._growth.version
         return f'W/"{self._instance}-{self._changes.version}.{growth}-{"all" if tail is None else tail}"'
 
@@ -150,6 +150,7 @@ class Listing:
             waits_for=reason.waits_for if reason and started is None else msgspec.UNSET,
             paused=item.is_paused or msgspec.UNSET,
             first=(started is None and launched.first) or msgspec.UNSET,
+            usage=item.meter.told or msgspec.UNSET,
         )
 
     def _end(self) -> bytes:

@@ -85,7 +85,13 @@ class Processes:
 
     def finish(self, active: Active, left: Collection[Member]) -> None:
         """Puts on record, and tells everyone, how a process ended that isn't alive any more, and whom it has left."""
-        ended = conclude(active.launched, active.folder, self.settings.output_limit, observed=time.time_ns())
+        ended = conclude(
+            active.launched,
+            active.folder,
+            self.settings.output_limit,
+            observed=time.time_ns(),
+            usage=active.meter.at_end(),
+        )
         if active.family is not None and left:
             ended = ended.with_leftovers(left)
             self.leftovers.keep(active.family)

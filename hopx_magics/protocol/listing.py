@@ -8,7 +8,7 @@ from typing import Any, get_args
 import msgspec
 
 from ..errors import BadReply
-from ..models import Listing, Process, ProcessId
+from ..models import Listing, Process, ProcessId, Usage
 from ..words import ENDED, Status, WaitsFor
 from .fields import Body, first, read_count, read_integer, read_seconds, read_status, read_text, read_time
 from .replies import excerpt, read_json, reject_catch_all
@@ -114,11 +114,23 @@ def _read_process(row: Any, received_at: datetime) -> Process:
         paused=row.get("paused") is True,
         first=row.get("first") is True,
         waits_for=row["waits_for"] if row.get("waits_for") in get_args(WaitsFor) else None,
+        usage=_read_usage(row.get("usage")),
     )
 
 
 def _read_pids(value: Any) -> tuple[int, ...]:
     return tuple(pid for each in value if (pid := read_count(each))) if isinstance(value, list) else ()
+
+
+def _read_usage(value: Any) -> Usage | None:
+    if not isinstance(value, dict):
+        return None
+    return Usage(
+        cpu_percent=read_seconds(value.get("cpu_percent")),
+        memory_bytes=read_count(value.get("memory_bytes")),
+        peak_memory_bytes=read_count(value.get("peak_memory_bytes")),
+        cpu_seconds=read_seconds(value.get("cpu_seconds")),
+    )
 
 
 def _id(text: str | None) -> ProcessId | None:

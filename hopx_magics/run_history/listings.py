@@ -170,4 +170,6 @@ def _seen(process: Process) -> Seen:
         stdout_bytes=process.stdout_bytes,
         stderr_bytes=process.stderr_bytes,
         leftovers=json.dumps(process.leftovers),
+        peak_memory_bytes=process.usage.peak_memory_bytes if process.usage else None,
+        cpu_seconds=process.usage.cpu_seconds if process.usage else None,
     )

@@ -102,6 +102,10 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
             PRIMARY KEY (number, file)
         )""",
     ),
+    "usage": (
+        "ALTER TABLE runs ADD COLUMN peak_memory_bytes INTEGER",
+        "ALTER TABLE runs ADD COLUMN cpu_seconds REAL",
+    ),
 }
 """The steps in their order: a name, and the statements. Times are microseconds since 1970, UTC."""
 

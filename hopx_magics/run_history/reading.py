@@ -107,7 +107,7 @@ _TEXTS = (
 )
 _INTEGERS = (
     *("launched_at", "started_at", "completed_at", "exit_code", "timeout"),
-    *("stdout_bytes", "stderr_bytes", "displays"),
+    *("stdout_bytes", "stderr_bytes", "displays", "peak_memory_bytes"),
 )
 
 _SEEN_AT = f"iif({GOING}, max(coalesce(agents.seen_at, 0), coalesce(launched_at, 0)), runs.seen_at)"
@@ -123,6 +123,7 @@ _COMPUTED: dict[str, tuple[str, Any]] = {
     "seen_at": (_SEEN_AT, int | None),
     "execution_time": (_TIME, float | None),
     "launched_here": ("launched_here", int),
+    "cpu_seconds": ("cpu_seconds", float | None),
     "leftovers": ("nullif(json_array_length(leftovers), 0)", int | None),
 }
 
@@ -274,7 +275,7 @@ def kept_file(db: sqlite3.Connection, run_id: RunId, file: str) -> bytes | None:
 _PLAIN = (
     *("run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "sweep_id", "rerun_of"),
     *("language", "workdir", "timeout", "notebook", "cell", "version", "status", "status_detail", "exit_code", "pid"),
-    *("stdout_bytes", "stderr_bytes", "first_line", "sweep_index", "displays"),
+    *("stdout_bytes", "stderr_bytes", "first_line", "sweep_index", "displays", "peak_memory_bytes", "cpu_seconds"),
 )
 _JSON = ("tags", "params", "env_names", "leftovers", "keep")
 _VALUES = ("values_in", "values_out")

@@ -37,6 +37,8 @@ class Seen(NamedTuple):
     stdout_bytes: int | None
     stderr_bytes: int | None
     leftovers: str
+    peak_memory_bytes: int | None
+    cpu_seconds: float | None
 
 
 def microseconds(moment: datetime | None) -> int | None:
@@ -218,8 +220,10 @@ _BEGIN = f"""INSERT INTO runs ({", ".join(_TOLD)}, launched_here, output_due, st
 
 _STATE = (
     *("status", "status_detail", "started_at", "completed_at", "exit_code", "execution_time", "pid", "seen_at"),
-    *("stdout_bytes", "stderr_bytes", "leftovers"),
+    *("stdout_bytes", "stderr_bytes", "leftovers", "peak_memory_bytes", "cpu_seconds"),
 )
+
+_SOMETIMES_TOLD = ("stdout_bytes", "stderr_bytes", "peak_memory_bytes", "cpu_seconds")
 
 _ENDED_STAYS = f"WHERE NOT runs.{ENDED} OR excluded.{ENDED}"  # an older listing may be recorded after a newer one
 
@@ -228,9 +232,8 @@ _UPDATE = f"""DO UPDATE SET
     execution_id = coalesce(excluded.execution_id, runs.execution_id),
     language = coalesce(runs.language, excluded.language),
     name = coalesce(runs.name, excluded.name),
-    {", ".join(f"{column} = excluded.{column}" for column in _STATE if not column.endswith("_bytes"))},
-    stdout_bytes = coalesce(excluded.stdout_bytes, runs.stdout_bytes),
-    stderr_bytes = coalesce(excluded.stderr_bytes, runs.stderr_bytes)
+    {", ".join(f"{column} = excluded.{column}" for column in _STATE if column not in _SOMETIMES_TOLD)},
+    {", ".join(f"{column} = coalesce(excluded.{column}, runs.{column})" for column in _SOMETIMES_TOLD)}
     {_ENDED_STAYS}"""
 
 _RECORDED = (*Seen._fields, *Place._fields, "seen_at")

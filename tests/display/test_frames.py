@@ -55,7 +55,8 @@ FULL = process(
 COLUMNS = (
     *("process_id", "execution_id", "name", "status", "status_detail", "language", "started_at", "completed_at"),
     *("stdout", "stderr"),
-    *("exit_code", "execution_time", "progress", "pid", "leftovers", "connection", "sandbox"),
+    *("exit_code", "execution_time", "progress", "pid", "leftovers"),
+    *("cpu_percent", "memory_bytes", "peak_memory_bytes", "cpu_seconds", "connection", "sandbox"),
 )
 
 

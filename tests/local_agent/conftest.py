@@ -109,10 +109,14 @@ class Agent:
                 return row
 
     def running(self, process_id: str) -> dict[str, Any]:
-        """The row of a process, as soon as it runs its own program."""
-        return wait_until(
-            lambda: (row := self.row(process_id))["status"] == "running" and row.get("pid") and row, "it is running"
-        )
+        """The row of a process, as soon as it runs its own program, and has been looked at."""
+
+        def seen_running() -> dict[str, Any] | None:
+            row = self.row(process_id)
+            return row if row["status"] == "running" and {"pid", "usage"} <= {*row} else None
+
+        found: dict[str, Any] = wait_until(seen_running, "it is running")
+        return found
 
     def wrote(self, process_id: str, text: str) -> dict[str, Any]:
         """The row of a process with its pid, as soon as `text` is in its output."""

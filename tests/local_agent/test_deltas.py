@@ -36,8 +36,9 @@ def ids(reply: httpx.Response) -> list[str]:
 
 
 def settled(agent: Agent, **params: Any) -> str:
-    """The ETag of a listing in which everything that runs has told its pid, and nothing is about to change."""
-    wait_until(lambda: all(row.get("pid") or row["completed_at"] for row in agent.listing(**params)), "all have begun")
+    """The ETag of a listing in which everything that runs has been looked at, and nothing is about to change."""
+    known = {"pid", "usage"}
+    wait_until(lambda: all(known <= {*row} or row["completed_at"] for row in agent.listing(**params)), "all have begun")
     return get(agent, **params).headers["etag"]
 
 
@@ -228,8 +229,8 @@ def the_same_in_both_ways(asks: Client, known: Listing, tail: int | None) -> tup
     for mine, theirs in zip(listing.processes, whole.processes, strict=True):
         if theirs.status == "running":
             assert began(mine, listing) == pytest.approx(began(theirs, whole), abs=2)
-            if tail == 0:  # how much it wrote is nothing that anyone without output is told
-                mine = msgspec.structs.replace(mine, stdout_bytes=theirs.stdout_bytes)
+            if tail == 0:  # how much it writes and takes is nothing that anyone without output is told
+                mine = msgspec.structs.replace(mine, stdout_bytes=theirs.stdout_bytes, usage=theirs.usage)
         assert comparable(mine) == comparable(theirs)
     return listing, True
 

@@ -22,7 +22,7 @@ from .conftest import Agent, StartAgent, launched
 
 FIELDS = {
     *("process_id", "execution_id", "name", "status", "language", "started_at", "completed_at"),
-    *("stdout", "stderr", "exit_code", "execution_time", "pid"),
+    *("stdout", "stderr", "exit_code", "execution_time", "pid", "usage"),
 }
 
 

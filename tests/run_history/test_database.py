@@ -62,6 +62,7 @@ def test_the_final_schema(history: Database, file: Path) -> None:
         "codes in use",
         "leftovers",
         "values",
+        "usage",
     ]
     assert columns == [
         *("number", "run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "tags", "params"),
@@ -83,6 +84,8 @@ def test_the_final_schema(history: Database, file: Path) -> None:
             "sweep_index",
             "values_out",
             "displays",
+            "peak_memory_bytes",
+            "cpu_seconds",
         ),
     ]
     assert file.stat().st_mode & 0o077 == 0, "nobody else may read it"
