@@ -13,6 +13,7 @@ from .connection.waiting import Waiting, wait_for
 from .connection.watcher import Listener, Update
 from .display import in_words
 from .display.cell_output import CellOutput
+from .display.line import run_line
 from .durations import format_duration
 from .errors import ResultError, RunFailed, UnknownProcess, WaitTimeout
 from .models import Output, Process, ProcessId, RunId
@@ -224,6 +225,11 @@ class Run:
         return self._results().values
 
     @property
+    def missing(self) -> list[str]:
+        """The variables that were to be kept and were never set, once it has ended. Raises ResultError."""
+        return self._results().missing
+
+    @property
     def displays(self) -> list[dict[str, Any]]:
         """What it has displayed so far, as outputs in a notebook's form (nbformat), in their order."""
         return as_outputs({}, self._results().displays())
@@ -277,8 +283,8 @@ class Run:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         note = self._certainty().strip(", ")
-        line = in_words.run_line(self._process, self.connection, given=self.given, below=note)
-        return {"text/plain": repr(self), "text/html": line}
+        line = run_line(self._process, self.connection, given=self.given, notes=[note] if note else [])
+        return {**line.bundle(str(self.run_id or self.process_id)), "text/plain": repr(self)}
 
 
 def still_waits(run: Run, seconds: float) -> WaitTimeout:
@@ -322,6 +328,12 @@ class Sweep(list[Run]):
     def failed(self) -> list[Run]:
         """The runs that failed or were killed, as they were last seen."""
         return [run for run in self if run.process.status in ("failed", "killed")]
+
+    def params(self) -> dict[RunId, dict[str, Any]]:
+        """The parameters of each run by its `run_id`, as the history has them. Raises HistoryError."""
+        ids = [run.run_id for run in self if run.run_id]
+        kept = self[0].source.history.read(reading.runs, ids) if ids else {}
+        return {run_id: run.params for run_id, run in kept.items()}
 
     def waiting(self) -> list[Run]:
         """The runs that still wait here to be handed out to one of several agents."""

@@ -114,7 +114,7 @@ losses.sum()
     def says(pattern: str) -> bool:
         message = client.get_iopub_msg(timeout=60)
         if message["msg_type"] in ("display_data", "update_display_data"):
-            texts.append(message["content"]["data"]["text/html"])
+            texts.append(re.sub("<[^>]*>", "", message["content"]["data"]["text/html"]))
         return bool(texts and re.search(pattern, texts[-1]))
 
     wait_until(lambda: says("running for 2 s"), "its time goes on")

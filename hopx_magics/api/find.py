@@ -325,6 +325,13 @@ def _run_of(kept: KeptRun) -> Run:
     return _past_run(kept)
 
 
+def listed_run(kept: KeptRun) -> Run:
+    """A run of the history as its agent has last listed it, or as the history knows it."""
+    connection = session().connection_of(kept)
+    listed = connection.latest.find(kept.process_id) if connection and connection.latest else None
+    return run_on(connection, listed) if connection and listed else _past_run(kept)
+
+
 def _past_run(kept: KeptRun) -> Run:
     agent_is_known = session().connection_of(kept) is not None
     return Run(kept.process, HistorySource(session().history, kept, agent_is_known=agent_is_known))

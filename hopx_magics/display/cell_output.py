@@ -43,7 +43,8 @@ def _html(form: Form) -> str:
             return written
         case Frame():
             return (
-                f'<iframe sandbox="{SANDBOX}" style="border:0;width:100%;height:{form.height}px;resize:vertical" '
+                f'<iframe sandbox="{SANDBOX}" title="output" '
+                f'style="border:0;width:100%;height:{form.height}px;resize:vertical" '
                 f'srcdoc="{html.escape(form.document)}"></iframe>'
             )
 

@@ -1,6 +1,5 @@
 """Processes in words and in HTML. All that comes from agents is escaped and made printable."""
 
-import html
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,8 +14,6 @@ from ..output.errors import end_of_error
 from ..output.oneline import printable
 from ..output.shown import as_plain
 from ..words import STATUSES, Status, signal_name
-from .cell_output import outputs_as_html
-from .forms import Output
 
 ICONS: dict[Status, str] = {
     "queued": "◌",
@@ -128,38 +125,6 @@ def doing_in_words(progress: float | None, left: float | None, last: str | None)
     return " · ".join(part for part in parts if part)
 
 
-def run_line(
-    process: Process,
-    connection: str | None,
-    *,
-    doing: str = "",
-    given: str = "",
-    below: str = "",
-    displays: Sequence[Output] = (),
-) -> str:
-    """One line of HTML: icon and word of the status, name, what it is doing, id and connection, what it was `given`.
-
-    `below` it more text, such as errors, and what the cell displayed.
-    """
-    title = html.escape(printable(process.name, 60)) if process.name else "unnamed"
-    place = html.escape(place_in_words(process, connection))
-    text = html.escape(as_plain(below).strip("\n"))
-    rest = f'<pre style="margin:.3em 0 0 1.4em;white-space:pre-wrap">{text}</pre>' if text else ""
-    rest += f'<div style="margin:.3em 0 0 1.4em">{outputs_as_html(displays)}</div>' if displays else ""
-    if given:
-        place += f" · with {html.escape(printable(given, 200))}"
-    told = f"<b>{title}</b> {html.escape(doing)}{' ' if doing else ''}"
-    return _line(process.status, html.escape(state_in_words(process)), told, place, rest)
-
-
-def _line(status: Status, state: str, title: str, place: str, below: str = "") -> str:
-    return (
-        f'<div class="hopx-run" role="status"><span style="color:{COLOURS[status]};font-weight:600">{ICONS[status]} '
-        f"{state}</span> {title}"
-        f'<span style="opacity:.65;font-family:monospace;font-size:90%">{place}</span>{below}</div>'
-    )
-
-
 def counts_in_words(statuses: Iterable[Status], order: Iterable[Status] = STATUSES) -> str:
     """How many there are of each status: `2 running, 1 failed`."""
     counts = Counter(statuses)
@@ -197,14 +162,6 @@ def sweep_in_words(statuses: Sequence[Status]) -> str:
 
 
 _BAD: tuple[Status, ...] = ("failed", "killed", "unknown")
-
-
-def sweep_line(sweep_id: str, statuses: Sequence[Status]) -> str:
-    """One line of HTML for a sweep: coloured as the worst of what has happened, or as running."""
-    going = any(status in ("queued", "running") for status in statuses)
-    bad = [status for status in _BAD if status in statuses]
-    status: Status = "running" if going else bad[0] if bad else "completed"
-    return _line(status, sweep_in_words(statuses), "", f"sweep {html.escape(sweep_id)}")
 
 
 def news_in_words(going: Sequence[str], ended: Mapping[Status, Sequence[str]], *, notebook: bool) -> str | None:

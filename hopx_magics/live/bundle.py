@@ -19,15 +19,15 @@ STYLES = ("watch.css", "viewers.css")
 
 
 @functools.cache
-def script() -> str:
-    """`main.js` with all that it imports, as one module."""
-    return "\n".join(_in_order(_page(), "main.js", {}).values())
+def script(name: str = "main.js") -> str:
+    """A module with all that it imports, as one: by default the live table."""
+    return "\n".join(_in_order(_page(), name, {}).values())
 
 
 @functools.cache
-def styles() -> str:
-    """The style sheet."""
-    return "\n".join(_bare((_page() / name).read_text()) for name in STYLES)
+def styles(*names: str) -> str:
+    """Style sheets as one: by default those of the live table."""
+    return "\n".join(_bare((_page() / name).read_text()) for name in names or STYLES)
 
 
 def _page() -> Traversable:

@@ -1,4 +1,4 @@
-"""What a page of the live table asks of the kernel: one tagged struct an intent, in one union.
+"""What a page of the live table or with lines below cells asks of the kernel: one tagged struct an intent, in a union.
 
 `request` is a number that the page chose, with which the kernel answers; `page` is the page's own random name.
 A `slot` stands for one process of the table.
@@ -126,13 +126,39 @@ class Chunk(_OfStream):
     offset: _Offset
 
 
+class HeldLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line below a cell, as the page's notebook has it: of a run or of a whole sweep, which had `ended` or not."""
+
+    line: _Text
+    sweep: bool = False
+    connection: _Text | None = None
+    name: _Text | None = None
+    ended: bool = False
+
+
+class Holds(_Intent):
+    """The page's notebook has these lines, which the page shows from now on as they are: tell them."""
+
+    lines: Annotated[list[HeldLine], msgspec.Meta(max_length=100_000)]
+
+
+class Stop(_Intent):
+    """Kill the run of a line, or all runs of its sweep."""
+
+    line: _Text
+
+
+class Program(_Intent):
+    """Tell the program by which a page shows output below a line."""
+
+
 Deed = Kill | Rerun | Details | Chunk
 """The intents about a process for which its agent is asked, or the history."""
 
 PaneIntent = Open | Show | More | Close | Follow | Hold | Page | Find
 """The intents about output that is shown, which are carried out in their order."""
 
-Intent = Hello | Bye | Ping | View | Keep | Static | Selected | Deed | PaneIntent
+Intent = Hello | Bye | Ping | View | Keep | Static | Selected | Holds | Stop | Program | Deed | PaneIntent
 
 
 def read_intent(content: object) -> Intent:

@@ -1,4 +1,4 @@
-"""What the kernel tells the pages of a live table: one tagged struct a kind, in one union.
+"""What the kernel tells the pages of the live table and of the lines below cells: one tagged struct a kind, in a union.
 
 `page/messages.js` says the same of the page's side, and of the intents that go the other way. Moments are in seconds
 since 1970 by the kernel's clock, sizes and offsets in bytes. A `slot` stands for one process of the table.
@@ -12,7 +12,7 @@ import msgspec
 
 from ..errors import HopxError
 from ..output.screen import Line
-from ..words import KillResult, Stream
+from ..words import KillResult, Status, Stream
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +52,22 @@ class OpenViewer(msgspec.Struct, frozen=True, kw_only=True):
     streams: list[Stream]
     displays: bool
     pinned: bool
+
+
+class LineState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be shown of a `line` below a cell: two parts of HTML, and the same as text.
+
+    What is None is as it was, or as the notebook has it. `slot` is that of its run where there is output to be asked
+    for. What `ended` will not change any more.
+    """
+
+    line: str
+    slot: int | None
+    status: Status
+    ended: bool
+    head: str | None = None
+    below: str | None = None
+    text: str | None = None
 
 
 # ---------------------------------------------------------------- parts of a stream
@@ -279,7 +295,14 @@ class Displays(_Message):
     shown: list[tuple[int, Form]]
 
 
-Message = Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output | Displays
+class Lines(_Message):
+    """How lines below cells are now: for the page `to`, or for all."""
+
+    to: str | None
+    lines: list[LineState]
+
+
+Message = Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output | Displays | Lines
 
 
 def attempted(request: int, do: Callable[[], Answer | None]) -> Done:

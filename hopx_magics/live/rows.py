@@ -152,6 +152,15 @@ class Rows:
             raise LookupError(f"there is no process of row {slot}")
         return connection, process_id
 
+    def slot(self, connection: str, process_id: ProcessId | None) -> int | None:
+        """The slot of a process, None when it is not shown."""
+        slot = self._slots.get((connection, process_id, 0))
+        return slot if slot in self._rows else None
+
+    def row(self, slot: int) -> Row:
+        """The row of a slot. Raises LookupError."""
+        return self._rows[slot]
+
     def connection(self, slot: int) -> str:
         """The connection of the process that a slot stands for."""
         return self._keys[slot][0]

@@ -268,6 +268,8 @@ class LiveTable(TableWidget):
                 ).start()
             case intents.Selected():
                 self._selected = intent.slots
+            case intents.Holds() | intents.Stop() | intents.Program():
+                pass  # what is asked of the mender
             case intents.Kill() | intents.Rerun() | intents.Details() | intents.Chunk():
                 self.tell(Accepted(request=intent.request))
                 self._deeds.carry_out(intent)

@@ -8,11 +8,11 @@ from .base import Arrival
 from .completion import IDENTIFIER, Completions
 from .connections import HopxCloud
 from .history import HopxHistory
-from .live_line import has_live_display, show_document, show_sweep
+from .live_line import has_live_display, show_document
 from .live_table import show_table
 from .processes import HopxMagics
 from .queueing import HopxQueue
-from .run_line import show_run
+from .run_line import Mending, show_line
 from .silence import give_body, silence_magic
 from .values import HopxValues
 
@@ -27,6 +27,8 @@ _SHOWN = (
 )
 """What this package shows in ways of its own."""
 
+_mending: list[Mending] = []
+
 
 def load(shell: InteractiveShell) -> None:
     """Registers the magics, their completion, and the live line of a Run; once, however often it is called."""
@@ -40,12 +42,14 @@ def load(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.extend(_TRANSFORMERS)
     shell.events.register("post_execute", _offer_accessor)
     shell.Completer.custom_matchers.append(Completions(shell.user_ns).matcher())
+    _mending.append(Mending())
+    _mending[-1].begin(shell)
     if shell.display_formatter:
         displayed = shell.display_formatter.ipython_display_formatter
         displayed.for_type_by_name("hopx_magics.live.table", "LiveTable", show_table)
         if has_live_display(shell):
-            displayed.for_type_by_name("hopx_magics.run", "Run", show_run)
-            displayed.for_type_by_name("hopx_magics.run", "Sweep", show_sweep)
+            displayed.for_type_by_name("hopx_magics.run", "Run", show_line)
+            displayed.for_type_by_name("hopx_magics.run", "Sweep", show_line)
         else:
             displayed.for_type_by_name("hopx_magics.display.document", "Document", show_document)
 
@@ -76,6 +80,8 @@ def unload(shell: InteractiveShell) -> None:
     if shell.display_formatter:
         for shown in _SHOWN:
             shell.display_formatter.ipython_display_formatter.pop(shown, None)
+    while _mending:
+        _mending.pop().close()
     if "hopx_magics.api.watch" in sys.modules:
         from ..api.watch import close_tables
 

@@ -7,9 +7,9 @@ table's last settled state as HTML and as text: that is what an exported noteboo
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .live_line import Display, has_live_display
+from .live_line import Display, has_clicks, has_live_display
 
 if TYPE_CHECKING:
     from ..live.table import LiveTable
@@ -30,7 +30,7 @@ def show_table(table: "LiveTable") -> None:
 
     shell = get_ipython()
     if shell is not None and has_live_display(shell):
-        _Shown(table, clickable=_has_clicks(shell)).show()
+        _Shown(table, clickable=has_clicks(shell)).show()
     elif sys.stdout.isatty():
         _refresh_in_place(table)
     else:
@@ -38,12 +38,6 @@ def show_table(table: "LiveTable") -> None:
 
         print(text.as_text(table.state(), most=None))  # noqa: T201
         table.pause()
-
-
-def _has_clicks(shell: Any) -> bool:
-    """Whether a person may be at the other end: who runs a notebook as a job says that nobody answers questions."""
-    request = shell.kernel.get_parent("shell") or {}
-    return bool(request.get("content", {}).get("allow_stdin", True))
 
 
 class _Shown:

@@ -232,6 +232,12 @@ def runs(db: sqlite3.Connection, run_ids: Iterable[RunId]) -> dict[RunId, KeptRu
     return {run.run_id: run for run in found}
 
 
+def of_sweeps(db: sqlite3.Connection, sweep_ids: Iterable[str]) -> list[KeptRun]:
+    """The runs of these sweeps, in the order of their launches."""
+    condition = "sweep_id IN (SELECT value FROM json_each(?)) ORDER BY runs.number"
+    return _runs(db, condition, [json.dumps(list(sweep_ids))])
+
+
 def _as_pattern(text: str) -> str:
     return "".join(f"[{char}]" if char in "*?[" else char for char in text)
 

@@ -8,7 +8,7 @@ import pytest
 import hopx_magics
 from hopx_magics.display.coloured import Part
 from hopx_magics.display.document import Document, Text
-from hopx_magics.display.in_words import run_line, sweep_line
+from hopx_magics.display.line import run_line, sweep_line
 from hopx_magics.models import Process, ProcessId
 from hopx_magics.output.style import Style
 from hopx_magics.words import STATUSES, Status
@@ -52,9 +52,9 @@ def colours_of(html: str) -> list[str]:
 def test_the_line_below_the_cell(page: str, status: Status) -> None:
     run, sweep = (
         run_line(Process(process_id=ProcessId("proc_1"), status=status), "local"),
-        sweep_line("sweep_1", [status]),
+        sweep_line("sweep_1", [Process(process_id=ProcessId("proc_1"), status=status)]),
     )
-    for colour in [*colours_of(run), *colours_of(sweep)]:
+    for colour in [*colours_of(run.head), *colours_of(sweep.head)]:
         assert OUTPUT[page].contrast(colour) >= LEAST
 
 

@@ -7,28 +7,33 @@ from pathlib import Path
 import pytest
 
 import hopx_magics
-from hopx_magics.live.bundle import script, styles
+from hopx_magics.live.bundle import STYLES, script, styles
 from tests.page.node import run
 
 MODULES = sorted((Path(hopx_magics.__file__).parent / "live" / "page").glob("*.js"))
 DECLARED = re.compile(r"^(?:export )?(?:async )?(?:function\*?|class|const|let) (\w+)", re.MULTILINE)
 
+PROGRAMS = ("main.js", "mender.js", "lineviewer.js")
+"""The modules that a page loads, each with what it imports."""
+
 # What would turn text of other people into a page's own elements or code.
 SINKS = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "srcdoc", "setHTML")
 
 
-def test_the_joined_module_parses(tmp_path: Path) -> None:
-    joined = tmp_path / "joined.mjs"
-    joined.write_text(script())
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_joined_module_parses(name: str, tmp_path: Path) -> None:
+    joined, text = tmp_path / "joined.mjs", script(name)
+    joined.write_text(text)
     run("--check", joined)
-    assert not re.search(r"^import ", script(), re.MULTILINE)
-    assert re.findall(r"^export .*", script(), re.MULTILINE) == re.findall(r"^export default.*", script(), re.MULTILINE)
+    assert not re.search(r"^import ", text, re.MULTILINE)
+    assert len(re.findall(r"^export default.*", text, re.MULTILINE)) == 1
+    assert len(re.findall(r"^export .*", text, re.MULTILINE)) == 1
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
 def test_each_module_parses_alone_and_is_used(path: Path) -> None:
     run("--check", path)
-    assert path.name == "main.js" or any(f'"./{path.name}"' in other.read_text() for other in MODULES)
+    assert path.name in PROGRAMS or any(f'"./{path.name}"' in other.read_text() for other in MODULES)
 
 
 def test_no_name_is_declared_twice() -> None:
@@ -38,12 +43,13 @@ def test_no_name_is_declared_twice() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
 def test_text_never_becomes_html(path: Path) -> None:
-    allowed = ["srcdoc"] if path.name == "frame.js" else []
+    """But for those that make frames, in which it can reach nothing."""
+    allowed = ["srcdoc"] if path.name in ("frame.js", "linemarkup.js") else []
     assert [sink for sink in SINKS if sink in path.read_text()] == allowed
 
 
 def test_the_style_sheet_stays_within_the_widget() -> None:
-    rules = re.sub(r"/\*.*?\*/", "", styles(), flags=re.DOTALL)
+    rules = re.sub(r"/\*.*?\*/", "", styles(*STYLES, "lines.css"), flags=re.DOTALL)
     selectors = [line.strip() for line in re.findall(r"^[^@{}\n][^{}]*(?=\{)", rules, re.MULTILINE)]
     assert len(selectors) > 50
     assert [selector for selector in selectors if "hopx-" not in selector] == []
@@ -58,3 +64,4 @@ def test_no_text_runs_over_several_lines(path: Path) -> None:
 
 def test_the_source_is_small() -> None:
     assert len(script()) + len(styles()) < 190_000, "a notebook that keeps the state of widgets keeps this, too"
+    assert len(script("mender.js")) + len(styles("lines.css")) < 40_000, "and every kernel sends this"

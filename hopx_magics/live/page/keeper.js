@@ -3,6 +3,7 @@
  * the notebook is saved, when the processes have come to rest, and each minute in which something changed.
  */
 import { inflate } from "./link.js";
+import { notebookOf, replaceSilently } from "./notebook.js";
 
 /** @import { Link, Model } from "./link.js" */
 
@@ -11,8 +12,6 @@ const REST_FOR = 1000;
 const ASK_EVERY = 5000;
 const RENEW_EVERY = 60_000;
 const WIDGET = "application/vnd.jupyter.widget-view+json";
-/** With this JupyterLab changes what is saved of an output, and leaves alone what is seen of it. */
-const SILENTLY = "silent-change";
 
 /**
  * @typedef {object} Parts
@@ -106,22 +105,10 @@ export class Keeper {
   /** @param {any} cell @param {Kept} fresh */
   #writeInto(cell, { model, bundle }) {
     for (let index = 0; index < cell.outputs.length; index += 1) {
-      const output = cell.outputs.get(index);
-      const shown = output.toJSON();
+      const shown = cell.outputs.get(index).toJSON();
       if (shown.data?.[WIDGET]?.model_id !== model) continue;
-      cell.sharedModel.updateOutputs(index, index + 1, [{ ...shown, data: { ...shown.data, ...bundle } }], SILENTLY);
       // A front end that draws it anew does so each time: then better when nobody is using the table.
-      if (cell.outputs.get(index) !== output) this.notebook = null;
+      if (replaceSilently(cell, index, { ...shown, data: { ...shown.data, ...bundle } })) this.notebook = null;
     }
-  }
-}
-
-/** @param {Model} model @returns {any} the notebook, null where the front end gives none that can be used so */
-function notebookOf(model) {
-  try {
-    const context = model.widget_manager?.context;
-    return context?.saveState?.connect && context.model?.cells ? context : null;
-  } catch {
-    return null;
   }
 }

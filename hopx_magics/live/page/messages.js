@@ -136,8 +136,6 @@
  * @property {[number, Form][]} shown
  */
 
-/** @typedef {Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output | Displays} Message */
-
 // ---------------------------------------------------------------- displays
 
 /**
@@ -169,6 +167,26 @@
  */
 
 /** @typedef {TextForm | PictureForm | MarkupForm | FrameForm} Form */
+
+/**
+ * @typedef {object} Lines
+ * @property {"lines"} kind
+ * @property {string | null} to the page, null for all
+ * @property {LineState[]} lines
+ */
+
+/**
+ * @typedef {object} LineState
+ * @property {string} line
+ * @property {number | null} slot
+ * @property {Status} status
+ * @property {boolean} ended
+ * @property {string | null} [head] HTML; null: as it was
+ * @property {string | null} [below] HTML; null: as it was
+ * @property {string | null} [text]
+ */
+
+/** @typedef {Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output | Displays | Lines} Message */
 
 // ---------------------------------------------------------------- parts of a stream
 
@@ -264,7 +282,7 @@
 
 /** @typedef {KillAnswer | RerunAnswer | DetailsAnswer | FindAnswer | ChunkAnswer | StaticAnswer} Answer */
 /**
- * @typedef {{kill: KillAnswer, rerun: RerunAnswer, details: DetailsAnswer, find: FindAnswer, chunk: ChunkAnswer,
+ * @typedef {{kill: KillAnswer, stop: KillAnswer, rerun: RerunAnswer, details: DetailsAnswer, find: FindAnswer, chunk: ChunkAnswer,
  *   static: StaticAnswer}} Answers
  */
 
@@ -396,9 +414,35 @@
  */
 
 /**
+ * @typedef {object} HeldLine
+ * @property {string} line
+ * @property {boolean} [sweep]
+ * @property {string | null} [connection]
+ * @property {string | null} [name]
+ * @property {boolean} [ended]
+ */
+
+/**
+ * @typedef {object} Holds
+ * @property {"holds"} do
+ * @property {HeldLine[]} lines
+ */
+
+/**
+ * @typedef {object} Stop
+ * @property {"stop"} do
+ * @property {string} line
+ */
+
+/**
+ * @typedef {object} Program
+ * @property {"program"} do
+ */
+
+/**
  * Each goes with the page's name and a number that the page chose.
- * @typedef {Hello | Bye | Ping | View | Keep | Static | Selected | Kill | Rerun | Details | Open | Show | More | Close | Follow | Hold
- *   | Page | Find | Chunk} Intent
+ * @typedef {Hello | Bye | Ping | View | Keep | Static | Selected | Holds | Stop | Program | Kill | Rerun | Details | Open | Show
+ *   | More | Close | Follow | Hold | Page | Find | Chunk} Intent
  */
 
 export {};

@@ -1,0 +1,138 @@
+/** The box of one line below a cell: draws its two parts in place, and beside them what can be done. */
+import { askShowing, textOf } from "./asker.js";
+import { el, setText } from "./dom.js";
+import { elementsOf } from "./linemarkup.js";
+
+/** @import { Link } from "./link.js" */
+/** @import { LineState } from "./messages.js" */
+
+const BOX = "hopx-line";
+const SHOWN = "hopx-line-shown";
+
+/**
+ * Lets the document tell of every box that is shown, also of those that are there already, and finds these.
+ * @param {(box: HTMLElement) => void} onShown
+ * @returns {() => void} ends it
+ */
+export function watchBoxes(onShown) {
+  const listener = (/** @type {Event} */ event) => onShown(/** @type {HTMLElement} */ (event.target));
+  document.addEventListener(SHOWN, listener);
+  // The first program of a page that comes makes the element, which therefore knows nothing of what it is used for.
+  if (!customElements.get(BOX)) {
+    customElements.define(BOX, class extends HTMLElement {
+      connectedCallback() {
+        this.dispatchEvent(new CustomEvent(SHOWN, { bubbles: true }));
+      }
+    });
+  }
+  for (const box of document.querySelectorAll(BOX)) onShown(/** @type {HTMLElement} */ (box));
+  return () => document.removeEventListener(SHOWN, listener);
+}
+
+/** @param {Element} box @returns {string} the line that it is of */
+export function lineIn(box) {
+  return box.getAttribute("line") ?? "";
+}
+
+export class LineBox {
+  /**
+   * @param {HTMLElement} box
+   * @param {{link: Link, onOutput: (box: LineBox) => Promise<void>}} parts `onOutput`: opens or closes the viewer
+   */
+  constructor(box, { link, onOutput }) {
+    this.box = box;
+    this.link = link;
+    this.line = lineIn(box);
+    /** @type {LineState | null} */
+    this.state = null;
+    this.head = "";
+    this.below = "";
+    this.stopButton = lineButton("stop", "Kill it, with all that it has started", () => this.#ask(true));
+    this.outputButton = lineButton("output", "Show what it has written", () => onOutput(this));
+    this.question = el(
+      "span", { class: "hopx-line-question", hidden: true, role: "group", "aria-label": "Stop it?" }, "stop it? ",
+      lineButton("yes", "Yes, kill it", () => this.#stop()), " ", lineButton("no", "No, let it go on", () => this.#ask(false)),
+    );
+    this.notice = el("span", { class: "hopx-line-notice", role: "status" });
+    this.tools = el(
+      "span", { class: "hopx-line-tools", role: "group", "aria-label": "This run" },
+      this.stopButton, this.question, this.outputButton, this.notice,
+    );
+    this.viewer = el("div", { class: "hopx-line-viewer", "data-lm-suppress-shortcuts": "true", hidden: true });
+  }
+
+  get isShown() {
+    return this.box.isConnected;
+  }
+
+  /** @param {LineState} state whose parts are known */
+  show(state) {
+    this.state = state;
+    if (typeof state.head === "string" && state.head !== this.head) this.#drawHead(state.head);
+    if (typeof state.below === "string" && state.below !== this.below) this.#drawBelow(state.below);
+    if (!this.tools.isConnected) this.box.prepend(this.tools);
+    if (!this.viewer.isConnected) this.box.querySelector(":scope > .hopx-run")?.after(this.viewer);
+    const goes = !state.ended;
+    this.stopButton.hidden = !goes || !this.question.hidden;
+    if (!goes) this.question.hidden = true;
+    this.outputButton.hidden = state.slot === null;
+  }
+
+  /** @param {boolean} fresh whether its state is that of this moment */
+  setFresh(fresh) {
+    this.box.classList.toggle("hopx-line-fresh", fresh);
+  }
+
+  /** Nobody can be asked any more: what is shown stays, with its time. */
+  end() {
+    this.setFresh(false);
+    this.tools.remove();
+    this.viewer.remove();
+  }
+
+  /** @param {string} text "" for nothing */
+  say(text) {
+    setText(this.notice, text);
+  }
+
+  /** @param {string} html */
+  #drawHead(html) {
+    const old = this.box.querySelector(":scope > .hopx-run");
+    const made = elementsOf(html);
+    if (old) old.replaceWith(made);
+    else this.box.append(made);
+    this.head = html;
+  }
+
+  /** @param {string} html */
+  #drawBelow(html) {
+    this.box.querySelector(":scope > .hopx-below")?.remove();
+    this.box.append(elementsOf(html));
+    this.below = html;
+  }
+
+  /** @param {boolean} asking */
+  #ask(asking) {
+    this.question.hidden = !asking;
+    this.stopButton.hidden = asking;
+    const next = asking ? this.question.querySelector("button") : this.stopButton;
+    /** @type {HTMLElement} */ (next).focus({ preventScroll: true });
+  }
+
+  async #stop() {
+    this.question.hidden = true;
+    this.say("stopping …");
+    try {
+      const { answer } = await askShowing(this.link, { do: "stop", line: this.line }, (busy) => this.say(busy || "stopping …"));
+      this.say(answer.result === "killed" ? "" : answer.result);
+    } catch (error) {
+      this.say(textOf(error));
+    }
+    if (this.state) this.show(this.state);
+  }
+}
+
+/** @param {string} text @param {string} title @param {() => void} onclick */
+function lineButton(text, title, onclick) {
+  return el("button", { type: "button", class: "hopx-line-button", "data-action": text, title, onclick }, text);
+}

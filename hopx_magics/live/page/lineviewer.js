@@ -1,0 +1,75 @@
+/** The viewers of output below lines: what a page loads when the first one is to be opened. */
+import { el } from "./dom.js";
+import { Store } from "./store.js";
+import { Viewer } from "./viewer.js";
+
+/** @import { Link, Told } from "./link.js" */
+
+const TICK = 1000;
+
+export class LineViewers {
+  /** @param {Link} link */
+  constructor(link) {
+    this.link = link;
+    this.store = new Store();
+    /** @type {Map<HTMLElement, Viewer>} */
+    this.viewers = new Map();
+    this.store.onChange(() => this.#each((viewer) => viewer.rowChanged()));
+    this.timer = window.setInterval(() => this.#each((viewer) => viewer.tick()), TICK);
+  }
+
+  /**
+   * Opens or closes the viewer of a slot in a place.
+   * @param {number} slot @param {HTMLElement} place @param {(open: boolean) => void} onChange
+   */
+  toggle(slot, place, onChange) {
+    const close = () => {
+      const viewer = this.viewers.get(place);
+      this.viewers.delete(place);
+      viewer?.destroy();
+      viewer?.asker.tell({ do: "close" });
+      place.replaceChildren();
+      place.hidden = true;
+      onChange(false);
+    };
+    if (this.viewers.has(place)) {
+      close();
+      return;
+    }
+    const viewer = new Viewer({
+      slot, link: this.link, store: this.store, now: () => this.link.now(), tab: "stdout", pinned: true, wrapped: true,
+      chosen: false, onClose: close, onSettings: () => {},
+    });
+    viewer.pinButton.hidden = true;
+    this.viewers.set(place, viewer);
+    place.append(el("div", { class: "hopx-watch" }, el("div", { class: "hopx-viewers" }, viewer.element)));
+    place.hidden = false;
+    onChange(true);
+    viewer.start();
+    viewer.focus();
+  }
+
+  /** @param {Told} message */
+  receive(message) {
+    if (message.kind === "changes") this.store.apply(message.rows, message.gone);
+    else if ((message.kind === "output" || message.kind === "displays") && message.to === this.link.page) {
+      for (const viewer of this.viewers.values()) {
+        if (viewer.slot !== message.slot) continue;
+        if (message.kind === "output") viewer.receive(message);
+        else viewer.receiveDisplays(message);
+      }
+    }
+  }
+
+  /** @param {(viewer: Viewer) => void} visit */
+  #each(visit) {
+    for (const viewer of this.viewers.values()) visit(viewer);
+  }
+}
+
+/** @param {Link} link */
+function lineViewers(link) {
+  return new LineViewers(link);
+}
+
+export default lineViewers;
