@@ -8,6 +8,7 @@ from typing import Any
 from ..durations import format_counting, format_duration
 from ..models import KeptRun, Process, Usage
 from ..output.oneline import printable
+from ..values.facts import Left, names_in_words
 from ..words import signal_name
 from .frames import Place
 
@@ -74,8 +75,22 @@ def all_facts_of(process: Process, place: Place, run: KeptRun | None = None) -> 
         *facts_of(process, place, run),
         *((f"parameter {name}", value_in_words(value)) for name, value in (run.params.items() if run else ())),
         *((f"tag {name}", value) for name, value in (run.tags.items() if run else ())),
+        *(_values(run) if run else ()),
     ]
     return [(printable(label, 100), printable(text, 500)) for label, text in told if text is not None]
+
+
+def _values(run: KeptRun) -> list[Fact]:
+    """The variables that a cell got and has kept, and what else it has left."""
+    left = run.left or Left()
+    missing = [f"{name} (never set)" for name in left.missing]
+    told = [
+        ("values in", names_in_words(run.values_in)),
+        ("values out", ", ".join(filter(None, [names_in_words(left.values), *missing]))),
+        ("result", left.result.in_words() if left.result else ""),
+        ("displays", str(run.displays or "")),
+    ]
+    return [(label, text) for label, text in told if text]
 
 
 def value_in_words(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..models import Pruned
-from ..values.facts import Fact, Left
+from ..values.facts import Fact
 from . import accessor, arrays
 
 if TYPE_CHECKING:
@@ -29,21 +29,13 @@ def _names(values: list[str]) -> Any:
     return arrays.texts([", ".join(json.loads(value)) if value != "[]" else None for value in values])
 
 
-def _names_in(values: list[str]) -> Any:
-    return arrays.objects(_each_once(values, lambda text: msgspec.json.decode(text, type=list[Fact])))
-
-
-def _names_out(values: list[str | None]) -> Any:
-    return arrays.objects(_each_once(values, lambda text: msgspec.json.decode(text, type=Left).values))
-
-
-def _each_once(values: list[Any], facts_in: Callable[[str], Sequence[Fact]]) -> list[tuple[str, ...]]:
-    """The names of the facts in each text; the runs of a sweep, say, have the same one."""
+def _names_of_values(values: list[str | None]) -> Any:
+    """The names in each list of facts; many runs have the same one."""
     found: dict[str | None, tuple[str, ...]] = {None: ()}
     for text in values:
-        if text not in found:
-            found[text] = tuple(fact.name for fact in facts_in(text))
-    return [found[text] for text in values]
+        if text is not None and text not in found:
+            found[text] = tuple(fact.name for fact in msgspec.json.decode(text, type=list[Fact]))
+    return arrays.objects([found[text] for text in values])
 
 
 _ARRAYS: dict[str, Callable[[list[Any]], Any]] = {
@@ -54,8 +46,7 @@ _ARRAYS: dict[str, Callable[[list[Any]], Any]] = {
     **dict.fromkeys(("execution_time", "cpu_seconds"), arrays.floats),
     "launched_here": arrays.truths,
     "env_names": _names,
-    "values_in": _names_in,
-    "values_out": _names_out,
+    **dict.fromkeys(("values_in", "values_out"), _names_of_values),
 }
 """What makes a column that is not of texts."""
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..models import Launch, Place, ProcessId, RunId
+from ..values.facts import MOST
 from ..words import Status
 from .origin import Origin
 
@@ -58,13 +59,16 @@ class LaunchRow(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None
     launched_at: int
     kill_leftovers: bool = False
-    values_in: str = "[]"
+    values_in: str | None = None
     keep: str = "[]"
     sweep_index: int | None = None
 
 
 class Begun(msgspec.Struct, frozen=True, tag=True):
-    """Launches that are about to be sent, or by a `waiter` later on; `codes` are theirs by their hashes."""
+    """Launches that are about to be sent, or by a `waiter` later on; `codes` are theirs by their hashes.
+
+    So is what is known of the values that they get, which is the same for many, and stands in a row as its hash, too.
+    """
 
     rows: tuple[LaunchRow, ...]
     codes: dict[str, str]
@@ -108,7 +112,8 @@ def begun(
     waiter: Waiter | None = None,
 ) -> Begun:
     """What is about to be launched at this moment, by `version` of this package, or by a `waiter` later on."""
-    codes = {launch.code: _hash(launch.code) for launch in launches}
+    facts = _facts_in(launches)
+    codes = {text: _hash(text) for text in {*(launch.code for launch in launches), *facts.values()}}
     common: dict[str, Any] = {**place._asdict(), **origin._asdict(), "version": version, "launched_at": now()}
     rows = tuple(
         LaunchRow(
@@ -125,7 +130,7 @@ def begun(
             timeout=launch.timeout,
             env_names=json.dumps(sorted(launch.env)),
             kill_leftovers=launch.kill_leftovers,
-            values_in=msgspec.json.encode(launch.values_in).decode(),
+            values_in=codes.get(facts.get(launch.run_id, "")),
             keep=json.dumps(launch.keep),
             sweep_index=launch.index,
             **common,
@@ -138,6 +143,19 @@ def begun(
 def batched(launches: Sequence[Launch]) -> Iterator[Sequence[Launch]]:
     """The same, as many at a time as are written in one line."""
     return (launches[first : first + AT_ONCE] for first in range(0, len(launches), AT_ONCE))
+
+
+def _facts_in(launches: Sequence[Launch]) -> dict[RunId, str]:
+    """What is known of the values that launches get, of those that get any; the launches of a sweep get the same."""
+    texts: dict[int, str] = {}
+    found = {}
+    for launch in launches:
+        key = id(launch.packed or launch.given)
+        if key not in texts:
+            texts[key] = msgspec.json.encode(launch.values_in[:MOST]).decode()
+        if texts[key] != "[]":
+            found[launch.run_id] = texts[key]
+    return found
 
 
 def _hash(code: str) -> str:

@@ -217,7 +217,8 @@ def _with_codes(line: Line, codes: dict[str, str]) -> Line:
     if not isinstance(line.entry, Begun):
         return line
     codes |= line.entry.codes
-    wanted = {row.code_hash: codes[row.code_hash] for row in line.entry.rows if row.code_hash in codes}
+    named = {hash_ for row in line.entry.rows for hash_ in (row.code_hash, row.values_in) if hash_}
+    wanted = {hash_: codes[hash_] for hash_ in named if hash_ in codes}
     return Line(line.number, Begun(line.entry.rows, wanted, line.entry.waiter))
 
 

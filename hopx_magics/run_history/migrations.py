@@ -90,7 +90,8 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         "ALTER TABLE runs ADD COLUMN kill_leftovers INTEGER NOT NULL DEFAULT 0",
     ),
     "values": (
-        "ALTER TABLE runs ADD COLUMN values_in TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE runs ADD COLUMN values_in TEXT",
+        "CREATE INDEX runs_values ON runs (values_in) WHERE values_in IS NOT NULL",
         "ALTER TABLE runs ADD COLUMN keep TEXT NOT NULL DEFAULT '[]'",
         "ALTER TABLE runs ADD COLUMN sweep_index INTEGER",
         "ALTER TABLE runs ADD COLUMN values_out TEXT",

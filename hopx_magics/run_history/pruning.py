@@ -121,12 +121,11 @@ def _remove(db: sqlite3.Connection, run: Pruned) -> None:
         WHERE number = ? AND process_id IS NOT NULL""",
         (run.number,),
     )
-    hashes = db.execute(
-        "SELECT code_hash FROM runs WHERE number = ? AND code_hash IS NOT NULL", (run.number,)
-    ).fetchall()
+    (hashes,) = db.execute("SELECT code_hash, values_in FROM runs WHERE number = ?", (run.number,)).fetchall()
     db.execute("DELETE FROM runs WHERE number = ?", (run.number,))
-    unused = "DELETE FROM codes WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE code_hash = ?1)"
-    db.executemany(unused, hashes)
+    unused = """DELETE FROM codes WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE code_hash = ?1)
+        AND NOT EXISTS (SELECT 1 FROM runs WHERE values_in = ?1)"""
+    db.executemany(unused, [(hash_,) for hash_ in hashes if hash_])
 
 
 def _give_back_some(db: sqlite3.Connection) -> float | None:

@@ -22,7 +22,8 @@ NEWEST_FIRST = f"ORDER BY {MOMENT} DESC, runs.number DESC"
 
 Columns = dict[str, list[Any]]
 """For each column its values, all of the same length. Times are microseconds since 1970, `status` is the number of the
-status in `STATUSES`, and `params` and `tags` are JSON objects as text."""
+status in `STATUSES`, `params` and `tags` are JSON objects as text, `values_in` and `values_out` JSON lists of facts.
+"""
 
 RECENT = 10_000
 """Of how many runs the newest ones are looked through for what has happened lately."""
@@ -103,7 +104,7 @@ def _median_time(db: sqlite3.Connection, code_hash: str) -> float | None:
 _TEXTS = (
     *("run_id", "process_id", "execution_id", "name", "status_detail", "language", "sandbox"),
     *("sweep_id", "rerun_of", "workdir", "env_names", "notebook", "cell", "version", "code_hash", "params", "tags"),
-    *("values_in", "values_out"),
+    "values_in",
 )
 _INTEGERS = (
     *("launched_at", "started_at", "completed_at", "exit_code", "timeout"),
@@ -125,6 +126,7 @@ _COMPUTED: dict[str, tuple[str, Any]] = {
     "launched_here": ("launched_here", int),
     "cpu_seconds": ("cpu_seconds", float | None),
     "leftovers": ("nullif(json_array_length(leftovers), 0)", int | None),
+    "values_out": ("nullif(json_extract(values_out, '$[1]'), '[]')", str | None),
 }
 
 _READ: dict[str, tuple[str, Any]] = {
@@ -152,6 +154,8 @@ def columns(db: sqlite3.Connection, wanted: Wanted, *, code: bool = False, outpu
         name: msgspec.json.decode(array, type=list[type_])  # type: ignore[valid-type]
         for array, (name, (_, type_)) in zip(arrays, _READ.items(), strict=True)
     }
+    known = dict(db.execute(_FACTS).fetchall())
+    result["values_in"] = [known.get(hash_) for hash_ in result["values_in"]]
     if code:
         result["code"] = [text for (text,) in db.execute(_CODES.format(chosen=chosen), values)]
     if output:
@@ -160,6 +164,8 @@ def columns(db: sqlite3.Connection, wanted: Wanted, *, code: bool = False, outpu
             result[stream] = [_text(row[3 * index : 3 * index + 3]) for row in kept]
     return result
 
+
+_FACTS = "SELECT hash, code FROM codes WHERE hash IN (SELECT DISTINCT values_in FROM runs WHERE values_in IS NOT NULL)"
 
 _CODES = """SELECT (SELECT code FROM codes WHERE codes.hash = runs.code_hash) FROM runs {chosen}"""
 
@@ -290,10 +296,11 @@ _MOMENTS = ("launched_at", "started_at", "completed_at", "seen_at")
 
 def _runs(db: sqlite3.Connection, condition: str, values: list[Any]) -> list[KeptRun]:
     names = (*_PLAIN, *_JSON, *_MOMENTS, "execution_time", "launched_here", "kill_leftovers", "code", *_VALUES)
-    computed = {"seen_at": _SEEN_AT, "execution_time": _TIME}
+    computed = {"seen_at": _SEEN_AT, "execution_time": _TIME, "code": "codes.code", "values_in": "given.code"}
     rows = db.execute(
         f"""SELECT {", ".join(computed.get(name, name) for name in names)} FROM runs
-        LEFT JOIN agents USING (agent) LEFT JOIN codes ON codes.hash = runs.code_hash WHERE {condition}""",
+        LEFT JOIN agents USING (agent) LEFT JOIN codes ON codes.hash = runs.code_hash
+        LEFT JOIN codes AS given ON given.hash = runs.values_in WHERE {condition}""",
         values,
     )
     return [_kept_run(dict(zip(names, row, strict=True))) for row in rows]
@@ -306,7 +313,7 @@ def _kept_run(row: dict[str, Any]) -> KeptRun:
     row |= {name: bool(row[name]) for name in ("launched_here", "kill_leftovers")}
     row |= {name: tuple(row[name]) for name in ("env_names", "leftovers", "keep")}
     left = row.pop("values_out")
-    row["values_in"] = msgspec.json.decode(row["values_in"], type=tuple[Fact, ...])
+    row["values_in"] = msgspec.json.decode(row["values_in"] or "[]", type=tuple[Fact, ...])
     return KeptRun(**row, left=left and msgspec.json.decode(left, type=Left))
 
 

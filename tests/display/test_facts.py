@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from hopx_magics.display.facts import all_facts_of, facts_of, facts_of_run
 from hopx_magics.models import Process, ProcessId
+from hopx_magics.values.facts import Fact, Left
 from tests.display.pages import NOW, kept_run
 
 
@@ -54,3 +55,15 @@ def test_nothing_acts() -> None:
     for label, text in all_facts_of(process(name=hostile, language=hostile), (hostile, hostile), run):
         assert label.isprintable()
         assert text.isprintable()
+
+
+def test_of_what_a_cell_got_and_left() -> None:
+    given = (Fact("df", "pandas.DataFrame", 94_000_000), Fact("f", "function"), Fact("pd", "module pandas"))
+    left = Left(Fact("", "float", 24), (Fact("model", "dict", 1_234),), ("nosuch",))
+    facts = dict(all_facts_of(process(), ("local", None), kept_run(values_in=given, left=left, displays=3)))
+    assert {label: facts[label] for label in ("values in", "values out", "result", "displays")} == {
+        "values in": "df (94 MB), f(), pd",
+        "values out": "model, nosuch (never set)",
+        "result": "float, 24 bytes",
+        "displays": "3",
+    }

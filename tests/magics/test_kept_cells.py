@@ -186,5 +186,6 @@ def test_what_is_removed_is_removed_with_its_displays(cell: Cell, state: Setting
     assert pruned.output_mb[0] > len(PNG) / 1e6, "the picture is counted"
     cell("%hopx_history --prune --name fit --yes")
     with sqlite3.connect(state.history_file) as db:
-        assert db.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+        for table in ("kept", "outputs", "codes"):
+            assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
     db.close()

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from hopx_magics.models import RunId
-from hopx_magics.run_history import entries, journal
+from hopx_magics.run_history import entries, journal, reading
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.entries import Became, NotLaunched
 from hopx_magics.run_history.journal import Journal, Line
@@ -31,13 +31,15 @@ from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.recorder import Recorder
 from hopx_magics.run_history.writer import Writer
 from hopx_magics.settings import read_settings
+from hopx_magics.values.facts import Fact
 from tests.run_history.conftest import HERE, launch
 
 recorder = Recorder(Database(Path(sys.argv[1])), read_settings({}))
 recorder.take_over()
 for number in itertools.count():
     run_id = RunId(f"{sys.argv[2]}-{number}")
-    recorder.begin([launch(run_id, code=f"print({number // 3})")], HERE)
+    given = (Fact("n", "int", number // 3),)
+    recorder.begin([launch(run_id, code=f"print({number // 3})", given=given)], HERE)
     os.write(1, f"{run_id}\\n".encode())
     recorder.launched(run_id, Launched(process_id=ProcessId(f"p-{run_id}"), execution_id=None, status="running"))
     if number % 10 == 0:
@@ -70,10 +72,10 @@ def test_programs_that_are_killed_lose_nothing_and_double_nothing(file: Path, hi
     found = statuses(history)
     assert len(told) >= sum(counts)
     assert set(told) <= found.keys()
-    codes = history.read(
-        lambda db: db.execute("SELECT run_id, code FROM runs JOIN codes ON hash = code_hash").fetchall()
-    )
-    assert dict(codes) == {id_: f"print({int(id_.split('-')[1]) // 3})" for id_ in found}
+    numbers = {id_: int(id_.split("-")[1]) // 3 for id_ in found}
+    runs = history.read(reading.runs, [RunId(id_) for id_ in found])
+    assert {id_: run.code for id_, run in runs.items()} == {id_: f"print({n})" for id_, n in numbers.items()}
+    assert {id_: run.values_in[0].size for id_, run in runs.items()} == numbers
     recorder.close()
 
 
