@@ -36,6 +36,7 @@ class LaunchOptions(TypedDict, total=False):
     `first_line` is the number that errors give to the first line of the code: where in a cell or a file it begins.
     `values` are variables that Python code gets, and `keep` names of those of its own that are kept at its end.
     `cell` is the number of the notebook's cell that it is, and `transform` makes Python of code with magics.
+    `after` and `after_any` are runs, ids or names, one or several.
     """
 
     first_line: int
@@ -55,6 +56,8 @@ class LaunchOptions(TypedDict, total=False):
     transform: Callable[[str], str]
     kill_leftovers: bool
     first: bool
+    after: Any
+    after_any: Any
 
 
 def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
@@ -86,6 +89,8 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
         cell=options.get("cell"),
         kill_leftovers=bool(options.get("kill_leftovers", False)),
         first=bool(options.get("first", False)),
+        after=tuple(options.get("after") or ()),
+        after_any=tuple(options.get("after_any") or ()),
     )
 
 

@@ -182,7 +182,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
     `code` is as it was written, from the `first_line` of its cell on; `params` become its variables when it is sent.
     `sweep_id` is common to all launches of one sweep, of which at most `limit` are to run at once; `first` is ahead of
-    all that waits. `rerun_of` is the run whose code this launches again.
+    all that waits, and it starts when those `after` have completed and those of `after_any` have ended. `rerun_of` is
+    the run whose code this launches again.
     `callback` is where the agent is to tell its end, and `capture` who is to keep its output: `files` of the sandbox
     that the launch itself writes, the `agent`, or `auto`, whichever works. With `kill_leftovers` its end is that of all
     that it started.
@@ -206,6 +207,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     sweep_id: str | None = None
     limit: int | None = None
     first: bool = False
+    after: tuple[ProcessId, ...] = ()
+    after_any: tuple[ProcessId, ...] = ()
     rerun_of: RunId | None = None
     callback: Callback | None = None
     capture: Capture = "auto"

@@ -6,11 +6,12 @@ sweep, that whole sweep; if all have ended, the newest. To what takes one run it
 
 import contextlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from ..connection.connection import Connection
 from ..errors import HistoryError, HopxError, UnknownProcess
-from ..models import KeptRun, Listing, Process
-from ..output.oneline import one_line
+from ..models import KeptRun, Listing, Process, ProcessId
+from ..output.oneline import one_line, printable
 from ..run import Run
 from ..run_history import reading
 from ..run_history.reading import Namesake
@@ -132,6 +133,22 @@ def runs_with(statuses: Iterable[Status], on: str | Iterable[str] | None, *, lef
         for process in each.processes
         if process.status in wanted or (leftovers and process.leftovers)
     ]
+
+
+def former_on(connection: Connection, runs: Any, *, must_complete: bool = False) -> list[ProcessId]:
+    """The processes of this agent that a launch comes after, but for those for which nobody has to wait any more.
+
+    Raises ValueError for one that is elsewhere, or has ended otherwise although it `must_complete`; UnknownProcess.
+    """
+    given: list[Any] = [runs] if isinstance(runs, Run | str) else list(runs)
+    found = runs_of(given, on=connection.name)
+    for run in found:
+        name, process = printable(str(run.name or run.process_id or run.run_id), 60), run.refresh()
+        if must_complete and process.status in ("failed", "killed"):
+            raise ValueError(f"after {name}: it has {process.status} already".replace("has killed", "was killed"))
+        if run.source.connection is not connection and not process.ended:
+            raise ValueError(f"after {name}: it is not on {connection.name}, whose agent can't wait for it")
+    return [run.process_id for run in found if run.process_id and not run.process.ended]
 
 
 def waiting_runs() -> list[Run]:

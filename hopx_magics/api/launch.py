@@ -20,7 +20,7 @@ from ..values.calls import packed_call
 from ..values.facts import names_in_words
 from ..values.packed import Packed
 from ..values.packing import Notebook, pack_named
-from .find import kept_run, run_on
+from .find import former_on, kept_run, run_on
 from .notes import tell, tell_notes
 
 Progress = Callable[[int, int], None]
@@ -44,8 +44,11 @@ def launch(
     for `run[name]`. `params` (numbers, texts, or what JSON can hold) become variables of it; they and `tags` are
     columns of the history. The agent tells the end to a `callback`. `capture` says who keeps the output where the agent
     does not return it: `files` of the sandbox, the `agent`, or `auto`, whichever works. With `kill_leftovers` its end
-    is that of all that it started, and with `first` it is ahead of all that is queued. Values, `keep`, `kill_leftovers`
-    and `first` are for this machine alone.
+    is that of all that it started.
+
+    With `first` it is ahead of all that is queued. It starts when the runs `after` have all completed, or ends as
+    failed when one of them has not, and when all of `after_any` have ended. These, values, `keep` and `kill_leftovers`
+    are for this machine alone.
 
     Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
     AgentError.
@@ -55,12 +58,24 @@ def launch(
         code, options["values"] = packed_call(code, args, kwargs or {})
     elif args or kwargs:
         raise ValueError("args and kwargs are for a function: code gets variables by values")
-    launched = checked_launch(code, **options)
+    launched = checked_launch(code, **_with_former(options, connection))
     (process,) = connection.launch([launched])
     tell_of_launches()
     run = run_on(connection, process)
     run.given = launched.packed.in_words() if launched.packed else ""
     return run
+
+
+def _with_former(options: LaunchOptions, connection: Connection, *others: Connection) -> LaunchOptions:
+    """The options, with the processes of the connection that the launch comes after. Raises ValueError."""
+    after, after_any = options.get("after"), options.get("after_any")
+    if not after and not after_any:
+        return options
+    if others:
+        raise ValueError("what comes after other runs is launched on one connection: its agent waits for their ends")
+    options["after"] = former_on(connection, after or (), must_complete=True)
+    options["after_any"] = former_on(connection, after_any or ())
+    return options
 
 
 def takes_values(on: str | Iterable[str] | None) -> bool:
@@ -89,6 +104,7 @@ def sweep(
     """
     connections = session().chosen(on)
     least = min((number for number in (limit, per) if number is not None), default=None)
+    options = _with_former(options, *connections)
     planned = checked_sweep(checked_launch(code, **options), sweeps, limit=least)
     return launch_planned(planned, connections, limit=limit, per=per, progress=progress)
 

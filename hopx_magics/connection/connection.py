@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from ..client.sandbox import Expiry
 
 
+def _of_queues(launch: Launch) -> list[str]:
+    """The options of a launch that only an agent with a queue knows."""
+    given = {"--first": launch.first, "--after": launch.after, "--after-any": launch.after_any}
+    return [option for option, is_given in given.items() if is_given]
+
+
 class QueueChanges(TypedDict, total=False):
     """What may be different in an agent's queue: see `protocol.requests.QueueRequest`."""
 
@@ -224,10 +230,10 @@ class Connection:
                 f"{self.name} can't kill what a run leaves running: only the agent of this machine knows that",
                 hint="Launch it without --kill-leftovers, and let the cell end what it starts.",
             )
-        if launch.first:
+        if options := _of_queues(launch):
             raise LaunchError(
-                f"{self.name} has no queue that something could be first in: only the agent of this machine has",
-                hint="Launch it without --first, or with --on local.",
+                f"{self.name} has no queue in which {' and '.join(options)} would mean something",
+                hint="The agent of this machine has one: launch with --on local, or wait with %hopx_wait before.",
             )
         if launch.needs_notebook:
             raise LaunchError(

@@ -28,7 +28,7 @@ class Active:
 
     __slots__ = (
         *("_family", "_strays", "begun", "child", "ended", "finished", "folder", "intent", "launched", "life"),
-        *("meter", "pauses", "start", "stop", "turned", "turning"),
+        *("meter", "pauses", "start", "stop", "turned", "turning", "waits_on"),
     )
 
     def __init__(self, launched: Launched, folder: Folder) -> None:
@@ -47,6 +47,8 @@ class Active:
         self.pauses = Pauses()
         self.turned = asyncio.Event()
         self.turning = asyncio.Lock()
+        self.waits_on: set[str] = set()
+        """The ids of those that have to end before it may start."""
         self.intent = ""
         """Why an agent before this one was about to end the process."""
 

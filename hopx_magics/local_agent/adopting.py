@@ -27,12 +27,28 @@ def adopt(processes: Processes, launching: Launching, pausing: Pausing) -> None:
         processes.rewrite_journal()
     asyncio.get_running_loop().run_in_executor(None, delete, processes.store.leftovers())
     _take_over_callbacks(processes)
+    unmet = [(active, before) for active in processes.going() if (before := _unmet(processes, active))]
     processes.forget()
     for active in processes.going():
         launching.go_on(active)
         if active.is_paused and active.begun is not None:
             spawned(pausing.go_on(active))
+    for active, before in unmet:
+        processes.give_up(active, before)
     launching.start_queued()
+
+
+def _unmet(processes: Processes, active: Active) -> Ended | None:
+    """What a queued process comes after and has not completed; finds out for whom it still has to wait.
+
+    What is forgotten has completed, or the process would have ended when that ended.
+    """
+    launched = active.launched
+    if active.begun is not None:
+        return None
+    active.waits_on = processes.unended([*launched.after, *launched.after_any])
+    found = map(processes.all.get, launched.after)
+    return next((item for item in found if isinstance(item, Ended) and item.status != "completed"), None)
 
 
 def _examine(processes: Processes, folder: Folder) -> Active | Ended:

@@ -11,7 +11,7 @@ from .family import clock
 from .journal import Ended, Row
 from .limiting import cut
 from .metering import Usage
-from .store import KILLED, Evidence, Exit, Folder, Launched, Pauses, Start
+from .store import DEPENDENCY, KILLED, Evidence, Exit, Folder, Launched, Pauses, Start
 
 KILLED_CODE = 137
 """The exit code of a process that was killed together with the shell that would have told it: 128 + SIGKILL."""
@@ -69,7 +69,8 @@ def conclude(
         message=message or msgspec.UNSET,
         usage=usage or msgspec.UNSET,
     )
-    return _with_output(row, launched, folder, ended, timed_out=intent not in ("", KILLED))
+    timed_out = intent not in ("", KILLED) and not intent.startswith(DEPENDENCY)
+    return _with_output(row, launched, folder, ended, timed_out=timed_out)
 
 
 def _with_output(row: Row, launched: Launched, folder: Folder, ended: int, *, timed_out: bool) -> Ended:
@@ -126,6 +127,8 @@ def _judge(
     """The status and the reason for it."""
     if intent == KILLED:
         return "killed", None
+    if intent.startswith(DEPENDENCY):
+        return "failed", _unmet(launched, intent)
     if intent:
         return "failed", "timed out" if launched.timeout is None else f"timed out after {launched.timeout:g} s"
     if evidence.exit and code is None:
@@ -137,6 +140,13 @@ def _judge(
     if evidence.start is None or evidence.start.failed:  # then the shell's last words are why
         return "failed", outputs.last_line(folder.output("stderr"))
     return ("failed" if code else "completed"), _ended_by(code, usage)
+
+
+def _unmet(launched: Launched, intent: str) -> str:
+    """Which of those that it comes after has not completed."""
+    _, process_id, status = [*intent.split(), "", ""][:3]
+    how = status if status in ("failed", "killed") else "of unknown end"
+    return f"dependency {launched.after.get(process_id, process_id)} {how}"
 
 
 def _ended_by(code: int, usage: Usage | None) -> str | None:

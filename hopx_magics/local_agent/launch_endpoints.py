@@ -10,15 +10,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..protocol import requests as wire
+from ..protocol.requests import unmarked_name
 from . import requests
+from .active import Active
 from .answers import Refused, Routes, json_response
 from .delivering import Target, checked_target
 from .endings import utc
 from .foreground import Foreground, Result
+from .journal import Ended
 from .launching import Launching
 from .processes import Processes
 from .programs import Program, Tools, code_program, command_program, working_directory
-from .store import Launched
+from .store import Launched, Turn
 from .values import checked_values, values_folder
 
 BACKGROUND_TIMEOUT = 300.0
@@ -83,7 +86,7 @@ class LaunchEndpoints:
             if launched.digest not in (digest, None):
                 raise Refused(409, "CONFLICT", "another launch was made with this Idempotency-Key")
             return launched
-        sweep, limit = _sweep(wanted)
+        turn = self._turn(wanted)
         try:
             return self._launching.launch(
                 self._program(wanted),
@@ -93,20 +96,43 @@ class LaunchEndpoints:
                 timeout=requests.checked_timeout(wanted.timeout, ASYNC_TIMEOUT if callback else BACKGROUND_TIMEOUT),
                 key=key,
                 digest=digest,
-                sweep=sweep,
-                sweep_limit=limit,
+                turn=turn,
                 callback=callback,
                 **self._for_cells(wanted),
             )
         except OSError as error:
             raise _no_room(error) from error
 
+    def _turn(self, wanted: _Background) -> Turn:
+        if isinstance(wanted, wire.CommandRequest):
+            return Turn()
+        sweep, limit = requests.checked_sweep(wanted.sweep, wanted.sweep_limit)
+        return Turn(
+            sweep=sweep,
+            sweep_limit=limit,
+            first=wanted.first,
+            after=self._named("after", wanted.after),
+            after_any=self._named("after_any", wanted.after_any),
+        )
+
+    def _named(self, field: str, process_ids: list[str] | None) -> dict[str, str]:
+        """The names of those that a process comes after, by their ids. Raises Refused for what can't be waited for."""
+        named: dict[str, str] = {}
+        for process_id in process_ids or ():
+            item = self._processes.find(process_id)
+            name = item.launched.name if isinstance(item, Active) else item.facts().name
+            named[item.process_id] = unmarked_name(name or None) or item.process_id
+            if field == "after" and isinstance(item, Ended) and item.status != "completed":
+                raise requests.invalid(
+                    f"after: {named[item.process_id]} ({process_id}) has not completed: {item.status}"
+                )
+        return named
+
     def _for_cells(self, wanted: _Background) -> dict[str, Any]:
         """What only code may ask for."""
         if isinstance(wanted, wire.CommandRequest):
             return {}
         return {
-            "first": wanted.first,
             "kill_leftovers": wanted.kill_leftovers,
             "environment": wanted.environment and requests.checked_env(wanted.environment),
             "umask": requests.checked_umask(wanted.umask),
@@ -147,12 +173,6 @@ class LaunchEndpoints:
         if isinstance(wanted, wire.CommandRequest):
             return command_program(wanted.command, wanted.args)
         return code_program(wanted.code, wanted.language, self._tools)
-
-
-def _sweep(wanted: _Background) -> tuple[str | None, int | None]:
-    if isinstance(wanted, wire.CommandRequest):
-        return None, None
-    return requests.checked_sweep(wanted.sweep, wanted.sweep_limit)
 
 
 def _callback(wanted: wire.AsyncRequest) -> Target:

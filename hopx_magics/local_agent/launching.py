@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from ..models import ProcessId
 from . import outputs
 from .active import Active, spawned
@@ -20,7 +22,7 @@ from .following import follow
 from .killing import Killing
 from .processes import Processes
 from .programs import VALUES, Program, Tools, environment
-from .store import Launched, new_id
+from .store import Launched, Turn, new_id
 
 
 class Launching:
@@ -30,6 +32,7 @@ class Launching:
         self._processes = processes
         self._shim = tools.shim
         self._killing = killing
+        processes.make_room = self.start_queued
 
     def launch(
         self,
@@ -41,9 +44,7 @@ class Launching:
         timeout: float | None = None,
         key: str | None = None,
         digest: str | None = None,
-        sweep: str | None = None,
-        sweep_limit: int | None = None,
-        first: bool = False,
+        turn: Turn,
         callback: Target | None = None,
         kill_leftovers: bool = False,
         environment: Mapping[str, str] | None = None,
@@ -55,6 +56,7 @@ class Launching:
         It starts as soon as the event loop gets to it, so that the reply needn't wait for that.
         """
         process_id = ProcessId(new_id("proc"))
+        waits_on = self._processes.unended([*turn.after, *turn.after_any])
         folder = self._processes.store.folder(process_id)
         launched = Launched(
             process_id=process_id,
@@ -65,12 +67,10 @@ class Launching:
             command=program.command_in(folder.path),
             workdir=str(workdir),
             timeout=timeout,
-            at_once=self._processes.queue.may_start(sweep, sweep_limit),
+            at_once=not waits_on and self._processes.queue.may_start(turn.sweep, turn.sweep_limit),
             key=key,
             digest=digest,
-            sweep=sweep,
-            sweep_limit=sweep_limit,
-            first=first,
+            **msgspec.structs.asdict(turn),
             has_env=bool(env) or environment is not None,
             is_whole_env=environment is not None,
             umask=umask,
@@ -79,6 +79,7 @@ class Launching:
         )
         self._create(launched, {**(environment or {}), **env}, program, callback, values)
         active = Active(launched, folder)
+        active.waits_on = waits_on
         self._processes.add(active)
         self._processes.queue.add(active)
         self._processes.changes.tell(process_id)
@@ -138,7 +139,6 @@ class Launching:
             await self._killing.end_family(active.family)
             left = active.family.known
         self._processes.finish(active, left)
-        self.start_queued()
 
 
 def _start(active: Active, shim: str) -> "subprocess.Popen[bytes]":

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from ..settings import Settings
@@ -17,7 +17,7 @@ from .forgetting import Finished, Unheard
 from .journal import Ended, Journal
 from .leftovers import Leftovers
 from .queue import Queue
-from .store import Launched, Store, delete
+from .store import DEPENDENCY, Launched, Store, delete
 from .values import remove_unneeded, values_folder
 
 
@@ -41,6 +41,8 @@ class Processes:
         self.leftovers = Leftovers(self.running, self.orphans, self.leave)
         self.queue = Queue(self.running, settings.max_running, settings.agent_folder / "queue.json")
         self.finished = Finished(settings, self.callbacks, self.unheard)
+        self.make_room: Callable[[], None] = lambda: None
+        """Called when something has ended, and others may start."""
         self._keys: dict[str, str] = {}
         self._sequence = 0
 
@@ -57,6 +59,10 @@ class Processes:
     def going(self) -> Iterator[Active]:
         """Those that have not ended, in the order of their launches."""
         return (item for item in self.all.values() if isinstance(item, Active))
+
+    def unended(self, process_ids: Iterable[str]) -> set[str]:
+        """Those of these processes that have not ended."""
+        return {process_id for process_id in process_ids if isinstance(self.all.get(process_id), Active)}
 
     def find(self, process_id: str) -> Active | Ended:
         """The process of that id. Raises Refused when there is none."""
@@ -85,6 +91,11 @@ class Processes:
 
     def finish(self, active: Active, left: Collection[Member]) -> None:
         """Puts on record, and tells everyone, how a process ended that isn't alive any more, and whom it has left."""
+        ended = self._put_on_record(active, left)
+        self._tell_followers(ended)
+        self.make_room()
+
+    def _put_on_record(self, active: Active, left: Collection[Member]) -> Ended:
         ended = conclude(
             active.launched,
             active.folder,
@@ -102,6 +113,30 @@ class Processes:
         self.unheard.add(active.process_id)
         active.finished.set()
         self.changes.tell(active.process_id, *self.forget())
+        return ended
+
+    def _tell_followers(self, ended: Ended) -> None:
+        """Lets those go on that come after what has ended; or ends them, too, where that should have completed."""
+        left = [ended]
+        while left:
+            before = left.pop()
+            for active in self.queue.followers(before.process_id):
+                if before.status != "completed" and before.process_id in active.launched.after:
+                    left.append(self._give_up(active, before))
+                else:
+                    self.changes.tell(active.process_id)
+
+    def give_up(self, active: Active, before: Ended) -> None:
+        """Ends a queued process since one that it comes after has not completed, and those that come after it."""
+        if self.all.get(active.process_id) is active:
+            self._tell_followers(self._give_up(active, before))
+
+    def _give_up(self, active: Active, before: Ended) -> Ended:
+        self.queue.remove(active)
+        with contextlib.suppress(OSError):
+            active.folder.write_intent(f"{DEPENDENCY} {before.process_id} {before.status}")
+            active.folder.drop_env()
+        return self._put_on_record(active, ())
 
     def leave(self, process_id: str, left: Collection[Member]) -> None:
         """Puts on record, and tells everyone, who is left of a process that has ended."""

@@ -7,7 +7,7 @@ A limit belongs to its process, not to the sweep. Where the limits in one sweep 
 than its own limit of that sweep are running, those without a limit included. Whoever changes the limit of a sweep gives
 all of its processes the same.
 
-What is paused while it is queued stands aside: it keeps its place, and lets others by.
+What is paused while it is queued, and what comes after others, stands aside: it keeps its place, and lets others by.
 """
 
 import contextlib
@@ -70,6 +70,7 @@ class Queue:
         self.rules = _read(file)
         self._lanes: dict[_Lane, list[Active]] = {}
         self._aside: dict[str, Active] = {}
+        self._followers: dict[str, dict[str, Active]] = {}
         self._reasons: dict[_Lane, Reason] = {}
 
     def __bool__(self) -> bool:
@@ -88,7 +89,9 @@ class Queue:
 
     def add(self, active: Active) -> None:
         """Puts a process where it belongs: behind all that were launched before it, or aside."""
-        if active.is_paused:
+        for process_id in active.waits_on:
+            self._followers.setdefault(process_id, {})[active.process_id] = active
+        if active.is_paused or active.waits_on:
             self._aside[active.process_id] = active
         else:
             insort(self._lanes.setdefault(_lane(active), []), active, key=attrgetter("sequence"))
@@ -101,6 +104,15 @@ class Queue:
         lane.remove(active)
         if not lane:
             del self._lanes[_lane(active)]
+
+    def followers(self, process_id: str) -> list[Active]:
+        """Those that wait for the end of this process, which has come: they wait for it no longer."""
+        followers = [each for each in self._followers.pop(process_id, {}).values() if each.process_id in self._aside]
+        for active in followers:
+            self.remove(active)
+            active.waits_on.discard(process_id)
+            self.add(active)
+        return followers
 
     def may_start(self, sweep: str | None, limit: int | None) -> bool:
         """Whether a process may start at once. What is queued needs no look: if it could start, it would be running."""
@@ -128,7 +140,9 @@ class Queue:
 
     def reason(self, active: Active) -> Reason | None:
         """Why a queued process waits; None before that is known."""
-        return PAUSED if active.is_paused else self._reasons.get(_lane(active))
+        if active.is_paused or active.waits_on:
+            return PAUSED if active.is_paused else _after(active)
+        return self._reasons.get(_lane(active))
 
     def renew_reasons(self) -> list[str]:
         """Finds out why the processes wait now, and returns the ids of those for which that is something else.
@@ -157,6 +171,13 @@ class Queue:
 
     def _limit(self, sweep: str | None, limit: int | None) -> int | None:
         return limit if sweep is None else self.rules.limits.get(sweep, limit)
+
+
+def _after(active: Active) -> Reason:
+    first, *more = sorted(active.waits_on)
+    launched = active.launched
+    name = launched.after.get(first) or launched.after_any.get(first) or first
+    return Reason("after", f"after {name}" + (f" and {len(more):,} more" if more else ""))
 
 
 def _lane(active: Active) -> _Lane:

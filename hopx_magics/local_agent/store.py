@@ -46,9 +46,23 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _ID_LENGTH = 10
 
 KILLED = "killed"
-"""The intent of those who kill a process. Any other one is that of its time limit."""
+"""The intent of those who kill a process. Any other one is that of its time limit, or begins with `DEPENDENCY`."""
 
 TIMED_OUT = "timed out"
+
+DEPENDENCY = "dependency"
+"""How the intent begins that a process ends before it starts, since one that it comes after has not completed: its id
+and its status follow."""
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """When a process may start: see `Launched`."""
+
+    sweep: str | None = None
+    sweep_limit: int | None = None
+    first: bool = False
+    after: dict[str, str] = {}
+    after_any: dict[str, str] = {}
 
 
 class Launched(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +72,8 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     launch's Idempotency-Key, and `digest` what tells whether a second launch with that key is the same. The process
     starts when fewer than `sweep_limit` of its `sweep` are running; what is `first` is ahead of what is not. `has_env`
     tells that an environment was asked for, `kill_leftovers` that what it leaves behind is to be killed at its end.
-    `values` is the name of the manifest in `in`.
+    `values` is the name of the manifest in `in`. It comes after all in `after` have completed, and after all in
+    `after_any` have ended: their names, or what stands for them, by their ids.
     """
 
     process_id: ProcessId
@@ -75,6 +90,8 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     sweep: str | None = None
     sweep_limit: int | None = None
     first: bool = False
+    after: dict[str, str] = {}
+    after_any: dict[str, str] = {}
     has_env: bool = True
     kill_leftovers: bool = False
     is_whole_env: bool = False

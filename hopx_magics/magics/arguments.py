@@ -59,6 +59,11 @@ def _runs(name: str, metavar: str, **how: Any) -> _Argument:
     return _argument(name, metavar=metavar, type=lambda word: word, **how)
 
 
+def _former(name: str) -> _Argument:
+    """An option that names runs, or variables with runs, also several of them in one word, with commas between."""
+    return _argument(name, metavar="RUN", action="append", default=[], type=lambda word: word, completions=NAMES)
+
+
 def _words(name: str, completions: Iterable[str]) -> _Argument:
     """An option with several words, that can be given several times, too."""
     return _argument(name, action="extend", type=checked(words_of), default=[], completions=completions)
@@ -132,6 +137,8 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _values("--sweep", _sweep),
         _LIMIT,
         _flag("--first"),
+        _former("--after"),
+        _former("--after-any"),
         _checked("--per", by=whole_number),
         _flag("--yes"),
         _argument("--in", dest="values", default="auto", completions=("auto", "none")),

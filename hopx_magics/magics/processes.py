@@ -10,6 +10,7 @@ from .line import once
 from .live_line import StateLine
 from .sweeping import LaunchLine, interrupted_into, is_meant
 from .values import pack
+from .words import one_by_one
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ..models import Callback
     from ..run import Run, Sweep
     from ..words import Stream
+    from .words import Word
 
 
 class Logs(str):
@@ -59,7 +61,7 @@ class HopxMagics(HopxBase):
 
             %%hopx_bg [--name N] [--lang L] [--timeout 90s|2h|none] [--env K=V ...] [--cwd DIR] [--tag K=V ...]
                       [--param K=V ...] [--sweep K=V,V ... [--limit N] [--per N] [--yes]] [--on CONNECTION ...]
-                      [--first]
+                      [--first] [--after RUN,...] [--after-any RUN,...]
                       [--callback URL [--callback-header K=V ...] [--callback-secret-env VAR]]
                       [--in auto|none|NAME,...] [--out NAME,...] [--capture auto|files|agent] [--kill-leftovers]
                       [-o VAR] [-q]
@@ -83,6 +85,9 @@ class HopxMagics(HopxBase):
         --limit N      with --sweep: run no more than N of them at once
         --per N        with --sweep on several connections: run no more than N of them at once on each
         --first        ahead of all that is queued; on this machine
+        --after RUNS   start when these have completed; if one has not, it ends as failed: --after prep,load
+        --after-any RUNS  start when these have ended in any way; an id, a name, or a variable, as in %hopx_wait; on
+                       this machine
         --yes          with --sweep: launch more than 1,000 runs without asking
         --on NAME      the connection to launch on, if not the current one; several (a,b or all): on each of them, or
                        with --sweep spread over them
@@ -144,6 +149,8 @@ class HopxMagics(HopxBase):
                 "transform": self.shell.transform_cell,
                 "kill_leftovers": args.kill_leftovers,
                 "first": args.first,
+                "after": self._former(args.after),
+                "after_any": self._former(args.after_any),
             }
             for option in ("limit", "per", "yes"):
                 if getattr(args, option) not in (None, False) and not args.sweep:
@@ -401,6 +408,10 @@ class HopxMagics(HopxBase):
             return kill(*self._runs(args.reference, on), status=statuses, leftovers=args.all, on=on)
 
     # ------------------------------------------------------------ helpers
+
+    def _former(self, words: "list[Word]") -> "list[Run | str]":
+        """The runs that words stand for, in which several stand with commas between."""
+        return [run for word in words for each in one_by_one(word) for run in self._meant(each)]
 
     def _line_behind(self, cell: str) -> int:
         """The line of the notebook's cell in which the code begins that is behind the line of the magic."""

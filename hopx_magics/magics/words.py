@@ -60,6 +60,18 @@ class Word(str):
         return all(piece.quote for piece in self.pieces)
 
 
+def one_by_one(word: Word) -> list[Word]:
+    """The words that stand in one with commas between; a comma in quotes, or in a value, is none of these."""
+    words: list[list[Piece]] = [[]]
+    for piece in word.pieces:
+        whole = piece.is_value or piece.quote
+        first, *others = [piece.value] if whole else piece.value.split(",")
+        words[-1].append(piece._replace(value=first))
+        words += [[piece._replace(value=text)] for text in others]
+    kept = ([piece for piece in each if piece.value != ""] for each in words)
+    return [Word(each) for each in kept if each]
+
+
 def split_line(line: str) -> list[list[Piece]]:
     """The words of a line, as they were written, and without a comment: a `#` on its own and what follows.
 

@@ -1,5 +1,6 @@
 """What is sent to an agent: paths, bodies, and the mark of a launch."""
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -65,7 +66,9 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     sweep, 1 to 64 of the characters A-Z a-z 0-9 _ -, and must be there when `sweep_limit` is. An agent that keeps the
     limit repeats `sweep_limit` in its reply. Each launch has its own limit: where those in one sweep differ, each
     process waits for its own, and one that has none doesn't wait but counts among those that are running. What is
-    `first` starts ahead of all that is not.
+    `first` starts ahead of all that is not. It
+    starts when all processes `after` have completed, and ends as failed when one has not; and when all of `after_any`
+    have ended.
 
     For background launches on the local agent, too: `kill_leftovers` makes the process's end that of all it has
     started; `environment` is the whole environment in place of the agent's own, with `env` on top, and `umask` is set.
@@ -82,6 +85,8 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     sweep: str | None = None
     sweep_limit: int | None = None
     first: bool = False
+    after: list[str] | None = None
+    after_any: list[str] | None = None
     kill_leftovers: bool = False
     environment: dict[str, str] | None = None
     umask: int | None = None
@@ -163,6 +168,8 @@ def launch_fields(launch: Launch) -> dict[str, Any]:
         **({"sweep": launch.sweep_id} if launch.sweep_id else {}),
         **({"sweep_limit": launch.limit} if launch.sweep_id and launch.limit else {}),
         **({"first": True} if launch.first else {}),
+        **({"after": launch.after} if launch.after else {}),
+        **({"after_any": launch.after_any} if launch.after_any else {}),
         **({"kill_leftovers": True} if launch.kill_leftovers else {}),
         **({"values": launch.values} if launch.values else {}),
         **(_surroundings(launch, launch.surroundings) if launch.surroundings else {}),
@@ -203,6 +210,16 @@ def marked_name(name: str | None, run_id: RunId) -> str:
     The mark is `[hopx:` with the 16 digits of the run id and `]`, and a space before it where there is a name.
     """
     return f"{name} [hopx:{run_id}]" if name else f"[hopx:{run_id}]"
+
+
+def unmarked_name(name: str | None) -> str | None:
+    """What `marked_name` was made of; a name without a mark as it is."""
+    if name is None or _MARK.search(name) is None:
+        return name
+    return _MARK.sub("", name) or None
+
+
+_MARK = re.compile(r" ?\[hopx:[^\]]{16}\]$")
 
 
 class AgentFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hopx_magics.local_agent.active import Active
@@ -309,6 +309,7 @@ def queued(number: int, sweep: str | None, limit: int | None) -> Active:
 LIMITS = st.sampled_from([(None, None), ("a", None), ("a", 1), ("a", 2), ("b", 1), ("b", 3)])
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_the_queue_gives_the_first_that_may_start(data: st.DataObject) -> None:
     """As does a list that is searched from its beginning."""

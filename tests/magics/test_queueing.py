@@ -1,13 +1,15 @@
 """The magics of the queue, in a real IPython with an agent of its own."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from IPython.core.error import UsageError
 
 from hopx_magics.connection.connection import Connection
-from hopx_magics.errors import NotSupported
+from hopx_magics.errors import LaunchError, NotSupported, RunFailed, UnknownProcess
+from hopx_magics.launches import checked_launch
 from hopx_magics.models import ProcessId
 from tests.conftest import OddAgent
 from tests.standins.server import Answer, answering
@@ -47,6 +49,47 @@ def test_the_queue_is_paused_and_goes_on(cell: Cell) -> None:
     assert listed.status_detail.tolist() == ["place 1: the queue is paused", "place 2: the queue is paused"]
     assert cell("%hopx_resume --queue runs").result.tolist() == ["not paused", "not paused", "resumed"]
     assert [run.wait().status for run in runs] == ["completed", "completed"]
+
+
+def test_what_comes_after_others(cell: Cell, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    waiting = f"until [ -e {gate} ]; do sleep 0.01; done"
+    cell(f"%%hopx_bg --name prep --lang bash\n{waiting}")
+    load = cell(f"%%hopx_bg --name load --lang bash -o load\n{waiting}; exit 3")
+    fit = cell("%%hopx_bg --name fit --lang bash --after prep -o fit\necho fitted")
+    report = cell("%%hopx_bg --name report --lang bash --after fit,load\necho reported")
+    mail = cell("%%hopx_bg --name mail --lang bash --after prep --after-any load,{fit}\necho mailed")
+    assert cell("%hopx_queue").waits_for.tolist() == ["after"] * 3
+    assert fit.refresh().status_detail == "after prep"
+    gate.touch()
+    assert fit.wait().stdout == "fitted\n"
+    assert mail.wait().stdout == "mailed\n"
+    assert (report.wait().status, report.process.status_detail) == ("failed", "dependency load failed")
+    with pytest.raises(RunFailed, match=r"report.*dependency load failed"):
+        cell("%hopx_wait report")
+    with pytest.raises(UsageError, match="after load: it has failed already"):
+        cell("%%hopx_bg --after load\n1")
+    with pytest.raises(UsageError, match="after load: it has failed already"):
+        cell("%%hopx_bg --sweep a=1,2 --after load\n1")
+    with pytest.raises(UnknownProcess, match="no process 'nobody'"):
+        cell("%%hopx_bg --after nobody\n1")
+    assert cell("%%hopx_bg --after-any load --lang bash\necho late").wait().status == "completed"
+    assert load.process.status == "failed"
+
+
+def test_only_an_agent_with_a_queue_takes_what_is_for_one(
+    odd_agent: Callable[[Answer], OddAgent], connection_of: Callable[[OddAgent], Connection]
+) -> None:
+    agent = odd_agent(answering({"processes": []}))
+    connection = connection_of(agent)
+    for option, says in (
+        ({"first": True}, "--first"),
+        ({"after": ["p"]}, "--after"),
+        ({"after_any": ["p"]}, "--after-any"),
+    ):
+        with pytest.raises(LaunchError, match=f"has no queue in which {says} would mean something"):
+            list(connection.launch([checked_launch("1", **option)]))
+    assert not agent.asked
 
 
 def test_what_is_wrong_is_said(cell: Cell) -> None:
