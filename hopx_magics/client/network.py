@@ -4,6 +4,7 @@ Hosts of sandboxes were seen whose IPv6 addresses answer nothing, which cost a m
 A time limit of httpx is one for each piece that comes: a reply that comes a byte a second never ends.
 """
 
+import logging
 import socket
 import time
 import urllib.request
@@ -85,6 +86,17 @@ def reply_within(seconds: float) -> Iterator[ReplyTime]:
         yield limit
     finally:
         _reply_time.reset(token)
+
+
+class _Unlogged(logging.Filter):
+    """Keeps our own requests out of what a notebook logs: there are many, and threads make them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return _reply_time.get() is None
+
+
+for _name in ("httpx", "httpcore.connection", "httpcore.http11"):
+    logging.getLogger(_name).addFilter(_Unlogged())
 
 
 class _Stream:

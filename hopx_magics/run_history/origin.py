@@ -27,7 +27,8 @@ def find_origin() -> Origin:
 
 def number_of_cell(shell: Any) -> int:
     """The number of the cell that is running: newer versions of IPython count on before it runs."""
-    return int(shell.displayhook.prompt_count)
+    running = shell.displayhook.exec_result
+    return int((running and running.execution_count) or shell.execution_count)
 
 
 def _text(name: object) -> str | None:

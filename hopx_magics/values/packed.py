@@ -47,12 +47,16 @@ class Datum(NamedTuple):
 
 
 class Call(NamedTuple):
-    """What is called once `module` is imported: its `function`, by its dotted path there, with arguments."""
+    """What is called in the process: a function of a module, by its dotted path there, with arguments.
+
+    It is called once `after` is imported, by default `module`; at once when that is empty.
+    """
 
     module: str
     function: str
     args: tuple[Any, ...] = ()
     options: Mapping[str, Any] = {}
+    after: str | None = None
 
 
 class Packed(NamedTuple):

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from .packed import Cell, Definition, Import, Packed, content_hash
-from .state import pickled
+from .state import after_of, pickled
 
 Content = bytes | memoryview
 
@@ -44,7 +44,7 @@ def store(folder: Path, packed: Packed, keep: Iterable[str], base: Sequence[str]
     `base` are the names of the files with what they stand on, which are there already.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    state = [(call.module, content) for call in packed.state if (content := pickled(call)) is not None]
+    state = [(after_of(call), content) for call in packed.state if (content := pickled(call)) is not None]
     manifest = Manifest(
         base=base[0] if base else None,
         imports=list(packed.imports),

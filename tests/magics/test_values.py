@@ -1,6 +1,9 @@
 """A background cell is a cell: variables in, its value and variables out, pictures, the notebook's environment."""
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,13 +82,61 @@ def test_a_sweep_shares_them_and_has_seeds_of_its_own(cell: Run, state: Settings
     assert sum(file.stat().st_size > 500_000 for file in files) == 1
 
 
-def test_what_an_earlier_cell_set_in_libraries_counts(cell: Run) -> None:
-    cell("import numpy as np, pandas as pd, random\nrandom.seed(3)\nnp.random.seed(3)")
-    cell("pd.set_option('display.max_rows', 4)\nnp.set_printoptions(precision=2)")
-    code = "import random\nrandom.random(), np.random.rand(), str(np.array([1 / 3])), pd.get_option('display.max_rows')"
-    run = cell(f"%%hopx_bg -o run\n{code}")
-    assert run.result() == cell(code)
-    cell("pd.reset_option('display.max_rows')\nnp.set_printoptions(precision=8)")
+SET = """
+import warnings, decimal, locale, logging, random, numpy as np, pandas as pd, matplotlib.pyplot as plt
+%matplotlib inline
+%config InlineBackend.figure_format = 'svg'
+warnings.filterwarnings('ignore')
+warnings.filterwarnings('error', 'careful', pd.errors.PerformanceWarning)
+warnings.filterwarnings('default', category=FutureWarning, module='nosuch')
+decimal.getcontext().prec = 7
+locale.setlocale(locale.LC_TIME, 'C.UTF-8')
+logging.basicConfig(level=logging.INFO, format='{message}!', style='{')
+random.seed(3)
+np.random.seed(3)
+np.seterr(divide='raise')
+np.set_printoptions(precision=2)
+pd.set_option('display.max_rows', 4)
+plt.rcParams['lines.linewidth'] = 7.5
+"""
+SEEN = """
+import warnings, decimal, locale, logging, random, numpy as np, pandas as pd, matplotlib.pyplot as plt
+plt.plot([1])
+plt.show()
+record = logging.makeLogRecord({"msg": "on"})
+set_here = (Warning, pd.errors.PerformanceWarning, FutureWarning)
+seen = {
+    "warnings": sorted((f[2].__name__, f[0], str(f[1])) for f in warnings.filters if f[2] in set_here),
+    "decimal": str(1 / decimal.Decimal(3)), "locale": locale.setlocale(locale.LC_TIME),
+    "logging": [(logging.root.level, handler.format(record)) for handler in logging.root.handlers],
+    "random": random.random(), "numpy": [np.random.rand(), np.geterr()["divide"], str(np.array([1 / 3]))],
+    "pandas": pd.get_option("display.max_rows"), "matplotlib": plt.rcParams["lines.linewidth"],
+}
+seen
+"""
+NOTEBOOK = """
+import sys, json
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
+shell = TerminalInteractiveShell.instance()
+shell.run_cell("%load_ext hopx_magics\\n" + sys.argv[1]).raise_error()
+run = shell.run_cell("%%hopx_bg -o run\\n" + sys.argv[2]).result
+here = shell.run_cell(sys.argv[2]).result
+there = run.result()
+print(json.dumps([here, there, [sorted(shown["data"]) for shown in run.displays if "data" in shown], run.stderr]))
+"""
+
+
+def test_what_an_earlier_cell_set_in_libraries_counts(state: Settings) -> None:
+    done = subprocess.run([sys.executable, "-c", NOTEBOOK, SET, SEEN], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    here, there, shown, written = json.loads(done.stdout.splitlines()[-1])
+    for name, value in here.items():
+        assert there[name] == value, name
+    assert here["decimal"] == "0.3333333"
+    assert here["logging"] == [[20, "on!"]]
+    assert shown[0] == ["image/svg+xml", "text/plain"]
+    assert written == ""
+    assert done.stderr == "", "own requests are no news to who logs"
 
 
 def test_the_environment_of_the_notebook(cell: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -228,6 +279,7 @@ def test_types_of_the_cell_alone_come_back(cell: Run) -> None:
 
 
 def test_traces_name_the_cells_of_the_notebook(cell: Run) -> None:
+    cell("import warnings\nwarnings.simplefilter('default')")  # pytest has others
     cell("k = 0\ndef div(x):\n    # here\n    return x / k\ndef by(f):\n    return lambda x: f(x)")
     first = len(cell("In")) - 2
     cell("def half(x): return div(x)\nboth = by(half)")
