@@ -68,6 +68,11 @@ def filters_in_words(references: Sequence[str], filters: Mapping[str, object]) -
         texts = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
         if value is not None and texts:
             words.append(f"--{option} {','.join(map(_in_words, texts))}")
+    tags, sweep = filters.get("tags"), filters.get("sweep")
+    if isinstance(tags, Mapping):
+        words += [f"--tag {_in_words(f'{name}={value}')}" for name, value in tags.items()]
+    if sweep:
+        words.append(f"--sweep {_in_words(sweep)}")
     return " ".join(words) + (" --limit 0" if filters.get("limit") == 0 else "")
 
 

@@ -16,7 +16,7 @@ from ..run_history import pruning, reading
 from ..run_history.origin import find_origin
 from ..session.session import session
 from ..words import Status
-from .filters import RunFilters, wanted_runs
+from .filters import RunFilters, filters_in_words, wanted_runs
 from .find import OUTPUTS_WITHIN, catch_up, kept_run
 from .notes import tell_notes
 
@@ -42,14 +42,20 @@ def history(*, code: bool = False, output: bool = False, **filters: Unpack[RunFi
 
     Raises ValueError for an argument that can't be used, HistoryError.
     """
+    from ..display.frame_view import empty_because
     from ..display.history_frame import runs_frame
+    from ..display.in_words import NO_RUNS, nothing_in_words
 
     wanted = wanted_runs(filters)
     catch_up()
     session().recorder.drain(OUTPUTS_WITHIN)
     columns = session().history.read(reading.columns, wanted, code=code, output=output)
     tell_notes()
-    return runs_frame(columns)
+    frame = runs_frame(columns)
+    if not frame.empty:
+        return frame
+    kept = session().history.read(reading.count)
+    return empty_because(frame, nothing_in_words((), kept, filters_in_words([], filters), NO_RUNS))
 
 
 def prune(*, really: bool = False, **filters: Unpack[RunFilters]) -> "pd.DataFrame":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import msgspec
 
-from ..display import frames
+from ..display import frame_view, frames
 from ..display.in_words import nothing_in_words, with_place
 from ..models import Listing, Process
 from ..run import Run, runs_by_connection
@@ -64,13 +64,9 @@ def ps(
         frame = frames.grouped_frame(frame, by, sort)
     elif sort is not None:
         frame = frames.sorted_frame(frame, sort)
-    return frame if limit is None else frame.head(limit)
-
-
-def nothing_found(*references: str | Run, on: str | Iterable[str] | None = None, **filters: object) -> str:
-    """Why `ps`, with the same arguments, has just found nothing of something: `none of 45 matches --name train-*`."""
-    listed = sum(len(each.latest.processes) for each in session().chosen(on) if each.latest)
-    return nothing_in_words((), listed, filters_in_words(references_of(references), filters)) if listed else ""
+    listed_in_all = sum(len(each.processes) for each in listed)
+    why = nothing_in_words((), listed_in_all, filters_in_words(wanted, filters))
+    return frame_view.empty_because(frame if limit is None else frame.head(limit), why)
 
 
 def _check_that_all_are_listed(references: list[str], listed: list[Listed]) -> None:

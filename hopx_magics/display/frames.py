@@ -10,6 +10,7 @@ from ..output.oneline import instead_of
 from ..output.progress import fraction_at_end, may_tell_progress, newest_progress
 from ..words import Status
 from . import accessor, arrays
+from .frame_view import seen_now
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +57,7 @@ def processes_frame(processes: Sequence[Process], places: Sequence[Place]) -> "p
         **_usages([row.usage or _UNKNOWN for row in processes]),
         **_places(places),
     }
-    return pd.DataFrame(columns, index=pd.RangeIndex(count), copy=False)
+    return seen_now(pd.DataFrame(columns, index=pd.RangeIndex(count), copy=False))
 
 
 def _usages(usages: Sequence[Usage]) -> dict[str, Any]:

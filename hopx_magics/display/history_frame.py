@@ -9,6 +9,7 @@ import msgspec
 from ..models import Pruned
 from ..values.facts import Fact
 from . import accessor, arrays
+from .frame_view import seen_now
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +71,7 @@ def runs_frame(columns: Mapping[str, Sequence[Any]]) -> "pd.DataFrame":
     made |= {name: arrays.texts(list(columns[name])) for name in _OUTPUTS if name in columns}
     for kind in ("param", "tag"):
         made |= {f"{kind}.{name}": values for name, values in _spread(list(columns[f"{kind}s"])).items()}
-    return pd.DataFrame(made, copy=False)
+    return seen_now(pd.DataFrame(made, copy=False))
 
 
 def _spread(texts: list[str]) -> dict[str, Any]:

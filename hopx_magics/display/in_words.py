@@ -77,17 +77,18 @@ def status_in_words(status: Status, leftovers: int, *, paused: bool = False) -> 
     return f"{status}, {leftovers:,} left" if leftovers else status
 
 
-def nothing_in_words(asked: Sequence[str], listed: int, filters: str) -> str:
+NO_PROCESSES = "No processes yet. %%hopx_bg launches one."
+NO_RUNS = "No runs yet. %%hopx_bg launches one."
+
+
+def nothing_in_words(asked: Sequence[str], listed: int, filters: str, none: str = NO_PROCESSES) -> str:
     """Why there is nothing to show: the connections `asked` have not answered yet, or none of those `listed` is meant.
 
-    `filters` say which were asked for.
+    `filters` say which were asked for, `none` that there are none at all.
     """
     if asked:
         return f"asking {', '.join(printable(name, 40) for name in asked)} ..."
-    return f"none of {listed:,} matches {filters}" if listed and filters else NO_PROCESSES
-
-
-NO_PROCESSES = "No processes yet. %%hopx_bg launches one."
+    return f"none of {listed:,} matches {filters}" if listed and filters else none
 
 
 def queued_in_words(place: int | None, reason: str | None) -> str:

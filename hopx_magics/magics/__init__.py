@@ -7,6 +7,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from .base import Arrival
 from .completion import IDENTIFIER, Completions
 from .connections import HopxCloud
+from .frame_views import show_frames, show_frames_no_more
 from .history import HopxHistory
 from .live_line import has_live_display, show_document
 from .live_table import show_table
@@ -41,6 +42,7 @@ def load(shell: InteractiveShell) -> None:
         shell.register_magics(magics)
     shell.input_transformers_cleanup.extend(_TRANSFORMERS)
     shell.events.register("post_execute", _offer_accessor)
+    show_frames(shell)
     shell.Completer.custom_matchers.append(Completions(shell.user_ns).matcher())
     _mending.append(Mending())
     _mending[-1].begin(shell)
@@ -75,6 +77,7 @@ def unload(shell: InteractiveShell) -> None:
     for transformer in _TRANSFORMERS:
         shell.input_transformers_cleanup.remove(transformer)
     shell.events.unregister("post_execute", _offer_accessor)
+    show_frames_no_more(shell)
     matchers = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if getattr(matcher, "matcher_identifier", "") != IDENTIFIER]
     if shell.display_formatter:

@@ -211,7 +211,7 @@ class HopxMagics(HopxBase):
             whole = %hopx_ps train --output full
         """
         with self._arguments("hopx_ps", line) as args:
-            from ..api.ps import nothing_found, ps
+            from ..api.ps import ps
             from ..api.watch import watch
 
             if args.watch and args.output:
@@ -219,10 +219,7 @@ class HopxMagics(HopxBase):
             references, filters = self._references(args.reference), _filters(args)
             if args.watch:
                 return watch(*references, **filters)
-            found = ps(*references, **filters, output=args.output or self.output)
-            if found.empty and (why := nothing_found(*references, **filters)):
-                print(why)  # noqa: T201
-            return found
+            return ps(*references, **filters, output=args.output or self.output)
 
     @no_var_expand
     @line_magic

@@ -227,6 +227,11 @@ def namesakes(
     return [Namesake._make(row)._replace(goes_on=bool(row[-1])) for row in rows]
 
 
+def count(db: sqlite3.Connection) -> int:
+    """How many runs there are."""
+    return int(db.execute("SELECT count(*) FROM runs").fetchone()[0])
+
+
 def count_named(db: sqlite3.Connection, name: str) -> int:
     """How many runs have that name."""
     return int(db.execute("SELECT count(*) FROM runs WHERE name = ?", [name]).fetchone()[0])

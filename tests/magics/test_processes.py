@@ -90,14 +90,16 @@ def test_ps_options(cell: Run) -> None:
 
 def test_a_filter_that_nothing_matches_says_so(cell: Run) -> None:
     assert cell("%hopx_ps --name zzz*").empty
-    assert cell.shown.startswith("Out[")  # type: ignore[attr-defined]
+    assert "No processes yet." in cell.shown  # type: ignore[attr-defined]
     assert cell("%hopx_wait").empty
     assert "nothing is running" in cell.shown  # type: ignore[attr-defined]
     cell("%%hopx_bg --name a -q\npass")
     cell("%hopx_wait")
     assert cell("%hopx_ps --name zzz* --status running,failed --since 2h --lang bash").empty
     said = "none of 1 matches --status running,failed --lang bash --name zzz* --since 2h"
-    assert cell.shown.startswith(said)  # type: ignore[attr-defined]
+    assert said in cell.shown  # type: ignore[attr-defined]
+    assert cell("%hopx_history --name zzz* --tag exp=a").empty
+    assert "none of 1 matches --name zzz* --tag exp=a" in cell.shown  # type: ignore[attr-defined]
     assert len(cell("%hopx_ps --name a")) == 1
     assert "none of" not in cell.shown  # type: ignore[attr-defined]
 

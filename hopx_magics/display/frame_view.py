@@ -1,0 +1,315 @@
+"""What a notebook shows of the DataFrames of processes and runs: a line each, made for reading.
+
+The DataFrames stay as they are. Only those that are whole in their columns have such a view: whoever has chosen columns
+sees these, as pandas shows them.
+"""
+
+import html
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..durations import format_counting, format_duration, format_roughly
+from ..output.oneline import printable
+from ..output.shown import last_line
+from ..words import STATUSES, Status, signal_name
+from .in_words import COLOURS, ICONS, status_in_words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEEN = "hopx_seen"
+"""The attribute (`df.attrs`) of our DataFrames: when they were made, in ISO 8601. What is filtered from one has it."""
+
+WHY_EMPTY = "hopx_empty"
+"""The attribute of such a DataFrame that is empty: why."""
+
+MOST_VARIED = 6
+"""Columns of params, tags, and of what the user has added, that are shown at most."""
+
+_OF_PROCESSES = frozenset(
+    {
+        *("process_id", "execution_id", "name", "status", "status_detail", "language", "started_at", "completed_at"),
+        *("stdout", "stderr", "exit_code", "execution_time", "progress", "pid", "leftovers", "connection", "sandbox"),
+    }
+)
+SHORT_ID = 13
+LONGEST_NAME = 40
+LONGEST_LINE = 60
+"""Characters of an id, of a name or a value, and of the last line; on hover there are all."""
+
+
+class Cell(NamedTuple):
+    """What stands in a cell, what is told of it on hover, and which status it says."""
+
+    text: str
+    title: str = ""
+    status: Status | None = None
+
+
+class Column(NamedTuple):
+    """A column of a view. Where there is little room, those with the lowest `rank` stay."""
+
+    label: str
+    cells: list[Cell]
+    rank: int
+    right: bool = False
+
+
+class View(NamedTuple):
+    """A table to be shown. Rows are left out behind the row number `gap`; `note` says what it is of."""
+
+    columns: list[Column]
+    gap: int | None
+    note: str
+
+
+def seen_now(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The same DataFrame, with a note that it was made now."""
+    frame.attrs[SEEN] = datetime.now(UTC).isoformat(timespec="seconds")
+    return frame
+
+
+def empty_because(frame: "pd.DataFrame", why: str) -> "pd.DataFrame":
+    """The same DataFrame, which says why it is empty, if it is."""
+    if frame.empty:
+        frame.attrs[WHY_EMPTY] = why
+    return frame
+
+
+def view_of(frame: "pd.DataFrame") -> View | None:
+    """What is shown of a DataFrame of processes or runs; None for any other."""
+    if SEEN not in frame.attrs or not frame.columns.is_unique:
+        return None
+    from .history_frame import COLUMNS
+
+    names = set(frame.columns)
+    if names >= _OF_PROCESSES:
+        return _view(frame, _OF_PROCESSES, "process_id", "started_at", ("process", "processes"))
+    if names >= set(COLUMNS):
+        return _view(frame, frozenset(COLUMNS) | {"code"}, "run_id", "launched_at", ("run", "runs"))
+    return None
+
+
+def _view(frame: "pd.DataFrame", own: frozenset[str], key: str, began: str, words: tuple[str, str]) -> View:
+    seen = datetime.fromisoformat(frame.attrs[SEEN])
+    numbers, gap = _shown_rows(len(frame))
+    part = frame.iloc[numbers]
+    rows = [dict(zip(part.columns, values, strict=True)) for values in part.itertuples(index=False, name=None)]
+    columns = [Column("", [Cell(_text(label)) for label in part.index], 0, right=True)]
+
+    def add(label: str, rank: int, cell: Callable[[Mapping[str, Any]], Cell], *, right: bool = False) -> None:
+        cells = [cell(row) for row in rows]
+        if rank == 0 or any(cell.text for cell in cells):
+            columns.append(Column(label, cells, rank, right))
+
+    add("status", 0, _status)
+    add("name", 0, partial(_cut_text, "name", LONGEST_NAME))
+    for name, label in _varied(frame, own):
+        add(label, 2, partial(_cut_text, name, LONGEST_NAME), right=_is_number(frame[name]))
+    add("progress", 4, _progress, right=True)
+    add("time", 0, _time, right=True)
+    add(began.removesuffix("_at"), 3, lambda row: _ago(row[began], seen), right=True)
+    add("exit", 0, _exit, right=True)
+    add("displays", 7, _displays, right=True)
+    add("last line", 5, _last_line)
+    if _is_several(frame["connection"]):
+        add("connection", 6, partial(_cut_text, "connection", LONGEST_NAME))
+    add("id", 8, partial(_cut_text, key, SHORT_ID))
+    return View(columns if rows else [], gap, _note(frame, len(columns) - 1, words, seen))
+
+
+def _note(frame: "pd.DataFrame", shown: int, words: tuple[str, str], seen: datetime) -> str:
+    if frame.empty and WHY_EMPTY in frame.attrs:
+        return f"{frame.attrs[WHY_EMPTY]} · {len(frame.columns)} columns"
+    count = f"{len(frame):,} {words[0] if len(frame) == 1 else words[1]}" if len(frame) else f"no {words[1]}"
+    columns = f"{len(frame.columns)} columns" + (f", these {shown} shown" if len(frame) else "")
+    return f"{count}, as of {seen.astimezone():%Y-%m-%d %H:%M:%S} · {columns}"
+
+
+def _shown_rows(count: int) -> tuple[list[int], int | None]:
+    """The numbers of the rows that pandas shows, and after how many of them some are left out."""
+    import pandas as pd
+
+    most, few = pd.get_option("display.max_rows"), pd.get_option("display.min_rows")
+    if not most or count <= most:
+        return list(range(count)), None
+    few = min(few or most, most)
+    first = (few + 1) // 2
+    return [*range(first), *range(count - few // 2, count)], first
+
+
+def _varied(frame: "pd.DataFrame", own: frozenset[str]) -> list[tuple[str, str]]:
+    """The columns in which the rows differ, or which the user has added, and what they are called."""
+    others = [name for name in frame.columns if name not in own and name not in ("stdout", "stderr")]
+    labels = {name: str(name).removeprefix("param.").removeprefix("tag.") for name in others}
+    told = list(labels.values())
+    shown = [name for name in others if not str(name).startswith(("param.", "tag.")) or _varies(frame[name])]
+    return [(name, labels[name] if told.count(labels[name]) == 1 else str(name)) for name in shown[:MOST_VARIED]]
+
+
+def _varies(values: "pd.Series") -> bool:
+    return len(values) == 1 or _is_several(values)
+
+
+def _is_several(values: "pd.Series") -> bool:
+    try:
+        return bool(values.nunique(dropna=False) > 1)
+    except TypeError:  # some can't be compared
+        return bool(values.astype(str).nunique() > 1)
+
+
+def _is_number(values: "pd.Series") -> bool:
+    import pandas as pd
+
+    return pd.api.types.is_numeric_dtype(values)
+
+
+# ---------------------------------------------------------------- cells
+
+
+def _text(value: Any) -> str:
+    return "" if _is_missing(value) else printable(str(value))
+
+
+def _cut(text: str, most: int) -> Cell:
+    return Cell(text) if len(text) <= most else Cell(f"{text[: most - 1]}…", text)
+
+
+def _cut_text(name: str, most: int, row: Mapping[str, Any]) -> Cell:
+    return _cut(_text(row[name]), most)
+
+
+def _displays(row: Mapping[str, Any]) -> Cell:
+    count = row.get("displays")
+    return Cell("" if _is_missing(count) or not count else f"{count:,}")
+
+
+def _is_missing(value: Any) -> bool:
+    import pandas as pd
+
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+
+
+def _status(row: Mapping[str, Any]) -> Cell:
+    status: Status = row["status"] if row["status"] in STATUSES else "unknown"
+    leftovers = 0 if _is_missing(row["leftovers"]) else int(row["leftovers"])
+    return Cell(f"{ICONS[status]} {status_in_words(status, leftovers)}", _text(row["status_detail"]), status)
+
+
+def _progress(row: Mapping[str, Any]) -> Cell:
+    progress = row.get("progress")
+    if _is_missing(progress) or row["status"] == "completed":
+        return Cell("")
+    return Cell(f"{math.floor(float(progress or 0) * 100 + 1e-9)} %")
+
+
+def _time(row: Mapping[str, Any]) -> Cell:
+    seconds = row["execution_time"]
+    if _is_missing(seconds):
+        return Cell("")
+    return Cell((format_counting if row["status"] == "running" else format_duration)(seconds), f"{seconds:,.3f} s")
+
+
+def _ago(moment: Any, seen: datetime) -> Cell:
+    if _is_missing(moment):
+        return Cell("")
+    seconds = (seen - moment).total_seconds()
+    told = f"{format_roughly(seconds)} ago" if seconds >= 1 else "now"
+    return Cell(told, f"{moment.to_pydatetime().astimezone():%Y-%m-%d %H:%M:%S %Z}")
+
+
+def _exit(row: Mapping[str, Any]) -> Cell:
+    if _is_missing(row["exit_code"]):
+        return Cell("")
+    code = int(row["exit_code"])
+    signal = signal_name(code) if row["status"] in ("failed", "killed") else None
+    return Cell(signal or str(code), f"exit code {code}" if signal else "")
+
+
+def _last_line(row: Mapping[str, Any]) -> Cell:
+    streams = ("stderr", "stdout") if row["status"] == "failed" else ("stdout", "stderr")
+    texts = (str(row[name]) for name in streams if not _is_missing(row.get(name)))
+    return _cut(next(filter(None, map(last_line, texts)), ""), LONGEST_LINE)
+
+
+# ---------------------------------------------------------------- as HTML, as text
+
+
+def as_html(view: View) -> str:
+    """The view as a table that needs no style sheet of its own."""
+    rows = [_row([column.cells[number] for column in view.columns], view.columns) for number in range(_count(view))]
+    if view.gap is not None:
+        rows.insert(view.gap, f"<tr>{'<td>…</td>' * len(view.columns)}</tr>")
+    head = "".join(f"<th{_style(column)}>{html.escape(column.label)}</th>" for column in view.columns)
+    table = f'<table class="dataframe"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    note = f'<div style="opacity:.7;font-size:90%">{html.escape(view.note)}</div>'
+    return f'<div class="hopx-frame">{table if view.columns else ""}{note}</div>'
+
+
+def _count(view: View) -> int:
+    return len(view.columns[0].cells) if view.columns else 0
+
+
+def _row(cells: Sequence[Cell], columns: Sequence[Column]) -> str:
+    label, *others = [_html(cell) for cell in cells]
+    told = "".join(f"<td{_style(column)}>{cell}</td>" for cell, column in zip(others, columns[1:], strict=True))
+    return f"<tr><th>{label}</th>{told}</tr>"
+
+
+def _style(column: Column) -> str:
+    return f' style="white-space:nowrap;text-align:{"right" if column.right else "left"}"'
+
+
+def _html(cell: Cell) -> str:
+    title = f' title="{html.escape(cell.title)}"' if cell.title else ""
+    style = f' style="color:{COLOURS[cell.status]};font-weight:600"' if cell.status else ""
+    text = html.escape(cell.text)
+    return f"<span{title}{style}>{text}</span>" if title or style else text
+
+
+def as_text(view: View, width: int) -> str:
+    """The view for a terminal of so many columns: what there is no room for is left out."""
+    from rich.cells import cell_len
+
+    if not view.columns:
+        return view.note
+    widths = [
+        max(cell_len(text) for text in (each.label, *(cell.text for cell in each.cells))) for each in view.columns
+    ]
+    chosen = _fitting(view.columns, widths, width)
+    lines = [[view.columns[number].label for number in chosen]]
+    lines += [[view.columns[number].cells[row].text for number in chosen] for row in range(_count(view))]
+    if view.gap is not None:
+        lines.insert(view.gap + 1, ["…"] * len(chosen))
+    rights = [view.columns[number].right for number in chosen]
+    shown = ("  ".join(map(_padded, line, chosen.values(), rights)).rstrip() for line in lines)
+    return "\n".join((*shown, view.note))
+
+
+def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> dict[int, int]:
+    """The numbers of the columns for which there is room, and how wide each is."""
+    narrowest = {"name": 20, "last line": 16}
+    least = [min(width, narrowest.get(column.label, width)) for column, width in zip(columns, widths, strict=True)]
+    chosen: list[int] = []
+    for number in sorted(range(len(columns)), key=lambda number: columns[number].rank):
+        if columns[number].rank == 0 or sum(least[each] + 2 for each in (*chosen, number)) - 2 <= room:
+            chosen.append(number)
+    left = room - sum(least[each] + 2 for each in chosen) + 2
+    fitted = {number: least[number] for number in sorted(chosen)}
+    for number in chosen:
+        grown = min(widths[number], least[number] + max(0, left))
+        left -= grown - least[number]
+        fitted[number] = grown
+    return fitted
+
+
+def _padded(text: str, width: int, right: bool) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) > width:
+        text = f"{set_cell_size(text, max(0, width - 1))}…"
+    room = " " * (width - cell_len(text))
+    return room + text if right else text + room
