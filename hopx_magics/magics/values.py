@@ -2,6 +2,8 @@
 
 import __future__
 
+import re
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import line_magic, magics_class, no_var_expand
@@ -26,12 +28,45 @@ def pack(shell: "InteractiveShell", cell: str, wanted: str, language: str) -> "P
         return None
     hidden = {name for name, value in shell.user_ns_hidden.items() if shell.user_ns.get(name, _NOTHING) is value}
     flags = shell.compile.flags & FUTURES
-    notebook = Notebook(shell.user_ns, frozenset(hidden), shell.transform_cell, flags)
+    magics, functions, extensions = _own_magics(shell, cell)
+    namespace = {**functions, **shell.user_ns} if functions else shell.user_ns
+    notebook = Notebook(namespace, frozenset(hidden), shell.transform_cell, flags, shell.user_ns)
     try:
-        packed = pack_needed(cell, notebook) if wanted == "auto" else pack_named(wanted.split(","), notebook)
+        if wanted != "auto":
+            return pack_named(wanted.split(","), notebook)._replace(state=tuple(library_state()))
+        packed = pack_needed(cell, notebook, functions)
     except SyntaxError:  # the launch says what is wrong with it
         return None
-    return packed._replace(state=tuple(library_state()))
+    return packed._replace(state=tuple(library_state()), magics=magics, extensions=extensions)
+
+
+_MAGIC = re.compile(r"%(\w+)")
+
+
+def _own_magics(
+    shell: "InteractiveShell", cell: str
+) -> tuple[tuple[tuple[str, str, str], ...], dict[str, FunctionType], tuple[str, ...]]:
+    """The magics of a cell that IPython hasn't: the notebook's, with their functions, and the extensions of others."""
+    magics: list[tuple[str, str, str]] = []
+    functions: dict[str, FunctionType] = {}
+    extensions: dict[str, None] = {}
+    loaded = shell.extension_manager.loaded if shell.extension_manager else ()
+    for name in dict.fromkeys(_MAGIC.findall(cell)):
+        for kind, known in shell.magics_manager.magics.items():
+            function = known.get(name)
+            home = str(getattr(type(getattr(function, "__self__", None)), "__module__", ""))
+            if isinstance(function, FunctionType):
+                home = function.__module__
+            if isinstance(function, FunctionType) and home == "__main__":
+                own = function.__name__ if shell.user_ns.get(function.__name__) is function else f"_magic_{name}"
+                magics.append((kind, name, own))
+                functions[own] = function
+            extensions.update((found, None) for found in loaded if _is_of(home, found))
+    return tuple(magics), functions, tuple(extensions)
+
+
+def _is_of(module: str, extension: str) -> bool:
+    return module in (extension, f"IPython.extensions.{extension}") or module.startswith(f"{extension}.")
 
 
 _NOTHING: Any = object()

@@ -75,6 +75,10 @@ class Packed(NamedTuple):
     state: tuple[Call, ...] = ()
     flags: int = 0
     """What the notebook has imported from `__future__`, as the compiler's flags."""
+    magics: tuple[tuple[str, str, str], ...] = ()
+    """Those that the notebook has made itself: line or cell, their names, and the names of their functions."""
+    extensions: tuple[str, ...] = ()
+    """Those of IPython that bring magics which the cell uses."""
     is_named: bool = False
     """Whether somebody has named them, so that they have to go."""
     cells: tuple[Cell, ...] = ()

@@ -50,10 +50,16 @@ class Notebook(NamedTuple):
         return name not in self.hidden or _RESULT.fullmatch(name) is not None
 
 
-def pack_needed(code: str, notebook: Notebook) -> Packed:
-    """What `code` needs of the notebook. Raises ValueRefused for what it needs and can't travel, SyntaxError."""
+def pack_needed(code: str, notebook: Notebook, also: Iterable[str] = ()) -> Packed:
+    """What `code` needs of the notebook, and `also` these variables.
+
+    Raises ValueRefused for what it needs and can't travel, SyntaxError.
+    """
     notebook = _with_results(code, notebook)
-    needed = dict.fromkeys(name for name in names_read(code, notebook.transform) if notebook.has(name))
+    read = names_read(code, notebook.transform)
+    if "Out" in read and "Out" in notebook.hidden:
+        raise ValueRefused("Out holds the values of all earlier cells", hint="Name the one that is needed, as Out[3].")
+    needed = dict.fromkeys(name for name in (*read, *also) if notebook.has(name))
     for name in sorted(names_mentioned(notebook.transform(code))):
         if notebook.has(name) and _is_light(notebook.namespace[name]):
             needed[name] = None
@@ -108,7 +114,7 @@ def _pack(
             packed = _pickled(sorting, limit)
         except _CantTravel as error:
             if error.name not in perhaps:
-                raise
+                raise ValueRefused(error.message, hint=error.hint) from error.__cause__
             del sorting.data[error.name]  # the code most likely sets it itself
         else:
             within = sorting.modules_within([code, *(one.source for one in packed.definitions)])
@@ -241,8 +247,8 @@ class _Dumping:
     def dump(self, name: str, limit: int | None) -> Datum:
         value, start, first = self._sorting.data[name], self.stream.tell(), len(self.buffers.kept)
         try:
-            self._pickler.dump(value)
             _refuse_what_stays(value)
+            self._pickler.dump(value)
         except Exception as error:
             raise _refused(name, value, self._sorting.used_by.get(name, ""), error) from error
         size = self.stream.tell() - start + sum(buffer.nbytes for buffer in self.buffers.kept[first:])
@@ -348,6 +354,10 @@ class _Main(dict[str, bool]):
 
 def _refuse_what_stays(value: Any) -> None:
     """Raises TypeError for what pickle would take along although its other half stays in the notebook."""
+    if isinstance(value, io.IOBase) and not isinstance(value, (io.BytesIO, io.StringIO)):
+        raise TypeError("an open file")
+    if isinstance(value, (io.BytesIO, io.StringIO)):
+        return
     if isinstance(value, Iterator) and type(value).__module__ != "__main__":
         raise TypeError("an iterator")
     if any(kind.__module__.startswith(("ipywidgets", "anywidget")) for kind in type(value).__mro__):

@@ -22,6 +22,7 @@ _OPTIONS = re.compile(r"^(?:\s*-\w+)+\s")
 _EVALUATES = frozenset({"eval", "exec", "query"})
 _LOCAL_OF_QUERY = re.compile(r"@([^\W\d]\w*)")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
+_SPECIAL = re.compile(r"__\w+__")
 _LONGEST_TEXT = 2000
 
 
@@ -31,7 +32,7 @@ def names_read(code: str, transform: Transform = str) -> list[str]:
     `transform` makes Python of the text of cell magics. Raises SyntaxError for what is no Python even then.
     """
     flow = _followed(code, transform)
-    return [name for name in flow.needed if not (name.startswith("__") and name.endswith("__"))]
+    return [name for name in flow.needed if not _SPECIAL.fullmatch(name)]
 
 
 def names_perhaps_read(code: str, transform: Transform = str) -> set[str]:

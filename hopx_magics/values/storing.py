@@ -30,6 +30,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     stream: str | None
     buffers: list[str]
     flags: int
+    magics: list[tuple[str, str, str]]
+    extensions: list[str]
     keep: list[str]
 
     @property
@@ -55,6 +57,8 @@ def store(folder: Path, packed: Packed, keep: Iterable[str], base: Sequence[str]
         stream=_store(folder, packed.stream) if packed.data else None,
         buffers=[_store(folder, *each) for each in zip(packed.buffers, packed.hashes, strict=True)],
         flags=packed.flags,
+        magics=list(packed.magics),
+        extensions=list(packed.extensions),
         keep=list(keep),
     )
     return _store(folder, msgspec.json.encode(manifest)), *sorted({*base, *manifest.files})

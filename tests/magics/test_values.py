@@ -51,11 +51,14 @@ def test_names_and_none(cell: Run) -> None:
     [
         ("%%hopx_bg\nrows", "rows is a generator, which can't travel"),
         ("%%hopx_bg --in nosuch\n1", "nosuch is no variable of this notebook"),
+        ("%%hopx_bg\nlist(Out)", "Out holds the values of all earlier cells"),
+        ("%%hopx_bg\nfile.read()", "file is an io.TextIOWrapper, which can't travel .an open file.\n"),
         ("%%hopx_bg --sweep x=1,2\nuse()", "lock, which use uses, is a thread.lock"),
     ],
 )
 def test_what_can_t_travel_is_refused_before_anything_is_launched(cell: Run, line: str, message: str) -> None:
-    cell("import threading\nlock = threading.Lock()\nrows = (x for x in [1])\ndef use():\n    with lock: pass")
+    cell("import threading\nfile = open('/dev/null')\nfile.close()\nlock = threading.Lock()")
+    cell("rows = (x for x in [1])\ndef use():\n    with lock: pass")
     with pytest.raises(ValueRefused, match=message):
         cell(line)
     assert cell("%hopx_ps").empty
@@ -173,6 +176,23 @@ def test_a_rerun_has_the_values_of_the_run(cell: Run) -> None:
     again = cell("%hopx_rerun first")
     assert again.result() == 2
     assert again["y"] == 2
+
+
+def test_magics_of_the_notebook_and_of_extensions(cell: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "shouting.py").write_text(
+        "def load_ipython_extension(shell):\n    shell.register_magic_function(shout, 'line')\n"
+        "def shout(line):\n    return line.upper()"
+    )
+    cell("%load_ext shouting\nfrom IPython.core.magic import register_cell_magic, register_line_magic\nk = 3")
+    cell("@register_line_magic\ndef times(line):\n    return int(line) * k")
+    cell("@register_cell_magic\ndef twice(line, cell):\n    print(cell * 2)\n    return k\ntwice = 5")
+    assert cell("%%hopx_bg -o run\nx = %times 4\ny = %shout a\nx, y").result() == (12, "A")
+    run = cell("%%hopx_bg -o run\n%%twice\nab")
+    assert (run.result(), run.stdout) == (3, "ab\nab\n\n3\n")
+    run = cell("%%hopx_bg -o run\n1\n%nosuch").wait()
+    assert run.stderr == "UsageError: Line magic function `%nosuch` not found.\n"
+    cell("%unload_ext shouting")
 
 
 def test_functions_are_launched_with_their_arguments(cell: Run) -> None:

@@ -83,6 +83,7 @@ CASES = {
     "a list of functions": (["def f(): return 1\nfs = [f, lambda: 2]"], "print([f() for f in fs])", "[1, 2]"),
     "a name in a formula": (["import math"], "print(eval('math.sqrt(4)'))", "2.0"),
     "the last value": (["40 + 2"], "print(_ + 1)", "43"),
+    "the values before": (["1", "2"], "print(_, __, repr(___))", "2 1 ''"),
     "an earlier value": (["40 + 2", "'large' * 10"], "print(Out[1], list(Out))", "42 [1]"),
     "a lambda and the cell's own variables": (["k = 1\nlam = lambda x: x * k"], "k = 10\nprint(lam(2))", "20"),
     "a closure that changes a variable": (

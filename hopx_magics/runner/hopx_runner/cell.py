@@ -144,6 +144,8 @@ class Cell:
             from .shell import new_shell
 
             self.shell = new_shell(self.namespace, self.kept)
+            if self.given:
+                self.given.add_magics(self.shell)
             self.shell.events.trigger("pre_execute")
         return self.shell
 

@@ -45,6 +45,8 @@ def _in_words(error: BaseException, trace: "TracebackType | None", titles: "Mapp
     """What Python says of an error, without the runner's own frames, and with cells by their titles."""
     import traceback
 
+    if type(error).__name__ == "UsageError" and type(error).__module__ == "IPython.core.error":
+        return f"UsageError: {error}\n"  # a magic that was used wrongly
     told = traceback.TracebackException(type(error), error, trace)
     _drop_own_frames(told)
     text = "".join(told.format())

@@ -25,6 +25,18 @@ class Given:
         self.types: dict[str, Any] = {}
         self.titles: dict[str, str] = {}
         self.lines: dict[str, list[str]] = {}
+        self.magics: list[tuple[str, str, Any]] = []
+        self.extensions: list[str] = []
+
+    def add_magics(self, shell: "Any") -> None:
+        """Adds the magics that the notebook has and IPython has not. What can't be loaded here is missed when used."""
+        for extension in self.extensions:
+            try:
+                shell.extension_manager.load_extension(extension)
+            except Exception:
+                continue
+        for kind, name, function in self.magics:
+            shell.register_magic_function(function, kind, name)
 
     def show_lines(self, linecache: "Any") -> None:
         """Lets all who look for source find that of the notebook's cells."""
@@ -71,6 +83,8 @@ def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> Given
     for name in [*(one[0] for one in manifest["definitions"]), *manifest["data"]]:
         if callable(namespace[name]):
             given.types[name] = namespace[name]
+    given.magics += [(kind, magic, namespace[name]) for kind, magic, name in manifest["magics"]]
+    given.extensions += manifest["extensions"]
     watch.then("linecache", given.show_lines)
     return given
 
