@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from .durations import parse_limit
+from .durations import parse_duration, parse_limit
 from .errors import CodeError, LaunchError
 from .models import Callback, KeptRun, Launch, RunId
 from .output.oneline import one_line, printable
@@ -26,6 +26,9 @@ LONGEST_LINE = 200
 MOST_LINES = 100_000
 """What the number of a code's first line may be: as many empty lines are sent ahead of it."""
 
+MOST_RETRIES = 1_000
+"""How often something can be launched anew."""
+
 LONGEST_NAME = 900
 """Characters of a name. Agents are known to take 1,000 with the launch's mark behind it."""
 
@@ -36,7 +39,8 @@ class LaunchOptions(TypedDict, total=False):
     `first_line` is the number that errors give to the first line of the code: where in a cell or a file it begins.
     `values` are variables that Python code gets, and `keep` names of those of its own that are kept at its end.
     `cell` is the number of the notebook's cell that it is, and `transform` makes Python of code with magics.
-    `after` and `after_any` are runs, ids or names, one or several.
+    `after` and `after_any` are runs, ids or names, one or several. `retry` is how often it is launched anew when it
+    fails, and `retry_delay` how long after that, in seconds or as a text like `30s`.
     """
 
     first_line: int
@@ -58,6 +62,8 @@ class LaunchOptions(TypedDict, total=False):
     first: bool
     after: Any
     after_any: Any
+    retry: int
+    retry_delay: str | float
 
 
 def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
@@ -91,6 +97,8 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
         first=bool(options.get("first", False)),
         after=tuple(options.get("after") or ()),
         after_any=tuple(options.get("after_any") or ()),
+        retries=_checked_retries(options.get("retry", 0)),
+        retry_delay=parse_duration(options.get("retry_delay", 0.0)),
     )
 
 
@@ -234,6 +242,12 @@ def checked_sweep_limit(limit: int | None) -> int | None:
 def new_sweep_id() -> str:
     """What the runs of a new sweep have in common."""
     return secrets.token_hex(4)
+
+
+def _checked_retries(count: int) -> int:
+    if not 0 <= count <= MOST_RETRIES:
+        raise ValueError(f"{count} times again can't be: use 0 to {MOST_RETRIES:,}")
+    return count
 
 
 def _new_run_id() -> RunId:

@@ -69,6 +69,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `stdout_bytes` and `stderr_bytes` are whole sizes, known when the agent cut the streams to their tails. `leftovers`
     are the pids of those that an ended process has started and that still live. What is `paused` stands still, or stays
     in the queue while others pass; what is queued and `first` is ahead of what is not, and `waits_for` is why it waits.
+    What has failed and was launched anew was `retried_as` another process, which is a `retry_of` it.
     """
 
     process_id: _Id | None
@@ -91,6 +92,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     paused: bool = False
     first: bool = False
     waits_for: WaitsFor | None = None
+    retry_of: ProcessId | None = None
+    retried_as: ProcessId | None = None
     usage: Usage | None = None
 
     @property
@@ -142,6 +145,13 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         queued.sort(key=lambda process: not process.first)
         return {process.process_id: place for place, process in enumerate(queued, 1) if process.process_id}
 
+    def last_try(self, process_id: str | None) -> Process | None:
+        """The process of that id, or of the last time that it was launched anew; None when that is not listed."""
+        process = self.find(process_id)
+        while process is not None and (again := self.find(process.retried_as)) is not None:
+            process = again
+        return process
+
     def find(self, process_id: str | None) -> Process | None:
         """The process of that id, or None when the agent does not list it."""
         return self.by_id.get(ProcessId(process_id)) if process_id else None
@@ -182,8 +192,9 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
     `code` is as it was written, from the `first_line` of its cell on; `params` become its variables when it is sent.
     `sweep_id` is common to all launches of one sweep, of which at most `limit` are to run at once; `first` is ahead of
-    all that waits, and it starts when those `after` have completed and those of `after_any` have ended. `rerun_of` is
-    the run whose code this launches again.
+    all that waits, and it starts when those `after` have completed and those of `after_any` have ended. When it fails
+    it is launched anew, up to `retries` times, each `retry_delay` seconds later. `rerun_of` is the run whose code this
+    launches again.
     `callback` is where the agent is to tell its end, and `capture` who is to keep its output: `files` of the sandbox
     that the launch itself writes, the `agent`, or `auto`, whichever works. With `kill_leftovers` its end is that of all
     that it started.
@@ -209,6 +220,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     first: bool = False
     after: tuple[ProcessId, ...] = ()
     after_any: tuple[ProcessId, ...] = ()
+    retries: int = 0
+    retry_delay: float = 0.0
     rerun_of: RunId | None = None
     callback: Callback | None = None
     capture: Capture = "auto"
@@ -313,7 +326,15 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def process(self) -> Process:
         """The process as it was last seen, without output."""
-        kept = set(Process.__struct_fields__) - {"stdout", "stderr", "paused", "first", "waits_for"}
+        kept = set(Process.__struct_fields__) - {
+            "stdout",
+            "stderr",
+            "paused",
+            "first",
+            "waits_for",
+            "retry_of",
+            "retried_as",
+        }
         return Process(**{field: getattr(self, field) for field in kept})
 
 

@@ -32,7 +32,8 @@ class Run:
     again. The repr and the notebook's display show the state as last seen, without asking.
 
     A run that its agent no longer has, or whose agent there is no connection to, is as the history knows it: it can't
-    be waited for or killed. One that waits to be handed out to one of several agents has no `process_id` yet.
+    be waited for or killed. One that waits to be handed out to one of several agents has no `process_id` yet. One that
+    is launched anew when it fails is its last try, also in `process_id` and `run_id`.
     """
 
     def __init__(self, process: Process, source: Source) -> None:
@@ -163,7 +164,7 @@ class Run:
             connection.waited([process_id])
             return self
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        for process in wait_for({connection: [process_id]}, timeout=left)[connection]:
+        for process in wait_for({connection: [process_id]}, timeout=left)[connection].values():
             self.see(process)
         return self
 
@@ -177,7 +178,7 @@ class Run:
         connection, process_id = self._source.connection, self._process.process_id
         if killed is None and connection is not None and process_id is not None:
             (killed,) = connection.kill([process_id])
-            self.see(connection.latest.find(process_id) if connection.latest else None)
+            self.see(connection.latest.last_try(process_id) if connection.latest else None)
         if killed is None:
             raise UnknownProcess(f"{self.name or self.run_id} has no process that could be killed")
         return killed.result
@@ -370,7 +371,7 @@ def _seeing(runs: "dict[ProcessId, Run]", listener: Callable[[], None]) -> Liste
         if update.listing is not None and update.error is None:
             for process_id, run in runs.items():
                 if not run.process.ended:
-                    run.see(update.listing.find(process_id))
+                    run.see(update.listing.last_try(process_id))
         listener()
 
     return take

@@ -46,7 +46,7 @@ class AgentSource:
 
     def listed(self, process: Process) -> Process | None:
         """How it is listed now; None when it is listed no more."""
-        return self.connection.listing(tail=0).find(process.process_id)
+        return self.connection.listing(tail=0).last_try(process.process_id)
 
     def output(self, process: Process, stream: Stream, tail: int | None) -> Output:
         """A stream, whole or its last `tail` bytes."""

@@ -63,6 +63,8 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "leftovers": st.lists(_NUMBERS, max_size=3) | _ANYTHING,
     "paused": st.booleans() | _ANYTHING,
     "first": st.booleans() | _ANYTHING,
+    "retry_of": _TEXTS | _ANYTHING,
+    "retried_as": _TEXTS | _ANYTHING,
     "waits_for": st.sampled_from(get_args(WaitsFor)) | _ANYTHING,
 }
 

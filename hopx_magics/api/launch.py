@@ -47,8 +47,9 @@ def launch(
     is that of all that it started.
 
     With `first` it is ahead of all that is queued. It starts when the runs `after` have all completed, or ends as
-    failed when one of them has not, and when all of `after_any` have ended. These, values, `keep` and `kill_leftovers`
-    are for this machine alone.
+    failed when one of them has not, and when all of `after_any` have ended. When it fails it is launched anew, up to
+    `retry` times, each `retry_delay` later, as a run of its own; the `Run` is the last one of these. All this, values,
+    `keep` and `kill_leftovers` are for this machine alone.
 
     Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
     AgentError.

@@ -58,9 +58,8 @@ def _wait(runs: list[Run], any_one: bool, limit: float | None, begun: float, pro
     tell = _telling(progress, len(runs))
     waited = wait_for(wanted, any_one=any_one, timeout=limit, begun=begun, progress=tell)
     for connection, processes in waited.items():
-        for process in processes:
-            if process.process_id:
-                wanted[connection][process.process_id].see(process)
+        for process_id, process in processes.items():
+            wanted[connection][process_id].see(process)
 
 
 def _left(limit: float | None, begun: float) -> float:

@@ -35,7 +35,12 @@ if TYPE_CHECKING:
 
 def _of_queues(launch: Launch) -> list[str]:
     """The options of a launch that only an agent with a queue knows."""
-    given = {"--first": launch.first, "--after": launch.after, "--after-any": launch.after_any}
+    given = {
+        "--first": launch.first,
+        "--after": launch.after,
+        "--after-any": launch.after_any,
+        "--retry": launch.retries,
+    }
     return [option for option, is_given in given.items() if is_given]
 
 

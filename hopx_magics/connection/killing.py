@@ -27,8 +27,10 @@ def kill(connection: "Connection", process_ids: Iterable[ProcessId]) -> list[Kil
 
     Raises AgentError when the agent can't be asked or has no way to kill, and WaitInterrupted after Ctrl-C.
     """
-    ids = list(dict.fromkeys(process_ids))
+    wanted = list(dict.fromkeys(process_ids))
     before = connection.listing(tail=0)
+    tries = (before.last_try(process_id) for process_id in wanted)
+    ids = [(last and last.process_id) or process_id for process_id, last in zip(wanted, tries, strict=True)]
     alive = [id_ for id_ in ids if (process := before.find(id_)) and (process.leftovers or not process.ended)]
     pool = ThreadPoolExecutor(KILLS_AT_ONCE)
     try:
@@ -41,7 +43,7 @@ def kill(connection: "Connection", process_ids: Iterable[ProcessId]) -> list[Kil
         ) from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C must not wait for those that take their grace time
-    connection.waited(ids)
+    connection.waited(wanted)
     return [_killed(process_id, before, after, process_id in asked) for process_id in ids]
 
 

@@ -28,8 +28,10 @@ def wait_for(
     timeout: float | None = None,
     begun: float | None = None,
     progress: Callable[[list[Process]], None] | None = None,
-) -> "dict[Connection, list[Process]]":
-    """Waits until all of some processes, or any one of them, have ended; returns them as last listed.
+) -> "dict[Connection, dict[ProcessId, Process]]":
+    """Waits until all of some processes, or any one of them, have ended; returns them as last listed, by their ids.
+
+    What is launched anew when it fails has ended when its last try has, which is returned in its place.
 
     `progress` is called with the processes, in this thread, whenever an agent says something new and at least every
     second. An agent that doesn't answer, or with nonsense, is asked for two minutes, and one that refuses, twice.
@@ -60,7 +62,7 @@ def wait_for(
             raise
     for waiting in waitings:
         waiting.connection.waited(waiting.process_ids.keys() - set(waiting.going))
-    return {waiting.connection: waiting.processes for waiting in waitings}
+    return {waiting.connection: waiting.seen for waiting in waitings}
 
 
 class Waiting:
@@ -70,14 +72,15 @@ class Waiting:
         self.connection = connection
         self.process_ids = dict.fromkeys(process_ids)
         self._begun = time.monotonic()
-        self._seen: dict[ProcessId, Process] = {}
+        self.seen: dict[ProcessId, Process] = {}
+        """The last tries of the processes, as last listed, by the ids of the first ones."""
         self._refused = False
         """Whether the last answer was one that is no use to ask again for, unless it was a single odd one."""
 
     @property
     def processes(self) -> list[Process]:
         """The processes that were listed so far, as last listed."""
-        return [self._seen[process_id] for process_id in self.process_ids if process_id in self._seen]
+        return [self.seen[process_id] for process_id in self.process_ids if process_id in self.seen]
 
     @property
     def going(self) -> list[ProcessId]:
@@ -85,7 +88,7 @@ class Waiting:
         return [
             process_id
             for process_id in self.process_ids
-            if process_id not in self._seen or not self._seen[process_id].ended
+            if process_id not in self.seen or not self.seen[process_id].ended
         ]
 
     def take(self, update: Update) -> None:
@@ -95,8 +98,15 @@ class Waiting:
         elif update.listing is not None:
             self._refused = False
             listed = update.listing.by_id
-            self._seen.update((id_, listed[id_]) for id_ in self.going if id_ in listed)
+            for process_id in self.going:
+                if process := update.listing.last_try(self._present_id(process_id)):
+                    self.seen[process_id] = process
             self._raise_if_forgotten(update.listing, listed)
+
+    def _present_id(self, process_id: ProcessId) -> ProcessId:
+        """The id of the last try of a process that was seen."""
+        seen = self.seen.get(process_id)
+        return seen.process_id or process_id if seen else process_id
 
     def _raise_if_hopeless(self, error: HopxError, failing_since: float | None) -> None:
         """Bears no answer, and none that makes sense, for a while; and once a refusal: a new token may help, say."""
@@ -110,11 +120,11 @@ class Waiting:
         if time.monotonic() - self._begun < FORGOTTEN_AFTER:
             return
         for process_id in self.going:
-            if process_id in listed:
+            if self._present_id(process_id) in listed:
                 continue
             kept = self.connection.recall(process_id)
             if kept is not None and kept.process.ended:
-                self._seen[process_id] = kept.process
+                self.seen[process_id] = kept.process
             else:
                 raise UnknownProcess(
                     f"{listing.agent}: {process_id} is no longer listed, how it ended is not known",

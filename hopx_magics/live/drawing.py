@@ -128,7 +128,7 @@ class RunLine:
         if update.listing is not None and update.error is None:
             self._answered = datetime.now()
             if not self.run.process.ended:
-                self.run.see(update.listing.find(self.run.process_id))
+                self.run.see(update.listing.last_try(self.run.process_id))
 
     def look(self) -> bool:
         """Whether there is more to be seen than at the last look, besides what its agent tells."""

@@ -5,7 +5,7 @@ import logging
 import subprocess
 import time
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..models import ProcessId
 from .family import Family, Member, Table, clock, uptime
@@ -15,6 +15,13 @@ from .store import Folder, Launched, Pauses, Start
 _T = TypeVar("_T")
 
 log = logging.getLogger("hopx_magics.local_agent")
+
+
+class Former(NamedTuple):
+    """Another process, after which one starts: its id when that was launched, and whether it has to complete."""
+
+    launched_as: str
+    must_complete: bool
 
 
 class Active:
@@ -28,7 +35,7 @@ class Active:
 
     __slots__ = (
         *("_family", "_strays", "begun", "child", "ended", "finished", "folder", "intent", "launched", "life"),
-        *("meter", "pauses", "start", "stop", "turned", "turning", "waits_on"),
+        *("meter", "pauses", "start", "stop", "turned", "turning", "waits_on", "waits_until"),
     )
 
     def __init__(self, launched: Launched, folder: Folder) -> None:
@@ -47,8 +54,10 @@ class Active:
         self.pauses = Pauses()
         self.turned = asyncio.Event()
         self.turning = asyncio.Lock()
-        self.waits_on: set[str] = set()
-        """The ids of those that have to end before it may start."""
+        self.waits_on: dict[str, Former] = {}
+        """Those that have to end before it may start, by their ids."""
+        self.waits_until: int | None = None
+        """Before which moment, in nanoseconds, it may not start."""
         self.intent = ""
         """Why an agent before this one was about to end the process."""
 

@@ -21,24 +21,25 @@ def adopt(processes: Processes, launching: Launching, pausing: Pausing) -> None:
     for item in sorted(found, key=lambda item: item.sequence):
         processes.add(item)
     _find_leftovers(processes, known)
+    _try_again(processes, launching, known)
     processes.finished.sort()
     _hold_unheard(processes)
     if any(ended.process_id not in known for ended in processes.finished):
         processes.rewrite_journal()
     asyncio.get_running_loop().run_in_executor(None, delete, processes.store.leftovers())
     _take_over_callbacks(processes)
-    unmet = [(active, before) for active in processes.going() if (before := _unmet(processes, active))]
+    unmet = [(active, *before) for active in processes.going() if (before := _unmet(processes, active))]
     processes.forget()
     for active in processes.going():
         launching.go_on(active)
         if active.is_paused and active.begun is not None:
             spawned(pausing.go_on(active))
-    for active, before in unmet:
-        processes.give_up(active, before)
+    for active, launched_as, failed in unmet:
+        processes.give_up(active, launched_as, failed)
     launching.start_queued()
 
 
-def _unmet(processes: Processes, active: Active) -> Ended | None:
+def _unmet(processes: Processes, active: Active) -> tuple[str, Ended] | None:
     """What a queued process comes after and has not completed; finds out for whom it still has to wait.
 
     What is forgotten has completed, or the process would have ended when that ended.
@@ -46,9 +47,10 @@ def _unmet(processes: Processes, active: Active) -> Ended | None:
     launched = active.launched
     if active.begun is not None:
         return None
-    active.waits_on = processes.unended([*launched.after, *launched.after_any])
-    found = map(processes.all.get, launched.after)
-    return next((item for item in found if isinstance(item, Ended) and item.status != "completed"), None)
+    active.waits_on = processes.awaited(launched.after, launched.after_any)
+    found = ((process_id, processes.last_try(process_id)) for process_id in launched.after)
+    unmet = ((id_, item) for id_, item in found if isinstance(item, Ended) and item.status != "completed")
+    return next(unmet, None)
 
 
 def _examine(processes: Processes, folder: Folder) -> Active | Ended:
@@ -58,14 +60,31 @@ def _examine(processes: Processes, folder: Folder) -> Active | Ended:
         active = Active(launched, folder)
         active.start, active.begun = evidence.start, evidence.start.time if evidence.start else time.time_ns()
         active.intent, active.pauses = evidence.intent.text, folder.read_pauses()
-        folder.drop_env()
+        if not launched.retries:
+            folder.drop_env()
         return active
     if never_started(evidence) and not launched.damaged:
         active = Active(launched, folder)
         active.pauses = folder.read_pauses()
         return active
-    folder.drop_env()
+    if not launched.retries:
+        folder.drop_env()
     return conclude(launched, folder, processes.settings.output_limit)
+
+
+def _try_again(processes: Processes, launching: Launching, known: Mapping[str, Ended]) -> None:
+    """Tries again what has failed while there was no agent; and what an agent had no time to put on record."""
+    items = list(processes.all.values())
+    tries = {item.launched.retry_of if isinstance(item, Active) else item.retry_of: item.process_id for item in items}
+    for ended in items:
+        if isinstance(ended, Active) or ended.process_id in known:
+            continue
+        folder = processes.store.folder(ended.process_id)
+        if (launched := folder.read_launch()).retries:
+            again = tries.get(ended.process_id) or launching.try_again(Active(launched, folder), ended)
+            processes.all[ended.process_id] = ended.with_retry(again)
+            processes.finished.replace(ended.with_retry(again))
+            folder.drop_env()
 
 
 def _find_leftovers(processes: Processes, known: Mapping[str, Ended]) -> None:

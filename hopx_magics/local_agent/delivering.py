@@ -103,6 +103,11 @@ class Callbacks:
             raise
         self._targets[process_id] = target
 
+    def copy(self, process_id: str, other: str) -> None:
+        """Tells the end of another process, too, where that of this one is told. Raises OSError."""
+        if target := self._targets.get(process_id):
+            self.add(other, target)
+
     def drop(self, process_id: str) -> None:
         """Forgets a callback."""
         self._targets.pop(process_id, None)

@@ -67,6 +67,7 @@ def conclude(
         execution_time=_running_time(start, evidence.exit, ended, folder.read_pauses()) if start else None,
         pid=start.pid if start else msgspec.UNSET,
         message=message or msgspec.UNSET,
+        retry_of=launched.retry_of or msgspec.UNSET,
         usage=usage or msgspec.UNSET,
     )
     timed_out = intent not in ("", KILLED) and not intent.startswith(DEPENDENCY)
@@ -90,6 +91,7 @@ def _with_output(row: Row, launched: Launched, folder: Folder, ended: int, *, ti
         whole=whole,
         row=msgspec.Raw(msgspec.json.encode(row)),
         key=launched.key,
+        retry_of=launched.retry_of,
         timed_out=timed_out,
     )
 

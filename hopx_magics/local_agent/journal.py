@@ -40,6 +40,8 @@ class Row(msgspec.Struct, kw_only=True):
     paused: bool | msgspec.UnsetType = msgspec.UNSET
     first: bool | msgspec.UnsetType = msgspec.UNSET
     waits_for: WaitsFor | msgspec.UnsetType = msgspec.UNSET
+    retry_of: str | msgspec.UnsetType = msgspec.UNSET
+    retried_as: str | msgspec.UnsetType = msgspec.UNSET
     usage: Usage | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -48,7 +50,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
     `sequence` is that of its launch, `ended` when it ended, in nanoseconds; `timed_out` that its time limit ended it;
     `leftovers` are pids and starts of those whom it left behind and who live; `left_out` are bytes of the streams that
-    are not kept, for being over the limit; `values_bytes` is the room for what a cell got and left.
+    are not kept, for being over the limit; `values_bytes` is the room for what a cell got and left. It is a `retry_of`
+    another one, and was `retried_as` another one.
     """
 
     process_id: str
@@ -64,6 +67,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     leftovers: tuple[tuple[int, int], ...] = ()
     left_out: int = 0
     values_bytes: int = 0
+    retry_of: str | None = None
+    retried_as: str | None = None
 
     @property
     def output_bytes(self) -> int:
@@ -73,6 +78,15 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     def facts(self) -> Row:
         """The row, decoded; its output only counts when `whole`."""
         return _decode_row(self.row)
+
+    def with_retry(self, process_id: str | None) -> "Ended":
+        """The same, tried again as another process, or not."""
+        if process_id is None:
+            return self
+        row = self.facts()
+        row.retried_as = process_id
+        row.message = f"{row.message}; tried again" if row.message else "tried again"
+        return msgspec.structs.replace(self, retried_as=process_id, row=msgspec.Raw(msgspec.json.encode(row)))
 
     def with_leftovers(self, leftovers: Iterable[tuple[int, int]]) -> "Ended":
         """The same with others who are left of it."""

@@ -113,6 +113,8 @@ class LaunchEndpoints:
             first=wanted.first,
             after=self._named("after", wanted.after),
             after_any=self._named("after_any", wanted.after_any),
+            retries=requests.checked_count("retries", wanted.retries) or 0,
+            retry_delay=requests.checked_delay(wanted.retry_delay),
         )
 
     def _named(self, field: str, process_ids: list[str] | None) -> dict[str, str]:

@@ -4,6 +4,7 @@ All that matters is on disk before it is acted upon, so that an agent may be kil
 was lost is asked for again with the same Idempotency-Key, by which it is found.
 """
 
+import asyncio
 import contextlib
 import fcntl
 import subprocess
@@ -14,11 +15,13 @@ from pathlib import Path
 import msgspec
 
 from ..models import ProcessId
+from ..protocol.requests import renewed_mark
 from . import outputs
-from .active import Active, spawned
+from .active import Active, log, spawned
 from .delivering import Target
 from .family import MARK
 from .following import follow
+from .journal import Ended
 from .killing import Killing
 from .processes import Processes
 from .programs import VALUES, Program, Tools, environment
@@ -33,6 +36,7 @@ class Launching:
         self._shim = tools.shim
         self._killing = killing
         processes.make_room = self.start_queued
+        processes.try_again = self._try_again_in_queue
 
     def launch(
         self,
@@ -56,7 +60,7 @@ class Launching:
         It starts as soon as the event loop gets to it, so that the reply needn't wait for that.
         """
         process_id = ProcessId(new_id("proc"))
-        waits_on = self._processes.unended([*turn.after, *turn.after_any])
+        waits_on = self._processes.awaited(turn.after, turn.after_any)
         folder = self._processes.store.folder(process_id)
         launched = Launched(
             process_id=process_id,
@@ -103,10 +107,67 @@ class Launching:
             self._processes.callbacks.drop(launched.process_id)
             raise
 
+    def try_again(self, active: Active, ended: Ended) -> str | None:
+        """Launches once more what has failed, as a process of its own, but does not queue it; returns its id."""
+        if ended.status != "failed" or ended.facts().started_at is None:
+            return None
+        old, folder = active.launched, active.folder
+        process_id = ProcessId(new_id("proc"))
+        launched = msgspec.structs.replace(
+            old,
+            process_id=process_id,
+            execution_id=new_id("exec"),
+            sequence=self._processes.next_sequence(),
+            name=renewed_mark(old.name),
+            command=folder.command_elsewhere(old.command, self._processes.store.folder(process_id)),
+            at_once=False,
+            key=None,
+            digest=None,
+            after={},
+            after_any={},
+            retries=old.retries - 1,
+            retry_of=old.process_id,
+            not_before=ended.ended + int(old.retry_delay * 1e9),
+        )
+        try:
+            self._processes.callbacks.copy(old.process_id, process_id)
+            again = Active(launched, self._processes.store.copy(folder, old, launched))
+        except (OSError, ValueError) as error:
+            self._processes.callbacks.drop(process_id)
+            log.warning("%s can't be tried again: %s", old.process_id, error)
+            return None
+        self._processes.add(again)
+        return process_id
+
+    def _try_again_in_queue(self, active: Active, ended: Ended) -> str | None:
+        process_id = self.try_again(active, ended)
+        again = self._processes.all.get(process_id or "")
+        if isinstance(again, Active):
+            self._queue(again)
+            self._processes.changes.tell(again.process_id)
+        return process_id
+
+    def _queue(self, active: Active) -> None:
+        """Queues a process, aside as long as it may not start yet."""
+        moment = active.launched.not_before or 0
+        pause = min((moment - time.time_ns()) / 1e9, active.launched.retry_delay)  # the clock may have been set back
+        if pause > 0:
+            active.waits_until = moment
+            asyncio.get_running_loop().call_later(pause, self._release, active)
+        self._processes.queue.add(active)
+
+    def _release(self, active: Active) -> None:
+        if self._processes.all.get(active.process_id) is active:
+            self._processes.queue.remove(active)
+            active.waits_until = None
+            self._processes.queue.add(active)
+            self._processes.changes.tell(active.process_id)
+            self.start_queued()
+
     def go_on(self, active: Active) -> None:
         """Goes on with a process of an earlier agent: queues it, or follows it."""
         if active.begun is None:
-            self._processes.queue.add(active)
+            self._queue(active)
             return
         self._processes.running[active.process_id] = active
         if active.intent:
@@ -164,7 +225,8 @@ def _start(active: Active, shim: str) -> "subprocess.Popen[bytes]":
             umask=-1 if launched.umask is None else launched.umask,
             start_new_session=True,
         )
-    folder.drop_env()
+    if not launched.retries:
+        folder.drop_env()
     return child
 
 
@@ -173,6 +235,4 @@ def _note_failure(active: Active, error: Exception) -> None:
     outputs.add_last_line(active.folder.output("stderr"), f"could not start: {reason}")
     with contextlib.suppress(OSError):
         active.folder.write_exit(126)
-    with contextlib.suppress(OSError):
-        active.folder.drop_env()
     active.ended.set()

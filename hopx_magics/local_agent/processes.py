@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from ..settings import Settings
-from .active import Active
+from .active import Active, Former
 from .answers import Refused
 from .changes import Changes
 from .delivering import Callbacks
@@ -41,6 +41,8 @@ class Processes:
         self.leftovers = Leftovers(self.running, self.orphans, self.leave)
         self.queue = Queue(self.running, settings.max_running, settings.agent_folder / "queue.json")
         self.finished = Finished(settings, self.callbacks, self.unheard)
+        self.try_again: Callable[[Active, Ended], str | None] = lambda active, ended: None
+        """Called with what has ended; launches it once more if it is to be, and returns the id of that."""
         self.make_room: Callable[[], None] = lambda: None
         """Called when something has ended, and others may start."""
         self._keys: dict[str, str] = {}
@@ -60,9 +62,21 @@ class Processes:
         """Those that have not ended, in the order of their launches."""
         return (item for item in self.all.values() if isinstance(item, Active))
 
-    def unended(self, process_ids: Iterable[str]) -> set[str]:
-        """Those of these processes that have not ended."""
-        return {process_id for process_id in process_ids if isinstance(self.all.get(process_id), Active)}
+    def last_try(self, process_id: str) -> Active | Ended | None:
+        """What has become of a process, or of the last time that it was tried again, if that is known."""
+        item = self.all.get(process_id)
+        while isinstance(item, Ended) and item.retried_as and (again := self.all.get(item.retried_as)):
+            item = again
+        return item
+
+    def awaited(self, after: Iterable[str], after_any: Iterable[str]) -> dict[str, Former]:
+        """Those that have to end before something starts that comes after these."""
+        wanted = [(process_id, True) for process_id in after] + [(process_id, False) for process_id in after_any]
+        return {
+            item.process_id: Former(process_id, must_complete)
+            for process_id, must_complete in reversed(wanted)
+            if isinstance(item := self.last_try(process_id), Active)
+        }
 
     def find(self, process_id: str) -> Active | Ended:
         """The process of that id. Raises Refused when there is none."""
@@ -106,6 +120,9 @@ class Processes:
         if active.family is not None and left:
             ended = ended.with_leftovers(left)
             self.leftovers.keep(active.family)
+        if active.launched.retries:
+            ended = ended.with_retry(self.try_again(active, ended))  # ahead of the record, or it might be lost
+            active.folder.drop_env()
         self.journal.add(ended)
         self.running.pop(active.process_id, None)
         self.add(ended)
@@ -120,21 +137,21 @@ class Processes:
         left = [ended]
         while left:
             before = left.pop()
-            for active in self.queue.followers(before.process_id):
-                if before.status != "completed" and before.process_id in active.launched.after:
-                    left.append(self._give_up(active, before))
+            for active, former in self.queue.followers(before.process_id, before.retried_as):
+                if before.status != "completed" and former.must_complete and before.retried_as is None:
+                    left.append(self._give_up(active, former.launched_as, before))
                 else:
                     self.changes.tell(active.process_id)
 
-    def give_up(self, active: Active, before: Ended) -> None:
+    def give_up(self, active: Active, launched_as: str, before: Ended) -> None:
         """Ends a queued process since one that it comes after has not completed, and those that come after it."""
         if self.all.get(active.process_id) is active:
-            self._tell_followers(self._give_up(active, before))
+            self._tell_followers(self._give_up(active, launched_as, before))
 
-    def _give_up(self, active: Active, before: Ended) -> Ended:
+    def _give_up(self, active: Active, launched_as: str, before: Ended) -> Ended:
         self.queue.remove(active)
         with contextlib.suppress(OSError):
-            active.folder.write_intent(f"{DEPENDENCY} {before.process_id} {before.status}")
+            active.folder.write_intent(f"{DEPENDENCY} {launched_as} {before.status}")
             active.folder.drop_env()
         return self._put_on_record(active, ())
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..words import WaitsFor
-from .active import Active
+from .active import Active, Former
 from .store import replace_file
 
 
@@ -91,7 +91,7 @@ class Queue:
         """Puts a process where it belongs: behind all that were launched before it, or aside."""
         for process_id in active.waits_on:
             self._followers.setdefault(process_id, {})[active.process_id] = active
-        if active.is_paused or active.waits_on:
+        if active.is_paused or active.waits_on or active.waits_until:
             self._aside[active.process_id] = active
         else:
             insort(self._lanes.setdefault(_lane(active), []), active, key=attrgetter("sequence"))
@@ -105,12 +105,14 @@ class Queue:
         if not lane:
             del self._lanes[_lane(active)]
 
-    def followers(self, process_id: str) -> list[Active]:
-        """Those that wait for the end of this process, which has come: they wait for it no longer."""
-        followers = [each for each in self._followers.pop(process_id, {}).values() if each.process_id in self._aside]
-        for active in followers:
+    def followers(self, process_id: str, retried_as: str | None = None) -> list[tuple[Active, Former]]:
+        """Those that wait for the end of this process, which has come, and how: they wait for its next try, if any."""
+        waiting = [each for each in self._followers.pop(process_id, {}).values() if each.process_id in self._aside]
+        followers = [(active, active.waits_on.pop(process_id)) for active in waiting]
+        for active, former in followers:
             self.remove(active)
-            active.waits_on.discard(process_id)
+            if retried_as is not None:
+                active.waits_on[retried_as] = former
             self.add(active)
         return followers
 
@@ -140,8 +142,12 @@ class Queue:
 
     def reason(self, active: Active) -> Reason | None:
         """Why a queued process waits; None before that is known."""
-        if active.is_paused or active.waits_on:
-            return PAUSED if active.is_paused else _after(active)
+        if active.is_paused:
+            return PAUSED
+        if active.waits_on:
+            return _after(active)
+        if active.waits_until:
+            return Reason("retry", f"{active.launched.retry_delay:g} s until it is tried again")
         return self._reasons.get(_lane(active))
 
     def renew_reasons(self) -> list[str]:
@@ -174,7 +180,7 @@ class Queue:
 
 
 def _after(active: Active) -> Reason:
-    first, *more = sorted(active.waits_on)
+    first, *more = sorted(former.launched_as for former in active.waits_on.values())
     launched = active.launched
     name = launched.after.get(first) or launched.after_any.get(first) or first
     return Reason("after", f"after {name}" + (f" and {len(more):,} more" if more else ""))

@@ -120,6 +120,13 @@ def checked_count(name: str, count: int) -> int | None:
     return count or None
 
 
+def checked_delay(seconds: float) -> float:
+    """Seconds until something is tried again. Raises Refused."""
+    if not 0 <= seconds <= UNLIMITED:
+        raise invalid(f"retry_delay must be 0 to {UNLIMITED:,} seconds, not {seconds:g}")
+    return seconds
+
+
 def idempotency_key(request: Request) -> str | None:
     """The launch's key. Raises Refused for an endless one."""
     key = request.headers.get("idempotency-key", "")

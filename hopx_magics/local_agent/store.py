@@ -3,7 +3,8 @@
 | file | holds |
 |---|---|
 | launch.json | what was launched; written once |
-| env.json | the environment, if one was asked for; gone once the process has started, since it may hold secrets |
+| env.json | the environment, if one was asked for; gone once the process has started, since it may hold secrets, or \
+once it has ended where it may be tried again |
 | in | links to the files of the values that a cell gets |
 | out | what a cell shows beside its output, and what is kept of it: see `runner` |
 | cell.* | the code |
@@ -63,6 +64,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     first: bool = False
     after: dict[str, str] = {}
     after_any: dict[str, str] = {}
+    retries: int = 0
+    retry_delay: float = 0.0
 
 
 class Launched(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +76,9 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     starts when fewer than `sweep_limit` of its `sweep` are running; what is `first` is ahead of what is not. `has_env`
     tells that an environment was asked for, `kill_leftovers` that what it leaves behind is to be killed at its end.
     `values` is the name of the manifest in `in`. It comes after all in `after` have completed, and after all in
-    `after_any` have ended: their names, or what stands for them, by their ids.
+    `after_any` have ended: their names, or what stands for them, by their ids. When it fails it is tried again up to
+    `retries` times, each `retry_delay` seconds later, as a process of its own, which is a `retry_of` the one before and
+    may start `not_before` that moment, in nanoseconds.
     """
 
     process_id: ProcessId
@@ -92,6 +97,10 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     first: bool = False
     after: dict[str, str] = {}
     after_any: dict[str, str] = {}
+    retries: int = 0
+    retry_delay: float = 0.0
+    retry_of: str | None = None
+    not_before: int | None = None
     has_env: bool = True
     kill_leftovers: bool = False
     is_whole_env: bool = False
@@ -186,6 +195,17 @@ class Folder:
 
     def _file(self, name: str) -> str:
         return f"{self.path}/{name}"  # as a Path it would take many times as long, many times for each process
+
+    def command_elsewhere(self, command: Sequence[str], other: "Folder") -> list[str]:
+        """A command with the files of another folder in place of those of this one."""
+        return [f"{other.path}/{name}" if (name := self._name_in(word)) else word for word in command]
+
+    def code_file(self, command: Sequence[str]) -> str | None:
+        """The name of the file with the code that a command runs, None where it runs no code."""
+        return next((name for word in command if (name := self._name_in(word))), None)
+
+    def _name_in(self, word: str) -> str | None:
+        return word.removeprefix(f"{self.path}/") if word.startswith(f"{self.path}/") else None
 
     def read_launch(self) -> Launched:
         """What was launched; when that can't be read any more, what the folder's name tells, and `damaged` says why."""
@@ -384,6 +404,14 @@ class Store:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
         return folder
+
+    def copy(self, folder: Folder, old: Launched, launched: Launched) -> Folder:
+        """The new folder of a process that is launched once more. Raises OSError and ValueError."""
+        env = folder.read_env() if launched.has_env else {}
+        name = folder.code_file(old.command)
+        code = _content(str(folder.path / name)).decode() if name else ""
+        values = sorted((folder.path / "in").iterdir()) if launched.values else ()
+        return self.create(launched, env, name, code, values)
 
     def take_out(self, process_id: str) -> Path:
         """Makes a folder disappear at once; what is returned is still to be deleted. Raises OSError."""

@@ -139,6 +139,8 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _flag("--first"),
         _former("--after"),
         _former("--after-any"),
+        _checked("--retry", by=whole_number),
+        _checked("--retry-delay", by=parse_duration),
         _checked("--per", by=whole_number),
         _flag("--yes"),
         _argument("--in", dest="values", default="auto", completions=("auto", "none")),

@@ -61,7 +61,7 @@ class HopxMagics(HopxBase):
 
             %%hopx_bg [--name N] [--lang L] [--timeout 90s|2h|none] [--env K=V ...] [--cwd DIR] [--tag K=V ...]
                       [--param K=V ...] [--sweep K=V,V ... [--limit N] [--per N] [--yes]] [--on CONNECTION ...]
-                      [--first] [--after RUN,...] [--after-any RUN,...]
+                      [--first] [--after RUN,...] [--after-any RUN,...] [--retry N [--retry-delay 30s]]
                       [--callback URL [--callback-header K=V ...] [--callback-secret-env VAR]]
                       [--in auto|none|NAME,...] [--out NAME,...] [--capture auto|files|agent] [--kill-leftovers]
                       [-o VAR] [-q]
@@ -88,6 +88,9 @@ class HopxMagics(HopxBase):
         --after RUNS   start when these have completed; if one has not, it ends as failed: --after prep,load
         --after-any RUNS  start when these have ended in any way; an id, a name, or a variable, as in %hopx_wait; on
                        this machine
+        --retry N      when it fails, launch it anew, up to N times, each as a run of its own; the Run is the last one;
+                       on this machine
+        --retry-delay T  with --retry: so long after it has failed: 30s, 5m
         --yes          with --sweep: launch more than 1,000 runs without asking
         --on NAME      the connection to launch on, if not the current one; several (a,b or all): on each of them, or
                        with --sweep spread over them
@@ -151,10 +154,14 @@ class HopxMagics(HopxBase):
                 "first": args.first,
                 "after": self._former(args.after),
                 "after_any": self._former(args.after_any),
+                "retry": args.retry or 0,
+                "retry_delay": args.retry_delay or 0.0,
             }
             for option in ("limit", "per", "yes"):
                 if getattr(args, option) not in (None, False) and not args.sweep:
                     raise ValueError(f"--{option} is for --sweep")
+            if args.retry_delay and not args.retry:
+                raise ValueError("--retry-delay is for --retry")
             run: Run | Sweep | None
             if args.sweep:
                 sweeps = once("--sweep", args.sweep)

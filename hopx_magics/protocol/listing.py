@@ -113,6 +113,8 @@ def _read_process(row: Any, received_at: datetime) -> Process:
         leftovers=_read_pids(row.get("leftovers")),
         paused=row.get("paused") is True,
         first=row.get("first") is True,
+        retry_of=_id(read_text(row.get("retry_of"))),
+        retried_as=_id(read_text(row.get("retried_as"))),
         waits_for=row["waits_for"] if row.get("waits_for") in get_args(WaitsFor) else None,
         usage=_read_usage(row.get("usage")),
     )

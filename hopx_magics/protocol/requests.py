@@ -1,6 +1,7 @@
 """What is sent to an agent: paths, bodies, and the mark of a launch."""
 
 import re
+import secrets
 from typing import Any
 from urllib.parse import quote
 
@@ -68,7 +69,8 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     process waits for its own, and one that has none doesn't wait but counts among those that are running. What is
     `first` starts ahead of all that is not. It
     starts when all processes `after` have completed, and ends as failed when one has not; and when all of `after_any`
-    have ended.
+    have ended. When it fails it is launched anew, up to `retries` times, each `retry_delay` seconds after the end: the
+    row of such a process tells in `retry_of` which one it repeats, and that one's in `retried_as` by which.
 
     For background launches on the local agent, too: `kill_leftovers` makes the process's end that of all it has
     started; `environment` is the whole environment in place of the agent's own, with `env` on top, and `umask` is set.
@@ -87,6 +89,8 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     first: bool = False
     after: list[str] | None = None
     after_any: list[str] | None = None
+    retries: int = 0
+    retry_delay: float = 0.0
     kill_leftovers: bool = False
     environment: dict[str, str] | None = None
     umask: int | None = None
@@ -168,6 +172,7 @@ def launch_fields(launch: Launch) -> dict[str, Any]:
         **({"sweep": launch.sweep_id} if launch.sweep_id else {}),
         **({"sweep_limit": launch.limit} if launch.sweep_id and launch.limit else {}),
         **({"first": True} if launch.first else {}),
+        **({"retries": launch.retries, "retry_delay": launch.retry_delay} if launch.retries else {}),
         **({"after": launch.after} if launch.after else {}),
         **({"after_any": launch.after_any} if launch.after_any else {}),
         **({"kill_leftovers": True} if launch.kill_leftovers else {}),
@@ -217,6 +222,13 @@ def unmarked_name(name: str | None) -> str | None:
     if name is None or _MARK.search(name) is None:
         return name
     return _MARK.sub("", name) or None
+
+
+def renewed_mark(name: str | None) -> str | None:
+    """A name with another mark in place of the one that it has, for a process that is tried again; else as it is."""
+    if name is None or _MARK.search(name) is None:
+        return name
+    return marked_name(unmarked_name(name), RunId(secrets.token_hex(8)))
 
 
 _MARK = re.compile(r" ?\[hopx:[^\]]{16}\]$")

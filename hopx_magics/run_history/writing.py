@@ -39,6 +39,7 @@ class Seen(NamedTuple):
     leftovers: str
     peak_memory_bytes: int | None
     cpu_seconds: float | None
+    retry_of: ProcessId | None = None
 
 
 def microseconds(moment: datetime | None) -> int | None:
@@ -128,6 +129,8 @@ def record(db: sqlite3.Connection, place: Place, seen: Sequence[Seen], at: datet
             if row.process_id not in removed
         ],
     )
+    again = [{"agent": place.agent, **row._asdict()} for row in seen if row.retry_of]
+    db.executemany(_LIKE_FORMER, again)
     answered(db, place, at)
 
 
@@ -218,6 +221,18 @@ _BEGIN = f"""INSERT INTO runs ({", ".join(_TOLD)}, launched_here, output_due, st
     ON CONFLICT (run_id) DO UPDATE SET {", ".join(f"{column} = excluded.{column}" for column in _TOLD)},
     launched_here = 1, output_due = 1 WHERE {_FOREIGN}"""
 
+_OF_FORMER = (
+    *("tags", "params", "sweep_id", "code_hash", "first_line", "workdir", "timeout", "env_names", "notebook", "cell"),
+    *("version", "kill_leftovers", "values_in", "keep", "sweep_index", "launched_here"),
+)
+
+_FORMER = "FROM runs AS former WHERE former.agent = :agent AND former.process_id = :retry_of"
+
+_LIKE_FORMER = f"""UPDATE runs SET ({", ".join(_OF_FORMER)}, rerun_of, output_due) =
+    (SELECT {", ".join(f"former.{column}" for column in _OF_FORMER)}, former.run_id, former.launched_here {_FORMER})
+    WHERE agent = :agent AND process_id = :process_id AND rerun_of IS NULL AND EXISTS (SELECT 1 {_FORMER})"""
+"""What an agent has launched anew is like the run before, which it points to."""
+
 _STATE = (
     *("status", "status_detail", "started_at", "completed_at", "exit_code", "execution_time", "pid", "seen_at"),
     *("stdout_bytes", "stderr_bytes", "leftovers", "peak_memory_bytes", "cpu_seconds"),
@@ -236,7 +251,7 @@ _UPDATE = f"""DO UPDATE SET
     {", ".join(f"{column} = coalesce(excluded.{column}, runs.{column})" for column in _SOMETIMES_TOLD)}
     {_ENDED_STAYS}"""
 
-_RECORDED = (*Seen._fields, *Place._fields, "seen_at")
+_RECORDED = (*(column for column in Seen._fields if column != "retry_of"), *Place._fields, "seen_at")
 
 _RECORD = f"""INSERT INTO runs ({", ".join(_RECORDED)}, launched_here, output_due)
     VALUES ({", ".join(f":{column}" for column in _RECORDED)}, 0, 0)

@@ -93,3 +93,33 @@ def test_what_waits_to_be_handed_out_is_a_queue_too(hopx: Any, fleet: Callable[.
     hopx.resume(queue=True)
     wait_until(lambda: sum(run.process_id is not None for run in runs) == 3, "three are handed out")
     hopx.kill(runs)
+
+
+def test_a_run_that_is_launched_anew_is_its_last_try(hopx: Any, tmp_path: Path) -> None:
+    tries = tmp_path / "tries"
+    code = f"echo $n >> {tries}; echo try; [ $(grep -c $n {tries}) -ge 3 ]"
+    run = hopx.launch(code, language="bash", name="fit", params={"n": 7}, tags={"exp": "x"}, retry=3, retry_delay=0.1)
+    first = run.run_id
+    assert hopx.wait(run, check=True) == [run]
+    assert (run.status, run.exit_code, run.params) == ("completed", 0, {"n": 7})
+    assert run.run_id != first
+    wait_until(lambda: (hopx.history().status != "queued").all() and len(hopx.history()) == 3, "all tries are known")
+    frame = hopx.history(tags={"exp": "x"}).iloc[::-1]
+    assert frame["status"].tolist() == ["failed", "failed", "completed"]
+    assert frame["param.n"].tolist() == [7, 7, 7]
+    assert frame["rerun_of"].tolist()[1:] == frame["run_id"].tolist()[:-1], "each points to the one before"
+    assert frame["run_id"].tolist()[0] == first
+    assert hopx.rerun(run).wait().status == "completed"
+
+
+def test_all_tries_of_a_sweep_are_waited_for(hopx: Any, tmp_path: Path) -> None:
+    code = f"mkdir {tmp_path}/$n"
+    code += " && exit 1 || exit 0"
+    runs = hopx.sweep(code, {"n": [1, 2, 3]}, language="bash", retry=1)
+    assert {run.status for run in runs.wait()} == {"completed"}
+    again = hopx.launch("exit 1", language="bash", retry=1, retry_delay="1h", name="later")
+    wait_until(lambda: again.status == "queued" and hopx.queue().waits_for.tolist() == ["retry"], "it waits")
+    assert again.kill() == "killed"
+    assert again.wait().status == "killed"
+    with pytest.raises(ValueError, match="-1 times again can't be"):
+        hopx.launch("1", retry=-1)

@@ -28,7 +28,7 @@ def listed(status: str) -> dict[str, Any]:
 
 
 def waited_for(connection: Connection) -> Process:
-    (process,) = wait_for({connection: [ProcessId("bg_1")]}, timeout=DEADLINE)[connection]
+    (process,) = wait_for({connection: [ProcessId("bg_1")]}, timeout=DEADLINE)[connection].values()
     return process
 
 
