@@ -42,7 +42,7 @@ def history(*, code: bool = False, output: bool = False, **filters: Unpack[RunFi
 
     Raises ValueError for an argument that can't be used, HistoryError.
     """
-    from ..display.frame_view import empty_because
+    from ..display.frames import empty_because
     from ..display.history_frame import runs_frame
     from ..display.in_words import NO_RUNS, nothing_in_words
 

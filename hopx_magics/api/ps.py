@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import msgspec
 
-from ..display import frame_view, frames
+from ..display import frames
 from ..display.in_words import nothing_in_words, with_place
 from ..models import Listing, Process
 from ..run import Run, runs_by_connection
@@ -66,7 +66,7 @@ def ps(
         frame = frames.sorted_frame(frame, sort)
     listed_in_all = sum(len(each.processes) for each in listed)
     why = nothing_in_words((), listed_in_all, filters_in_words(wanted, filters))
-    return frame_view.empty_because(frame if limit is None else frame.head(limit), why)
+    return frames.empty_because(frame if limit is None else frame.head(limit), why)
 
 
 def _check_that_all_are_listed(references: list[str], listed: list[Listed]) -> None:

@@ -134,13 +134,14 @@ def _pids(pids: Sequence[int], limit: int = 10) -> str | None:
 def _memory(usage: Usage | None) -> str | None:
     if usage is None or usage.peak_memory_bytes is None:
         return None
-    now = f"{_bytes(usage.memory_bytes)}, " if usage.memory_bytes is not None else ""
-    return f"{now}{_bytes(usage.peak_memory_bytes)} at most"
+    now = f"{size_in_words(usage.memory_bytes)}, " if usage.memory_bytes is not None else ""
+    return f"{now}{size_in_words(usage.peak_memory_bytes)} at most"
 
 
-def _bytes(size: int) -> str:
+def size_in_words(size: int) -> str:
+    """A number of bytes in three digits: `94 MB`, `1.2 GB`."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6)):
-        if size >= factor:
+        if size >= 0.9995 * factor:
             return f"{size / factor:.3g} {unit}"
     return f"{size / 1e3:.3g} kB"
 

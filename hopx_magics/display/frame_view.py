@@ -4,37 +4,28 @@ The DataFrames stay as they are. Only those that are whole in their columns have
 sees these, as pandas shows them.
 """
 
+import functools
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import partial
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..durations import format_counting, format_duration, format_roughly
 from ..output.oneline import printable
 from ..output.shown import last_line
 from ..words import STATUSES, Status, signal_name
+from .facts import size_in_words
+from .frames import SEEN, WHY_EMPTY, processes_frame
+from .history_frame import COLUMNS
 from .in_words import COLOURS, ICONS, status_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SEEN = "hopx_seen"
-"""The attribute (`df.attrs`) of our DataFrames: when they were made, in ISO 8601. What is filtered from one has it."""
-
-WHY_EMPTY = "hopx_empty"
-"""The attribute of such a DataFrame that is empty: why."""
-
 MOST_VARIED = 6
 """Columns of params, tags, and of what the user has added, that are shown at most."""
 
-_OF_PROCESSES = frozenset(
-    {
-        *("process_id", "execution_id", "name", "status", "status_detail", "language", "started_at", "completed_at"),
-        *("stdout", "stderr", "exit_code", "execution_time", "progress", "pid", "leftovers", "connection", "sandbox"),
-    }
-)
 SHORT_ID = 13
 LONGEST_NAME = 40
 LONGEST_LINE = 60
@@ -66,31 +57,26 @@ class View(NamedTuple):
     note: str
 
 
-def seen_now(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """The same DataFrame, with a note that it was made now."""
-    frame.attrs[SEEN] = datetime.now(UTC).isoformat(timespec="seconds")
-    return frame
-
-
-def empty_because(frame: "pd.DataFrame", why: str) -> "pd.DataFrame":
-    """The same DataFrame, which says why it is empty, if it is."""
-    if frame.empty:
-        frame.attrs[WHY_EMPTY] = why
-    return frame
-
-
 def view_of(frame: "pd.DataFrame") -> View | None:
     """What is shown of a DataFrame of processes or runs; None for any other."""
     if SEEN not in frame.attrs or not frame.columns.is_unique:
         return None
-    from .history_frame import COLUMNS
-
     names = set(frame.columns)
-    if names >= _OF_PROCESSES:
-        return _view(frame, _OF_PROCESSES, "process_id", "started_at", ("process", "processes"))
-    if names >= set(COLUMNS):
-        return _view(frame, frozenset(COLUMNS) | {"code"}, "run_id", "launched_at", ("run", "runs"))
+    if names >= (own := _of_processes()):
+        return _view(frame, own, "process_id", "started_at", ("process", "processes"))
+    if names >= (own := _of_runs()):
+        return _view(frame, own | {"code"}, "run_id", "launched_at", ("run", "runs"))
     return None
+
+
+@functools.cache
+def _of_processes() -> frozenset[str]:
+    return frozenset(processes_frame([], []).columns)
+
+
+@functools.cache
+def _of_runs() -> frozenset[str]:
+    return frozenset(COLUMNS)
 
 
 def _view(frame: "pd.DataFrame", own: frozenset[str], key: str, began: str, words: tuple[str, str]) -> View:
@@ -106,18 +92,19 @@ def _view(frame: "pd.DataFrame", own: frozenset[str], key: str, began: str, word
             columns.append(Column(label, cells, rank, right))
 
     add("status", 0, _status)
-    add("name", 0, partial(_cut_text, "name", LONGEST_NAME))
+    add("name", 0, functools.partial(_cut_text, "name", LONGEST_NAME))
     for name, label in _varied(frame, own):
-        add(label, 2, partial(_cut_text, name, LONGEST_NAME), right=_is_number(frame[name]))
+        add(label, 2, functools.partial(_cut_text, name, LONGEST_NAME), right=_is_number(frame[name]))
     add("progress", 4, _progress, right=True)
     add("time", 0, _time, right=True)
     add(began.removesuffix("_at"), 3, lambda row: _ago(row[began], seen), right=True)
     add("exit", 0, _exit, right=True)
-    add("displays", 7, _displays, right=True)
+    add("memory", 6, _memory, right=True)
+    add("displays", 8, _displays, right=True)
     add("last line", 5, _last_line)
     if _is_several(frame["connection"]):
-        add("connection", 6, partial(_cut_text, "connection", LONGEST_NAME))
-    add("id", 8, partial(_cut_text, key, SHORT_ID))
+        add("connection", 7, functools.partial(_cut_text, "connection", LONGEST_NAME))
+    add("id", 9, functools.partial(_cut_text, key, SHORT_ID))
     return View(columns if rows else [], gap, _note(frame, len(columns) - 1, words, seen))
 
 
@@ -185,6 +172,11 @@ def _cut_text(name: str, most: int, row: Mapping[str, Any]) -> Cell:
 def _displays(row: Mapping[str, Any]) -> Cell:
     count = row.get("displays")
     return Cell("" if _is_missing(count) or not count else f"{count:,}")
+
+
+def _memory(row: Mapping[str, Any]) -> Cell:
+    size = row.get("peak_memory_bytes")
+    return Cell("") if _is_missing(size) else Cell(size_in_words(int(size or 0)), "the most that it had in memory")
 
 
 def _is_missing(value: Any) -> bool:

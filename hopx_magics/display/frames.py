@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..models import Killed, Process, Turned, Usage
@@ -10,7 +10,6 @@ from ..output.oneline import instead_of
 from ..output.progress import fraction_at_end, may_tell_progress, newest_progress
 from ..words import Status
 from . import accessor, arrays
-from .frame_view import seen_now
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +18,12 @@ _UNKNOWN = Usage()
 
 Place = tuple[str | None, str | None]
 """Where a process is: the name of its connection, if it has one yet, and the HopX id of its sandbox."""
+
+SEEN = "hopx_seen"
+"""The attribute (`df.attrs`) of our DataFrames: when they were made, in ISO 8601. What is filtered from one has it."""
+
+WHY_EMPTY = "hopx_empty"
+"""The attribute of such a DataFrame that is empty: why."""
 
 
 def processes_frame(processes: Sequence[Process], places: Sequence[Place]) -> "pd.DataFrame":
@@ -67,6 +72,19 @@ def _usages(usages: Sequence[Usage]) -> dict[str, Any]:
         "peak_memory_bytes": arrays.integers([usage.peak_memory_bytes for usage in usages]),
         "cpu_seconds": arrays.floats([usage.cpu_seconds for usage in usages]),
     }
+
+
+def seen_now(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The same DataFrame, with a note that it was made now."""
+    frame.attrs[SEEN] = datetime.now(UTC).isoformat(timespec="seconds")
+    return frame
+
+
+def empty_because(frame: "pd.DataFrame", why: str) -> "pd.DataFrame":
+    """The same DataFrame, which says why it is empty, if it is."""
+    if frame.empty:
+        frame.attrs[WHY_EMPTY] = why
+    return frame
 
 
 def _places(places: Sequence[Place]) -> dict[str, Any]:

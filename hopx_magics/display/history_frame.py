@@ -9,7 +9,7 @@ import msgspec
 from ..models import Pruned
 from ..values.facts import Fact
 from . import accessor, arrays
-from .frame_view import seen_now
+from .frames import seen_now
 
 if TYPE_CHECKING:
     import pandas as pd
