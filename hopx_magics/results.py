@@ -61,9 +61,13 @@ def mapped_parts(path: Path, sizes: Sequence[int]) -> list[memoryview]:
     They are valid also when the file is deleted.
     """
     with open(path, "rb") as file:
-        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-    ends = list(accumulate(sizes, initial=0))
-    return [content[start:end] for start, end in pairwise(ends)]
+        return parts_of(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY), sizes)
+
+
+def parts_of(content: "bytearray | mmap.mmap", sizes: Sequence[int]) -> list[memoryview]:
+    """The parts of a file, from all of it."""
+    view = memoryview(content)
+    return [view[start:end] for start, end in pairwise(accumulate(sizes, initial=0))]
 
 
 class KeptValue(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,11 +132,14 @@ class Results:
         """The value of a variable. Raises KeyError for one that is not kept, ResultError when it can't be loaded."""
         return self._load(name, self.values[name])
 
-    def parts_here(self, kept: KeptValue) -> list[memoryview]:
-        """The parts of a value whose file is on this machine; none of another one. Raises OSError, ValueError."""
-        if kept.file is None or not isinstance(self._files, FolderHere):
-            return []
-        return self._files.parts(Path(kept.file).name, kept.parts)
+    @property
+    def are_here(self) -> bool:
+        """Whether they are files of this machine, which another program of this user has written."""
+        return isinstance(self._files, FolderHere)
+
+    def parts(self, kept: KeptValue) -> list[memoryview]:
+        """A value as it is written, without loading it. Raises OSError, ValueError."""
+        return self._files.parts(Path(kept.file or "").name, kept.parts)
 
     def displays(self) -> list[dict[str, Any]]:
         """What it has displayed so far, as the outputs of a notebook, in their order. Each tells where it belongs."""
@@ -265,6 +272,6 @@ def _add_display(outputs: list[dict[str, Any]], display: dict[str, Any]) -> None
     elif kind == "update_display_data":
         for other in outputs:
             if identity is not None and other.get("display_id") == identity:
-                other.update(data=display["data"], metadata=display["metadata"])
+                other.update(data=display.get("data", {}), metadata=display.get("metadata", {}))
     elif kind in SHOWN:
         outputs.append({**output, **({"display_id": identity} if identity else {})})

@@ -210,7 +210,7 @@ class Run:
 
     def _last_error(self) -> str:
         errors = [display for display in self.displays if display.get("output_type") == "error"]
-        return "\n".join(map(str, errors[-1]["traceback"])) if errors else ""
+        return "\n".join(map(str, errors[-1].get("traceback", ()))) if errors else ""
 
     def __getitem__(self, name: str) -> Any:
         """The value of a variable that was to be kept (`--out`). Raises KeyError, ResultError."""

@@ -54,6 +54,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     history_bytes: int
     history_stream: int
 
+    @property
+    def history_key(self) -> Path:
+        """The file of the key by which the history knows again what this user's agents have told it."""
+        return self.agent_folder.parent.with_name("history.key")
+
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of this environment. Raises ValueError that names the variable whose value can't be used."""

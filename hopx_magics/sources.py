@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import cached_property
 
 import msgspec
 
@@ -9,9 +10,10 @@ from .connection.connection import Connection
 from .durations import format_counting
 from .errors import ResultError, UnknownProcess
 from .models import KeptOutput, KeptRun, Killed, Output, Process, ProcessId, RunId
-from .results import Index, KeptFiles, KeptValue
+from .results import Index, KeptFiles, KeptValue, parts_of
 from .run_history import reading
 from .run_history.database import Database
+from .run_history.seal import Seal, sealed_as
 from .session.dispatcher import Dispatcher
 from .values.facts import Fact
 from .words import KillResult, Stream
@@ -80,7 +82,7 @@ class AgentSource:
     def _past(self, process: Process) -> "HistorySource | None":
         """The history, of an ended process that the agent has forgotten."""
         kept = self.connection.recall(_id(process)) if process.ended else None
-        return HistorySource(self.history, kept, agent_is_known=True) if kept else None
+        return HistorySource(self.history, kept, self.connection.seal, agent_is_known=True) if kept else None
 
     def certainty(self, process: Process, age: float) -> str:
         """How certain a state is that was seen `age` seconds ago; nothing where that goes without saying."""
@@ -90,11 +92,12 @@ class AgentSource:
 class HistorySource:
     """The history, of a run that its agent no longer has, or to whose agent there is no `connection`."""
 
-    def __init__(self, history: Database, kept: KeptRun, *, agent_is_known: bool) -> None:
+    def __init__(self, history: Database, kept: KeptRun, seal: Seal, *, agent_is_known: bool) -> None:
         self.connection = None
         self.place = kept.connection
         self.history = history
         self._kept = kept
+        self._seal = seal
         self._agent_is_known = agent_is_known
 
     def listed(self, process: Process) -> Process:
@@ -128,7 +131,7 @@ class HistorySource:
 
     def kept_files(self, process: Process) -> KeptFiles:
         """What is kept of the files of what its cell has left. Raises ResultError where nobody knows."""
-        return HistoryFiles(self.history, self._kept, self._reason())
+        return HistoryFiles(self.history, self._kept, self._reason(), self._seal)
 
     def certainty(self, process: Process, age: float) -> str:
         """When it was last seen, if it may have changed."""
@@ -150,15 +153,25 @@ class HistorySource:
 
 
 class HistoryFiles:
-    """What the history keeps of the files of what a cell has left: its displays, and of values what is known of them.
+    """What the history keeps of the files of what a cell has left: its displays, and of its values the small ones.
 
-    `reason` says why there is no more.
+    `reason` says why there is no more, and `seal` knows what this user's own programs have left.
     """
 
-    def __init__(self, history: Database, kept: KeptRun, reason: str) -> None:
+    def __init__(self, history: Database, kept: KeptRun, reason: str, seal: Seal) -> None:
         self._history = history
         self._kept = kept
         self._reason = reason
+        self._seal = seal
+
+    @property
+    def place(self) -> str | None:
+        """Where the values were written; None for this machine, by this user, which their seal shows."""
+        files = dict(self._values)
+        seal = files.pop("seal", None)
+        if self._seal.is_of(seal, sealed_as(self._kept.agent, self._kept.process_id), files):
+            return None
+        return self._kept.connection if self._kept.sandbox else "another machine or somebody else"
 
     def read(self, name: str, *, start: int = 0, most: int) -> bytes | None:
         """What a file has from byte `start` on, at most so many bytes; None when there is no such file.
@@ -169,20 +182,42 @@ class HistoryFiles:
         return content and content[start : start + most]
 
     def parts(self, name: str, sizes: Sequence[int]) -> list[memoryview]:
-        """Nothing: of values only the names are kept. Raises FileNotFoundError."""
-        raise FileNotFoundError(name)
+        """A file in its parts, which may be changed. Raises FileNotFoundError."""
+        if name not in self._values:
+            raise FileNotFoundError(name)
+        if self.place is not None:
+            raise ResultError(
+                f"what {self._kept.run_id} has left was written by {self.place}, and may run any code when loaded here",
+                hint=f"%hopx_rerun {self._kept.run_id} makes it again.",
+            )
+        return parts_of(bytearray(self._values[name]), sizes)
+
+    @cached_property
+    def _values(self) -> dict[str, bytes]:
+        return self._history.read(reading.kept_values, self._kept.run_id)
 
     def _index(self) -> bytes:
         left = self._kept.left
         if left is None:
             raise ResultError(f"what {self._kept.run_id} has left is not known", hint=self._reason)
-        values = {fact.name: self._value(fact) for fact in left.values}
-        result = self._value(left.result) if left.result else None
-        return msgspec.json.encode(Index(values=values, missing=list(left.missing), result=result))
+        if "kept" in self._values:
+            index = msgspec.json.decode(self._values["kept"], type=Index)
+        else:
+            values = {fact.name: _as_kept(fact) for fact in left.values}
+            result = _as_kept(left.result) if left.result else None
+            index = Index(values=values, missing=list(left.missing), result=result)
+        result = self._told(index.result) if index.result else None
+        values = {name: self._told(value) for name, value in index.values.items()}
+        return msgspec.json.encode(msgspec.structs.replace(index, values=values, result=result))
 
-    def _value(self, fact: Fact) -> KeptValue:
+    def _told(self, value: KeptValue) -> KeptValue:
+        """The value; if it is gone, with the reason."""
         gone = f"{self._reason} %hopx_rerun {self._kept.run_id} makes it again."
-        return KeptValue(type=fact.type, module="", size=fact.size, refused=fact.refused or gone)
+        return value if value.file or value.refused else msgspec.structs.replace(value, refused=gone)
+
+
+def _as_kept(fact: Fact) -> KeptValue:
+    return KeptValue(type=fact.type, module="", size=fact.size, refused=fact.refused)
 
 
 class WaitingSource:

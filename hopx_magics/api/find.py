@@ -351,4 +351,5 @@ def listed_run(kept: KeptRun) -> Run:
 
 def _past_run(kept: KeptRun) -> Run:
     agent_is_known = session().connection_of(kept) is not None
-    return Run(kept.process, HistorySource(session().history, kept, agent_is_known=agent_is_known))
+    source = HistorySource(session().history, kept, session().recorder.seal, agent_is_known=agent_is_known)
+    return Run(kept.process, source)

@@ -22,6 +22,7 @@ from ..results import KeptFiles
 from ..run_history import reading
 from ..run_history.database import Database
 from ..run_history.recorder import Recorder
+from ..run_history.seal import Seal
 from ..settings import Settings
 from ..values.facts import names_in_words
 from ..values.packed import Packed
@@ -118,7 +119,7 @@ class Connection:
         )
         self.agent = Agent(transport, launches_once=self.launches_once, listing_time=self.listing_time)
         self.captured = CapturedOutput(transport)
-        self.outputs = OutputReader(self, kept=settings.history_stream)
+        self.outputs = OutputReader(self, kept=settings.history_stream, seal=recorder.seal)
         self.files = Files(transport, workspace=self.workspace)
         self.watcher = Watcher(self)
         self._exit_codes = ExitCodes(self.captured)
@@ -146,6 +147,11 @@ class Connection:
     def history(self) -> Database:
         """The history in which it is recorded what goes on here."""
         return self._recorder.history
+
+    @property
+    def seal(self) -> Seal:
+        """By what the history knows again what this user's own programs have left."""
+        return self._recorder.seal
 
     def __repr__(self) -> str:
         sandbox = self.place.sandbox and f"sandbox {self.place.sandbox}"

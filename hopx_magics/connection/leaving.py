@@ -1,41 +1,103 @@
 """What a cell has left when it has ended, as much of it as the history keeps: names, types, sizes, and its displays."""
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 import msgspec
 
 from ..models import KeptCell, KeptOutput
-from ..results import CLEARED, SHOWN, KeptValue, Results, identity_of, text_of
+from ..results import CLEARED, SHOWN, Index, KeptValue, Results, identity_of, text_of
 from ..values.facts import LONGEST, MOST, Fact, Left, size_in_words, type_name
 from ..values.packed import content_hash
 from ..words import STREAMS, Stream
 
 HASHED = 100_000_000
-"""Bytes of a value that is hashed."""
+"""Bytes of a value of this machine that is hashed, at most."""
+
+SMALL = 64_000
+"""Bytes of a value that is kept, at most: scores, summaries, small tables."""
+
+MOST_SMALL = 20
+"""Values of one cell that are kept, at most."""
+
+HELD = 4
+"""How many times the room for displays they may take until they are brought into it."""
 
 MOST_TEXT = 1000
 """Characters that are kept of the text of a display for which there is no room."""
 
+_FILE = re.compile(r"value[0-9]{1,6}")
+
 Record = dict[str, Any]
 
+MakeSeal = Callable[[Mapping[str, bytes]], bytes]
+"""Seals files. Raises OSError."""
 
-def cell_to_keep(results: Results, streams: Mapping[Stream, KeptOutput], limit: int) -> KeptCell:
-    """What is kept of a cell whose `streams` are kept so: displays of `limit` bytes at most.
 
-    Displays then tell their place in the text that is kept. Raises what reading them does.
+def cell_to_keep(results: Results, streams: Mapping[Stream, KeptOutput], limit: int, seal: MakeSeal) -> KeptCell:
+    """What is kept of a cell whose `streams` are kept so: displays of `limit` bytes at most, and small values.
+
+    Displays then tell their place in the text that is kept. Values that this user's own programs have left are sealed.
+    Raises what reading them does.
     """
     index = results.index()
+    values = _Values(results)
     left = Left(
-        _fact("", index.result, results) if index.result else None,
-        tuple(_fact(name, index.values[name], results) for name in _names(index.values)),
+        values.fact("", index.result) if index.result else None,
+        tuple(values.fact(name, index.values[name]) for name in _names(index.values)),
         tuple(_names(index.missing)),
     )
-    final = in_the_end(_placed(display, streams) for display, _ in results.displayed())
-    files = {"displays": b"".join(_fitting(final, limit))} if final else {}
-    return KeptCell(left=left, displays=sum(record["output_type"] != CLEARED for record in final), files=files)
+    displays = _Displays(limit)
+    for display, _ in results.displayed():
+        displays.add(_placed(display, streams))
+    files = values.files_of(index)
+    if files and results.are_here:
+        files["seal"] = seal(files)
+    if content := displays.content():
+        files["displays"] = content
+    return KeptCell(left=left, displays=displays.count, files=files)
+
+
+class _Values:
+    """The values of a cell, each read once if it is small or to be hashed."""
+
+    def __init__(self, results: Results) -> None:
+        self._results = results
+        self._small: dict[str, bytes] = {}
+
+    def fact(self, name: str, value: KeptValue) -> Fact:
+        """What is known of a value without having it."""
+        refused = value.refused and f"not kept: {value.refused[:LONGEST]}"
+        kind = type_name(value.module, value.type)[:LONGEST]
+        return Fact(name, kind, value.size, self._hash(value), refused)
+
+    def _hash(self, value: KeptValue) -> str | None:
+        """The hash of a value that is here, or small, and not so large that this takes long."""
+        if value.file is None or value.size is None or value.size > (HASHED if self._results.are_here else SMALL):
+            return None
+        try:
+            parts = self._results.parts(value)
+        except (OSError, ValueError):
+            return None
+        if value.size <= SMALL and len(self._small) < MOST_SMALL and _FILE.fullmatch(value.file):
+            self._small[value.file] = b"".join(parts)
+        return content_hash(*parts)[:16]
+
+    def files_of(self, index: Index) -> dict[str, bytes]:
+        """The small ones in their files, and the index of what there is and was; nothing if nothing is small."""
+        if not self._small:
+            return {}
+        kept = Index(
+            values={name: self._as_kept(index.values[name]) for name in _names(index.values)},
+            missing=list(_names(index.missing)),
+            result=index.result and self._as_kept(index.result),
+        )
+        return {"kept": msgspec.json.encode(kept), **self._small}
+
+    def _as_kept(self, value: KeptValue) -> KeptValue:
+        return value if value.file in self._small else msgspec.structs.replace(value, file=None)
 
 
 def _names(names: Iterable[str]) -> Iterator[str]:
@@ -43,61 +105,69 @@ def _names(names: Iterable[str]) -> Iterator[str]:
     return islice((name for name in names if name.isidentifier() and len(name) <= LONGEST), MOST)
 
 
-def _fact(name: str, value: KeptValue, results: Results) -> Fact:
-    refused = value.refused and f"not kept: {value.refused[:LONGEST]}"
-    return Fact(name, type_name(value.module, value.type)[:LONGEST], value.size, _hash(value, results), refused)
-
-
-def _hash(value: KeptValue, results: Results) -> str | None:
-    """The hash of a value that is here, if it is not so large that this takes long."""
-    if value.size is None or value.size > HASHED:
-        return None
-    with contextlib.suppress(OSError, ValueError):
-        if parts := results.parts_here(value):
-            return content_hash(*parts)[:16]
-    return None
-
-
 def _placed(display: Record, streams: Mapping[Stream, KeptOutput]) -> Record:
     places = zip(STREAMS, display["at"], strict=True)
     return {**display, "at": [streams[name].place(at) if name in streams else at for name, at in places]}
 
 
-def in_the_end(displays: Iterable[Record]) -> list[Record]:
-    """The displays as they have become: what updates have changed is changed, and what was cleared is gone.
+class _Displays:
+    """The displays of a cell as they have become, in `limit` bytes: for want of room the oldest are texts, or gone."""
 
-    `printed` is what a changed one has written to stdout before.
-    """
-    shown: list[Record] = []
-    by_id: dict[str | None, list[Record]] = {}
-    for record in displays:
-        kind, identity = record.get("output_type"), identity_of(record)
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._shown: list[Record] = []
+        self._by_id: dict[str | None, list[Record]] = {}
+        self._size = self._dropped = 0
+
+    @property
+    def count(self) -> int:
+        """How many there are, with those that are gone for want of room."""
+        return self._dropped + len([record for record in self._shown if record["output_type"] != CLEARED])
+
+    def content(self) -> bytes:
+        """Those for which there is room, each in its line."""
+        self._make_room()
+        return b"".join(msgspec.json.encode(record) + b"\n" for record in self._shown)
+
+    def add(self, record: Record) -> None:
+        """Takes the next one, or what it changes.
+
+        `printed` is what a changed one has written to stdout before.
+        """
+        kind, identity = record["output_type"], identity_of(record)
         if kind == CLEARED:
-            shown, by_id = [record], {}
-        elif kind == "update_display_data":
-            for other in by_id.get(identity, ()) if identity else ():
-                other.setdefault("printed", text_of(other))
-                other.update(data=record["data"], metadata=record["metadata"])
+            self._shown, self._by_id, self._size, self._dropped = [record], {}, 0, 0
         elif kind in SHOWN:
-            shown.append(record)
-            by_id.setdefault(identity, []).append(record)
-    return shown
+            self._shown.append(record)
+            self._by_id.setdefault(identity, []).append(record)
+        elif kind == "update_display_data" and identity:
+            for other in self._by_id.get(identity, ()):
+                other.setdefault("printed", text_of(other))
+                other.update(data=record.get("data", {}), metadata=record.get("metadata", {}))
+        self._size += _size_of(record)
+        if self._size > HELD * self._limit:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        left, kept = self._limit, []
+        for record in reversed(self._shown):
+            if (size := _size_of(record)) > left:
+                record.update(_named(record, size))
+                size = _size_of(record)
+            if size <= left:
+                kept.append(record)
+                left -= size
+            else:
+                self._dropped += int(record["output_type"] != CLEARED)
+        self._shown, self._size = kept[::-1], self._limit - left
 
 
-def _fitting(displays: Sequence[Record], limit: int) -> list[bytes]:
-    """As lines those for which there is room, the newest first of all; of others the text that says so."""
-    lines: list[bytes] = []
-    for record in reversed(displays):
-        line = msgspec.json.encode(record)
-        if len(line) > limit:
-            line = msgspec.json.encode(_named(record, len(line)))
-        if len(line) <= limit:
-            limit -= len(line)
-            lines.append(line + b"\n")
-    return lines[::-1]
+def _size_of(record: Record) -> int:
+    return len(msgspec.json.encode(record)) + 1
 
 
 def _named(record: Record, size: int) -> Record:
+    """The text that stands for a display, and says so."""
     text = text_of(record)[:MOST_TEXT]
     note = f"[a display of {size_in_words(size)}, for which the history has no room]"
-    return {**record, "printed": text, "data": {"text/plain": f"{text}\n{note}"}, "metadata": {}}
+    return {"printed": text, "data": {"text/plain": f"{text}\n{note}"}, "metadata": {}}

@@ -4,12 +4,14 @@ import codecs
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..client.agent import OutputPart
 from ..errors import AgentRefused, NotSupported, ResultError, UnknownProcess
 from ..models import KeptCell, KeptEnd, KeptOutput, Output, Process, ProcessId, RunId
 from ..results import Results
+from ..run_history.seal import Seal, sealed_as
 from ..words import STREAMS, Stream
 from .leaving import cell_to_keep
 
@@ -34,13 +36,16 @@ SEVERAL = 4
 class OutputReader:
     """Reads the outputs of one agent's processes. `kept` is how many bytes of a stream the history keeps.
 
+    `seal` is by what it knows again what this user's own programs have left.
+
     All methods raise UnknownProcess, NotSupported when output can be had in no way, AgentError.
     """
 
-    def __init__(self, connection: "Connection", *, kept: int) -> None:
+    def __init__(self, connection: "Connection", *, kept: int, seal: Seal) -> None:
         self._connection = connection
         self._agent = connection.agent
         self._kept = kept
+        self._seal = seal
         self._run_ids: dict[ProcessId, RunId] = {}
 
     def read(self, process_id: ProcessId, stream: Stream, *, tail: int | None = None) -> Output:
@@ -106,26 +111,24 @@ class OutputReader:
 
         Small ones of several processes are taken from one listing. Nothing of those whose output can't be had.
         """
-        tail = SMALL if len(process_ids) >= SEVERAL else 0
-        listing = self._connection.listing(tail=tail)
-        outputs = {}
-        for process_id in process_ids:
-            with contextlib.suppress(UnknownProcess, NotSupported):
-                process = listing.find(process_id)
-                outputs[process_id] = {
-                    stream: _whole(process, stream) or self._to_keep(process_id, stream) for stream in STREAMS
-                }
-        return outputs
+        return {process_id: streams for process_id, _, streams in self._streams_to_keep(process_ids)}
 
     def ends_to_keep(self, process_ids: Sequence[ProcessId]) -> dict[ProcessId, KeptEnd]:
         """The same, and as much of what cells have left as the history keeps."""
-        outputs, latest = self.to_keep(process_ids), self._connection.latest
         return {
-            process_id: KeptEnd(
-                streams=streams, cell=self._cell_to_keep(latest.find(process_id) if latest else None, streams)
-            )
-            for process_id, streams in outputs.items()
+            process_id: KeptEnd(streams=streams, cell=self._cell_to_keep(process, streams))
+            for process_id, process, streams in self._streams_to_keep(process_ids)
         }
+
+    def _streams_to_keep(
+        self, process_ids: Sequence[ProcessId]
+    ) -> Iterator[tuple[ProcessId, Process | None, dict[Stream, KeptOutput]]]:
+        listing = self._connection.listing(tail=SMALL if len(process_ids) >= SEVERAL else 0)
+        for process_id in process_ids:
+            process = listing.find(process_id)
+            with contextlib.suppress(UnknownProcess, NotSupported):
+                streams = {stream: _whole(process, stream) or self._to_keep(process_id, stream) for stream in STREAMS}
+                yield process_id, process, streams
 
     def _cell_to_keep(self, process: Process | None, streams: Mapping[Stream, KeptOutput]) -> KeptCell | None:
         """What its cell has left; None where nobody can tell."""
@@ -133,7 +136,8 @@ class OutputReader:
             return None
         with contextlib.suppress(ResultError, UnknownProcess, NotSupported, OSError):
             results = Results(self._connection.kept_files(process), str(process.process_id))
-            return cell_to_keep(results, streams, ROOM_FOR_CELLS * self._kept)
+            label = sealed_as(self._connection.place.agent, process.process_id)
+            return cell_to_keep(results, streams, ROOM_FOR_CELLS * self._kept, partial(self._seal.of, label))
         return None
 
     def _to_keep(self, process_id: ProcessId, stream: Stream) -> KeptOutput:

@@ -289,6 +289,16 @@ def kept_file(db: sqlite3.Connection, run_id: RunId, file: str) -> bytes | None:
     return bytes(found[0]) if found else None
 
 
+def kept_values(db: sqlite3.Connection, run_id: RunId) -> dict[str, bytes]:
+    """The files of a cell's small values that are kept, with their index and seal."""
+    rows = db.execute(
+        """SELECT file, content FROM kept
+        WHERE number = (SELECT number FROM runs WHERE run_id = ?) AND file != 'displays'""",
+        (run_id,),
+    )
+    return {file: bytes(content) for file, content in rows}
+
+
 _PLAIN = (
     *("run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "sweep_id", "rerun_of"),
     *("language", "workdir", "timeout", "notebook", "cell", "version", "status", "status_detail", "exit_code", "pid"),

@@ -28,6 +28,7 @@ from .origin import find_folder, find_origin
 from .outputs import Fetch, OutputKeeper
 from .pruning import Limits
 from .reading import Recent
+from .seal import Seal
 from .writer import Writer
 
 SLACK = 1.2
@@ -45,6 +46,8 @@ class Recorder:
     def __init__(self, history: Database, settings: Settings) -> None:
         self.history = history
         self.limits = Limits(runs=settings.history_runs, output=settings.history_bytes, stream=settings.history_stream)
+        self.seal = Seal(settings.history_key)
+        """By what it is known again what this user's own programs have left."""
         self._writer = Writer(history.file)
         history.settle = self._ahead
         self._keeper = OutputKeeper(self._writer.database)

@@ -1,5 +1,6 @@
 """What the history keeps of displays: as they are in the end, and within its limit."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -27,7 +28,11 @@ class Files:
 
 def kept(displays: list[dict[str, Any]], *, limit: int = 1_000_000, stdout: bytes = b"", **index: Any) -> KeptCell:
     streams = {"stdout": KeptOutput(head=stdout, tail=b"", size=len(stdout))}
-    return cell_to_keep(Results(Files(displays, Index(**index)), "it"), streams, limit)  # type: ignore[arg-type]
+    return cell_to_keep(Results(Files(displays, Index(**index)), "it"), streams, limit, no_seal)
+
+
+def no_seal(files: Mapping[str, bytes]) -> bytes:
+    raise AssertionError("who has written this?")
 
 
 def records(cell: KeptCell) -> list[dict[str, Any]]:
@@ -74,7 +79,7 @@ def test_their_places_are_those_in_the_text_that_is_kept() -> None:
     streams = {"stdout": KeptOutput(head=b"head", tail=b"tail", size=1_000)}
     places = [2, 500, 998]
     files = Files([display(str(at), at) for at in places], Index())
-    cell = cell_to_keep(Results(files, "it"), streams, 10_000)  # type: ignore[arg-type]
+    cell = cell_to_keep(Results(files, "it"), streams, 10_000, no_seal)
     text = streams["stdout"].text
     assert [text[: record["at"][0]][-2:] for record in records(cell)] == ["he", "]\n", "ta"]
 
@@ -84,6 +89,7 @@ def test_only_what_can_be_a_display_or_a_variable_is_kept() -> None:
         {"output_type": "display_data", "data": [1], "at": [0, 0]},
         {"output_type": "display_data", "data": {}, "at": [-1, 0]},
         {"output_type": "error", "traceback": "no list", "at": [0, 0]},
+        {"output_type": "update_display_data", "transient": {"display_id": "x"}, "at": [0, 0]},
         {"output_type": "nonsense", "at": [0, 0]},
         display("x", display_id={"no": "text"}),
     ]

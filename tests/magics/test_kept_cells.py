@@ -1,5 +1,6 @@
 """What the history keeps of cells besides their text, for when the agent has long forgotten them."""
 
+import contextlib
 import re
 import sqlite3
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 from hopx_magics.errors import LaunchError, ResultError, RunFailed
 from hopx_magics.settings import Settings
 from tests.conftest import stop_agent
+from tests.waiting import wait_until
 
 Cell = Callable[[str], Any]
 
@@ -25,14 +27,19 @@ model = clean(data) * k
 float(model.sum())"""
 
 
+def remember(cell: Cell) -> None:
+    """Waits until the history has all that has ended."""
+    wait_until(lambda: cell("%hopx_history --status completed,failed").displays.notna().all(), "the history has all")
+
+
 @pytest.fixture
 def forget(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Lets the agent forget all that has ended, once the history has it."""
+    """Lets the agent forget what has ended last, once the history has it: it keeps one."""
     monkeypatch.setenv("HOPX_KEEP_FINISHED", "1")
     monkeypatch.setenv("HOPX_HOLD_SECONDS", "0")
 
     def forget() -> None:
-        assert not cell("%hopx_history").empty  # which waits for what is to be kept
+        remember(cell)
         cell("%%hopx_bg --name other -q -o other\npass")
         cell("other").wait()
         assert list(cell("%hopx_ps").name) == ["other"]
@@ -80,13 +87,66 @@ def test_the_trace_of_an_error_is_there_once(cell: Cell) -> None:
     assert repr(cell("run").show()).count("ZeroDivisionError") == 1
 
 
-def test_what_else_is_known_of_a_result_that_is_gone(cell: Cell, forget: Any) -> None:
+def test_small_values_are_there_when_the_agent_has_forgotten_them(cell: Cell, forget: Any) -> None:
     launch_fit(cell)
+    forget()
+    past = cell("%hopx_attach fit")
+    assert past.result() == 6.0
+    assert past["model"].tolist() == [2, 4]
+    past["model"][0] = 0
+    assert past["model"].tolist() == [2, 4]
+    assert cell("%hopx_pull fit") is None
+    assert cell("model.tolist()") == [2, 4]
+    assert cell("run").result() == 6.0
+
+
+FORGERIES = [
+    "UPDATE kept SET content = X'80054B072E' WHERE file GLOB 'value*'",
+    "UPDATE kept SET content = randomblob(32) WHERE file = 'seal'",
+    "DELETE FROM kept WHERE file = 'seal'",
+    """DELETE FROM kept WHERE number = (SELECT number FROM runs WHERE name = 'one');
+    UPDATE kept SET number = (SELECT number FROM runs WHERE name = 'one')""",
+]
+
+
+def test_values_of_somebody_else_are_not_loaded(cell: Cell, forget: Any, state: Settings) -> None:
+    for number, name in enumerate(("one", "two"), 1):
+        cell(f"%%hopx_bg --name {name} -q\n{{{number}: '{name}'}}")
+        cell(f"%hopx_wait {name}")
+        remember(cell)
+    forget()
+    with contextlib.closing(sqlite3.connect(state.history_file)) as db:
+        db.executescript("CREATE TABLE saved AS SELECT * FROM kept")
+        for forgery in FORGERIES:
+            assert cell("%hopx_attach one").result() == {1: "one"}
+            db.executescript(forgery)
+            with pytest.raises(ResultError) as refused:
+                cell("%hopx_attach one").result()
+            assert "another machine or somebody else" in str(refused.value), forgery
+            db.executescript("DELETE FROM kept; INSERT INTO kept SELECT * FROM saved")
+
+
+def test_a_history_of_another_machine_runs_no_code_here(cell: Cell, forget: Any, state: Settings) -> None:
+    cell("%%hopx_bg --name one -q -o run\n0.75")
+    cell("run").wait()
+    forget()
+    state.history_key.unlink()
+    with pytest.raises(ResultError, match="another machine or somebody else"):
+        cell("%hopx_attach one").result()
+
+
+def test_what_else_is_known_of_a_result_that_is_gone(cell: Cell, forget: Any) -> None:
+    cell("import numpy as np\nn = 100_000")
+    cell("%%hopx_bg --name fit --out model -q -o run\nmodel = np.ones(n)\nmodel * 2")
+    cell("run").wait()
+    remember(cell)
     cell("%%hopx_bg --name bad -q -o bad\nraise LookupError('no such thing')")
     cell("bad").wait()
     forget()
     past = cell("%hopx_attach fit")
-    with pytest.raises(ResultError, match=r"its result of fit, a float of \d+ bytes, is not kept: .*%hopx_rerun"):
+    with pytest.raises(
+        ResultError, match=r"its result of fit, a numpy.ndarray of 800,\d+ bytes, is not kept: .*%hopx_rerun"
+    ):
         past.result()
     assert repr(past.values["model"]).startswith("<numpy.ndarray: ")
     with pytest.raises(ResultError, match="model of fit, a numpy"):
@@ -181,7 +241,7 @@ def test_columns_of_the_history_tell_of_values_and_displays(cell: Cell) -> None:
 
 def test_what_is_removed_is_removed_with_its_displays(cell: Cell, state: Settings) -> None:
     launch_fit(cell)
-    cell("%hopx_history")  # which waits for what is to be kept
+    remember(cell)
     pruned = cell("%hopx_history --prune --name fit")
     assert pruned.output_mb[0] > len(PNG) / 1e6, "the picture is counted"
     cell("%hopx_history --prune --name fit --yes")
