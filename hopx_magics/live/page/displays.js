@@ -4,7 +4,7 @@ import { lineElement } from "./ansi.js";
 import { el, setText } from "./dom.js";
 import { formatCount } from "./format.js";
 import { harmlessFrame } from "./frame.js";
-import { plainMarkup } from "./markup.js";
+import { elementsOf } from "./linemarkup.js";
 
 /** @import { Asker } from "./asker.js" */
 /** @import { Displays, Form, PictureForm } from "./messages.js" */
@@ -110,6 +110,17 @@ function contentOf(form, scheme) {
   if (form.form === "text") return form.lines.map(lineElement);
   if (form.form === "picture") return pictureElement(form);
   return form.form === "markup" ? plainMarkup(form.html) : harmlessFrame(form, scheme);
+}
+
+/** @param {string} html @returns {HTMLElement} */
+function plainMarkup(html) {
+  const markup = el("div", { class: "hopx-markup" });
+  markup.append(elementsOf(html));
+  // The corner above an index is no header of anything.
+  for (const corner of markup.querySelectorAll("th:empty")) {
+    corner.replaceWith(el("td", { colspan: corner.getAttribute("colspan"), rowspan: corner.getAttribute("rowspan") }));
+  }
+  return markup;
 }
 
 /** @param {PictureForm} form */
