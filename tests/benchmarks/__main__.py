@@ -24,7 +24,19 @@ import msgspec
 from . import report
 from .measure import Skipped
 
-PARTS = ("machine", "loading", "listing", "launching", "cells", "agent", "history", "fleet", "drawing", "watching")
+PARTS = (
+    "machine",
+    "loading",
+    "listing",
+    "launching",
+    "cells",
+    "agent",
+    "history",
+    "fleet",
+    "drawing",
+    "watching",
+    "lines",
+)
 
 
 def main(words: list[str]) -> None:
