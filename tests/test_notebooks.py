@@ -94,6 +94,7 @@ def test_the_line_below_a_cell_follows_its_run(run_notebook: RunNotebook) -> Non
     assert "<b>bad" not in shown(bad, "text/html")
     assert quiet.outputs == []
     assert "3 of 3 ended" in shown(wait)
+    assert "widgets" not in notebook.metadata, "nobody is there who could be told anything later"
     assert shown(after) == "the next cell\n"
 
 
@@ -124,6 +125,15 @@ losses.sum()
     wait_until(lambda: says("completed in"), "it has ended")
     assert "np.float64(3.0)" in texts[-1]
     assert "as of" not in texts[-1]
+
+
+def test_a_job_ends_with_lines_that_are_right(run_notebook: RunNotebook) -> None:
+    notebook = run_notebook(
+        "%load_ext hopx_magics", "%%hopx_bg -o run --out model,nosuch\nmodel = 1\n'its value'", "run.result()"
+    )
+    assert "completed in" in shown(notebook.cells[1])
+    assert "'its value'" in shown(notebook.cells[1])
+    assert "completed, but `nosuch` was never set" in shown(notebook.cells[1])
 
 
 def test_a_failed_run_stops_the_notebook(run_notebook: RunNotebook) -> None:

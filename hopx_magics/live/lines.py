@@ -67,7 +67,7 @@ class Followed:
     def due(self, now: float) -> bool:
         """Whether it has to be drawn."""
         going_on = self.what.status == "running" and now - self.drawn_at >= DRAWN_EVERY
-        return not self.ending and (self.changed or going_on or self.what.look())
+        return not self.ending and (self.changed or going_on or not self.what.going or self.what.look())
 
     def due_to_show(self, now: float) -> bool:
         """Whether its displays have to show it, too, which costs more."""
@@ -92,6 +92,7 @@ class Lines:
         self._connections: dict[str, Connection] = {}
         self._listening: dict[str, Callable[[], None]] = {}
         self._lock = threading.RLock()
+        self._finished = threading.Condition(self._lock)
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self.tell: Callable[[Sequence[Drawn]], None] = lambda drawn: None
@@ -132,6 +133,15 @@ class Lines:
         if isinstance(item, Sweep):
             return SweepLine(item, self._why)
         return RunLine(item, id_of(item), self._why)
+
+    def settle(self, seconds: float) -> None:
+        """Waits, at most so long, until the lines show it whose runs are known to have ended."""
+        self._wake.set()
+        with self._finished:
+            self._finished.wait_for(self._all_show_their_ends, seconds)
+
+    def _all_show_their_ends(self) -> bool:
+        return all(followed.what.going for followed in self._followed.values())
 
     def close(self) -> None:
         """Follows nothing any more."""
@@ -278,6 +288,7 @@ class Lines:
         with self._lock:
             followed.stop()
             self._followed.pop(followed.what.id, None)
+            self._finished.notify_all()
         self._wake.set()
 
     def _explain_aside(self, followed: Followed, what: SweepLine) -> None:

@@ -4,6 +4,7 @@ A page says which lines its notebook holds, and is told how they are: those of r
 and of other programs, as agents and the history know them. Then it draws them and puts them into the notebook's model.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -137,8 +138,8 @@ class Mender(TableWidget):
                 self._deeds.carry_out(intent)
             case _ if isinstance(intent, intents.PaneIntent):
                 self._open(intent)
-            case _:
-                pass  # what is of the live table alone
+            case _ if intent.request and not isinstance(intent, intents.Hello):
+                self.tell(Done(request=intent.request, error="only a live table can do that"))
 
     def _accept(self, request: int) -> None:
         self.tell(Accepted(request=request))
@@ -158,8 +159,9 @@ class Mender(TableWidget):
         if isinstance(intent, intents.Close):
             opened.discard(intent.slot)
         elif isinstance(intent, intents.Open) and intent.slot not in opened:
-            opened.add(intent.slot)
-            self._tell_row(intent.slot)
+            with contextlib.suppress(LookupError):  # of which the viewers tell
+                self._tell_row(intent.slot)
+                opened.add(intent.slot)
         self._viewers.carry_out(intent)
 
     def _stop(self, line_id: str) -> KillAnswer:

@@ -84,7 +84,7 @@ def unload(shell: InteractiveShell) -> None:
         for shown in _SHOWN:
             shell.display_formatter.ipython_display_formatter.pop(shown, None)
     while _mending:
-        _mending.pop().close()
+        _mending.pop().close(shell)
     if "hopx_magics.api.watch" in sys.modules:
         from ..api.watch import close_tables
 

@@ -69,8 +69,8 @@ class HopxMagics(HopxBase):
         The cell goes on when the kernel, the notebook or the browser tab is gone. On this machine it runs with the
         kernel's Python, in the notebook's folder and environment, and gets the variables, functions and imports that
         it uses, as they are now. Magics, `!` and top-level await work in it. Below the cell one line shows its state
-        until it has ended, and then what it has shown: its last value, displays and figures. Elsewhere it is a plain
-        program with the parameters that it is given.
+        until it has ended, with buttons that stop it and show its output, and what it displays as it comes; at its end
+        its last value, or the error that ended it. Elsewhere it is a plain program with the parameters that it is given.
 
         Options
         -------

@@ -1,6 +1,7 @@
 """The lines below cells that say what becomes of runs and sweeps, and the mender that keeps them true in pages."""
 
 import logging
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from ..live.mender import Mender
     from ..run import Run, Sweep
 
+SETTLED_WITHIN = 3.0
+"""Seconds for which a cell of a job waits, at most, until lines are as they will stay."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -20,6 +24,14 @@ def show_line(item: "Run | Sweep") -> None:
     from ..api.lines import lines
 
     lines().show(item, Display().show)
+
+
+def settle_lines(_: object) -> None:
+    """Lets a cell end no sooner than the lines say so whose runs have ended: after the last cell a job reads none."""
+    if "hopx_magics.api.lines" in sys.modules:
+        from ..api.lines import lines
+
+        lines().settle(SETTLED_WITHIN)
 
 
 class Mending:
@@ -32,11 +44,17 @@ class Mending:
 
     def begin(self, shell: "InteractiveShell") -> None:
         """Makes the mender, if a page may show what this kernel displays."""
-        if has_live_display(shell) and has_clicks(shell):
+        if not has_live_display(shell):
+            return
+        if has_clicks(shell):
             threading.Thread(target=self._make, name="hopx-mender", daemon=True).start()
+        else:
+            shell.events.register("post_run_cell", settle_lines)
 
-    def close(self) -> None:
+    def close(self, shell: "InteractiveShell") -> None:
         """Ends it, and all lines: they stay as they are."""
+        if settle_lines in shell.events.callbacks["post_run_cell"]:
+            shell.events.unregister("post_run_cell", settle_lines)
         with self._lock:
             self._closed = True
             if self._mender is not None:
