@@ -231,7 +231,7 @@ def as_outputs(streams: Mapping[str, bytes], displays: list[dict[str, Any]]) -> 
     for name, content in streams.items():
         written = _own_trace(displays) if name == "stderr" else ""
         _add_stream(outputs, name, content[done[name] :].decode("utf-8", "replace").removeprefix(written))
-    return outputs
+    return [output for output in outputs if output is not _CLEARS]
 
 
 def _own_trace(displays: list[dict[str, Any]]) -> str:
@@ -258,20 +258,32 @@ def text_of(display: Mapping[str, Any]) -> str:
     return text if isinstance(text, str) else ""
 
 
+_CLEARS: dict[str, Any] = {}
+"""Stands behind outputs that the next one clears away."""
+
+
+def _add(outputs: list[dict[str, Any]], output: dict[str, Any]) -> None:
+    if outputs and outputs[-1] is _CLEARS:
+        outputs.clear()
+    outputs.append(output)
+
+
 def _add_stream(outputs: list[dict[str, Any]], name: str, text: str) -> None:
     if text:
-        outputs.append({"output_type": "stream", "name": name, "text": text})
+        _add(outputs, {"output_type": "stream", "name": name, "text": text})
 
 
 def _add_display(outputs: list[dict[str, Any]], display: dict[str, Any]) -> None:
     kind = display.get("output_type")
     output = {key: value for key, value in display.items() if key not in ("at", "transient", "printed")}
     identity = identity_of(display)
-    if kind == CLEARED:
+    if kind == CLEARED and display.get("wait"):
+        outputs.append(_CLEARS)
+    elif kind == CLEARED:
         outputs.clear()
     elif kind == "update_display_data":
         for other in outputs:
             if identity is not None and other.get("display_id") == identity:
                 other.update(data=display.get("data", {}), metadata=display.get("metadata", {}))
     elif kind in SHOWN:
-        outputs.append({**output, **({"display_id": identity} if identity else {})})
+        _add(outputs, {**output, **({"display_id": identity} if identity else {})})

@@ -388,6 +388,10 @@ def test_what_is_cleared_is_gone(cell: Run) -> None:
     code = "from IPython.display import clear_output, display\ndisplay('old')\nclear_output()\ndisplay('new')"
     run = cell(f"%%hopx_bg -o run\n{code}").wait()
     assert [output["data"]["text/plain"] for output in run.displays] == ["'new'"]
+    last = cell(f"%%hopx_bg -o run\n{code}\nclear_output(wait=True)").wait()
+    assert [output["data"]["text/plain"] for output in last.displays] == ["'new'"], "nothing has come in its place"
+    printed = cell(f"%%hopx_bg -o run\n{code}\nclear_output(wait=True)\nprint(1)").wait()
+    assert [output.get("text") for output in printed.outputs()] == ["1\n"]
 
 
 def test_html_of_a_cell_can_t_reach_the_page(cell: Run) -> None:
