@@ -202,7 +202,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     For an agent of this machine, `surroundings` are those of who launches. `packed` are variables that the code gets,
     and `values` the names of their files once the agent has them; `keep` are the variables to keep at its end, `index`
     the place of the run in its sweep. Code that `needs_notebook` has magics or a bare `await` in it, and `cell` is the
-    number of its cell. What is known of variables that are in files already is in `given`.
+    number of its cell. What is known of variables that are in files already is in `given`. On another agent `runner` is
+    the name of the file with what runs the cell there, once the agent has it.
     """
 
     code: str
@@ -232,6 +233,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     keep: tuple[str, ...] = ()
     index: int | None = None
     needs_notebook: bool = False
+    runner: str = ""
     given: tuple[Fact, ...] = ()
     cell: int | None = None
 

@@ -2,14 +2,20 @@
 
 import mmap
 import pickle
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 
-from .errors import ResultError
+from .errors import HopxError, ResultError
+from .output.oneline import printable
+from .plain_values import read_plain
+
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+"""The Python that runs this."""
 
 LARGEST_INDEX = 10_000_000
 """Bytes of what tells which values are kept."""
@@ -28,6 +34,10 @@ _Count = Annotated[int, msgspec.Meta(ge=0)]
 class KeptFiles(Protocol):
     """The files of what a cell has left, wherever they are. Where an agent has them, all may raise AgentError."""
 
+    @property
+    def place(self) -> str | None:
+        """Where they were written; None for this machine, by this user. What is written elsewhere may be anything."""
+
     def read(self, name: str, *, start: int = 0, most: int) -> bytes | None:
         """What a file has from byte `start` on, at most so many bytes; None when there is no such file."""
 
@@ -37,6 +47,8 @@ class KeptFiles(Protocol):
 
 class FolderHere:
     """A folder of this machine, in which another program of this user has written what a cell has left."""
+
+    place = None
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,12 +90,14 @@ class KeptValue(msgspec.Struct, frozen=True, kw_only=True):
     size: int | None = None
     refused: str | None = None
     file: str | None = None
-    parts: list[int] = []
-    cloudpickle: bool = False
+    parts: list[_Count] = []
+    form: Literal["pickle", "cloudpickle", "plain"] = "pickle"
+    python: str = PYTHON
+    """The Python that can load it, where not any can."""
 
     def __repr__(self) -> str:
         known = self.refused or (f"{self.size:,} bytes" if self.size is not None else "")
-        return f"<{self.type}: {known}>"
+        return f"<{printable(self.type, 100)}: {printable(known, 300)}>"
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,25 +126,28 @@ class Results:
         """The variables that were to be kept and were never set."""
         return self.index().missing
 
-    def result(self) -> Any:
-        """The value of the last expression, None if it has none. Raises ResultError when it can't be loaded."""
-        kept = self.index().result
-        return None if kept is None else self._load("its result", kept)
+    def result(self, *, trust: bool = False) -> Any:
+        """The value of the last expression, None if it has none. Raises ResultError when it can't be loaded.
 
-    def error(self) -> BaseException | None:
-        """The exception that ended it, as far as it could be kept."""
+        With `trust` it is also loaded where that may run code of whoever has written it.
+        """
+        kept = self.index().result
+        return None if kept is None else self._load("its result", kept, trust)
+
+    def error(self, *, trust: bool = False) -> BaseException | None:
+        """The exception that ended it, as far as it was kept and can be loaded."""
         kept = self.index().error
         if kept is None:
             return None
         try:
-            loaded = self._load("its error", kept)
+            loaded = self._load("its error", kept, trust)
         except ResultError:
             return None
         return loaded if isinstance(loaded, BaseException) else None
 
-    def load(self, name: str) -> Any:
+    def load(self, name: str, *, trust: bool = False) -> Any:
         """The value of a variable. Raises KeyError for one that is not kept, ResultError when it can't be loaded."""
-        return self._load(name, self.values[name])
+        return self._load(printable(name, 100), self.values[name], trust)
 
     @property
     def are_here(self) -> bool:
@@ -171,26 +188,41 @@ class Results:
         except (OSError, msgspec.MsgspecError) as error:
             raise ResultError(f"what is kept of {self._label} can't be read: {error}") from error
 
-    def _load(self, what: str, kept: KeptValue) -> Any:
+    def _load(self, what: str, kept: KeptValue, trust: bool) -> Any:
+        what = f"{what} of {self._label}, a {printable(kept.type, 100)}"
         if kept.file is None:
             size = f" of {kept.size:,} bytes" if kept.size is not None else ""
-            raise ResultError(f"{what} of {self._label}, a {kept.type}{size}, is not kept: {kept.refused}")
+            raise ResultError(f"{what}{size}, is not kept: {printable(kept.refused or '', 300)}")
+        if kept.form != "plain" and self._files.place is not None and not trust:
+            raise ResultError(
+                f"{what}, was written on {self._files.place} in a form that may run any code when it is loaded here",
+                hint="If you trust what runs there: run.result(trust=True), run.load(NAME, trust=True), %hopx_pull "
+                "--trust. Without: numbers, texts, lists and dicts of them, arrays, DataFrames and images.",
+            )
+        if kept.python != PYTHON:
+            raise ResultError(
+                f"{what}, has functions or classes of a cell in it that ran in Python {printable(kept.python, 10)}, "
+                f"and here is {PYTHON}",
+                hint="Let the cell keep what is made of data alone, or define them in the notebook.",
+            )
         try:
-            stream, *buffers = self._files.parts(Path(kept.file).name, kept.parts)
-            return pickle.loads(stream, buffers=buffers)
+            parts = self._files.parts(Path(kept.file).name, kept.parts)
+            return read_plain(parts) if kept.form == "plain" else pickle.loads(parts[0], buffers=parts[1:])
+        except HopxError:
+            raise
         except ImportError as error:
             module = (error.name or "").partition(".")[0]
             raise ResultError(
-                f"{what} of {self._label}, a {kept.module}.{kept.type}, can't be loaded here: {error}",
+                f"{what} of {printable(kept.module, 100)}, can't be loaded here: {printable(str(error))}",
                 hint=f"Install {module} in the notebook's environment." if module else None,
             ) from error
         except AttributeError as error:  # a class or function that is no longer there
             raise ResultError(
-                f"{what} of {self._label}, a {kept.type}, can't be loaded: {error}",
+                f"{what}, can't be loaded: {error}",
                 hint="Run the cell of the notebook that defines it, and try again.",
             ) from error
         except Exception as error:
-            raise ResultError(f"{what} of {self._label}, a {kept.type}, can't be loaded: {error}") from error
+            raise ResultError(f"{what}, can't be loaded: {printable(str(error), 300)}") from error
 
 
 class _Display(msgspec.Struct, frozen=True):

@@ -185,23 +185,29 @@ class Run:
 
     # ------------------------------------------------------------ what it has left
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None, *, trust: bool = False) -> Any:
         """The value of its last expression, None if it has none, once it has ended: as a future's.
+
+        What a cell on another machine has left is loaded if that can run no code: numbers, texts, lists and dicts of
+        them, arrays, DataFrames, images. All else takes `trust`: it runs whatever that machine has written.
 
         Raises RunFailed when it has not completed, whose cause is the error in it, and WaitTimeout, ResultError.
         """
-        if (failure := self.exception(timeout)) is not None:
+        if (failure := self.exception(timeout, trust=trust)) is not None:
             raise failure
-        return self._results().result()
+        return self._results().result(trust=trust)
 
-    def exception(self, timeout: float | None = None) -> RunFailed | None:
-        """Why it has not completed, once it has ended; None when it has. Raises WaitTimeout, UnknownProcess."""
+    def exception(self, timeout: float | None = None, *, trust: bool = False) -> RunFailed | None:
+        """Why it has not completed, once it has ended; None when it has. Raises WaitTimeout, UnknownProcess.
+
+        `trust` is as in `result`; without it the cause is missing where it can only be loaded with it.
+        """
         process = self.wait(timeout).process
         if process.status == "completed":
             return None
         shown = in_words.run_in_words(process, self.connection)
         try:
-            trace, cause = self._last_error(), self._results().error()
+            trace, cause = self._last_error(), self._results().error(trust=trust)
         except (ResultError, UnknownProcess):  # nobody knows what it has left
             trace, cause = "", None
         failure = RunFailed("\n".join(filter(None, [shown, trace])))
@@ -214,9 +220,13 @@ class Run:
 
     def __getitem__(self, name: str) -> Any:
         """The value of a variable that was to be kept (`--out`). Raises KeyError, ResultError."""
+        return self.load(name)
+
+    def load(self, name: str, *, trust: bool = False) -> Any:
+        """The same as `run[name]`; `trust` is as in `result`. Raises KeyError, ResultError."""
         results = self._results()
         if name in results.values:
-            return results.load(name)
+            return results.load(name, trust=trust)
         kept = ", ".join(results.values) or "nothing"
         raise KeyError(f"{name} is not kept of {self.name or self.run_id}: {kept} is")
 

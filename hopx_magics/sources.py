@@ -185,11 +185,6 @@ class HistoryFiles:
         """A file in its parts, which may be changed. Raises FileNotFoundError."""
         if name not in self._values:
             raise FileNotFoundError(name)
-        if self.place is not None:
-            raise ResultError(
-                f"what {self._kept.run_id} has left was written by {self.place}, and may run any code when loaded here",
-                hint=f"%hopx_rerun {self._kept.run_id} makes it again.",
-            )
         return parts_of(bytearray(self._values[name]), sizes)
 
     @cached_property

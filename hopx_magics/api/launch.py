@@ -7,7 +7,8 @@ from typing import Any, Unpack
 import msgspec
 
 from ..connection.connection import Connection
-from ..errors import AgentWarning, HopxError, LaunchInterrupted, UnknownConnection
+from ..connection.sending import Sending
+from ..errors import AgentWarning, HopxError, LaunchError, LaunchInterrupted, UnknownConnection
 from ..launches import LaunchOptions, SweepLaunches, checked_copies, checked_launch, checked_sweep
 from ..models import Launch, Process, RunId
 from ..output.oneline import printable
@@ -33,6 +34,7 @@ def launch(
     on: str | None = None,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
+    sending: Sending | None = None,
     **options: Unpack[LaunchOptions],
 ) -> Run:
     """Launches `code` as a background process and returns its `Run` at once.
@@ -44,12 +46,13 @@ def launch(
     for `run[name]`. `params` (numbers, texts, or what JSON can hold) become variables of it; they and `tags` are
     columns of the history. The agent tells the end to a `callback`. `capture` says who keeps the output where the agent
     does not return it: `files` of the sandbox, the `agent`, or `auto`, whichever works. With `kill_leftovers` its end
-    is that of all that it started.
+    is that of all that it started. `sending` is called with what is sent to another machine, how many bytes of it were,
+    and how many there are.
 
     With `first` it is ahead of all that is queued. It starts when the runs `after` have all completed, or ends as
     failed when one of them has not, and when all of `after_any` have ended. When it fails it is launched anew, up to
-    `retry` times, each `retry_delay` later, as a run of its own; the `Run` is the last one of these. All this, values,
-    `keep` and `kill_leftovers` are for this machine alone.
+    `retry` times, each `retry_delay` later, as a run of its own; the `Run` is the last one of these. All this and
+    `kill_leftovers` are for this machine alone.
 
     Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
     AgentError.
@@ -59,7 +62,7 @@ def launch(
         code, options["values"] = packed_call(code, args, kwargs or {})
     elif args or kwargs:
         raise ValueError("args and kwargs are for a function: code gets variables by values")
-    launched = checked_launch(code, **_with_former(options, connection))
+    launched = connection.at_home(checked_launch(code, **_with_former(options, connection)), sending)
     (process,) = connection.launch([launched])
     tell_of_launches()
     run = run_on(connection, process)
@@ -79,11 +82,6 @@ def _with_former(options: LaunchOptions, connection: Connection, *others: Connec
     return options
 
 
-def takes_values(on: str | Iterable[str] | None) -> bool:
-    """Whether cells get variables on these connections, or on some of them. Raises UnknownConnection."""
-    return any(connection.takes_values for connection in session().chosen(on))
-
-
 def sweep(
     code: str,
     sweeps: Mapping[str, Sequence[Any]],
@@ -92,6 +90,7 @@ def sweep(
     per: int | None = None,
     on: str | Iterable[str] | None = None,
     progress: Progress = lambda launched, total: None,
+    sending: Sending | None = None,
     **options: Unpack[LaunchOptions],
 ) -> Sweep:
     """Launches `code` once with every combination of the values of `sweeps`, and returns the list of its runs.
@@ -105,9 +104,25 @@ def sweep(
     """
     connections = session().chosen(on)
     least = min((number for number in (limit, per) if number is not None), default=None)
-    options = _with_former(options, *connections)
-    planned = checked_sweep(checked_launch(code, **options), sweeps, limit=least)
+    launch = checked_launch(code, **_with_former(options, *connections))
+    planned = checked_sweep(launch, sweeps, limit=least)
+    _send_ahead(launch, connections, sending)
     return launch_planned(planned, connections, limit=limit, per=per, progress=progress)
+
+
+def _send_ahead(launch: Launch, connections: Sequence[Connection], sending: Sending | None) -> None:
+    """Sends what all of a sweep needs, in the thread that can tell how far it is, and before the values change.
+
+    Raises what the first connection says when none of them can have it; one that does not answer may do so later.
+    """
+    errors: list[HopxError] = []
+    for connection in connections:
+        try:
+            connection.at_home(launch, sending)
+        except HopxError as error:
+            errors.append(error)
+    if len(errors) == len(connections) and any(isinstance(error, LaunchError) for error in errors):
+        raise next(error for error in errors if isinstance(error, LaunchError))
 
 
 def launch_planned(
@@ -160,7 +175,9 @@ def _dispatched(
     return runs
 
 
-def launch_on_each(code: str, *, on: str | Iterable[str], **options: Unpack[LaunchOptions]) -> Sweep:
+def launch_on_each(
+    code: str, *, on: str | Iterable[str], sending: Sending | None = None, **options: Unpack[LaunchOptions]
+) -> Sweep:
     """Launches `code` on each of several connections, and returns the list of its runs.
 
     Where it could not be launched, that is a warning, and the run is `failed`. Options as for `launch`.
@@ -169,6 +186,7 @@ def launch_on_each(code: str, *, on: str | Iterable[str], **options: Unpack[Laun
     """
     connections = session().chosen(on)
     launches = checked_copies(checked_launch(code, **options), len(connections))
+    _send_ahead(launches[0], connections, sending)
     session().recorder.begin(launches, None)
     with ThreadPoolExecutor(min(len(launches), ASKED_AT_ONCE)) as pool:
         answers = list(pool.map(_try_launch, launches, connections))

@@ -6,6 +6,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -52,16 +53,26 @@ class Files:
         if path.endswith("/"):
             path += local.name
         self._make_room_for(path)
-        upload = _Upload(local, path, progress)
+        upload = _Upload(path, local.stat().st_size, partial(_pieces_of_file, local), progress)
+        self._send(upload, path)
+        return path
+
+    def put_content(self, content: bytes | memoryview, remote: str, progress: Progress | None = None) -> None:
+        """Writes a file of the agent, whose directory must be there; again for a while when no answer comes."""
+        view = memoryview(content).cast("B")
+        path = _checked(remote)
+        self._send(_Upload(path, view.nbytes, partial(_pieces_of, view), progress), path, again=True)
+
+    def _send(self, upload: "_Upload", path: str, *, again: bool = False) -> None:
         content = Stream(upload.content_type, upload.length, upload.begin)
-        stored = self._change(Request("POST", wire.FILES_UPLOAD, {"path": path}, content=content))
+        request = Request("POST", wire.FILES_UPLOAD, {"path": path}, content=content)
+        stored = self._change(request, again=again)
         if stored not in (None, upload.size):
             raise BadReply(
                 f"it stored {stored:,} of the {upload.size:,} bytes of {path}",
                 agent=self._transport.label,
                 hint="Copy it again.",
             )
-        return path
 
     def _make_room_for(self, path: str) -> None:
         parent = posixpath.dirname(path)
@@ -73,8 +84,10 @@ class Files:
             if error.status != 409 and error.code != "FILE_ALREADY_EXISTS":
                 raise
 
-    def get(self, remote: str, local: Path, progress: Progress | None = None) -> Path:
+    def get(self, remote: str, local: Path, progress: Progress | None = None, *, most: int | None = None) -> Path:
         """Copies a file of the agent to this machine, and returns where it is: in `local`, if that is a folder.
+
+        Raises BadReply for one of more than `most` bytes.
 
         What is there already is replaced when all has arrived, and untouched otherwise. Tried again for a while when
         the connection breaks. Raises ValueError for a folder that isn't there, and OSError for one without room.
@@ -87,11 +100,12 @@ class Files:
             raise ValueError(f"the folder {target.parent} does not exist: make it first")
         fresh = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
         request = Request("GET", wire.FILES_DOWNLOAD, {"path": path}, {"Accept-Encoding": "identity"})
-        download = _Download(fresh, self._transport, progress)
+        download = _Download(fresh, self._transport, progress, most)
         try:
             with self._explained():
                 reply = self._transport.read(request, download)
-            self._check_download(reply.headers, fresh)
+            with fresh.open("rb") as file:
+                self._check_downloaded(reply.headers, file.read(_LONGEST_CATCH_ALL))
             if target.exists():
                 shutil.copymode(target, fresh)
             fresh.replace(target)
@@ -99,12 +113,29 @@ class Files:
             fresh.unlink(missing_ok=True)
         return target
 
-    def _check_download(self, headers: Mapping[str, str], file: Path) -> None:
+    def content(self, path: str, *, most: int) -> bytes | None:
+        """What is in a file, its first `most` bytes if it has more; None when there is no such file."""
+        content = _Content(most)
+        try:
+            with self._explained():
+                reply = self._transport.read(Request("GET", wire.FILES_DOWNLOAD, {"path": _checked(path)}), content)
+        except AgentRefused as error:
+            if error.status == 404 and error.code in wire.FILE_UNKNOWN_CODES:
+                return None
+            raise
+        except NotSupported:  # a 404 may speak of the file without a word of it
+            if self.exists(path):
+                raise
+            return None
+        self._check_downloaded(reply.headers, content.data)
+        return bytes(content.data)
+
+    def _check_downloaded(self, headers: Mapping[str, str], start: bytes | bytearray) -> None:
         """Raises NotSupported for what an agent says that doesn't know downloads."""
         is_file = "content-disposition" in headers or "json" not in headers.get("content-type", "")
-        if not is_file and file.stat().st_size < _LONGEST_CATCH_ALL:
+        if not is_file and len(start) < _LONGEST_CATCH_ALL:
             endpoint = f"GET {wire.FILES_DOWNLOAD}"
-            wire.decode_file_reply(file.read_bytes(), agent=self._transport.label, endpoint=endpoint)
+            wire.decode_file_reply(start, agent=self._transport.label, endpoint=endpoint)
 
     # ------------------------------------------------------------ looking and changing
 
@@ -128,12 +159,19 @@ class Files:
     def mkdir(self, path: str) -> None:
         """Makes a directory, and those above it that are missing."""
         content = msgspec.json.encode({"path": _checked(path)})
-        self._change(Request("POST", wire.FILES_MKDIR, content=content))
+        self._change(Request("POST", wire.FILES_MKDIR, content=content), again=True)
 
-    def _change(self, request: Request) -> int | None:
-        """Sends a request that changes a file, and returns the size of that, where the agent tells it."""
+    def remove(self, path: str) -> None:
+        """Removes a file, or a directory with all that is in it."""
+        self._change(Request("DELETE", wire.FILES_REMOVE, {"path": _checked(path)}))
+
+    def _change(self, request: Request, *, again: bool = False) -> int | None:
+        """Sends a request that changes a file, and returns the size of that, where the agent tells it.
+
+        One that does no more when it is done twice may be sent `again`, for a while, when no answer comes.
+        """
         with self._explained():
-            reply = self._transport.send(request)
+            reply = self._transport.read(request) if again else self._transport.send(request)
         endpoint = f"{request.method} {request.path}"
         return wire.decode_file_reply(reply.body, agent=self._transport.label, endpoint=endpoint)
 
@@ -160,10 +198,10 @@ def _checked(path: str) -> str:
 
 
 class _Upload:
-    """A file as a multipart form, with the path that it gets."""
+    """A file as a multipart form, with the path that it gets. `pieces` makes its content, anew for each try."""
 
-    def __init__(self, file: Path, path: str, progress: Progress | None) -> None:
-        self.size = file.stat().st_size
+    def __init__(self, path: str, size: int, pieces: Callable[[int], Iterator[bytes]], told: Progress | None) -> None:
+        self.size = size
         boundary = secrets.token_hex(16)
         name = posixpath.basename(path).translate({ord(char): f"%{ord(char):02X}" for char in '"\r\n'})
         self._head = (
@@ -172,31 +210,60 @@ class _Upload:
             "Content-Type: application/octet-stream\r\n\r\n"
         ).encode()
         self._end = f"\r\n--{boundary}--\r\n".encode()
-        self._file = file
-        self._progress = progress or (lambda done, total: None)
+        self._pieces = pieces
+        self._progress = told or (lambda done, total: None)
         self.content_type = f"multipart/form-data; boundary={boundary}"
         self.length = len(self._head) + self.size + len(self._end)
 
     def begin(self) -> Generator[bytes]:
-        """The form, piece by piece; no more of the file than it had at first. Raises HopxError when there is less."""
+        """The form, piece by piece. Raises HopxError when there is less of the file than at first."""
         done = 0
         self._progress(done, self.size)
         yield self._head
-        with self._file.open("rb") as file:
-            while chunk := file.read(min(_CHUNK, self.size - done)):
-                yield chunk
-                done += len(chunk)
-                self._progress(done, self.size)
-        if done < self.size:
-            raise HopxError(f"{self._file} became shorter while it was sent", hint="Send it when nothing writes to it.")
+        for piece in self._pieces(self.size):
+            yield piece
+            done += len(piece)
+            self._progress(done, self.size)
         yield self._end
+
+
+def _pieces_of_file(path: Path, size: int) -> Iterator[bytes]:
+    """The first `size` bytes of a file: no more than it had at first. Raises HopxError when there are fewer."""
+    left = size
+    with path.open("rb") as file:
+        while piece := file.read(min(_CHUNK, left)):
+            left -= len(piece)
+            yield piece
+    if left:
+        raise HopxError(f"{path} became shorter while it was sent", hint="Send it when nothing writes to it.")
+
+
+def _pieces_of(content: memoryview, size: int) -> Iterator[bytes]:
+    for start in range(0, size, _CHUNK):
+        yield bytes(content[start : start + _CHUNK])
+
+
+class _Content:
+    """Takes the first `most` bytes of what arrives, from its beginning each time that it is called."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.data = bytearray()
+
+    def __call__(self, headers: Mapping[str, str], chunks: Iterator[bytes]) -> None:
+        self.data.clear()
+        for chunk in chunks:
+            self.data += chunk[: self._most - len(self.data)]
+            if len(self.data) == self._most:
+                return
 
 
 class _Download:
     """Writes what arrives to a file, from its beginning each time that it is called."""
 
-    def __init__(self, file: Path, transport: Transport, progress: Progress | None) -> None:
+    def __init__(self, file: Path, transport: Transport, progress: Progress | None, most: int | None) -> None:
         self._file = file
+        self._most = most
         self._transport = transport
         self._progress = progress or (lambda done, total: None)
 
@@ -214,3 +281,5 @@ class _Download:
                 file.write(chunk)
                 done += len(chunk)
                 self._progress(done, total)
+                if self._most is not None and done > self._most:
+                    raise BadReply(f"it sends more than the {self._most:,} bytes expected", agent=self._transport.label)

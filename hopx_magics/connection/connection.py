@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import msgspec
 
 from ..client.agent import Agent
-from ..client.capture import Capture, CapturedOutput, ExitCodes, decide, wrapped
+from ..client.capture import Capture, CapturedOutput, ExitCodes, decide, is_run_id, wrapped
 from ..client.commands import run_command
 from ..client.files import Files
+from ..client.sent_runner import run_folder, through_runner
 from ..client.transport import Locate, Transport
-from ..errors import HistoryError, HopxError, LaunchError, ResultError
+from ..errors import HistoryError, HopxError, LaunchError, NotSupported, ResultError, UnknownProcess
 from ..launches import launch_again
 from ..models import Change, CommandResult, KeptRun, Launch, Listing, Place, Process, ProcessId, QueueState, Turned
 from ..protocol.changes import aged, compare
@@ -26,8 +27,10 @@ from ..run_history.seal import Seal
 from ..settings import Settings
 from ..values.facts import names_in_words
 from ..values.packed import Packed
+from .files_there import FilesThere
 from .killing import kill
 from .output import OutputReader
+from .sending import Sender, Sending
 from .watcher import Watcher
 
 if TYPE_CHECKING:
@@ -72,9 +75,6 @@ class Connection:
 
     captures = True
     """Whether launches may have kept their output in files."""
-
-    takes_values = False
-    """Whether cells get variables of the notebook here, and magics work in them."""
 
     workspace: Path | None = None
     """The folder of this machine that is the agent's `/workspace`, if it is here."""
@@ -121,6 +121,7 @@ class Connection:
         self.captured = CapturedOutput(transport)
         self.outputs = OutputReader(self, kept=settings.history_stream, seal=recorder.seal)
         self.files = Files(transport, workspace=self.workspace)
+        self._sender = Sender(self.files, self.name)
         self.watcher = Watcher(self)
         self._exit_codes = ExitCodes(self.captured)
         self._recorder = recorder
@@ -136,6 +137,7 @@ class Connection:
         other.close()
         self.locate = other.locate
         self.agent.transport.move(other.locate)
+        self._sender = Sender(self.files, self.name)
         self.expiry = other.expiry or self.expiry
 
     @property
@@ -232,10 +234,18 @@ class Connection:
 
     def _with_values_of(self, kept: KeptRun, launch: Launch) -> Launch:
         """The launch with the variables of the notebook that the run had."""
-        return launch
+        if launch.language != "python" or kept.agent != self.place.agent or not is_run_id(kept.run_id):
+            return launch
+        try:
+            return msgspec.structs.replace(launch, values=self._sender.values_of(kept.run_id))
+        except NotSupported:
+            return launch
 
-    def at_home(self, launch: Launch) -> Launch:
-        """The launch as it is to be on this agent. Raises LaunchError for what only that of this machine can do."""
+    def at_home(self, launch: Launch, sending: Sending | None = None) -> Launch:
+        """The launch as it is to be on this agent, which has all that it needs then.
+
+        Raises LaunchError for what only that of this machine can do and for what can't be sent, AgentError.
+        """
         if launch.kill_leftovers:
             raise LaunchError(
                 f"{self.name} can't kill what a run leaves running: only the agent of this machine knows that",
@@ -246,16 +256,32 @@ class Connection:
                 f"{self.name} has no queue in which {' and '.join(options)} would mean something",
                 hint="The agent of this machine has one: launch with --on local, or wait with %hopx_wait before.",
             )
+        launch = msgspec.structs.replace(launch, surroundings=None)
+        if launch.language != "python" or launch.runner:
+            return launch
+        try:
+            runner, values = self._sender.send(launch, sending)
+        except NotSupported as error:
+            return self._as_program(launch, error)
+        return msgspec.structs.replace(launch, runner=runner, values=values)
+
+    def _as_program(self, launch: Launch, why: NotSupported) -> Launch:
+        """The launch as that of a plain program. Raises LaunchError for what is more than that."""
+        reason = why.message.removeprefix(f"{why.agent}: ")
         if launch.needs_notebook:
             raise LaunchError(
-                f"magics, ! and a bare await don't work in a cell on {self.name}",
-                hint="A cell elsewhere than on this machine is plain Python: asyncio.run() and subprocess work there.",
+                f"magics, ! and a bare await don't work in a cell on {self.name}: {reason}",
+                hint="There it is plain Python: asyncio.run() and subprocess work.",
             )
-        if launch.keep or (launch.packed and launch.packed.is_named):
+        if launch.keep or launch.values or (launch.packed and launch.packed.is_named):
             raise LaunchError(
-                f"variables can't travel to or from {self.name}", hint="Launch without --in and --out, or with --here."
+                f"variables can't travel to or from {self.name}: {reason}",
+                hint="Launch without --in and --out, or with --here.",
             )
-        return msgspec.structs.replace(launch, surroundings=None, packed=None)
+        note = f"{self.name} takes no files: what was launched there has none of the notebook's variables"
+        if launch.packed and launch.packed.names and note not in self.remarks:
+            self.remarks.append(note)
+        return msgspec.structs.replace(launch, packed=None)
 
     def _send(self, launch: Launch) -> Process:
         if launch.timeout is not None and (note := self.note(until=launch.timeout)):
@@ -274,7 +300,9 @@ class Connection:
         )
 
     def _prepared(self, launch: Launch) -> Launch:
-        """The launch as it is sent: wrapped, if its output would be lost otherwise."""
+        """The launch as it is sent: for the runner, if that is there, and wrapped if its output would be lost else."""
+        if launch.runner:
+            launch = through_runner(launch)
         how = launch.capture
         if how == "auto":
             how = self.capture if self.capture != "auto" else self._decide_capture()
@@ -296,9 +324,18 @@ class Connection:
     def kept_files(self, process: Process) -> KeptFiles:
         """The files of what its cell leaves: displays and values.
 
-        Raises ResultError where there can be none, UnknownProcess when the agent no longer has them.
+        Raises ResultError where there can be none, UnknownProcess when the agent no longer has them, AgentError.
         """
-        raise ResultError(f"cells on {self.name} leave their output only", hint="Let it write files: %hopx_get.")
+        label = process.name or process.process_id
+        if process.run_id is None or not is_run_id(process.run_id):
+            raise ResultError(f"{label} was not launched from here, and leaves its output only")
+        folder = run_folder(process.run_id)
+        try:
+            if process.ended and not self.files.exists(f"{folder}/cell.py"):
+                raise UnknownProcess(f"{self.name}: there is nothing of {label} (any more)")
+        except NotSupported as error:
+            raise ResultError(f"cells on {self.name} leave their output only: it serves no files") from error
+        return FilesThere(self.files, f"{folder}/out", self.name)
 
     def has_displays(self, process: Process) -> bool:
         """Whether it is known without asking anybody that a process has displayed something, other than its error."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ..errors import AgentRefused, BadReply, ResultError
 from ..models import KeptCell, KeptOutput
 from ..results import CLEARED, SHOWN, Index, KeptValue, Results, identity_of, text_of
 from ..values.facts import LONGEST, MOST, Fact, Left, size_in_words, type_name
@@ -75,13 +76,14 @@ class _Values:
 
     def _hash(self, value: KeptValue) -> str | None:
         """The hash of a value that is here, or small, and not so large that this takes long."""
-        if value.file is None or value.size is None or value.size > (HASHED if self._results.are_here else SMALL):
+        size = sum(value.parts)  # what it says of itself may be less
+        if value.file is None or size > (HASHED if self._results.are_here else SMALL):
             return None
         try:
             parts = self._results.parts(value)
-        except (OSError, ValueError):
+        except (OSError, ValueError, ResultError, BadReply, AgentRefused):
             return None
-        if value.size <= SMALL and len(self._small) < MOST_SMALL and _FILE.fullmatch(value.file):
+        if size <= SMALL and len(self._small) < MOST_SMALL and _FILE.fullmatch(value.file):
             self._small[value.file] = b"".join(parts)
         return content_hash(*parts)[:16]
 

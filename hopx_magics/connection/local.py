@@ -17,6 +17,7 @@ from ..settings import Settings
 from ..values.packed import Packed
 from ..values.storing import restore, store
 from .connection import Connection
+from .sending import Sending
 
 LOCAL = "local"
 """The name of the connection to this machine's own agent, which needs no configuration."""
@@ -34,7 +35,6 @@ class LocalConnection(Connection):
     """The connection to this machine's own agent: it keeps all output itself, and knows the folders of this program."""
 
     launches_once = True
-    takes_values = True
     listing_time = LISTING_TIME
     capture: Capture = "agent"
     captures = False
@@ -44,7 +44,7 @@ class LocalConnection(Connection):
         self._stored: tuple[Packed | None, tuple[str, ...], tuple[str, ...]] = (None, (), ())
         super().__init__(local_place(settings), LocalAgent(settings), settings, recorder)
 
-    def at_home(self, launch: Launch) -> Launch:
+    def at_home(self, launch: Launch, sending: Sending | None = None) -> Launch:
         """The launch with its folder, by default the present one, as an absolute one, and with its values in files."""
         return msgspec.structs.replace(launch, workdir=_folder(launch.workdir), values=self._store(launch))
 

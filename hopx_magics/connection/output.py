@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..client.agent import OutputPart
-from ..errors import AgentRefused, NotSupported, ResultError, UnknownProcess
+from ..errors import AgentRefused, BadReply, NotSupported, ResultError, UnknownProcess
 from ..models import KeptCell, KeptEnd, KeptOutput, Output, Process, ProcessId, RunId
 from ..results import Results
 from ..run_history.seal import Seal, sealed_as
@@ -134,7 +134,7 @@ class OutputReader:
         """What its cell has left; None where nobody can tell."""
         if process is None:
             return None
-        with contextlib.suppress(ResultError, UnknownProcess, NotSupported, OSError):
+        with contextlib.suppress(ResultError, UnknownProcess, NotSupported, AgentRefused, BadReply, OSError):
             results = Results(self._connection.kept_files(process), str(process.process_id))
             label = sealed_as(self._connection.place.agent, process.process_id)
             return cell_to_keep(results, streams, ROOM_FOR_CELLS * self._kept, partial(self._seal.of, label))

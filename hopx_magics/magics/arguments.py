@@ -155,7 +155,7 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _INTO,
         _QUIET,
     ],
-    "%hopx_pull": [_RUN, _argument("names", nargs="*", metavar="NAME"), _ON],
+    "%hopx_pull": [_RUN, _argument("names", nargs="*", metavar="NAME"), _flag("--trust"), _ON],
     "%hopx_ps": [
         *_filters(OFFERED_COLUMNS, OFFERED_COLUMNS),
         _argument("--output", completions=OUTPUT_CHOICES),

@@ -7,7 +7,7 @@ from traitlets import Enum, TraitError, Unicode, validate
 
 from .base import HopxBase
 from .line import once
-from .live_line import StateLine
+from .live_line import StateLine, TransferLine
 from .sweeping import LaunchLine, interrupted_into, is_meant
 from .values import pack
 from .words import one_by_one
@@ -66,11 +66,11 @@ class HopxMagics(HopxBase):
                       [--in auto|none|NAME,...] [--out NAME,...] [--capture auto|files|agent] [--kill-leftovers]
                       [-o VAR] [-q]
 
-        The cell goes on when the kernel, the notebook or the browser tab is gone. On this machine it runs with the
-        kernel's Python, in the notebook's folder and environment, and gets the variables, functions and imports that
-        it uses, as they are now. Magics, `!` and top-level await work in it. Below the cell one line shows its state
-        until it has ended, with buttons that stop it and show its output, and what it displays as it comes; at its end
-        its last value, or the error that ended it. Elsewhere it is a plain program with the parameters that it is given.
+        The cell goes on when the kernel, the notebook or the browser tab is gone. It gets the variables, functions and
+        imports that it uses, as they are now; on this machine it runs with the kernel's Python, in the notebook's
+        folder and environment, in a sandbox with what is there. Magics, `!` and top-level await work in it. Below the
+        cell one line shows its state until it has ended, with buttons that stop it and show its output, and what it
+        displays as it comes; at its end its last value, or the error that ended it.
 
         Options
         -------
@@ -130,11 +130,10 @@ class HopxMagics(HopxBase):
             print("training with", lr, seed)
         """
         with self._arguments("hopx_bg", line) as args:
-            from ..api.launch import launch, launch_on_each, sweep, takes_values
+            from ..api.launch import launch, launch_on_each, sweep
             from ..run_history.origin import number_of_cell
 
             on = args.on or None
-            wanted = "none" if args.values == "auto" and not takes_values(on) else args.values
             options: Any = {
                 "first_line": self._line_behind(cell),
                 "cell": number_of_cell(self.shell),
@@ -147,7 +146,7 @@ class HopxMagics(HopxBase):
                 "tags": once("--tag", args.tag),
                 "callback": _callback(args),
                 "capture": args.capture,
-                "values": pack(self.shell, cell, wanted, args.language),
+                "values": pack(self.shell, cell, args.values, args.language),
                 "keep": args.out,
                 "transform": self.shell.transform_cell,
                 "kill_leftovers": args.kill_leftovers,
@@ -156,6 +155,7 @@ class HopxMagics(HopxBase):
                 "after_any": self._former(args.after_any),
                 "retry": args.retry or 0,
                 "retry_delay": args.retry_delay or 0.0,
+                "sending": TransferLine(self.shell, "to").show_copied,
             }
             for option in ("limit", "per", "yes"):
                 if getattr(args, option) not in (None, False) and not args.sweep:

@@ -95,14 +95,18 @@ class HopxValues(HopxBase):
 
         ::
 
-            %hopx_pull RUN [NAME[=NEW] ...] [--on CONNECTION]
+            %hopx_pull RUN [NAME[=NEW] ...] [--trust] [--on CONNECTION]
 
         RUN is the id of a run or of a process, the clear beginning of one, a name, or a variable that holds a Run. It
         was launched with `--out NAME,...`, which keeps variables at its end, also when it fails after that. Without a
         NAME all that are kept are brought; with =NEW it gets another name here.
 
+        From a sandbox, or any other machine, come numbers, texts, lists and dicts of them, arrays, DataFrames and
+        images. All else is a pickle, which may run any code when it is loaded: that takes --trust.
+
         Options
         -------
+        --trust    load what the machine of the run has written, whatever it is
         --on NAME  of this connection, if not the current one
 
         Examples
@@ -120,7 +124,7 @@ class HopxValues(HopxBase):
             run = self._run(args.reference, args.on)
             names = [word.partition("=")[::2] for word in args.names] or [(name, "") for name in run.values]
             try:
-                found = {new or name: run[name] for name, new in names}
+                found = {new or name: run.load(name, trust=args.trust) for name, new in names}
             except KeyError as error:
                 raise ValueError(str(error.args[0])) from None
             if not found:

@@ -3,11 +3,15 @@
 A launch's values are found by the file of their `Manifest`, as JSON, which names the other ones.
 """
 
+import __future__
+
 import contextlib
 import os
 import pickle
 import secrets
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,6 +20,8 @@ from .packed import Cell, Definition, Import, Packed, content_hash
 from .state import after_of, pickled
 
 Content = bytes | memoryview
+
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,10 +35,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     data: list[str]
     stream: str | None
     buffers: list[str]
-    flags: int
+    futures: list[str]
+    """What the notebook has imported from `__future__`: the compiler's flags are others in each Python."""
     magics: list[tuple[str, str, str]]
     extensions: list[str]
     keep: list[str]
+    python: str
+    """The Python that has written them: bytecode is for it alone."""
 
     @property
     def files(self) -> set[str]:
@@ -46,22 +55,34 @@ def store(folder: Path, packed: Packed, keep: Iterable[str], base: Sequence[str]
     `base` are the names of the files with what they stand on, which are there already.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return lay_out(packed, keep, partial(_store, folder), base)
+
+
+def lay_out(
+    packed: Packed, keep: Iterable[str], put: Callable[[Content, str | None], str], base: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Makes files of values, as `store`: `put` takes a content, with its hash if that is known, and names its file."""
     state = [(after_of(call), content) for call in packed.state if (content := pickled(call)) is not None]
     manifest = Manifest(
         base=base[0] if base else None,
         imports=list(packed.imports),
         definitions=list(packed.definitions),
         cells=list(packed.cells),
-        state=_store(folder, pickle.dumps(state, protocol=5)) if state else None,
+        state=put(pickle.dumps(state, protocol=5), None) if state else None,
         data=[datum.name for datum in packed.data],
-        stream=_store(folder, packed.stream) if packed.data else None,
-        buffers=[_store(folder, *each) for each in zip(packed.buffers, packed.hashes, strict=True)],
-        flags=packed.flags,
+        stream=put(packed.stream, None) if packed.data else None,
+        buffers=[put(*each) for each in zip(packed.buffers, packed.hashes, strict=True)],
+        futures=[name for name in __future__.all_feature_names if _flag_of(name) & packed.flags],
         magics=list(packed.magics),
         extensions=list(packed.extensions),
         keep=list(keep),
+        python=PYTHON,
     )
-    return _store(folder, msgspec.json.encode(manifest)), *sorted({*base, *manifest.files})
+    return put(msgspec.json.encode(manifest), None), *sorted({*base, *manifest.files})
+
+
+def _flag_of(future: str) -> int:
+    return int(getattr(__future__, future).compiler_flag)
 
 
 def restore(kept: Path, folder: Path) -> tuple[str, ...]:

@@ -188,12 +188,15 @@ def address_of(place: Place, hopx: Any) -> tuple[str, str]:
     return local.url, local.token
 
 
+PASSED_ON = ("Authorization", "Content-Type", "Idempotency-Key")
+
+
 def losing(path: str, lose: Answer, url: str) -> Answer:
     """Passes requests on to the agent at `url`; instead of its first answer from `path` comes that of `lose`."""
     lost: list[Asked] = []
 
     def answer(asked: Asked) -> None:
-        headers = {name: asked.headers[name] for name in ("Authorization", "Idempotency-Key") if asked.headers[name]}
+        headers = {name: asked.headers[name] for name in PASSED_ON if asked.headers[name]}
         target = url.replace("localhost", "127.0.0.1") + asked.path + (f"?{asked.query}" if asked.query else "")
         try:
             reply = httpx.request(asked.method, target, headers=headers, content=asked.body)
@@ -279,7 +282,7 @@ def test_output_that_is_in_the_listing(start: Start, hopx: Any, tmp_path: Path, 
     run = hopx.attach(process.process_id)
     wait_until(lambda: run.stderr == "beside\n", "its other stream is listed, too")
     assert run.stdout == "first\n"
-    assert not list(tmp_path.glob("machine*/**/.hopx")), "it is kept in no files"
+    assert not list(tmp_path.glob("machine*/**/.hopx/runs/*/stdout")), "it is kept in no files"
 
 
 def test_commands_are_run_without_a_shell(start: Start, hopx: Any) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hopx_magics import api
 from hopx_magics.connection.connection import Connection
 from hopx_magics.errors import AgentRefused, AgentWarning, UnknownConnection, UnknownProcess, WaitTimeout
+from hopx_magics.protocol.requests import EXECUTE_BACKGROUND
 from hopx_magics.session import gathering
 from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings
@@ -210,7 +211,7 @@ def test_a_refusal_is_no_reason_to_try_it_elsewhere(
     hopx.connect(two.url, name="two")
     runs = hopx.sweep("pass", {"n": [1, 2, 3]}, on="one,two")
     assert [run.status for run in runs.wait()] == ["failed"] * 3
-    assert sum(asked.method == "POST" for agent in (one, two) for asked in agent.asked) == 3
+    assert sum(asked.path == EXECUTE_BACKGROUND for agent in (one, two) for asked in agent.asked) == 3
     assert hopx.history()["status_detail"].str.contains("no such language").all()
     with pytest.raises(AgentRefused):
         hopx.launch("pass", on="one")
@@ -253,7 +254,7 @@ def test_a_sweep_limit_that_an_agent_cant_keep_is_kept_here(hopx: Any, odd_agent
     rows: list[dict[str, Any]] = []
 
     def answer(asked: Asked) -> None:
-        if asked.method == "POST":
+        if asked.path == EXECUTE_BACKGROUND:
             rows.append({"process_id": f"p{len(rows)}", "status": "running"})
             asked.reply(rows[-1])
         elif asked.path == "/info":

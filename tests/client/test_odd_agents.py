@@ -289,7 +289,7 @@ def test_a_launch_whose_reply_is_lost_is_found_and_sent_once(session: Session, o
 
     agent = odd_agent(answer)
     connect(session, agent)
-    process = launch(session, "print(1)", name="train")
+    process = launch(session, "true", language="bash", name="train")
     assert (process.process_id, process.name) == ("bg_1", "train")
     assert len(launch_bodies(agent)) == 1
 
@@ -301,14 +301,14 @@ def test_a_launch_that_never_arrived_says_that_nothing_was_launched(
     agent = odd_agent(lambda asked: asked.reply(listing_of()) if asked.method == "GET" else asked.reset())
     connect(session, agent)
     with pytest.raises(LaunchError, match=r"(?s)Nothing was launched.*safe to launch again"):
-        launch(session, "print(1)")
+        launch(session, "true", language="bash")
     assert len(launch_bodies(agent)) == 1
 
 
 def test_a_launch_of_which_nothing_can_be_known_says_so(session: Session, odd_agent: Start) -> None:
     connect(session, odd_agent(lambda asked: asked.reset()))
     with pytest.raises(LaunchError, match="can't be seen"):
-        launch(session, "print(1)", name="train")
+        launch(session, "true", language="bash", name="train")
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 507])
@@ -316,7 +316,7 @@ def test_a_launch_that_was_refused_is_not_looked_for(session: Session, odd_agent
     agent = odd_agent(lambda asked: asked.reply({"error": "no"}, status))
     connect(session, agent)
     with pytest.raises(AgentRefused):
-        launch(session, "print(1)")
+        launch(session, "true", language="bash")
     assert len(launch_bodies(agent)) == 1
     assert all(asked.method == "POST" for asked in agent.asked)
 

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import threading
@@ -108,8 +109,9 @@ class AgentStandIn:
 
     Its troubles may be set at any time: `limit`, the requests that it takes in `window` seconds; `token_life`, the
     seconds that tokens live which it gives out from then on; `flaps`, to lose its reply to every 3rd request by a
-    reset, and that to every 5th by a 503, though it did what was asked. `forgotten` are the ids of what it lists no
-    more. `asked` are all requests, with their moments in `moments`; `refused_for_rate` is how many were too many.
+    reset, and that to every 5th by a 503, though it did what was asked; `room`, the bytes that its files may still get.
+    `forgotten` are the ids of what it lists no more. `asked` are all requests, with their moments in `moments`;
+    `refused_for_rate` is how many were too many.
     """
 
     def __init__(self, dialect: Dialect, folder: Path) -> None:
@@ -118,6 +120,7 @@ class AgentStandIn:
         self.window = 60.0
         self.token_life = 86400.0
         self.flaps = False
+        self.room: int | None = None
         self.forgotten: set[str] = set()
         self.moments: list[float] = []
         self.refused_for_rate = 0
@@ -225,6 +228,15 @@ class AgentStandIn:
             case ("GET", "/files/exists") if self.dialect.has_files:
                 path = query.get("path", "")
                 return Reply({"exists": self._inside(path).exists(), "path": path})
+            case ("GET", "/files/list") if self.dialect.has_files:
+                return self._list_files(query.get("path", "/workspace"))
+            case ("POST", "/files/upload") if self.dialect.has_files:
+                return self._upload(asked, query.get("path", ""))
+            case ("POST", "/files/mkdir") if self.dialect.has_files:
+                self._inside(_json(asked.body)["path"]).mkdir(parents=True, exist_ok=True)
+                return Reply({"path": _json(asked.body)["path"], "success": True})
+            case ("DELETE", "/files/remove") if self.dialect.has_files:
+                return self._remove(query.get("path", ""))
             case _:
                 return self._unknown()
 
@@ -394,6 +406,42 @@ class AgentStandIn:
         }
         return Reply(file.read_bytes(), headers=headers)
 
+    def _list_files(self, path: str) -> Reply:
+        folder = self._inside(path)
+        if not folder.is_dir():
+            return self._error(404, "DIRECTORY_NOT_FOUND", "directory not found")
+        files = [
+            {
+                "name": file.name,
+                "path": f"{path}/{file.name}",
+                "size": file.stat().st_size,
+                "is_directory": file.is_dir(),
+            }
+            for file in folder.iterdir()
+        ]
+        return Reply({"files": files, "path": path, "count": len(files)})
+
+    def _upload(self, asked: Asked, path: str) -> Reply:
+        """Writes a file, as far as there is room: what did not fit has been begun then."""
+        content = _uploaded(asked)
+        file = self._inside(path)
+        if not file.parent.is_dir():
+            return self._error(500, "INTERNAL_ERROR", "no such directory")
+        fits = len(content) if self.room is None else min(self.room, len(content))
+        file.write_bytes(content[:fits])
+        if self.room is not None:
+            self.room -= fits
+        if fits < len(content):
+            return self._error(500, "INTERNAL_ERROR", "no space left on device")
+        return Reply({"path": path, "size": fits, "success": True})
+
+    def _remove(self, path: str) -> Reply:
+        file = self._inside(path)
+        if not file.exists():
+            return self._error(404, "FILE_NOT_FOUND", "file not found")
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
+        return Reply({"path": path, "success": True})
+
     def _inside(self, path: str) -> Path:
         return self._folder / path.lstrip("/")
 
@@ -406,6 +454,13 @@ class AgentStandIn:
 
 def _send(asked: Asked, reply: Reply, headers: Mapping[str, str]) -> None:
     asked.reply(reply.body, reply.status, None, **{**headers, **reply.headers})
+
+
+def _uploaded(asked: Asked) -> bytes:
+    """The file in a multipart form, which is the last part of it."""
+    boundary = asked.headers["Content-Type"].partition("boundary=")[2].encode()
+    part = asked.body[asked.body.index(b"; filename=") :]
+    return part[part.index(b"\r\n\r\n") + 4 : part.rindex(b"\r\n--" + boundary + b"--")]
 
 
 def _json(body: bytes) -> Json:

@@ -8,6 +8,6 @@ from ...words import Capture
 from .deciding import decide
 from .exit_codes import ExitCodes
 from .reading import CapturedOutput
-from .wrapping import ROOTS, run_folders, wrapped
+from .wrapping import ROOTS, is_run_id, run_folders, wrapped
 
-__all__ = ["ROOTS", "Capture", "CapturedOutput", "ExitCodes", "decide", "run_folders", "wrapped"]
+__all__ = ["ROOTS", "Capture", "CapturedOutput", "ExitCodes", "decide", "is_run_id", "run_folders", "wrapped"]

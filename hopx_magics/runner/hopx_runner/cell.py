@@ -3,7 +3,7 @@
 import os
 import sys
 
-from .displays import html_of, needs_shell
+from .displays import bundle_of, figures, has_ipython, needs_shell
 from .kept import Kept
 from .source import AWAIT, COROUTINE, TREE, in_two
 from .watch import Watch
@@ -120,7 +120,7 @@ class Cell:
 
             data, metadata = formatted(self.get_shell(), value)
         else:
-            data, metadata = {"text/plain": repr(value), **html_of(value)}, {}
+            data, metadata = bundle_of(value), {}
         if not data:  # it has shown itself
             return value
         print(data.get("text/plain", ""))  # noqa: T201
@@ -129,6 +129,10 @@ class Cell:
 
     def _display(self, *values: "Any", **options: "Any") -> "Any":
         """Shows values as a notebook does: see `IPython.display.display`."""
+        if not has_ipython():
+            for value in values:
+                self.kept.publish(bundle_of(value), None, None, update=False)
+            return None
         self.get_shell()
         from IPython.display import display
 
@@ -137,6 +141,9 @@ class Cell:
     def _show_figures(self) -> None:
         if self.shell:
             self.shell.events.trigger("post_execute")
+        elif "matplotlib.pyplot" in sys.modules and not has_ipython():
+            for figure in figures():
+                self.kept.publish(figure, None, None, update=False)
 
     def get_shell(self) -> "Any":
         """IPython's shell, made when something asks for it."""

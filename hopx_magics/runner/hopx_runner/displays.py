@@ -1,14 +1,32 @@
 """How a notebook shows a value, where that takes no IPython."""
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
     from typing import Any
 
 _PLAIN = (str, bytes, int, float, complex, bool)
 _BY_IPYTHON = ("builtins", "collections", "types", "functools")
 _FORMS = ("mimebundle", "png", "svg", "jpeg", "latex", "markdown", "json", "javascript", "pdf", "pretty")
+_KINDS = {
+    "html": "text/html",
+    "markdown": "text/markdown",
+    "latex": "text/latex",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "json": "application/json",
+    "mimebundle": "",
+}
 _RICH = ("_ipython_display_", *[f"_repr_{form}_" for form in _FORMS])
+
+
+def has_ipython() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("IPython") is not None
 
 
 def needs_shell(value: "Any") -> bool:
@@ -16,12 +34,29 @@ def needs_shell(value: "Any") -> bool:
     kind = type(value)
     if kind in _PLAIN:
         return False
-    from importlib.util import find_spec
-
     is_other = kind.__module__.startswith((*_BY_IPYTHON, "matplotlib.")) or kind.__repr__ is object.__repr__  # type: ignore[comparison-overlap]
-    return (is_other or any(hasattr(kind, name) for name in _RICH)) and find_spec("IPython") is not None
+    return (is_other or any(hasattr(kind, name) for name in _RICH)) and has_ipython()
 
 
-def html_of(value: "Any") -> "Mapping[str, str]":
-    html = value._repr_html_() if hasattr(type(value), "_repr_html_") else None
-    return {"text/html": html} if isinstance(html, str) else {}
+def bundle_of(value: "Any") -> "dict[str, Any]":
+    """The forms in which a value says that it can be shown, with its repr."""
+    bundle: dict[str, Any] = {"text/plain": repr(value)}
+    for form, kind in _KINDS.items():
+        name = f"_repr_{form}_"
+        content = getattr(value, name)() if hasattr(type(value), name) else None
+        content = content[0] if isinstance(content, tuple) else content  # behind it is metadata
+        bundle.update(content or {} if form == "mimebundle" else {kind: content} if content is not None else {})
+    return bundle
+
+
+def figures() -> "Iterator[dict[str, Any]]":
+    """The open figures of matplotlib, as pictures, which closes them."""
+    import io
+
+    pyplot: Any = sys.modules["matplotlib.pyplot"]
+    for number in pyplot.get_fignums():
+        content = io.BytesIO()
+        figure = pyplot.figure(number)
+        figure.savefig(content, format="png", bbox_inches="tight")
+        yield {"text/plain": repr(figure), "image/png": content.getvalue()}
+        pyplot.close(figure)

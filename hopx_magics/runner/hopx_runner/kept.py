@@ -3,6 +3,7 @@
 import os
 import sys
 
+from . import PYTHON
 from .signals import flush
 
 TYPE_CHECKING = False
@@ -105,11 +106,13 @@ class Kept:
         kind = type(value)
         told: dict[str, Any] = {"type": kind.__qualname__, "module": kind.__module__}
         try:
-            parts, told["cloudpickle"] = _pickled(value, self._types)
+            parts, told["form"] = self._parts(value)
         except OSError:
             raise
         except Exception as error:
             return {**told, "refused": f"{type(error).__name__}: {str(error)[:200]}"}
+        if told["form"] == "cloudpickle":
+            told["python"] = PYTHON
         told["parts"] = [memoryview(part).nbytes for part in parts]
         told["size"] = sum(told["parts"])
         if limit and told["size"] > limit:
@@ -120,6 +123,17 @@ class Kept:
             for part in parts:
                 file.write(part)
         return told
+
+    def _parts(self, value: "Any") -> "tuple[list[Any], str]":
+        """A value as it is written, and in which form: the plain one, where it is wanted and there is one."""
+        if os.environ.get("HOPX_KEEP") == "plain":
+            from .plain import NotPlainError, plain_parts
+
+            try:
+                return plain_parts(value), "plain"
+            except NotPlainError:
+                pass
+        return _pickled(value, self._types)
 
 
 def _line(record: "dict[str, Any]") -> bytes:
@@ -137,12 +151,12 @@ def _as_json(value: "Any") -> str:
     return str(value)
 
 
-def _pickled(value: "Any", types: "Mapping[str, Any]") -> "tuple[list[Any], bool]":
-    """A value as a pickle and the buffers behind it, and whether it takes cloudpickle to read that."""
+def _pickled(value: "Any", types: "Mapping[str, Any]") -> "tuple[list[Any], str]":
+    """A value as a pickle and the buffers behind it, and whether it is cloudpickle's."""
     import pickle
 
     try:
-        return _dumped(pickle.Pickler, value, types), False
+        return _dumped(pickle.Pickler, value, types), "pickle"
     except Exception:
         try:
             import cloudpickle  # type: ignore[import-untyped]
@@ -150,7 +164,7 @@ def _pickled(value: "Any", types: "Mapping[str, Any]") -> "tuple[list[Any], bool
             cloudpickle = None
         if cloudpickle is None:
             raise
-    return _dumped(cloudpickle.Pickler, value, types), True
+    return _dumped(cloudpickle.Pickler, value, types), "cloudpickle"
 
 
 def _dumped(kind: "Any", value: "Any", types: "Mapping[str, Any]") -> "list[Any]":

@@ -3,6 +3,8 @@
 import os
 import sys
 
+from .source import NO_IPYTHON
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -19,8 +21,7 @@ def new_shell(namespace: "dict[str, Any]", kept: "Kept") -> "Any":
         from IPython.core.interactiveshell import InteractiveShell
         from traitlets.config import Config
     except ImportError:
-        reason = "magics, ! and display need IPython, which is not installed where this cell runs"
-        raise ImportError(reason) from None
+        raise ImportError(NO_IPYTHON) from None
 
     class Publisher(DisplayPublisher):
         def publish(self, data: "Any", metadata: "Any" = None, source: "Any" = None, **others: "Any") -> None:
@@ -51,7 +52,7 @@ def prefer_inline() -> None:
     """Figures become displays, as in a notebook, where there is the backend for it and nothing else is asked for."""
     from importlib.util import find_spec
 
-    if "MPLBACKEND" not in os.environ and find_spec("matplotlib_inline"):
+    if "MPLBACKEND" not in os.environ and find_spec("matplotlib_inline") and find_spec("IPython"):
         os.environ["MPLBACKEND"] = INLINE
 
 

@@ -10,6 +10,8 @@ AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 TREE = 0x400  # ast.PyCF_ONLY_AST
 COROUTINE = 0x80  # inspect.CO_COROUTINE
 
+NO_IPYTHON = "magics and ! need IPython, which is not installed where this cell runs"
+
 
 def decoded(source: bytes) -> str:
     """The text of a file of Python, whose encoding it may name."""
@@ -23,14 +25,15 @@ def decoded(source: bytes) -> str:
 def with_magics(source: str, get_shell: "Callable[[], Any]", flags: int) -> "str | None":
     """The Python that IPython makes of a cell that is none, in the same lines; None for what is none to it either.
 
-    A cell magic may have code ahead of it: parameters.
+    A cell magic may have code ahead of it: parameters. Raises ImportError where there is no IPython for it.
     """
+    import re
     from importlib.util import find_spec
 
     if find_spec("IPython") is None:
+        if re.search(r"^\s*[%!?]|=\s*[%!]|\?\s*$", source, re.MULTILINE):
+            raise ImportError(NO_IPYTHON) from None
         return None
-    import re
-
     shell = get_shell()
     at = re.search(r"^%%", source, re.MULTILINE)
     ways = [(source, "")]

@@ -3,9 +3,11 @@
 import os
 import sys
 
+from . import PYTHON
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import CodeType
     from typing import Any
 
@@ -53,17 +55,22 @@ def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> Given
     base = manifest.get("base")
     given = load_values(os.path.join(folder, base), namespace, watch) if base else Given()
     given.wanted = manifest["keep"]
-    given.flags |= manifest["flags"]
+    if manifest["futures"]:
+        import __future__
+
+        for name in manifest["futures"]:
+            given.flags |= getattr(__future__, name).compiler_flag
     if manifest["state"]:
         with open(os.path.join(folder, manifest["state"]), "rb") as state:
             for after, content in pickle.load(state):
-                call = _Calling(content)
-                watch.then(after, call) if after else call()
+                if _can_run(manifest["python"], content):
+                    call = _Calling(content)
+                    watch.then(after, call) if after else call()
     if os.environ.get("HOPX_SWEEP_INDEX") and not base:
         watch.then("random", _drawn_apart)
         watch.then("numpy", lambda numpy: _drawn_apart(numpy.random))
     for name, module, attribute in manifest["imports"]:
-        found = _imported(module, attribute)
+        found = _imported(name, module, attribute)
         if name:
             namespace[name] = found
     for file, title, source in manifest["cells"]:
@@ -73,11 +80,7 @@ def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> Given
         _put(source.splitlines(True), line, given.lines.setdefault(file, []))
     late = [one for one in manifest["definitions"] if not _is_defined(namespace, given.flags, *one)]
     if manifest["data"]:
-        buffers = [_mapped(os.path.join(folder, name)) for name in manifest["buffers"]]
-        with open(os.path.join(folder, manifest["stream"]), "rb") as stream:
-            unpickler = pickle.Unpickler(stream, buffers=buffers)
-            for name in manifest["data"]:
-                namespace[name] = unpickler.load()
+        _load_data(folder, manifest, namespace)
     for definition in late:
         exec(_placed(given.flags, *definition[1:]), namespace)
     for name in [*(one[0] for one in manifest["definitions"]), *manifest["data"]]:
@@ -87,6 +90,53 @@ def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> Given
     given.extensions += manifest["extensions"]
     watch.then("linecache", given.show_lines)
     return given
+
+
+def _imported(name: str, module: str, attribute: "str | None") -> "Any":
+    import importlib
+
+    try:
+        found = importlib.import_module(module)
+        return getattr(found, attribute) if attribute else found
+    except (ImportError, AttributeError) as error:
+        raise _missing(name or module, error) from None
+
+
+def _load_data(folder: str, manifest: "Mapping[str, Any]", namespace: "dict[str, Any]") -> None:
+    import pickle
+
+    buffers = [_mapped(os.path.join(folder, name)) for name in manifest["buffers"]]
+    with open(os.path.join(folder, manifest["stream"]), "rb") as stream:
+        if manifest["python"] != PYTHON and not _can_run(manifest["python"], stream.read()):
+            raise ImportError(
+                f"a lambda, a closure or the like of the notebook needs its Python {manifest['python']}, and here is "
+                f"{PYTHON}: define it by a def of its own, or in this cell"
+            )
+        stream.seek(0)
+        unpickler = pickle.Unpickler(stream, buffers=buffers)
+        for name in manifest["data"]:
+            namespace[name] = _loaded(name, unpickler)
+
+
+def _loaded(name: str, unpickler: "Any") -> "Any":
+    try:
+        return unpickler.load()
+    except ImportError as error:
+        raise _missing(name, error) from None
+
+
+def _missing(name: str, error: Exception) -> ImportError:
+    """What is said of something of the notebook that is other or missing where this cell runs."""
+    module = getattr(error, "name", None)
+    if isinstance(error, ModuleNotFoundError) and module:
+        told = f"{name} needs the module {module}, which is not installed where this cell runs"
+        return ModuleNotFoundError(told, name=module)
+    return ImportError(f"{name} needs what is not there where this cell runs: {error}", name=module)
+
+
+def _can_run(python: str, pickled: bytes) -> bool:
+    """Whether what `python` has pickled can do no harm here: functions that go by value are its bytecode."""
+    return python == PYTHON or b"cloudpickle" not in pickled
 
 
 class _Calling:
@@ -118,13 +168,6 @@ def _drawn_apart(module: "Any") -> None:
     """Seeds a generator of random numbers with what the notebook's would draw next, and the place in the sweep."""
     drawn = module.randint(0, 2**31 - 1)
     module.seed((drawn + 1_000_003 * int(os.environ["HOPX_SWEEP_INDEX"])) % 2**32)
-
-
-def _imported(module: str, attribute: "str | None") -> "Any":
-    import importlib
-
-    found = importlib.import_module(module)
-    return getattr(found, attribute) if attribute else found
 
 
 def _is_defined(namespace: "dict[str, Any]", flags: int, name: str, source: str, file: str, line: int) -> bool:

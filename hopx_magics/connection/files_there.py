@@ -1,0 +1,38 @@
+"""What a cell has left on an agent elsewhere, read through its files."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..client.files import Files
+from ..errors import ResultError
+from ..results import mapped_parts
+
+MOST_DISPLAYS = 100_000_000
+"""Bytes of displays, from the first one on, that are read."""
+
+
+class FilesThere:
+    """The folder of an agent elsewhere, called `place`, with what a cell has left. All raise AgentError."""
+
+    def __init__(self, files: Files, folder: str, place: str) -> None:
+        self._files = files
+        self._folder = folder
+        self.place = place
+
+    def read(self, name: str, *, start: int = 0, most: int) -> bytes | None:
+        """What a file has from byte `start` on, at most so many bytes; None when there is no such file."""
+        content = self._files.content(f"{self._folder}/{name}", most=min(start + most, MOST_DISPLAYS))
+        return None if content is None else content[start:]
+
+    def parts(self, name: str, sizes: Sequence[int]) -> list[memoryview]:
+        """A file in its parts, copied to this machine. Raises ResultError when it's another one, or has no room."""
+        total = sum(sizes)
+        with tempfile.TemporaryDirectory(prefix="hopx-") as folder:
+            if total > shutil.disk_usage(folder).free:
+                raise ResultError(f"it has {total / 1e6:,.0f} MB, for which there is no room in {folder}")
+            copy = self._files.get(f"{self._folder}/{name}", Path(folder) / "value", most=total)
+            if copy.stat().st_size != total or not total:
+                raise ResultError(f"its file on {self.place} is not as long as it should be")
+            return mapped_parts(copy, sizes)
