@@ -107,7 +107,9 @@ def diff(one: Run | str, other: Run | str) -> "Differences":
 def _with_end(kept: KeptRun) -> tuple[KeptRun, KeptEnd]:
     """The same, with what is known of what it has shown and left."""
     end = _end(kept)
-    return msgspec.structs.replace(kept, left=end.cell.left, displays=end.cell.displays) if end.cell else kept, end
+    if end.cell and kept.process.ended:
+        kept = msgspec.structs.replace(kept, left=end.cell.left, displays=end.cell.displays)
+    return kept, end
 
 
 def _end(kept: KeptRun) -> KeptEnd:

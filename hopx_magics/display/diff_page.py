@@ -67,7 +67,9 @@ class Differences(Document):
             one, other = _written(outputs_a, stream), _written(outputs_b, stream)
             texts.compare(stream, one, other, partial(_output_difference, stream))
         facts, same_facts = _facts(a, b)
-        cells = {"values in": _compared(a.values_in, b.values_in), "values out": _compared(_left(a), _left(b))}
+        cells = {"values in": _compared(a.values_in, b.values_in)}
+        if a.left and b.left:
+            cells["values out"] = _compared(_left(a.left), _left(b.left))
         values = [
             *_values("parameters", _params_in_words(a), _params_in_words(b)),
             *_values("tags", a.tags, b.tags),
@@ -201,9 +203,8 @@ def _difference_in_words(one: Fact | None, other: Fact) -> str:
     return "" if one.hash == other.hash else ", other source" if other.is_defined else ", differs"
 
 
-def _left(run: KeptRun) -> list[Fact]:
-    """The variables that were kept, and its last value."""
-    left = run.left or Left()
+def _left(left: Left) -> list[Fact]:
+    """The variables that were kept, and the last value."""
     result = [msgspec.structs.replace(left.result, name="(result)")] if left.result else []
     return [*left.values, *result]
 

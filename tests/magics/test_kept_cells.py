@@ -3,7 +3,10 @@
 import contextlib
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,6 +88,19 @@ def test_the_trace_of_an_error_is_there_once(cell: Cell) -> None:
     assert cell("run").wait().status == "failed"
     assert str(cell("%hopx_show bad")).count("ZeroDivisionError") == 1
     assert repr(cell("run").show()).count("ZeroDivisionError") == 1
+
+
+def test_what_a_program_launched_that_was_killed_is_kept_by_the_next_one(cell: Cell, tmp_path: Path) -> None:
+    code = "from IPython.display import HTML; display(HTML('<b>1</b>')); x"
+    launching = f"hopx.launch({code!r}, name='orphan', values={{'x': 7}})"
+    program = f"import os, hopx_magics as hopx\n{launching}.wait()\nos.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False)
+    remember(cell)
+    run = cell("%hopx_attach orphan")
+    assert run.result() == 7
+    assert run.displays[0]["data"]["text/html"] == "<b>1</b>"
+    row = cell("%hopx_history").set_index("name").loc["orphan"]
+    assert (row.displays, row.values_in) == (2, ("x",))
 
 
 def test_small_values_are_there_when_the_agent_has_forgotten_them(cell: Cell, forget: Any) -> None:
