@@ -38,7 +38,8 @@ def attach(reference: str, *, on: str | None = None) -> Run:
     """The `Run` of something that was launched at any time: by id, unique beginning of an id, or name (the newest).
 
     What its agent still has gives a `Run` as `launch` returns it. What is gone, or on an agent that there is no
-    connection to, gives one that tells what the history knows, and can't be waited for or killed.
+    connection to, gives one that tells what the history knows, and can't be waited for or killed: it has all displays,
+    and results of up to 64 kB.
 
     Raises UnknownProcess that names the nearest ones, AgentError.
     """

@@ -75,15 +75,18 @@ class _Values:
         return Fact(name, kind, value.size, self._hash(value), refused)
 
     def _hash(self, value: KeptValue) -> str | None:
-        """The hash of a value that is here, or small, and not so large that this takes long."""
+        """The hash of a value that is small, or here and not so large that this takes long."""
+        if value.file is None or not _FILE.fullmatch(value.file):
+            return None
         size = sum(value.parts)  # what it says of itself may be less
-        if value.file is None or size > (HASHED if self._results.are_here else SMALL):
+        is_small = size <= SMALL and len(self._small) < MOST_SMALL
+        if not is_small and not (self._results.are_here and size <= HASHED):
             return None
         try:
             parts = self._results.parts(value)
         except (OSError, ValueError, ResultError, BadReply, AgentRefused):
             return None
-        if size <= SMALL and len(self._small) < MOST_SMALL and _FILE.fullmatch(value.file):
+        if is_small:
             self._small[value.file] = b"".join(parts)
         return content_hash(*parts)[:16]
 

@@ -218,7 +218,8 @@ class HopxHistory(HopxBase):
             %hopx_attach RUN [--on CONNECTION] [-o VAR]
 
         RUN is as in %hopx_show: of several runs with a name the newest. What its agent still has can be read, waited
-        for and killed like a run of this kernel. What is gone is shown as the history knows it, and says so.
+        for and killed like a run of this kernel. What is gone is shown as the history knows it, and says so: all that
+        it has shown is there, and its result and kept variables of up to 64 kB.
 
         Options
         -------

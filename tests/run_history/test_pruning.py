@@ -4,21 +4,22 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from hopx_magics.models import KeptEnd, KeptOutput, RunId
+from hopx_magics.models import KeptCell, KeptEnd, KeptOutput, RunId
 from hopx_magics.run_history import entries, pruning, reading, writing
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.pruning import Limits
 from hopx_magics.run_history.reading import Wanted
+from hopx_magics.values.facts import Fact, Left
 
 from .conftest import HERE, NOW, begun, seen, statuses
 
 
-def ended(history: Database, *run_ids: str, size: int = 0) -> None:
+def ended(history: Database, *run_ids: str, size: int = 0, cell: KeptCell | None = None) -> None:
     begun(history, *run_ids)
     history.write(writing.record, HERE, [seen(f"proc_{run_id}", "completed") for run_id in run_ids], NOW)
     for due in history.read(reading.outputs_due, HERE):
         stdout = KeptOutput(head=b"x" * size, tail=b"", size=size)
-        history.write(writing.keep_ends, {due.number: KeptEnd(streams={"stdout": stdout})})
+        history.write(writing.keep_ends, {due.number: KeptEnd(streams={"stdout": stdout}, cell=cell)})
 
 
 def test_what_is_beyond_the_limits_goes_the_oldest_first(file: Path) -> None:
@@ -34,6 +35,21 @@ def test_what_is_beyond_the_limits_goes_the_oldest_first(file: Path) -> None:
     assert sorted(statuses(history)) == ["c", "d", "going"]
     assert history.read(reading.output, RunId("c"))["stdout"].size == 1000
     assert history.read(pruning.over_limits, limits) == []
+    history.close()
+
+
+def test_what_cells_have_left_counts_as_output_and_goes_with_it(file: Path) -> None:
+    history = Database(file)
+    left = Left(Fact("", "float", 24), (Fact("model", "dict", 9),))
+    ended(
+        history, "a", "b", cell=KeptCell(left=left, displays=3, files={"displays": b"d" * 1500, "value0": b"v" * 500})
+    )
+    gone = history.read(pruning.over_limits, Limits(runs=3, output=2_500, stream=1_000))
+    assert [(run.run_id, run.whole, run.bytes) for run in gone] == [("a", False, 2000)]
+    pruning.prune(history.file, gone)
+    ends = [history.read(reading.end, RunId(run_id)).cell for run_id in "ab"]
+    assert [cell and (cell.left, cell.displays, cell.size) for cell in ends] == [(left, 3, 0), (left, 3, 2000)]
+    assert history.read(reading.find, "a").left == left, "what is known of its values stays"
     history.close()
 
 
