@@ -1,5 +1,6 @@
 """From what a user gives to launches that can be sent: checked, with every combination of a sweep, or once more."""
 
+import math
 import re
 import secrets
 import warnings
@@ -40,7 +41,8 @@ class LaunchOptions(TypedDict, total=False):
     `values` are variables that Python code gets, and `keep` names of those of its own that are kept at its end.
     `cell` is the number of the notebook's cell that it is, and `transform` makes Python of code with magics.
     `after` and `after_any` are runs, ids or names, one or several. `retry` is how often it is launched anew when it
-    fails, and `retry_delay` how long after that, in seconds or as a text like `30s`.
+    fails, and `retry_delay` how long after that, in seconds or as a text like `30s`. `memory` is in bytes, or a text
+    like `4GB`.
     """
 
     first_line: int
@@ -64,6 +66,9 @@ class LaunchOptions(TypedDict, total=False):
     after_any: Any
     retry: int
     retry_delay: str | float
+    gpus: float
+    cpus: float
+    memory: str | int | None
 
 
 def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
@@ -99,6 +104,9 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
         after_any=tuple(options.get("after_any") or ()),
         retries=_checked_retries(options.get("retry", 0)),
         retry_delay=parse_duration(options.get("retry_delay", 0.0)),
+        gpus=_checked_amount("GPUs", options.get("gpus", 0.0), whole_above=1.0),
+        cpus=_checked_amount("processors", options.get("cpus", 0.0)),
+        memory=parse_size(options.get("memory") or 0),
     )
 
 
@@ -242,6 +250,29 @@ def checked_sweep_limit(limit: int | None) -> int | None:
 def new_sweep_id() -> str:
     """What the runs of a new sweep have in common."""
     return secrets.token_hex(4)
+
+
+def _checked_amount(what: str, count: float, *, whole_above: float = math.inf) -> float:
+    if not 0 <= count < math.inf or (count > whole_above and count != round(count)):
+        parts = ", or a part of one such as 0.5" if whole_above < math.inf else ""
+        raise ValueError(f"{count:g} {what} can't be: use a number of them{parts}")
+    return float(count)
+
+
+_SIZES: dict[str, int] = {
+    "": 1,
+    "b": 1,
+    **{unit + end: 1000**n for n, unit in enumerate("kmgt", 1) for end in ("", "b")},
+}
+_SIZES |= {f"{unit}i{end}": 1024**n for n, unit in enumerate("kmgt", 1) for end in ("", "b")}
+
+
+def parse_size(text: str | int) -> int:
+    """The bytes of an amount of memory: a number, or a text such as `4GB`, `512MiB`. Raises ValueError."""
+    found = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([a-zA-Z]*)\s*", str(text), re.ASCII)
+    if found is None or found[2].lower() not in _SIZES:
+        raise ValueError(f"{printable(str(text), 40)!r} is no amount of memory: use 512MB, 4GB, 1.5GiB, or bytes")
+    return round(float(found[1]) * _SIZES[found[2].lower()])
 
 
 def _checked_retries(count: int) -> int:

@@ -69,7 +69,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `stdout_bytes` and `stderr_bytes` are whole sizes, known when the agent cut the streams to their tails. `leftovers`
     are the pids of those that an ended process has started and that still live. What is `paused` stands still, or stays
     in the queue while others pass; what is queued and `first` is ahead of what is not, and `waits_for` is why it waits.
-    What has failed and was launched anew was `retried_as` another process, which is a `retry_of` it.
+    What has failed and was launched anew was `retried_as` another process, which is a `retry_of` it. `gpus` are
+    those that it got, as CUDA names them.
     """
 
     process_id: _Id | None
@@ -92,6 +93,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     paused: bool = False
     first: bool = False
     waits_for: WaitsFor | None = None
+    gpus: tuple[str, ...] = ()
     retry_of: ProcessId | None = None
     retried_as: ProcessId | None = None
     usage: Usage | None = None
@@ -147,9 +149,10 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def last_try(self, process_id: str | None) -> Process | None:
         """The process of that id, or of the last time that it was launched anew; None when that is not listed."""
-        process = self.find(process_id)
-        while process is not None and (again := self.find(process.retried_as)) is not None:
+        process, seen = self.find(process_id), {process_id}
+        while process is not None and process.retried_as not in seen and (again := self.find(process.retried_as)):
             process = again
+            seen.add(process.process_id)
         return process
 
     def find(self, process_id: str | None) -> Process | None:
@@ -193,8 +196,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     `code` is as it was written, from the `first_line` of its cell on; `params` become its variables when it is sent.
     `sweep_id` is common to all launches of one sweep, of which at most `limit` are to run at once; `first` is ahead of
     all that waits, and it starts when those `after` have completed and those of `after_any` have ended. When it fails
-    it is launched anew, up to `retries` times, each `retry_delay` seconds later. `rerun_of` is the run whose code this
-    launches again.
+    it is launched anew, up to `retries` times, each `retry_delay` seconds later. It needs `gpus`, `cpus`, and
+    `memory` in bytes. `rerun_of` is the run whose code this launches again.
     `callback` is where the agent is to tell its end, and `capture` who is to keep its output: `files` of the sandbox
     that the launch itself writes, the `agent`, or `auto`, whichever works. With `kill_leftovers` its end is that of all
     that it started.
@@ -223,6 +226,9 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     after_any: tuple[ProcessId, ...] = ()
     retries: int = 0
     retry_delay: float = 0.0
+    gpus: float = 0.0
+    cpus: float = 0.0
+    memory: int = 0
     rerun_of: RunId | None = None
     callback: Callback | None = None
     capture: Capture = "auto"
@@ -328,16 +334,11 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def process(self) -> Process:
         """The process as it was last seen, without output."""
-        kept = set(Process.__struct_fields__) - {
-            "stdout",
-            "stderr",
-            "paused",
-            "first",
-            "waits_for",
-            "retry_of",
-            "retried_as",
-        }
+        kept = set(Process.__struct_fields__) - _OF_LISTINGS
         return Process(**{field: getattr(self, field) for field in kept})
+
+
+_OF_LISTINGS = {"stdout", "stderr", "paused", "first", "waits_for", "gpus", "retry_of", "retried_as"}
 
 
 class KeptOutput(msgspec.Struct, frozen=True, kw_only=True):
@@ -456,12 +457,18 @@ class Turned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueState(msgspec.Struct, frozen=True, kw_only=True):
-    """How an agent works off its queue: whether that is paused, and how many run at once, at most and now."""
+    """How an agent works off its queue: whether that is paused, and how many run at once, at most and now.
+
+    What it hands out are `gpus`, as CUDA names them, `cpus`, and `memory` in bytes.
+    """
 
     paused: bool
     max_running: int
     running: int
     queued: int
+    gpus: tuple[str, ...] = ()
+    cpus: float = 0.0
+    memory: int = 0
 
 
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@
 | HOPX_OUTPUT_LIMIT_MB | output that it keeps of one stream of one process, head and tail, in MB | 1000 |
 | HOPX_IDLE_SECONDS | after which it ends itself with nothing running and nobody asking | 1800 |
 | HOPX_KILL_GRACE_SECONDS | between the request to end and the forced end of a process | 5 |
+| HOPX_GPUS | the GPUs that the local agent hands out, as CUDA names them: 0,1,2 | CUDA_VISIBLE_DEVICES, or all |
 | HOPX_CALLBACK_RETRY_SECONDS | until its first try again to deliver a callback; then the double, and so on | 2 |
 | HOPX_REPLY_SECONDS | without an answer, after which an agent counts as hanging; the local one has 5 to list | 30 |
 | HOPX_RETRY_SECONDS | within which a request that only reads is tried again | 10 |
@@ -44,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     output_limit: int
     idle_time: float
     kill_grace: float
+    gpus: str | None = None
     callback_retry: float
     reply_time: float
     retry_time: float
@@ -82,6 +84,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         output_limit=int(number("HOPX_OUTPUT_LIMIT_MB", 1000) * MB),
         idle_time=number("HOPX_IDLE_SECONDS", 1800),
         kill_grace=number("HOPX_KILL_GRACE_SECONDS", 5),
+        gpus=next((environ[name] for name in ("HOPX_GPUS", "CUDA_VISIBLE_DEVICES") if name in environ), None),
         callback_retry=number("HOPX_CALLBACK_RETRY_SECONDS", 2, least=0.01),
         reply_time=number("HOPX_REPLY_SECONDS", 30, least=0.1),
         retry_time=number("HOPX_RETRY_SECONDS", 10),

@@ -47,9 +47,9 @@ KillResult = Literal["killed", "leftovers killed", "already finished", "still ru
 PauseResult = Literal["paused", "already paused", "resumed", "not paused", "already finished", "unknown id"]
 """What became of a process that was to be paused, or to go on."""
 
-WaitsFor = Literal["slot", "limit", "resume", "after", "retry"]
+WaitsFor = Literal["slot", "limit", "resume", "after", "retry", "resources"]
 """What keeps a queued process from starting: all slots of its agent are taken, its sweep's limit, that it is paused, or
-the queue is, that it comes after others, or the pause before it is tried again."""
+the queue is, that it comes after others, or the pause before it is tried again, or GPUs, processors or memory."""
 
 SandboxStatus = Literal["running", "stopped", "paused", "creating", "unknown"]
 

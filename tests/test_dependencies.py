@@ -53,8 +53,8 @@ EXTRAS = {extra: named(requirements) for extra, requirements in PROJECT["optiona
 
 
 def test_what_the_package_imports_is_what_it_depends_on() -> None:
-    assert imported("hopx_magics") | WANTED_BY_NAME == NEEDED | EXTRAS["plot"]
-    assert not NEEDED & EXTRAS["plot"]
+    assert imported("hopx_magics") | WANTED_BY_NAME == NEEDED | EXTRAS["plot"] | EXTRAS["gpu"]
+    assert not NEEDED & (EXTRAS["plot"] | EXTRAS["gpu"])
 
 
 def test_what_tests_import_is_named_for_them() -> None:

@@ -44,6 +44,9 @@ def _of_queues(launch: Launch) -> list[str]:
         "--after": launch.after,
         "--after-any": launch.after_any,
         "--retry": launch.retries,
+        "--gpus": launch.gpus,
+        "--cpus": launch.cpus,
+        "--memory": launch.memory,
     }
     return [option for option, is_given in given.items() if is_given]
 

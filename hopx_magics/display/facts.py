@@ -37,6 +37,7 @@ def facts_of(process: Process, place: Place, run: KeptRun | None = None, *, as_l
         ("last seen", _moment(run.seen_at) if run and is_past else None),
         ("running time", _running_time(process, is_past)),
         ("exit code", _exit_code(process.exit_code)),
+        ("GPUs", ", ".join(process.gpus)),
         ("left running", _pids(process.leftovers)),
         ("memory", _memory(process.usage)),
         ("processor time", _processor_time(process.usage)),

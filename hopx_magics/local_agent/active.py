@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from ..models import ProcessId
 from .family import Family, Member, Table, clock, uptime
 from .metering import Meter
+from .resources import Needs
 from .store import Folder, Launched, Pauses, Start
 
 _T = TypeVar("_T")
@@ -35,7 +36,7 @@ class Active:
 
     __slots__ = (
         *("_family", "_strays", "begun", "child", "ended", "finished", "folder", "intent", "launched", "life"),
-        *("meter", "pauses", "start", "stop", "turned", "turning", "waits_on", "waits_until"),
+        *("gpus", "meter", "pauses", "start", "stop", "turned", "turning", "waits_on", "waits_until"),
     )
 
     def __init__(self, launched: Launched, folder: Folder) -> None:
@@ -58,6 +59,8 @@ class Active:
         """Those that have to end before it may start, by their ids."""
         self.waits_until: int | None = None
         """Before which moment, in nanoseconds, it may not start."""
+        self.gpus: tuple[str, ...] = ()
+        """The GPUs that it got."""
         self.intent = ""
         """Why an agent before this one was about to end the process."""
 
@@ -94,6 +97,11 @@ class Active:
         self.pauses = pauses
         told, self.turned = self.turned, asyncio.Event()
         told.set()
+
+    @property
+    def needs(self) -> Needs:
+        """What it needs to run."""
+        return Needs(self.launched.gpus, self.launched.cpus, self.launched.memory)
 
     def read_start(self) -> Start | None:
         """How it began, as soon as its shell has written that down."""

@@ -60,6 +60,7 @@ def _examine(processes: Processes, folder: Folder) -> Active | Ended:
         active = Active(launched, folder)
         active.start, active.begun = evidence.start, evidence.start.time if evidence.start else time.time_ns()
         active.intent, active.pauses = evidence.intent.text, folder.read_pauses()
+        active.gpus = folder.read_gpus()
         if not launched.retries:
             folder.drop_env()
         return active

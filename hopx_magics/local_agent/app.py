@@ -21,7 +21,7 @@ from .adopting import adopt
 from .answers import Refused, Routes, answer_failure, answer_http_error, answer_refused, json_response
 from .endings import utc
 from .file_endpoints import FileEndpoints
-from .following import cut_outputs
+from .following import bound_memory, cut_outputs
 from .foreground import Foreground
 from .killing import Killing
 from .launch_endpoints import LaunchEndpoints
@@ -51,7 +51,7 @@ class Agent:
         self._workspace = settings.agent_folder / "workspace"
         self._workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.processes = Processes(settings)
-        killing = Killing(self.processes)
+        self._killing = killing = Killing(self.processes)
         tools = install_tools(settings.agent_folder / "tools")
         self._launching = Launching(self.processes, killing, tools)
         self._pausing = Pausing(self.processes, self._launching)
@@ -73,7 +73,11 @@ class Agent:
     def begin(self) -> None:
         """Takes over the processes of earlier agents, and looks after all from now on."""
         adopt(self.processes, self._launching, self._pausing)
-        self._watching = spawned(cut_outputs(self.processes)), spawned(self.processes.leftovers.watch())
+        self._watching = (
+            spawned(cut_outputs(self.processes)),
+            spawned(bound_memory(self.processes, self._killing)),
+            spawned(self.processes.leftovers.watch()),
+        )
 
     def close(self) -> None:
         """Lets go of all who wait for a change."""

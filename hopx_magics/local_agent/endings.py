@@ -11,7 +11,8 @@ from .family import clock
 from .journal import Ended, Row
 from .limiting import cut
 from .metering import Usage
-from .store import DEPENDENCY, KILLED, Evidence, Exit, Folder, Launched, Pauses, Start
+from .resources import in_gigabytes
+from .store import DEPENDENCY, KILLED, OVER_MEMORY, Evidence, Exit, Folder, Launched, Pauses, Start
 
 KILLED_CODE = 137
 """The exit code of a process that was killed together with the shell that would have told it: 128 + SIGKILL."""
@@ -67,10 +68,11 @@ def conclude(
         execution_time=_running_time(start, evidence.exit, ended, folder.read_pauses()) if start else None,
         pid=start.pid if start else msgspec.UNSET,
         message=message or msgspec.UNSET,
+        gpus=folder.read_gpus() if launched.gpus else msgspec.UNSET,
         retry_of=launched.retry_of or msgspec.UNSET,
         usage=usage or msgspec.UNSET,
     )
-    timed_out = intent not in ("", KILLED) and not intent.startswith(DEPENDENCY)
+    timed_out = intent not in ("", KILLED) and not intent.startswith((DEPENDENCY, OVER_MEMORY))
     return _with_output(row, launched, folder, ended, timed_out=timed_out)
 
 
@@ -129,6 +131,10 @@ def _judge(
     """The status and the reason for it."""
     if intent == KILLED:
         return "killed", None
+    if intent.startswith(OVER_MEMORY):
+        taken = "".join(intent.split()[1:2])
+        more = f": {in_gigabytes(int(taken))}" if taken.isdecimal() else ""
+        return "failed", f"over its memory limit of {in_gigabytes(launched.memory)}{more}"
     if intent.startswith(DEPENDENCY):
         return "failed", _unmet(launched, intent)
     if intent:
@@ -155,13 +161,9 @@ def _ended_by(code: int, usage: Usage | None) -> str | None:
     """Which signal ended it, which nobody here has sent."""
     if code == KILLED_CODE:
         peak = usage.peak_memory_bytes if usage else None
-        return OUT_OF_MEMORY.format(at=f" at {_gigabytes(peak)} of {_gigabytes(_memory())}" if peak else "")
+        return OUT_OF_MEMORY.format(at=f" at {in_gigabytes(peak)} of {in_gigabytes(_memory())}" if peak else "")
     name = signal_name(code)
     return f"killed by {name}" if name else None
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
 
 
 def _memory() -> int:

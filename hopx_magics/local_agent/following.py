@@ -8,14 +8,17 @@ import threading
 
 from ..words import STREAMS
 from .active import Active
-from .family import Orphans
+from .family import Orphans, own_memory, read_table
 from .killing import Killing
 from .limiting import cut, is_over
 from .processes import Processes
-from .store import TIMED_OUT
+from .store import OVER_MEMORY, TIMED_OUT
 
 CHECK_EVERY = 0.1
 """Seconds between two looks at the sizes of what running processes write."""
+
+LOOK_AT_MEMORY_EVERY = 0.25
+"""Seconds between two looks at the memory of running processes that have a limit of it."""
 
 CHECK_AGAIN = 0.02
 """Seconds until the next look when something has outgrown its limit: who writes fast goes on."""
@@ -130,6 +133,30 @@ def _take_end_without_shell(active: Active, orphans: Orphans) -> None:
             with contextlib.suppress(OSError):
                 active.folder.write_exit(code)
     active.ended.set()
+
+
+async def bound_memory(processes: Processes, killing: Killing) -> None:
+    """Ends running processes that take more memory than they may, for ever."""
+    while True:
+        await asyncio.sleep(LOOK_AT_MEMORY_EVERY)
+        limited = [active for active in processes.running.values() if active.launched.memory and active.stop is None]
+        if limited:
+            for active, taken in (await asyncio.to_thread(_over_limit, limited)).items():
+                killing.stop(active, f"{OVER_MEMORY} {taken}")
+
+
+def _over_limit(limited: list[Active]) -> dict[Active, int]:
+    """Those that take more memory than they may, and how much, in bytes."""
+    table, over = read_table(), dict[Active, int]()
+    for active in limited:
+        if (family := active.family) is None:
+            continue
+        members = [member.pid for member in family.look(table) if member.pid in table]
+        if sum(table[pid].memory for pid in members) > active.launched.memory:
+            taken = sum(own_memory(pid) for pid in members)
+            if taken > active.launched.memory:
+                over[active] = taken
+    return over
 
 
 async def cut_outputs(processes: Processes) -> None:

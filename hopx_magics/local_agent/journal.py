@@ -40,6 +40,7 @@ class Row(msgspec.Struct, kw_only=True):
     paused: bool | msgspec.UnsetType = msgspec.UNSET
     first: bool | msgspec.UnsetType = msgspec.UNSET
     waits_for: WaitsFor | msgspec.UnsetType = msgspec.UNSET
+    gpus: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     retry_of: str | msgspec.UnsetType = msgspec.UNSET
     retried_as: str | msgspec.UnsetType = msgspec.UNSET
     usage: Usage | msgspec.UnsetType = msgspec.UNSET

@@ -10,7 +10,7 @@ from .answers import Refused
 from .family import Family
 from .journal import Ended
 from .processes import Processes
-from .store import KILLED
+from .store import KILLED, OVER_MEMORY
 
 FORCED_END = 10.0
 """Seconds after which a process that was sent SIGKILL counts as one that can't be ended."""
@@ -76,20 +76,24 @@ class Killing:
         if not active.folder.is_alive():
             return True
         await self._processes.leftovers.look()  # or an orphan that has just come would be overlooked
-        if await self.end_family(family, active.ended):
+        if await self.end_family(family, active.ended, by_force=intent.startswith(OVER_MEMORY)):
             return True
         active.stop = None
         return False
 
-    async def end_family(self, family: Family, ended: asyncio.Event | None = None) -> bool:
-        """Asks all processes of a run to end, and forces them to after a while. Whether all of them could be ended."""
+    async def end_family(self, family: Family, ended: asyncio.Event | None = None, *, by_force: bool = False) -> bool:
+        """Asks all processes of a run to end, and forces them to after a while. Whether all of them could be ended.
+
+        With `by_force` they aren't asked.
+        """
         if ended is None:
             ended = asyncio.Event()
             ended.set()
-        await asyncio.to_thread(family.signal, signal.SIGTERM)
-        await asyncio.to_thread(family.signal, signal.SIGCONT)  # who is stopped hears of it only then
-        if await _is_gone(family, ended, self._processes.settings.kill_grace):
-            return True
+        if not by_force:
+            await asyncio.to_thread(family.signal, signal.SIGTERM)
+            await asyncio.to_thread(family.signal, signal.SIGCONT)  # who is stopped hears of it only then
+            if await _is_gone(family, ended, self._processes.settings.kill_grace):
+                return True
         return await _is_gone(family, ended, FORCED_END, by=signal.SIGKILL)
 
 

@@ -21,6 +21,7 @@ from .journal import Ended
 from .launching import Launching
 from .processes import Processes
 from .programs import Program, Tools, code_program, command_program, working_directory
+from .resources import Needs
 from .store import Launched, Turn
 from .values import checked_values, values_folder
 
@@ -115,7 +116,15 @@ class LaunchEndpoints:
             after_any=self._named("after_any", wanted.after_any),
             retries=requests.checked_count("retries", wanted.retries) or 0,
             retry_delay=requests.checked_delay(wanted.retry_delay),
+            **self._needs(wanted)._asdict(),
         )
+
+    def _needs(self, wanted: wire.BackgroundRequest) -> Needs:
+        """What a process needs. Raises Refused for more than there is."""
+        needs = requests.checked_needs(wanted.gpus, wanted.cpus, wanted.memory)
+        if needs.kinds and (refusal := self._processes.resources.machine.refusal(needs)):
+            raise Refused(400, "INVALID_REQUEST", refusal)
+        return needs
 
     def _named(self, field: str, process_ids: list[str] | None) -> dict[str, str]:
         """The names of those that a process comes after, by their ids. Raises Refused for what can't be waited for."""

@@ -25,6 +25,7 @@ from .journal import Ended
 from .killing import Killing
 from .processes import Processes
 from .programs import VALUES, Program, Tools, environment
+from .resources import Needs
 from .store import Launched, Turn, new_id
 
 
@@ -61,7 +62,7 @@ class Launching:
         """
         process_id = ProcessId(new_id("proc"))
         waits_on = self._processes.awaited(turn.after, turn.after_any)
-        folder = self._processes.store.folder(process_id)
+        folder, needs = self._processes.store.folder(process_id), Needs(turn.gpus, turn.cpus, turn.memory)
         launched = Launched(
             process_id=process_id,
             execution_id=new_id("exec"),
@@ -71,7 +72,7 @@ class Launching:
             command=program.command_in(folder.path),
             workdir=str(workdir),
             timeout=timeout,
-            at_once=not waits_on and self._processes.queue.may_start(turn.sweep, turn.sweep_limit),
+            at_once=not waits_on and self._processes.queue.may_start(turn.sweep, turn.sweep_limit, needs),
             key=key,
             digest=digest,
             **msgspec.structs.asdict(turn),
@@ -178,6 +179,7 @@ class Launching:
         """Starts all that may start now, and tells for what else the others wait."""
         while active := self._processes.queue.take_next():
             active.begun = time.time_ns()
+            active.gpus = self._processes.resources.hand_out(active.needs)
             self._processes.running[active.process_id] = active
             active.life = spawned(self._start_and_follow(active))
             self._processes.leftovers.begin()
@@ -187,6 +189,8 @@ class Launching:
 
     async def _start_and_follow(self, active: Active) -> None:
         try:
+            if active.gpus:
+                active.folder.write_gpus(active.gpus)
             active.child = _start(active, self._shim)
             self._processes.orphans.own.add(active.child.pid)
         except (OSError, ValueError) as error:
@@ -208,6 +212,8 @@ def _start(active: Active, shim: str) -> "subprocess.Popen[bytes]":
     wanted = folder.read_env() if launched.has_env else {}
     env = environment(wanted, launched.language, launched.workdir, is_whole=launched.is_whole_env)
     env[MARK] = launched.process_id
+    if active.gpus:
+        env |= {"CUDA_VISIBLE_DEVICES": ",".join(active.gpus), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     if launched.values:
         env[VALUES] = str(folder.path / "in" / launched.values)
     with (

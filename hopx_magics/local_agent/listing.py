@@ -148,6 +148,7 @@ class Listing:
             pid=start.pid if start else msgspec.UNSET,
             message=reason.words if reason else msgspec.UNSET,
             waits_for=reason.waits_for if reason and started is None else msgspec.UNSET,
+            gpus=item.gpus or msgspec.UNSET,
             retry_of=launched.retry_of or msgspec.UNSET,
             paused=item.is_paused or msgspec.UNSET,
             first=(started is None and launched.first) or msgspec.UNSET,

@@ -17,6 +17,7 @@ from .forgetting import Finished, Unheard
 from .journal import Ended, Journal
 from .leftovers import Leftovers
 from .queue import Queue
+from .resources import Resources
 from .store import DEPENDENCY, Launched, Store, delete
 from .values import remove_unneeded, values_folder
 
@@ -39,7 +40,8 @@ class Processes:
         self.running: dict[str, Active] = {}
         self.orphans = Orphans()
         self.leftovers = Leftovers(self.running, self.orphans, self.leave)
-        self.queue = Queue(self.running, settings.max_running, settings.agent_folder / "queue.json")
+        self.resources = Resources(self.running, settings.gpus)
+        self.queue = Queue(self.running, settings.max_running, settings.agent_folder / "queue.json", self.resources)
         self.finished = Finished(settings, self.callbacks, self.unheard)
         self.try_again: Callable[[Active, Ended], str | None] = lambda active, ended: None
         """Called with what has ended; launches it once more if it is to be, and returns the id of that."""

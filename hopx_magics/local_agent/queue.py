@@ -7,6 +7,9 @@ A limit belongs to its process, not to the sweep. Where the limits in one sweep 
 than its own limit of that sweep are running, those without a limit included. Whoever changes the limit of a sweep gives
 all of its processes the same.
 
+What needs GPUs, processors or memory starts when enough of them is left. Nobody behind it that needs any of the same
+may start before it, or it might wait for ever.
+
 What is paused while it is queued, and what comes after others, stands aside: it keeps its place, and lets others by.
 """
 
@@ -22,6 +25,7 @@ import msgspec
 
 from ..words import WaitsFor
 from .active import Active, Former
+from .resources import Kind, Needs, Resources
 from .store import replace_file
 
 
@@ -31,6 +35,9 @@ class Reason(NamedTuple):
     waits_for: WaitsFor
     words: str
 
+
+NOTHING = Needs()
+"""What most processes need."""
 
 PAUSED = Reason("resume", "paused")
 _QUEUE_PAUSED = Reason("resume", "the queue is paused")
@@ -42,6 +49,7 @@ class _Lane(NamedTuple):
     first: bool
     sweep: str | None
     limit: int | None
+    needs: Needs
 
 
 class Rules(msgspec.Struct, kw_only=True):
@@ -63,7 +71,9 @@ class Queue:
     at: the next process is found in the same time, however many are queued behind those that have to wait.
     """
 
-    def __init__(self, running: Mapping[str, Active], most: int, file: Path | None = None) -> None:
+    def __init__(
+        self, running: Mapping[str, Active], most: int, file: Path | None = None, resources: Resources | None = None
+    ) -> None:
         self._running = running
         self._most = most
         self._file = file
@@ -72,6 +82,7 @@ class Queue:
         self._aside: dict[str, Active] = {}
         self._followers: dict[str, dict[str, Active]] = {}
         self._reasons: dict[_Lane, Reason] = {}
+        self.resources = resources or Resources(running)
 
     def __bool__(self) -> bool:
         return bool(self._lanes or self._aside)
@@ -116,9 +127,11 @@ class Queue:
             self.add(active)
         return followers
 
-    def may_start(self, sweep: str | None, limit: int | None) -> bool:
+    def may_start(self, sweep: str | None, limit: int | None, needs: Needs = NOTHING) -> bool:
         """Whether a process may start at once. What is queued needs no look: if it could start, it would be running."""
-        return self._has_slot and self._has_room(self._sweeps_running(), sweep, limit)
+        if not (self._has_slot and self._has_room(self._sweeps_running(), sweep, limit)):
+            return False
+        return not (self.resources.lacking(needs) or any(lane.needs.kinds & needs.kinds for lane in self._lanes))
 
     @property
     def _has_slot(self) -> bool:
@@ -129,16 +142,21 @@ class Queue:
         if not self._lanes or not self._has_slot:
             return None
         sweeps = self._sweeps_running()
-        heads = [
-            (not lane.first, waiting[0].sequence, waiting[0])
-            for lane, waiting in self._lanes.items()
-            if self._has_room(sweeps, lane.sweep, lane.limit)
-        ]
-        if not heads:
-            return None
-        *_, first = min(heads)
-        self.remove(first)
-        return first
+        reserved: set[Kind] = set()
+        for active in self._heads(sweeps):
+            needs = active.needs
+            if needs.kinds & reserved:
+                continue
+            if not self.resources.lacking(needs):
+                self.remove(active)
+                return active
+            reserved |= needs.kinds
+        return None
+
+    def _heads(self, sweeps: "Counter[str | None]") -> list[Active]:
+        """The first ones of all lanes that their sweeps don't hold up, in the order of their turns."""
+        heads = [waiting[0] for lane, waiting in self._lanes.items() if self._has_room(sweeps, lane.sweep, lane.limit)]
+        return sorted(heads, key=lambda active: (not active.launched.first, active.sequence))
 
     def reason(self, active: Active) -> Reason | None:
         """Why a queued process waits; None before that is known."""
@@ -166,6 +184,9 @@ class Queue:
             return _QUEUE_PAUSED
         if not self._has_room(sweeps, lane.sweep, lane.limit):
             return Reason("limit", f"limit {self._limit(lane.sweep, lane.limit)} of its sweep")
+        lacking = self.resources.lacking(lane.needs)
+        if lacking or (lane.needs.kinds and self._has_slot):
+            return Reason("resources", self.resources.shortage(lane.needs, lacking))
         return Reason("slot", f"{len(self._running)} of {self.most} running on this machine")
 
     def _sweeps_running(self) -> "Counter[str | None]":
@@ -188,7 +209,7 @@ def _after(active: Active) -> Reason:
 
 def _lane(active: Active) -> _Lane:
     launched = active.launched
-    return _Lane(launched.first, launched.sweep, launched.sweep_limit)
+    return _Lane(launched.first, launched.sweep, launched.sweep_limit, active.needs)
 
 
 def _read(file: Path | None) -> Rules:

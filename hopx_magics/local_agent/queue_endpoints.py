@@ -72,4 +72,10 @@ class QueueEndpoints:
         queue = self._processes.queue
         queued = sum(active.begun is None for active in self._processes.going())
         running = len(self._processes.running)
-        return {"paused": queue.rules.paused, "max_running": queue.most, "running": running, "queued": queued}
+        return {
+            "paused": queue.rules.paused,
+            "max_running": queue.most,
+            "running": running,
+            "queued": queued,
+            **self._processes.resources.machine._asdict(),
+        }

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from ..protocol.requests import DELTA, UNLIMITED
 from .answers import Refused
+from .resources import Needs
 
 BODY_LIMIT = 32_000_000
 """Bytes that the body of a request may have, unless it goes to the disk while it arrives."""
@@ -125,6 +126,19 @@ def checked_delay(seconds: float) -> float:
     if not 0 <= seconds <= UNLIMITED:
         raise invalid(f"retry_delay must be 0 to {UNLIMITED:,} seconds, not {seconds:g}")
     return seconds
+
+
+_MOST = 2**62
+
+
+def checked_needs(gpus: float, cpus: float, memory: int) -> Needs:
+    """What a process needs. Raises Refused for what can't be handed out."""
+    for name, count in (("gpus", gpus), ("cpus", cpus), ("memory", memory)):
+        if not 0 <= count < _MOST:
+            raise invalid(f"{name} must be 0 or more, not {count:g}")
+    if gpus > 1 and gpus != round(gpus):
+        raise invalid(f"gpus must be a whole number, or a part of one, not {gpus:g}")
+    return Needs(gpus, cpus, memory)
 
 
 def idempotency_key(request: Request) -> str | None:

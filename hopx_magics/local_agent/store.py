@@ -17,6 +17,7 @@ the shell that runs the process, for exactly as long as that lives |
 | exit | the exit code, 128 + N for a signal N, as shells have it, the seconds of uptime or `-`, and `asked` when the \
 intent was there by then; its mtime is the end time |
 | strays | pids and starts of descendants that left the process's session; only where there are some |
+| gpus | which GPUs it got; only of what got some |
 | pauses | for how long it was paused, and since when it is now; only of what was ever paused |
 | stdout, stderr | the output |
 
@@ -51,6 +52,9 @@ KILLED = "killed"
 
 TIMED_OUT = "timed out"
 
+OVER_MEMORY = "memory"
+"""How the intent begins that a process ends since it took more memory than it may: how much, in bytes, follows."""
+
 DEPENDENCY = "dependency"
 """How the intent begins that a process ends before it starts, since one that it comes after has not completed: its id
 and its status follow."""
@@ -66,6 +70,9 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     after_any: dict[str, str] = {}
     retries: int = 0
     retry_delay: float = 0.0
+    gpus: float = 0.0
+    cpus: float = 0.0
+    memory: int = 0
 
 
 class Launched(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +85,8 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     `values` is the name of the manifest in `in`. It comes after all in `after` have completed, and after all in
     `after_any` have ended: their names, or what stands for them, by their ids. When it fails it is tried again up to
     `retries` times, each `retry_delay` seconds later, as a process of its own, which is a `retry_of` the one before and
-    may start `not_before` that moment, in nanoseconds.
+    may start `not_before` that moment, in nanoseconds. What it needs are `gpus`, `cpus`, and `memory` in bytes, more
+    than which it may not take.
     """
 
     process_id: ProcessId
@@ -99,6 +107,9 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     after_any: dict[str, str] = {}
     retries: int = 0
     retry_delay: float = 0.0
+    gpus: float = 0.0
+    cpus: float = 0.0
+    memory: int = 0
     retry_of: str | None = None
     not_before: int | None = None
     has_env: bool = True
@@ -316,6 +327,16 @@ class Folder:
         """Records them; a disk without room for that is no error."""
         with contextlib.suppress(OSError):
             replace_file(self.path / "strays", msgspec.json.encode(sorted(strays)))
+
+    def read_gpus(self) -> tuple[str, ...]:
+        """The GPUs that it got."""
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            return msgspec.json.decode(_content(self._file("gpus")), type=tuple[str, ...])
+        return ()
+
+    def write_gpus(self, gpus: Sequence[str]) -> None:
+        """Records the GPUs that it got. Raises OSError."""
+        replace_file(self.path / "gpus", msgspec.json.encode(gpus))
 
     def read_pauses(self) -> Pauses:
         """For how long it was paused."""

@@ -85,6 +85,13 @@ def _limit(text: str) -> str:
     return text
 
 
+def _amount(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no number") from None
+
+
 def _slots(text: str) -> int:
     """How many may run at once, 0 for none in particular."""
     return 0 if text.strip().lower() == "none" else whole_number(text)
@@ -139,6 +146,9 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _flag("--first"),
         _former("--after"),
         _former("--after-any"),
+        _checked("--gpus", by=_amount),
+        _checked("--cpus", by=_amount),
+        _argument("--memory"),
         _checked("--retry", by=whole_number),
         _checked("--retry-delay", by=parse_duration),
         _checked("--per", by=whole_number),

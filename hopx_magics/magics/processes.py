@@ -62,6 +62,7 @@ class HopxMagics(HopxBase):
             %%hopx_bg [--name N] [--lang L] [--timeout 90s|2h|none] [--env K=V ...] [--cwd DIR] [--tag K=V ...]
                       [--param K=V ...] [--sweep K=V,V ... [--limit N] [--per N] [--yes]] [--on CONNECTION ...]
                       [--first] [--after RUN,...] [--after-any RUN,...] [--retry N [--retry-delay 30s]]
+                      [--gpus N] [--cpus N] [--memory 4GB]
                       [--callback URL [--callback-header K=V ...] [--callback-secret-env VAR]]
                       [--in auto|none|NAME,...] [--out NAME,...] [--capture auto|files|agent] [--kill-leftovers]
                       [-o VAR] [-q]
@@ -88,6 +89,11 @@ class HopxMagics(HopxBase):
         --after RUNS   start when these have completed; if one has not, it ends as failed: --after prep,load
         --after-any RUNS  start when these have ended in any way; an id, a name, or a variable, as in %hopx_wait; on
                        this machine
+        --gpus N       start when so many GPUs are left by those that asked for some, and get these alone
+                       (CUDA_VISIBLE_DEVICES): 2, or 0.5 for a half of one; on this machine
+        --cpus N       start when so many processors are left by those that asked for some; on this machine
+        --memory SIZE  start when so much memory is left by those that asked for some, and end when it takes more: 4GB;
+                       on this machine
         --retry N      when it fails, launch it anew, up to N times, each as a run of its own; the Run is the last one;
                        on this machine
         --retry-delay T  with --retry: so long after it has failed: 30s, 5m
@@ -153,6 +159,9 @@ class HopxMagics(HopxBase):
                 "first": args.first,
                 "after": self._former(args.after),
                 "after_any": self._former(args.after_any),
+                "gpus": args.gpus or 0.0,
+                "cpus": args.cpus or 0.0,
+                "memory": args.memory,
                 "retry": args.retry or 0,
                 "retry_delay": args.retry_delay or 0.0,
                 "sending": TransferLine(self.shell, "to").show_copied,

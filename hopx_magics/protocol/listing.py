@@ -113,6 +113,7 @@ def _read_process(row: Any, received_at: datetime) -> Process:
         leftovers=_read_pids(row.get("leftovers")),
         paused=row.get("paused") is True,
         first=row.get("first") is True,
+        gpus=_read_texts(row.get("gpus")),
         retry_of=_id(read_text(row.get("retry_of"))),
         retried_as=_id(read_text(row.get("retried_as"))),
         waits_for=row["waits_for"] if row.get("waits_for") in get_args(WaitsFor) else None,
@@ -133,6 +134,10 @@ def _read_usage(value: Any) -> Usage | None:
         peak_memory_bytes=read_count(value.get("peak_memory_bytes")),
         cpu_seconds=read_seconds(value.get("cpu_seconds")),
     )
+
+
+def _read_texts(value: Any) -> tuple[str, ...]:
+    return tuple(text for each in value if (text := read_text(each))) if isinstance(value, list) else ()
 
 
 def _id(text: str | None) -> ProcessId | None:

@@ -146,7 +146,8 @@ def test_a_paused_queue_starts_nothing(start_agent: StartAgent) -> None:
     assert agent.ended(running)["status"] == "failed", "what runs goes on"
     agent.end(signal.SIGKILL)
     agent = start_agent()
-    assert agent.http.get("/execute/queue").json() == {"paused": True, "max_running": 4, "running": 0, "queued": 1}
+    state = agent.http.get("/execute/queue").json()
+    assert [state[field] for field in ("paused", "running", "queued")] == [True, 0, 1]
     assert (agent.row(waiting)["status"], agent.row(waiting)["message"]) == ("queued", "the queue is paused")
     agent.post("/execute/queue", paused=False)
     assert agent.ended(waiting)["stdout"] == "ran\n"

@@ -8,8 +8,8 @@ import pytest
 from IPython.core.error import UsageError
 
 from hopx_magics.connection.connection import Connection
-from hopx_magics.errors import LaunchError, NotSupported, RunFailed, UnknownProcess
-from hopx_magics.launches import checked_launch
+from hopx_magics.errors import AgentRefused, LaunchError, NotSupported, RunFailed, UnknownProcess
+from hopx_magics.launches import checked_launch, parse_size
 from hopx_magics.models import ProcessId
 from tests.conftest import OddAgent
 from tests.standins.server import Answer, answering
@@ -86,6 +86,9 @@ def test_only_an_agent_with_a_queue_takes_what_is_for_one(
         ({"first": True}, "--first"),
         ({"after": ["p"]}, "--after"),
         ({"after_any": ["p"]}, "--after-any"),
+        ({"retry": 1}, "--retry"),
+        ({"gpus": 0.5, "cpus": 1}, "--gpus and --cpus"),
+        ({"memory": "1GB"}, "--memory"),
     ):
         with pytest.raises(LaunchError, match=f"has no queue in which {says} would mean something"):
             list(connection.launch([checked_launch("1", **option)]))
@@ -95,6 +98,20 @@ def test_only_an_agent_with_a_queue_takes_what_is_for_one(
 def test_what_is_wrong_is_said(cell: Cell) -> None:
     with pytest.raises(UsageError, match="%hopx_pause: say what: an id, a name, a variable with runs, or --queue"):
         cell("%hopx_pause")
+    for options, says in (
+        ("--gpus 1.5", "1.5 GPUs can't be: use a number of them, or a part of one such as 0.5"),
+        ("--cpus -1", "-1 processors can't be: use a number of them"),
+        ("--cpus many", "'many' is no number"),
+        ("--memory much", "'much' is no amount of memory: use 512MB, 4GB, 1.5GiB, or bytes"),
+        ("--retry-delay 30s", "--retry-delay is for --retry"),
+        ("--retry 5000", "5000 times again can't be"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            cell(f"%%hopx_bg {options}\n1")
+    with pytest.raises(AgentRefused, match="100000 processors wanted, and there are"):
+        cell("%%hopx_bg --cpus 100000\n1")
+    assert parse_size("1.5 GiB") == 1.5 * 2**30
+    assert parse_size("4GB") == parse_size("4g") == 4 * 10**9
 
 
 def test_agents_elsewhere_can_not_pause(
