@@ -24,6 +24,8 @@ display(HTML("<p style='color: teal'>A <b>coloured</b> text</p><svg width=80><ci
 sales.tail(3)
 """
 
+MANY = "for n in range(60): display({'text/plain': str(n)}, raw=True)"
+
 HOSTILE = """
 from IPython.display import HTML, SVG, Javascript, Markdown, display
 REACH = "for (const place of [window, parent, top]) try { place.canary = 'reached' } catch (error) {}"
@@ -51,7 +53,7 @@ def test_displays_come_as_they_are_made(
     open_notebook: OpenNotebook, watch_in: WatchIn, shots: Shots, barriers: FindBarriers, tmp_path: Path
 ) -> None:
     fit = FIT.format(go=str(tmp_path / "go"))
-    notebook = open_notebook(LOAD, launches(fit=fit, plain="print('text')"), "%hopx_watch")
+    notebook = open_notebook(LOAD, launches(fit=fit, plain="print('text')", many=MANY), "%hopx_watch")
     table = watch_in(notebook)
     table.row("fit").locator("[data-action=displays]").click()
     shown = displays(table)
@@ -81,6 +83,11 @@ def test_displays_come_as_they_are_made(
     assert barriers(notebook.page, ".hopx-watch") == []
     notebook.resize(520)
     shots.keep(table.root, "narrow")
+    table.row("many").locator("[data-action=displays]").click()
+    expect(shown.first).to_have_text("10")
+    expect(shown).to_have_count(50)
+    table.viewer.get_by_text("earlier displays: 10 before this").click()
+    expect(shown).to_have_text([str(number) for number in range(60)])
 
 
 def test_displays_can_t_reach_the_page(open_notebook: OpenNotebook, watch_in: WatchIn, shots: Shots) -> None:
