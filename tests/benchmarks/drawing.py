@@ -1,4 +1,4 @@
-"""What is made of a DataFrame of runs: pictures, and the numbers in their output."""
+"""What is made of a DataFrame of runs: what is shown of it, pictures, and the numbers in their output."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -49,4 +49,26 @@ def metrics(smallest: bool) -> Iterator[Row]:
     yield took(f"df.hopx.metrics() of {count:,} runs with 20 kB", taken)
 
 
-MEASUREMENTS = {"pictures": pictures, "metrics": metrics}
+def views(smallest: bool) -> Iterator[Row]:
+    """What a notebook shows of a DataFrame, as HTML and as text, beside what pandas itself would show."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    count = 10 if smallest else 10_000
+    shell = InteractiveShell.instance()
+    formatter: Any = shell.display_formatter
+    with own_place() as place:
+        fill(place / "history.sqlite", 0, count)
+        runs = hopx.history()
+        shell.run_line_magic("load_ext", "hopx_magics")
+        plain = runs.set_axis([f"{name}." for name in runs.columns], axis=1)
+        assert "as of" in formatter.format(runs)[0]["text/plain"]
+        (taken, theirs) = medians(
+            lambda: formatter.format(runs), lambda: formatter.format(plain), rounds=1 if smallest else 25
+        )
+        shell.run_line_magic("unload_ext", "hopx_magics")
+    InteractiveShell.clear_instance()
+    yield took(f"the view of a DataFrame of {count:,} runs", taken, "30 ms")
+    yield took("pandas' own of the same", theirs)
+
+
+MEASUREMENTS = {"pictures": pictures, "metrics": metrics, "views": views}
