@@ -255,6 +255,8 @@ def as_outputs(streams: Mapping[str, bytes], displays: list[dict[str, Any]]) -> 
     done = {"stdout": 0, "stderr": 0}
     for display in displays:
         for name, end in zip(("stdout", "stderr"), display.get("at", (0, 0)), strict=True):
+            if end > done[name]:
+                _clear_if_told(outputs)
             text = streams.get(name, b"")[done[name] : end].decode("utf-8", "replace")
             done[name] = max(done[name], end)
             written = _own_text(display) if name == "stdout" else ""
@@ -294,14 +296,21 @@ _CLEARS: dict[str, Any] = {}
 """Stands behind outputs that the next one clears away."""
 
 
-def _add(outputs: list[dict[str, Any]], output: dict[str, Any]) -> None:
+def _clear_if_told(outputs: list[dict[str, Any]]) -> None:
     if outputs and outputs[-1] is _CLEARS:
         outputs.clear()
+
+
+def _add(outputs: list[dict[str, Any]], output: dict[str, Any]) -> None:
+    _clear_if_told(outputs)
     outputs.append(output)
 
 
 def _add_stream(outputs: list[dict[str, Any]], name: str, text: str) -> None:
-    if text:
+    last = outputs[-1] if outputs else _CLEARS
+    if text and last.get("name") == name:
+        last["text"] += text
+    elif text:
         _add(outputs, {"output_type": "stream", "name": name, "text": text})
 
 

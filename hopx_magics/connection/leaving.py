@@ -1,7 +1,7 @@
 """What a cell has left when it has ended, as much of it as the history keeps: names, types, sizes, and its displays."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -53,6 +53,7 @@ def cell_to_keep(results: Results, streams: Mapping[Stream, KeptOutput], limit: 
     displays = _Displays(limit)
     for display, _ in results.displayed():
         displays.add(_placed(display, streams))
+    displays.end([streams[name].place(streams[name].size) if name in streams else 0 for name in STREAMS])
     files = values.files_of(index)
     if files and results.are_here:
         files["seal"] = seal(files)
@@ -120,9 +121,15 @@ class _Displays:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._shown: list[Record] = []
+        self._begin()
+
+    def _begin(self, *records: Record) -> None:
+        """Begins anew, with nothing but what has cleared the others."""
+        self._shown = list(records)
         self._by_id: dict[str | None, list[Record]] = {}
         self._size = self._dropped = 0
+        self._waiting: Record | None = None
+        """What clears them as soon as something comes."""
 
     @property
     def count(self) -> int:
@@ -141,8 +148,10 @@ class _Displays:
         """
         kind, identity = record["output_type"], identity_of(record)
         if kind == CLEARED:
-            self._shown, self._by_id, self._size, self._dropped = [record], {}, 0, 0
+            self._clear(record)
         elif kind in SHOWN:
+            if self._waiting:
+                self._begin(self._waiting | {"wait": False})
             self._shown.append(record)
             self._by_id.setdefault(identity, []).append(record)
         elif kind == "update_display_data" and identity:
@@ -153,17 +162,32 @@ class _Displays:
         if self._size > HELD * self._limit:
             self._make_room()
 
+    def end(self, places: Sequence[int]) -> None:
+        """No more will come, and so much is written to the streams."""
+        if self._waiting and any(end > at for end, at in zip(places, self._waiting["at"], strict=True)):
+            self._begin(self._waiting | {"wait": False})
+
+    def _clear(self, record: Record) -> None:
+        if not record.get("wait"):
+            self._begin(record)
+        elif self._waiting is None:
+            self._shown.append(record)
+            self._waiting = record
+        elif self._waiting["at"] != record["at"]:  # there came text
+            self._begin(self._waiting | {"wait": False}, record)
+            self._waiting = record
+
     def _make_room(self) -> None:
         left, kept = self._limit, []
         for record in reversed(self._shown):
             if (size := _size_of(record)) > left:
                 record.update(_named(record, size))
                 size = _size_of(record)
-            if size <= left:
+            if size <= left or record["output_type"] == CLEARED:
                 kept.append(record)
                 left -= size
             else:
-                self._dropped += int(record["output_type"] != CLEARED)
+                self._dropped += 1
         self._shown, self._size = kept[::-1], self._limit - left
 
 

@@ -1,5 +1,7 @@
 """What the history keeps of displays: as they are in the end, and within its limit."""
 
+import copy
+import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +38,7 @@ def no_seal(files: Mapping[str, bytes]) -> bytes:
 
 
 def records(cell: KeptCell) -> list[dict[str, Any]]:
-    return [record for line in cell.files["displays"].splitlines() if (record := decoded(line))]
+    return [record for line in cell.files.get("displays", b"").splitlines() if (record := decoded(line))]
 
 
 def display(text: str, at: int = 0, kind: str = "display_data", **transient: Any) -> dict[str, Any]:
@@ -61,6 +63,40 @@ def test_what_was_cleared_is_not_kept() -> None:
     cell = kept([display("gone", 4), cleared, display("there", 9)], stdout=b"gone\nthere")
     assert cell.displays == 1
     assert [output["data"]["text/plain"] for output in as_outputs({}, records(cell))] == ["there"]
+
+
+def a_cell(choose: random.Random) -> tuple[list[dict[str, Any]], bytes]:
+    """The displays of some cell, and what it has written."""
+    displays, written = [], b""
+    for number in range(choose.randrange(1, 12)):
+        what, identity = choose.randrange(7), {"display_id": choose.choice("ab")}
+        text = f"display {number}"
+        if what <= 1:
+            written += f"text {number}\n".encode()
+        elif what == 2:
+            displays.append(display(text, len(written), "update_display_data", **identity))
+        elif what <= 4:
+            displays.append({"output_type": "clear_output", "wait": what == 3, "at": [len(written), 0]})
+        else:
+            written += f"{text}\n".encode()
+            displays.append(display(text, len(written), **(identity if what == 5 else {})))
+    return displays, written
+
+
+def test_what_is_shown_is_the_same_as_if_all_were_kept() -> None:
+    choose = random.Random(1)
+    for _ in range(1000):
+        displays, written = a_cell(choose)
+        cell = kept(displays, stdout=written)
+        streams = {"stdout": written}
+        shown = as_outputs(streams, copy.deepcopy(displays))
+        assert as_outputs(streams, records(cell)) == shown
+        assert cell.displays == len([output for output in shown if output["output_type"] != "stream"])
+
+
+def test_much_that_is_cleared_takes_no_room() -> None:
+    clears = [{"output_type": "clear_output", "wait": True, "at": [place, 0]} for place in range(10_000)]
+    assert kept(clears).size < 200
 
 
 def test_without_room_the_oldest_become_texts_that_say_so() -> None:
