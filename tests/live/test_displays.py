@@ -1,10 +1,15 @@
-"""The displays of a process as a page of the live table gets them, from a real local agent."""
+"""The displays of a process as a page of the live table gets them, from a real local agent, and from a sandbox."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hopx_magics.live import displays
+from tests.standins import agents
 from tests.waiting import wait_until
 
 from .test_table import PageStandIn, watch
@@ -118,3 +123,29 @@ def test_a_note_says_why_there_are_none(hopx: Any, watch: Watch, odd_agent: Any)
     shown = Shown(page)
     wait_until(lambda: shown.messages and shown.messages[0]["note"], "that is said")
     assert page.rows[0]["displays"] is False
+
+
+def test_those_of_a_sandbox_are_fetched_when_there_are_new_ones(
+    hopx: Any, watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    agent = agents.AgentStandIn(agents.OPENAPI, tmp_path / "machine")
+    try:
+        hopx.connect(agent.url, name="there", token=agent.token)
+        hopx.launch(STEPS.format(folder=str(tmp_path)), name="steps")
+        page = watch()
+        wait_until(lambda: page.rows, "it is listed")
+        shown = Shown(page)
+        table = '<table class="dataframe" border="1"><tr><td>2</td></tr></table>'
+        shown.expect("'one'", table)
+
+        def asked(path: str, what: str) -> int:
+            return sum(each.path == path and each.query.endswith(what) for each in agent.asked)
+
+        fetched, looked = asked("/files/download", "%2Fdisplays"), asked("/files/list", "%2Fout")
+        wait_until(lambda: asked("/files/list", "%2Fout") > looked + 1, "it is looked for new ones")
+        assert asked("/files/download", "%2Fdisplays") == fetched
+        (tmp_path / "update").touch()
+        shown.expect("'changed'", table)
+    finally:
+        agent.close()
