@@ -184,6 +184,8 @@ class Results:
         """What is kept, without loading it. Raises ResultError when that can't be read."""
         try:
             content = self._files.read("kept", most=LARGEST_INDEX)
+            if content == b"":
+                raise ResultError(f"what {self._label} has left is not kept: there was no room for it")
             return Index() if content is None else msgspec.json.decode(content, type=Index)
         except (OSError, msgspec.MsgspecError) as error:
             raise ResultError(f"what is kept of {self._label} can't be read: {error}") from error

@@ -11,7 +11,7 @@ from .journal import Ended
 from .launching import Launching
 from .pausing import Pausing
 from .processes import Processes
-from .store import Folder, delete
+from .store import Folder
 
 
 def adopt(processes: Processes, launching: Launching, pausing: Pausing) -> None:
@@ -26,7 +26,7 @@ def adopt(processes: Processes, launching: Launching, pausing: Pausing) -> None:
     _hold_unheard(processes)
     if any(ended.process_id not in known for ended in processes.finished):
         processes.rewrite_journal()
-    asyncio.get_running_loop().run_in_executor(None, delete, processes.store.leftovers())
+    asyncio.get_running_loop().run_in_executor(None, processes.delete, processes.store.leftovers())
     _take_over_callbacks(processes)
     unmet = [(active, *before) for active in processes.going() if (before := _unmet(processes, active))]
     processes.forget()

@@ -7,6 +7,7 @@ was lost is asked for again with the same Idempotency-Key, by which it is found.
 import asyncio
 import contextlib
 import fcntl
+import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,9 @@ from .killing import Killing
 from .processes import Processes
 from .programs import VALUES, Program, Tools, environment
 from .resources import Needs
-from .store import Launched, Turn, new_id
+from .store import Launched, Start, Turn, new_id
+
+DELETED = "its folder was deleted while it ran, and what it had written with it"
 
 
 class Launching:
@@ -199,11 +202,25 @@ class Launching:
 
     async def _follow(self, active: Active) -> None:
         await follow(active, self._killing, self._processes.orphans)
+        if not os.path.isdir(active.folder.path):
+            self._put_back(active)
         left = await self._processes.leftovers.of(active)
         if left and active.launched.kill_leftovers and active.family:
             await self._killing.end_family(active.family)
             left = active.family.known
         self._processes.finish(active, left)
+
+    def _put_back(self, active: Active) -> None:
+        """Puts on record again what is known of a process that has deleted its folder, and all in it."""
+        if active.child is None or active.child.returncode is None:
+            return
+        pid = active.child.pid
+        launched = msgspec.structs.replace(active.launched, has_env=False, values=None)
+        with contextlib.suppress(OSError):
+            folder = self._processes.store.create(launched, {}, None, "")
+            outputs.add_last_line(folder.output("stderr"), DELETED)
+            folder.write_start(active.start or Start(pid, pid, active.begun or time.time_ns(), failed=False))
+            folder.write_exit(active.child.returncode)
 
 
 def _start(active: Active, shim: str) -> "subprocess.Popen[bytes]":

@@ -188,11 +188,12 @@ class Processes:
             with contextlib.suppress(OSError):
                 gone.append(self.store.take_out(ended.process_id))
         if gone:
-            asyncio.get_running_loop().run_in_executor(None, self._delete, gone)
+            asyncio.get_running_loop().run_in_executor(None, self.delete, gone)
         if self.journal.lines > 2 * len(self.finished) + 1000:
             self.rewrite_journal()
         return [ended.process_id for ended in forgotten]
 
-    def _delete(self, folders: list[Path]) -> None:
+    def delete(self, folders: list[Path]) -> None:
+        """Deletes folders, and the values that nothing needs any more."""
         delete(folders)
         remove_unneeded(values_folder(self.settings.agent_folder / "workspace"))

@@ -32,3 +32,4 @@ hopx_code=$? hopx_uptime=
 read -r hopx_asked <"$1/intent"
 read -r hopx_uptime hopx_rest </proc/uptime
 printf '%-63s\n' "$hopx_code ${hopx_uptime:--} ${hopx_asked:+asked}" 1<>"$1/exit"
+exit "$hopx_code"

@@ -352,6 +352,11 @@ class Folder:
         """Records why the process is about to be asked to end. Raises OSError."""
         self._write("intent", intent)
 
+    def write_start(self, start: Start) -> None:
+        """Records how a process began in place of the shell whose record is gone. Raises OSError."""
+        self._write("start", f"{start.group} {start.pid} {start.uptime or ''}")
+        os.utime(self._file("start"), ns=(start.time, start.time))
+
     def write_exit(self, code: int) -> None:
         """Records the exit code in place of the shell that could not. Raises OSError."""
         self._write("exit", str(code))

@@ -120,13 +120,21 @@ class HopxValues(HopxBase):
             %hopx_pull fit
             %hopx_pull fit model=best
         """
+        from ..errors import ResultError
+
         with self._arguments("hopx_pull", line) as args:
             run = self._run(args.reference, args.on)
             names = [word.partition("=")[::2] for word in args.names] or [(name, "") for name in run.values]
-            try:
-                found = {new or name: run.load(name, trust=args.trust) for name, new in names}
-            except KeyError as error:
-                raise ValueError(str(error.args[0])) from None
-            if not found:
+            if not names:
                 raise ValueError(f"nothing is kept of {run.name or run.run_id}: launch it with --out NAME,...")
-        self.shell.user_ns.update(found)
+            found, failed = {}, []
+            for name, new in names:
+                try:
+                    found[new or name] = run.load(name, trust=args.trust)
+                except KeyError as error:
+                    raise ValueError(str(error.args[0])) from None
+                except ResultError as error:  # the others are to come all the same
+                    failed.append(error)
+            self.shell.user_ns.update(found)
+            if failed:
+                raise failed[0]

@@ -290,6 +290,40 @@ def test_what_can_t_be_kept_for_want_of_room_fails_nothing(cell: Run) -> None:
     assert run.stderr.startswith("what this cell shows and leaves can't be kept")
 
 
+ODD = {
+    "os._exit": ("display(1)\nimport os\nos._exit(3)", 3, ["1"]),
+    "its folder": ("import os, shutil\nos.chdir('..')\nshutil.rmtree('below')\n5", 0, ["5"]),
+    "a stdout of its own": ("import io, sys\ndisplay(1)\nsys.stdout = io.StringIO()\n3", 0, ["1", "3"]),
+    "a forked child that goes on": ("import os\nchild = os.fork()\nif child: os.waitpid(child, 0)\n4", 0, ["4"]),
+    "a forked child that fails": (
+        "import os\nchild = os.fork()\nif child: os.waitpid(child, 0)\n[0][not child]",
+        0,
+        ["0"],
+    ),
+    "all of its own": ("import os, shutil\nshutil.rmtree(os.path.dirname(__file__))\nos._exit(7)", 7, []),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_what_odd_cells_leave(cell: Run, what: str, tmp_path: Path) -> None:
+    code, exit_code, shown = ODD[what]
+    (tmp_path / "below").mkdir()
+    run = cell(f"%%hopx_bg --cwd {tmp_path / 'below'} -o run\n{code}").wait()
+    assert (run.status, run.exit_code) == ("failed" if exit_code else "completed", exit_code), run.stderr
+    assert [output["data"]["text/plain"] for output in run.displays] == shown
+    assert run.stderr.startswith("its folder was deleted") == (what == "all of its own")
+
+
+def test_what_can_t_be_loaded_is_told_and_the_rest_loads(cell: Run) -> None:
+    code = "import sys, types\nm = sys.modules['only_there'] = types.ModuleType('only_there')"
+    code += "\nm.A = type('A', (), {'__module__': 'only_there'})\nx, y = m.A(), 5\nx"
+    run = cell(f"%%hopx_bg --out x,y -o run\n{code}")
+    for load in (run.result, lambda: run["x"], lambda: cell("%hopx_pull run")):
+        with pytest.raises(ResultError, match=r"only_there\.A, can't be loaded here(?s:.*)Install only_there"):
+            load()
+    assert cell("y") == 5
+
+
 def test_types_of_the_cell_alone_come_back(cell: Run) -> None:
     run = cell("%%hopx_bg -o run\nfrom dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\nP(3)")
     assert run.result().x == 3

@@ -113,8 +113,8 @@ class Cell:
 
     def _show(self, value: "Any") -> "Any":
         """Shows the value of the last expression: on stdout, as a terminal's Python does, and as a display."""
-        if value is None:
-            return None
+        if value is None or os.getpid() != self._process:
+            return value
         if self.shell or needs_shell(value):
             from .shell import formatted
 
@@ -180,7 +180,8 @@ class Cell:
             return
         from .errors import as_display, show_own_frames
 
-        self.kept.display(as_display(error, self.path, self.titles))
+        if os.getpid() == self._process:
+            self.kept.display(as_display(error, self.path, self.titles))
         self._keep(error=error)
         show_own_frames(self.path, self.titles)
 

@@ -33,6 +33,8 @@ class Kept:
         self._left = MOST_DISPLAYED
         self._files = 0
         self._told = False
+        self._is_torn = False
+        """Whether the last display is there in part only."""
         self._types: Mapping[str, Any] = {}
 
     def publish(self, data: "Mapping[str, Any]", metadata: "Any", transient: "Any", update: bool) -> None:
@@ -46,17 +48,33 @@ class Kept:
         """Keeps one display with the place in stdout and stderr where it belongs."""
         flush()
         record["at"] = [_size_of(1), _size_of(2)]
-        line = _line(record)
-        if len(line) > min(LONGEST_DISPLAY, self._left):
+        size = _least_size(record)
+        line = _line(record) if size <= LONGEST_DISPLAY else b""
+        if max(size, len(line)) > min(LONGEST_DISPLAY, self._left):
             text = str(record.get("data", {}).get("text/plain", ""))[:10_000]
-            record["data"] = {"text/plain": f"{text}\n[a display of {len(line):,} bytes is too large to be kept]"}
+            size = max(size, len(line))
+            record["data"] = {"text/plain": f"{text}\n[a display of {size:,} bytes is too large to be kept]"}
             line = _line(record)
         if len(line) <= self._left:
             self._left -= len(line)
             try:
-                os.write(self._opened(), line)
+                self._append(line)
             except OSError as error:
                 self._tell(error)
+
+    def _make_folder(self) -> None:
+        try:
+            os.mkdir(self._folder, 0o700)
+        except FileExistsError:
+            return
+
+    def _append(self, line: bytes) -> None:
+        file = self._opened()
+        view = memoryview(b"\n" + line if self._is_torn else line)
+        self._is_torn = True
+        while view:
+            view = view[os.write(file, view) :]
+        self._is_torn = False
 
     def _tell(self, error: OSError) -> None:
         """Says once that there is no room for what the cell leaves: its own work is not to fail for that."""
@@ -66,7 +84,7 @@ class Kept:
 
     def _opened(self) -> int:
         if self._displays is None:
-            os.makedirs(self._folder, 0o700, exist_ok=True)
+            self._make_folder()
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._displays = os.open(os.path.join(self._folder, "displays"), flags, 0o600)
         return self._displays
@@ -89,17 +107,26 @@ class Kept:
 
         self._types = types
         try:
-            os.makedirs(self._folder, 0o700, exist_ok=True)
+            self._make_folder()
             kept: dict[str, Any] = {"missing": [name for name in wanted if name not in namespace]}
             kept["values"] = {name: self._write(namespace[name]) for name in wanted if name in namespace}
             kept["result"] = None if result is None else self._write(result, LONGEST_RESULT)
             kept["error"] = None if error is None else self._write(error, LONGEST_RESULT)
-            path = os.path.join(self._folder, "kept")
-            with open(path + ".new", "w", encoding="utf-8", opener=_private) as file:
-                json.dump(kept, file)
-            os.replace(path + ".new", path)
+            self._write_index(json.dumps(kept))
         except OSError as problem:
             self._tell(problem)
+
+    def _write_index(self, index: str) -> None:
+        """Writes what is kept, whole or not at all: then an empty file, which takes no room, says so."""
+        path = os.path.join(self._folder, "kept")
+        try:
+            with open(path + ".new", "w", encoding="utf-8", opener=_private) as file:
+                file.write(index)
+            os.replace(path + ".new", path)
+        except OSError:
+            open(path, "w", opener=_private).close()
+            _remove(path + ".new")
+            raise
 
     def _write(self, value: "Any", limit: "int | None" = None) -> "dict[str, Any]":
         """Writes a value into a file of its own, and returns what there is to know of it."""
@@ -107,8 +134,6 @@ class Kept:
         told: dict[str, Any] = {"type": kind.__qualname__, "module": kind.__module__}
         try:
             parts, told["form"] = self._parts(value)
-        except OSError:
-            raise
         except Exception as error:
             return {**told, "refused": f"{type(error).__name__}: {str(error)[:200]}"}
         if told["form"] == "cloudpickle":
@@ -117,12 +142,18 @@ class Kept:
         told["size"] = sum(told["parts"])
         if limit and told["size"] > limit:
             return {**told, "refused": f"it has {told['size']:,} bytes: --out with a name keeps that much"}
-        told["file"] = f"value{self._files}"
+        name = f"value{self._files}"
         self._files += 1
-        with open(os.path.join(self._folder, told["file"]), "wb", opener=_private) as file:
-            for part in parts:
-                file.write(part)
-        return told
+        path = os.path.join(self._folder, name)
+        try:
+            with open(path, "wb", opener=_private) as file:
+                for part in parts:
+                    file.write(part)
+        except OSError as problem:
+            _remove(path)
+            self._tell(problem)
+            return {**told, "refused": problem.strerror}
+        return {**told, "file": name}
 
     def _parts(self, value: "Any") -> "tuple[list[Any], str]":
         """A value as it is written, and in which form: the plain one, where it is wanted and there is one."""
@@ -134,6 +165,16 @@ class Kept:
             except NotPlainError:
                 pass
         return _pickled(value, self._types)
+
+
+def _remove(path: str) -> None:
+    if os.path.exists(path):
+        os.unlink(path)
+
+
+def _least_size(record: "Mapping[str, Any]") -> int:
+    """The bytes that a display takes at least, found out without any work: it may be endless."""
+    return sum(len(part) for part in record.get("data", {}).values() if isinstance(part, (str, bytes)))
 
 
 def _line(record: "dict[str, Any]") -> bytes:
