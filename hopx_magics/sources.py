@@ -171,7 +171,7 @@ class HistoryFiles:
         seal = files.pop("seal", None)
         if self._seal.is_of(seal, sealed_as(self._kept.agent, self._kept.process_id), files):
             return None
-        return self._kept.connection if self._kept.sandbox else "another machine or somebody else"
+        return self._kept.connection if self._kept.sandbox else "another machine, or by somebody else"
 
     def read(self, name: str, *, start: int = 0, most: int) -> bytes | None:
         """What a file has from byte `start` on, at most so many bytes; None when there is no such file.

@@ -1,5 +1,6 @@
 """Everything about one agent, through the notebook's named link to it."""
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,7 +17,19 @@ from ..client.sent_runner import run_folder, through_runner
 from ..client.transport import Locate, Transport
 from ..errors import HistoryError, HopxError, LaunchError, NotSupported, ResultError, UnknownProcess
 from ..launches import launch_again
-from ..models import Change, CommandResult, KeptRun, Launch, Listing, Place, Process, ProcessId, QueueState, Turned
+from ..models import (
+    Change,
+    CommandResult,
+    KeptRun,
+    Launch,
+    Listing,
+    Place,
+    Process,
+    ProcessId,
+    QueueState,
+    RunId,
+    Turned,
+)
 from ..protocol.changes import aged, compare
 from ..protocol.requests import QueueRequest
 from ..results import KeptFiles
@@ -58,6 +71,10 @@ class QueueChanges(TypedDict, total=False):
     max_running: int
     sweep: str
     sweep_limit: int
+
+
+SEEN_FOR = 10.0
+"""Seconds for which the folder of a run counts as being there: several things in it are asked for, one by one."""
 
 
 class Connection:
@@ -125,6 +142,7 @@ class Connection:
         self.outputs = OutputReader(self, kept=settings.history_stream, seal=recorder.seal)
         self.files = Files(transport, workspace=self.workspace)
         self._sender = Sender(self.files, self.name)
+        self._seen_there: dict[RunId, float] = {}
         self.watcher = Watcher(self)
         self._exit_codes = ExitCodes(self.captured)
         self._recorder = recorder
@@ -332,13 +350,20 @@ class Connection:
         label = process.name or process.process_id
         if process.run_id is None or not is_run_id(process.run_id):
             raise ResultError(f"{label} was not launched from here, and leaves its output only")
-        folder = run_folder(process.run_id)
+        if process.ended and not self._is_there(process.run_id):
+            raise UnknownProcess(f"{self.name}: there is nothing of {label} (any more)")
+        return FilesThere(self.files, f"{run_folder(process.run_id)}/out", self.name)
+
+    def _is_there(self, run_id: RunId) -> bool:
+        """Whether there is a folder of the run. Raises ResultError where there can be none."""
+        if time.monotonic() - self._seen_there.get(run_id, -SEEN_FOR) < SEEN_FOR:
+            return True
         try:
-            if process.ended and not self.files.exists(f"{folder}/cell.py"):
-                raise UnknownProcess(f"{self.name}: there is nothing of {label} (any more)")
+            is_there = self.files.exists(f"{run_folder(run_id)}/cell.py")
         except NotSupported as error:
             raise ResultError(f"cells on {self.name} leave their output only: it serves no files") from error
-        return FilesThere(self.files, f"{folder}/out", self.name)
+        self._seen_there = {run_id: time.monotonic()} if is_there else {}
+        return is_there
 
     def has_displays(self, process: Process) -> bool:
         """Whether it is known without asking anybody that a process has displayed something, other than its error."""

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from hopx_magics.session.session import Session
 from tests.conftest import stop_agent
 from tests.standins import agents
 from tests.standins.agents import AgentStandIn, Dialect
+from tests.waiting import wait_until
 
 Run = Callable[[str], Any]
 Start = Callable[..., AgentStandIn]
@@ -389,6 +391,24 @@ def test_no_pickle_of_a_sandbox_is_loaded_without_trust(
     if form != "plain":
         cell("%hopx_pull fit --trust")
         assert mark.exists()
+
+
+def test_what_a_sandbox_left_is_in_the_history_as_little_trusted(cell: Run, start: Start, tmp_path: Path) -> None:
+    agent, mark = start(), tmp_path / "mark"
+    cell(f"class Evil:\n    def __reduce__(self): return open, ({str(mark)!r}, 'w')")
+    good = cell("%%hopx_bg --name good\nimport numpy as np\ndisplay(1)\n{'loss': np.array([0.5])}").wait()
+    evil = cell("%%hopx_bg --name evil\nEvil()").wait()
+    wait_until(lambda: cell("%hopx_history").displays.notna().all(), "the history has all")
+    agent.forgotten |= {good.process_id, evil.process_id}
+    shutil.rmtree(tmp_path / "machine0" / "workspace" / ".hopx")
+    api.session().connection().open(api.session().recorder)
+    assert cell("%hopx_attach good").result() == {"loss": [0.5]}
+    assert len(good.displays) == 2
+    with pytest.raises(ResultError, match="may run any code"):
+        cell("%hopx_attach evil").result()
+    with pytest.raises(ResultError, match="may run any code"):
+        evil.result()
+    assert not mark.exists()
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_values_of_somebody_else_are_not_loaded(cell: Cell, forget: Any, state: 
             db.executescript(forgery)
             with pytest.raises(ResultError) as refused:
                 cell("%hopx_attach one").result()
-            assert "another machine or somebody else" in str(refused.value), forgery
+            assert "another machine, or by somebody else" in str(refused.value), forgery
             db.executescript("DELETE FROM kept; INSERT INTO kept SELECT * FROM saved")
 
 
@@ -147,7 +147,7 @@ def test_a_history_of_another_machine_runs_no_code_here(cell: Cell, forget: Any,
     cell("run").wait()
     forget()
     state.history_key.unlink()
-    with pytest.raises(ResultError, match="another machine or somebody else"):
+    with pytest.raises(ResultError, match="another machine, or by somebody else"):
         cell("%hopx_attach one").result()
 
 
