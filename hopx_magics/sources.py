@@ -7,6 +7,7 @@ from functools import cached_property
 import msgspec
 
 from .connection.connection import Connection
+from .connection.local import LOCAL
 from .durations import format_counting
 from .errors import ResultError, UnknownProcess
 from .models import KeptOutput, KeptRun, Killed, Output, Process, ProcessId, RunId
@@ -171,7 +172,7 @@ class HistoryFiles:
         seal = files.pop("seal", None)
         if self._seal.is_of(seal, sealed_as(self._kept.agent, self._kept.process_id), files):
             return None
-        return self._kept.connection if self._kept.sandbox else "another machine, or by somebody else"
+        return self._kept.connection if self._kept.connection != LOCAL else "another machine, or by somebody else,"
 
     def read(self, name: str, *, start: int = 0, most: int) -> bytes | None:
         """What a file has from byte `start` on, at most so many bytes; None when there is no such file.

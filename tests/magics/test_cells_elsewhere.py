@@ -404,7 +404,7 @@ def test_what_a_sandbox_left_is_in_the_history_as_little_trusted(cell: Run, star
     assert len(good.displays) == 2
     with pytest.raises(ResultError, match="may run any code"):
         cell("%hopx_attach evil").result()
-    with pytest.raises(ResultError, match="may run any code"):
+    with pytest.raises(ResultError, match="was written on there in a form that may run any code"):
         evil.result()
     assert not mark.exists()
 
