@@ -40,7 +40,7 @@ from ..run_history.seal import Seal
 from ..settings import Settings
 from ..values.facts import names_in_words
 from ..values.packed import Packed
-from .files_there import FilesThere
+from .files_there import FilesThere, has_left_something
 from .killing import kill
 from .output import OutputReader
 from .sending import Sender, Sending
@@ -142,7 +142,7 @@ class Connection:
         self.outputs = OutputReader(self, kept=settings.history_stream, seal=recorder.seal)
         self.files = Files(transport, workspace=self.workspace)
         self._sender = Sender(self.files, self.name)
-        self._seen_there: dict[RunId, float] = {}
+        self._seen_there: dict[RunId, tuple[float, bool | None]] = {}
         self.watcher = Watcher(self)
         self._exit_codes = ExitCodes(self.captured)
         self._recorder = recorder
@@ -350,20 +350,21 @@ class Connection:
         label = process.name or process.process_id
         if process.run_id is None or not is_run_id(process.run_id):
             raise ResultError(f"{label} was not launched from here, and leaves its output only")
-        if process.ended and not self._is_there(process.run_id):
+        has_left = self._has_left(process.run_id) if process.ended else True
+        if has_left is None:
             raise UnknownProcess(f"{self.name}: there is nothing of {label} (any more)")
-        return FilesThere(self.files, f"{run_folder(process.run_id)}/out", self.name)
+        return FilesThere(self.files, f"{run_folder(process.run_id)}/out", self.name, is_empty=not has_left)
 
-    def _is_there(self, run_id: RunId) -> bool:
-        """Whether there is a folder of the run. Raises ResultError where there can be none."""
-        if time.monotonic() - self._seen_there.get(run_id, -SEEN_FOR) < SEEN_FOR:
-            return True
-        try:
-            is_there = self.files.exists(f"{run_folder(run_id)}/cell.py")
-        except NotSupported as error:
-            raise ResultError(f"cells on {self.name} leave their output only: it serves no files") from error
-        self._seen_there = {run_id: time.monotonic()} if is_there else {}
-        return is_there
+    def _has_left(self, run_id: RunId) -> bool | None:
+        """Whether a run has left something; None when there is no folder of it. Raises ResultError."""
+        seen, has_left = self._seen_there.get(run_id, (-SEEN_FOR, None))
+        if time.monotonic() - seen > SEEN_FOR:
+            try:
+                has_left = has_left_something(self.files, run_folder(run_id))
+            except NotSupported as error:
+                raise ResultError(f"cells on {self.name} leave their output only: it serves no files") from error
+            self._seen_there = {run_id: (time.monotonic(), has_left)}
+        return has_left
 
     def has_displays(self, process: Process) -> bool:
         """Whether it is known without asking anybody that a process has displayed something, other than its error."""

@@ -6,17 +6,30 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..client.files import Files
-from ..errors import ResultError
+from ..errors import AgentRefused, BadReply, NotSupported, ResultError
 from ..results import mapped_parts
 
 MOST_DISPLAYS = 100_000_000
 """Bytes of displays, from the first one on, that are read."""
 
 
+def has_left_something(files: Files, folder: str) -> bool | None:
+    """Whether the cell has left something whose run has this folder; None when that is not there. Raises AgentError."""
+    try:
+        return any(file.name == "out" for file in files.list(folder))
+    except AgentRefused as error:
+        if error.status == 404:
+            return None
+        raise
+    except (NotSupported, BadReply):  # or it has no word for a folder that isn't there
+        return files.exists(f"{folder}/cell.py") or None
+
+
 class FilesThere:
     """The folder of an agent elsewhere, called `place`, with what a cell has left. All raise AgentError."""
 
-    def __init__(self, files: Files, folder: str, place: str) -> None:
+    def __init__(self, files: Files, folder: str, place: str, *, is_empty: bool = False) -> None:
+        self._is_empty = is_empty
         self._files = files
         self._folder = folder
         self.place = place
@@ -25,6 +38,8 @@ class FilesThere:
         """What a file has from byte `start` on, at most so many bytes; None when there is no such file."""
         if start and not self._is_longer(name, start):
             return b""
+        if self._is_empty:
+            return None
         content = self._files.content(f"{self._folder}/{name}", most=min(start + most, MOST_DISPLAYS))
         return None if content is None else content[start:]
 
