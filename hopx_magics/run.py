@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -15,13 +16,14 @@ from .display import in_words
 from .display.cell_output import CellOutput
 from .display.line import run_line
 from .durations import format_duration
-from .errors import ResultError, RunFailed, UnknownProcess, WaitTimeout
+from .errors import HistoryError, ResultError, RunFailed, UnknownProcess, WaitTimeout
 from .models import Output, Process, ProcessId, RunId
 from .output.shown import as_shown, last_lines
 from .protocol.listing import FORGOTTEN_AFTER
 from .results import KeptValue, Results, as_outputs
 from .run_history import reading
 from .sources import AgentSource, Source
+from .values.facts import names_in_words
 from .words import KillResult, Status, Stream
 
 
@@ -40,8 +42,6 @@ class Run:
         self._process = process
         self._source = source
         self._known_since = self._seen = time.monotonic()
-        self.given = ""
-        """The variables of the notebook that it was launched with, in words, as far as that is known here."""
 
     @property
     def process_id(self) -> ProcessId | None:
@@ -87,6 +87,15 @@ class Run:
     def params(self) -> dict[str, Any]:
         """The parameters with which it was launched, as the history has them. Raises UnknownRun, HistoryError."""
         return self._source.history.read(reading.find, str(self.run_id or self.process_id)).params
+
+    @cached_property
+    def given(self) -> str:
+        """The variables of the notebook that it was launched with, in words, as far as the history has them."""
+        try:
+            kept = self._source.history.read(reading.runs, [self.run_id] if self.run_id else [])
+        except HistoryError:
+            return ""
+        return ", ".join(names_in_words(run.values_in) for run in kept.values())
 
     @property
     def stdout(self) -> str:

@@ -17,7 +17,7 @@
 | HOPX_HISTORY | the file of the run history | in the user's data folder |
 | HOPX_HISTORY_RUNS | runs that it keeps | 1000000 |
 | HOPX_HISTORY_MB | output of ended runs that it keeps, in MB | 5000 |
-| HOPX_HISTORY_STREAM_MB | output that it keeps of one stream of one run, in MB | 1 |
+| HOPX_HISTORY_STREAM_MB | output that it keeps of one stream of one run, in MB; ten times that of its displays | 1 |
 | HOPX_MAX_REPLY_MB | the largest reply that the client reads, in MB, decompressed | 512 |
 | HOPX_BASE_URL | HopX's control plane | https://api.hopx.dev |
 """

@@ -9,11 +9,14 @@ import pytest
 from hopx_magics.display import coloured
 from hopx_magics.display.run_page import Shown
 from hopx_magics.models import KeptOutput
+from hopx_magics.values.facts import Fact, Left
 from hopx_magics.words import Stream
 from tests.display.pages import (
     CODE,
     HOSTILE,
     NOW,
+    SHOWN_TAGS,
+    Tags,
     check_that_nothing_acts,
     hostile_fields,
     kept_output,
@@ -250,6 +253,27 @@ def test_nothing_that_is_shown_acts(status: str, language: str) -> None:
         "stderr": KeptOutput(head=b"\xff\xfe\x1b[31m" + b"<script>", tail=b"", size=13),
     }
     check_that_nothing_acts(Shown(run, outputs, now=NOW))
+
+
+def test_nothing_that_a_cell_has_shown_or_left_acts() -> None:
+    text = HOSTILE.replace("\ud800", "")
+    kinds = ("text/plain", "text/html", "text/markdown", "text/latex", "image/svg+xml", "image/png", text)
+    shown = [
+        *({"output_type": "display_data", "data": {kind: text}, "metadata": {kind: {"width": text}}} for kind in kinds),
+        {"output_type": "error", "ename": text, "evalue": text, "traceback": [text]},
+        {"output_type": "stream", "name": "stdout", "text": text},
+    ]
+    facts = (Fact("x", text, 7, text, text),)
+    run = kept_run(values_in=facts, left=Left(facts[0], facts, ("y",)))
+    page = Shown(run, {}, shown=shown, now=NOW)
+    for each in (str(page), without_colours(page.as_terminal())):
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028]", each)
+    tags = Tags(
+        re.sub('<img alt="figure" style="[^"]*" src="data:image/svg[+]xml;base64,[A-Za-z0-9+/=]*">', "", page_of(page))
+    )
+    assert tags.open == []
+    assert tags.seen <= SHOWN_TAGS | {"p", "iframe"}
+    assert tags.attributes <= {"style", "class", "open", "scope", "title", "sandbox", "srcdoc"}
 
 
 def test_what_would_hide_in_code_is_seen() -> None:

@@ -65,6 +65,7 @@ def test_all_that_a_cell_has_shown_is_there_when_its_agent_has_forgotten_it(cell
         assert past.outputs() == shown
         assert past.displays == displays
         assert "data:image/png;base64," in past.show()._repr_html_()
+        assert past.given == "data, k, clean()"
     assert str(cell("%hopx_show fit")) == str(page)
     assert cell("%hopx_show fit")._repr_mimebundle_() == page._repr_mimebundle_()
 
