@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..display.forms import Frame, Markup, Picture, Text, form_of
-from ..errors import HopxError
+from ..errors import HopxError, NotSupported, ResultError, UnknownProcess
 from ..models import Process
 from ..output.screen import Line, Screen
 from .messages import Displays, Form, FrameForm, MarkupForm, Message, PictureForm, TextForm
@@ -35,6 +35,12 @@ LOOK_EVERY = 0.2
 
 SHARE = 20
 """A look is followed by a pause of so many times as long: agents far away are asked less often."""
+
+LONGEST_PAUSE = 10.0
+"""Seconds until an agent is asked again, at most, also one that takes long to answer."""
+
+_FINAL = (ResultError, UnknownProcess, NotSupported)
+"""Errors after which it makes no sense to ask again, once the process has ended."""
 
 _SHOWN = ("display_data", "execute_result", "error")
 
@@ -77,9 +83,10 @@ class DisplayPane:
                 self._take(record, end)
         except HopxError as error:
             self._tell_rest(ended, note=str(error))
+            self.ended = ended and isinstance(error, _FINAL)
         else:
             self._tell_new(ended)
-        self.ended = ended
+            self.ended = ended
 
     def more(self) -> None:
         """Shows more of the earlier ones, too."""
@@ -225,7 +232,7 @@ class DisplayViewers:
                 _log.debug("displays can't be read: %s", error)
             except Exception:  # whatever it was, the next page must find the thread alive
                 _log.exception("displays could not be told")
-            pause = max(LOOK_EVERY, SHARE * (time.monotonic() - begun))
+            pause = min(max(LOOK_EVERY, SHARE * (time.monotonic() - begun)), LONGEST_PAUSE)
             if all(pane.ended for pane in list(self._panes.values())):
                 pause = None
 

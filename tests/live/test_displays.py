@@ -2,12 +2,13 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hopx_magics.errors import AgentUnreachable
 from hopx_magics.live import displays
 from tests.standins import agents
 from tests.waiting import wait_until
@@ -123,6 +124,23 @@ def test_a_note_says_why_there_are_none(hopx: Any, watch: Watch, odd_agent: Any)
     shown = Shown(page)
     wait_until(lambda: shown.messages and shown.messages[0]["note"], "that is said")
     assert page.rows[0]["displays"] is False
+
+
+def test_an_agent_that_does_not_answer_is_asked_again() -> None:
+    silent = AgentUnreachable("no answer", agent="there", sent=True)
+    answers: list[Exception | None] = [silent, silent, None]
+    told: list[dict[str, Any]] = []
+
+    def read(start: int) -> Iterator[tuple[dict[str, Any], int]]:
+        if (error := answers.pop(0)) is not None:
+            raise error
+        yield {"output_type": "display_data", "data": {"text/plain": "here"}}, 10
+
+    pane = displays.DisplayPane(read, lambda **told_now: told.append(told_now))
+    while not pane.ended:
+        pane.look(ended=True)
+    assert [each["note"] for each in told] == [str(silent), None]
+    assert told[1]["shown"][0][1].lines == ["here"]
 
 
 def test_those_of_a_sandbox_are_fetched_when_there_are_new_ones(
