@@ -106,7 +106,7 @@ def test_many_and_large_ones_are_bounded(hopx: Any, watch: Watch) -> None:
     assert sorted(numbers) == list(range(21, 121)), "and none was told twice"
 
 
-def test_an_error_alone_is_shown_but_not_marked(hopx: Any, watch: Watch) -> None:
+def test_an_error_alone_is_shown_but_no_display_of_its_row(hopx: Any, watch: Watch) -> None:
     hopx.launch("1 / 0", name="failed").wait()
     page = watch()
     wait_until(lambda: page.rows, "it is listed")
