@@ -122,13 +122,17 @@ class RunLine:
             return False
         return not process.ended and not (process.status == "unknown" and self._update is not None)
 
-    def see(self, update: Update) -> None:
-        """Takes note of what its agent says, or that it says nothing."""
+    def hear(self, update: Update) -> None:
+        """Takes note of it that its agent says something, or nothing."""
         self._update = update
-        if update.listing is not None and update.error is None:
+        if update.error is None:
             self._answered = datetime.now()
-            if not self.run.process.ended:
-                self.run.see(update.listing.last_try(self.run.process_id))
+
+    def see(self, update: Update) -> None:
+        """Takes note of what its agent says of it."""
+        self.hear(update)
+        if update.listing is not None and update.error is None and not self.run.process.ended:
+            self.run.see(update.listing.last_try(self.run.process_id))
 
     def look(self) -> bool:
         """Whether there is more to be seen than at the last look, besides what its agent tells."""

@@ -90,7 +90,11 @@ class Lines:
         self._wanted: set[str | None] = set()
         self._followed: dict[str, Followed] = {}
         self._connections: dict[str, Connection] = {}
-        self._listening: dict[str, Callable[[], None]] = {}
+        self._listening: dict[Connection, Callable[[], None]] = {}
+        self._running: list[Followed] = []
+        self._news = True
+        """Whether something may have to be drawn that does not run, or runs since now."""
+        self._all_looked_at = 0.0
         self._lock = threading.RLock()
         self._finished = threading.Condition(self._lock)
         self._wake = threading.Event()
@@ -109,12 +113,12 @@ class Lines:
         with self._lock:
             followed = self._followed.get(id_of(item)) or Followed(self.line_of(item))
             followed.shows.append(show)
-            line = followed.drawn or followed.what.draw()
-            show(line.bundle(followed.what.id), followed.metadata)
             if followed.what.going:
+                line = followed.drawn or followed.what.draw()
                 self._follow(followed)
             else:
-                self._finish_aside(followed)
+                line = followed.what.finish()
+            show(line.bundle(followed.what.id), followed.metadata)
 
     def follow(self, item: Run | Sweep) -> Followed:
         """Follows a run or a sweep for the pages that hold its line, until it has ended."""
@@ -136,6 +140,7 @@ class Lines:
 
     def settle(self, seconds: float) -> None:
         """Waits, at most so long, until the lines show it whose runs are known to have ended."""
+        self._news = True
         self._wake.set()
         with self._finished:
             self._finished.wait_for(self._all_show_their_ends, seconds)
@@ -174,6 +179,7 @@ class Lines:
         what = followed.what
         if what.id not in self._followed:
             self._followed[what.id] = followed
+            self._news = True
             if isinstance(what, SweepLine):
                 followed.stop = what.run.listen(partial(self._heard, followed))
             else:
@@ -188,24 +194,31 @@ class Lines:
         if connection is not None and what.run.process_id not in self._wanted:
             self._wanted.add(what.run.process_id)
             self.list_run(what.run)
-        if connection is not None and connection.name not in self._listening:
-            self._listening[connection.name] = lambda: None
-            take = partial(self._take, connection)
-            self._listening[connection.name] = connection.watcher.listen(take, tail=TAIL)
+        if connection is not None and connection not in self._listening:
+            self._listening[connection] = lambda: None
+            self._listening[connection] = connection.watcher.listen(partial(self._take, connection), tail=TAIL)
 
     def _heard(self, followed: Followed) -> None:
-        followed.changed = True
+        followed.changed = self._news = True
         self._wake.set()
 
     def _take(self, connection: Connection, update: Update) -> None:
         """Takes what an agent tells, on the thread of its watcher."""
         with self._lock:
-            if update.listing is not None and update.error is None:
-                self.rows.update(connection.name, update.listing, update.changed, update.gone)
+            listing = update.listing if update.error is None else None
+            if listing is not None:
+                self.rows.update(connection.name, listing, update.changed, update.gone)
+            is_all = listing is None or update.changed is None
+            changed = {process.process_id for process in update.changed or ()}
             for followed in list(self._followed.values()):
                 what = followed.what
-                if isinstance(what, RunLine) and what.run.source.connection is connection:
+                if not isinstance(what, RunLine) or what.run.source.connection is not connection:
+                    continue
+                process_id = what.run.process_id
+                if is_all or process_id in changed or (listing and listing.find(process_id) is None):
                     self._see(what, followed, update, connection)
+                else:
+                    what.hear(update)
         self._wake.set()
         self.listed()
 
@@ -215,7 +228,8 @@ class Lines:
         slot = self.rows.slot(connection.name, what.run.process_id)
         what.row = None if slot is None else self.rows.row(slot)
         after = what.run.process
-        followed.changed |= _standing(after) != _standing(before)
+        if _standing(after) != _standing(before):
+            followed.changed = self._news = True
 
     # ------------------------------------------------------------ the thread
 
@@ -236,10 +250,7 @@ class Lines:
                 self._thread = None
                 self._end_listening()
                 return False
-            for followed in self._followed.values():
-                if isinstance(followed.what, RunLine):
-                    self._follow_agent(followed.what)
-            due = [followed for followed in self._followed.values() if followed.due(now)]
+            due = [followed for followed in self._to_be_looked_at(now) if followed.due(now)]
             drawn = [Drawn(followed, line) for followed in due if (line := self._draw(followed, now))]
         if drawn:
             self.tell(drawn)
@@ -247,6 +258,18 @@ class Lines:
                 if not self.held(followed.what.id) and followed.due_to_show(now):
                     self._show(followed, line)
         return True
+
+    def _to_be_looked_at(self, now: float) -> list[Followed]:
+        """Those that run; each second, and when there is news, all."""
+        if not self._news and now - self._all_looked_at < DRAWN_EVERY:
+            return self._running
+        self._news, self._all_looked_at = False, now
+        everything = list(self._followed.values())
+        for followed in everything:
+            if isinstance(followed.what, RunLine):
+                self._follow_agent(followed.what)
+        self._running = [followed for followed in everything if followed.what.status == "running"]
+        return everything
 
     def _draw(self, followed: Followed, now: float) -> Line | None:
         """The line, if it has to be drawn and is another one than before; one that has ended is finished aside."""

@@ -87,8 +87,8 @@ class Mender(TableWidget):
             self.tell(Told(to=None, lines=[self._state_of(each.line.what, each.drawn) for each in drawn]))
 
     def _state_of(self, what: RunLine | SweepLine, drawn: Line, *, whole: bool = False) -> LineState:
-        is_new = whole or self._below.get(what.id) != drawn.below
-        self._below[what.id] = drawn.below
+        is_new = whole or not what.going or self._below.get(what.id) != drawn.below
+        self._below[what.id] = drawn.below if what.going else ""
         self._items[what.id] = what.run
         return LineState(
             line=what.id,

@@ -13,6 +13,8 @@ LOAD = "%load_ext hopx_magics"
 WAITS = """%%hopx_bg --name slow -o run
 import os, time
 print("Epoch 4/8 loss 0.250", flush=True)
+display("seen at once")
+print("Epoch 4/8 loss 0.250", flush=True)
 while not os.path.exists({go!r}):
     time.sleep(0.02)
 6 * 7"""
@@ -49,6 +51,7 @@ def test_a_line_is_true_for_whoever_looks(open_notebook: OpenNotebook, tmp_path:
     line = notebook.run(1)
     ticks(notebook, line)
     held = [message for message in notebook.traffic.messages if message.data and message.data.get("do") == "holds"]
+    expect(line.locator(".hopx-below")).to_contain_text("seen at once")
     assert held, "JupyterLab no longer gives widgets their notebook: widget_manager.context"
     notebook.start(2)
     notebook.page.wait_for_function(IS_BUSY)

@@ -3,6 +3,8 @@ import { replaceSilently } from "./notebook.js";
 
 /** @import { HeldLine } from "./messages.js" */
 
+const LONGEST_WORD = 200;
+
 /**
  * @typedef {object} Shown a line as it is to be saved
  * @property {string} head
@@ -15,6 +17,8 @@ export class HeldLines {
   /** @param {any} notebook */
   constructor(notebook) {
     this.notebook = notebook;
+    /** Whether a line was last seen in a cell that isn't trusted, where no box can be drawn. */
+    this.someUntrusted = false;
   }
 
   /** @returns {HeldLine[]} each line once */
@@ -42,12 +46,15 @@ export class HeldLines {
 
   /** @param {(line: HeldLine, cell: any, index: number, output: any) => void} visit */
   #each(visit) {
+    this.someUntrusted = false;
     for (const cell of this.notebook.model.cells) {
       if (cell.type !== "code") continue;
       for (let index = 0; index < cell.outputs.length; index += 1) {
         const output = cell.outputs.get(index);
         const line = lineOf(output.metadata?.hopx);
-        if (line) visit(line, cell, index, output);
+        if (!line) continue;
+        if (!cell.trusted) this.someUntrusted = true;
+        visit(line, cell, index, output);
       }
     }
   }
@@ -56,7 +63,7 @@ export class HeldLines {
 /** @param {any} kept what the notebook keeps beside an output @returns {HeldLine | null} */
 function lineOf(kept) {
   const line = kept?.run ?? kept?.sweep;
-  if (typeof line !== "string" || line === "") return null;
+  if (typeof line !== "string" || line === "" || line.length > LONGEST_WORD) return null;
   return {
     line, sweep: kept.sweep !== undefined, connection: textOr(kept.connection), name: textOr(kept.name), ended: kept.ended === true,
   };
@@ -64,7 +71,7 @@ function lineOf(kept) {
 
 /** @param {unknown} value */
 function textOr(value) {
-  return typeof value === "string" ? value : null;
+  return typeof value === "string" ? value.slice(0, LONGEST_WORD) : null;
 }
 
 /** @param {any} cell @param {number} index @param {any} output @param {string} line @param {Shown} shown */

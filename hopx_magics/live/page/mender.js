@@ -13,6 +13,8 @@ import { notebookOf } from "./notebook.js";
 
 const AGED_EVERY = 1000;
 const FRESH_FOR = 6000;
+const HELD_AGAIN = 1000;
+const MISSING_AGAIN = 5000;
 /** The menders of all notebooks in this page, of each the newest: those before it belong to kernels that are gone. */
 const MENDERS = Symbol.for("hopx.menders");
 
@@ -30,6 +32,11 @@ class LinesMender {
     this.states = new Map();
     /** Lines that this notebook has, and that were asked for. */
     this.asked = new Set();
+    /** Lines that this notebook did not have, and when they were looked for. @type {Map<string, number>} */
+    this.missing = new Map();
+    /** Lines that its kernel has told of, and that this notebook did not have. @type {Set<string>} */
+    this.elsewhere = new Set();
+    this.missedTimer = 0;
     /** @type {Map<HTMLElement, LineBox>} */
     this.boxes = new Map();
     /** @type {Promise<LineViewers> | null} */
@@ -40,7 +47,10 @@ class LinesMender {
     });
     this.health.start();
     this.link.onBroken = () => this.health.end();
-    this.link.onMissed = () => this.#askForAll();
+    this.link.onMissed = () => {
+      clearTimeout(this.missedTimer);
+      this.missedTimer = window.setTimeout(() => this.#askForAll(), HELD_AGAIN);
+    };
     this.link.onMessage((message) => this.#receive(message));
     this.saving = (/** @type {unknown} */ _, /** @type {string} */ state) => state === "started" && this.#writeAll();
     notebook.saveState.connect(this.saving);
@@ -57,6 +67,7 @@ class LinesMender {
     this.ended = true;
     this.#writeAll();
     clearInterval(this.timer);
+    clearTimeout(this.missedTimer);
     this.stopBoxes();
     window.removeEventListener("pagehide", this.leave);
     this.notebook.saveState.disconnect(this.saving);
@@ -76,8 +87,12 @@ class LinesMender {
   /** @param {string} line that nothing is known of @returns {boolean} whether the notebook has it */
   #askFor(line) {
     if (this.asked.has(line)) return true;
+    if (Date.now() - (this.missing.get(line) ?? 0) < MISSING_AGAIN) return false;
     const lines = this.held.all().filter((held) => held.line === line);
-    if (!lines.length) return false;
+    if (!lines.length) {
+      this.missing.set(line, Date.now());
+      return false;
+    }
     this.asked.add(line);
     this.link.send({ do: "holds", lines });
     return true;
@@ -99,11 +114,16 @@ class LinesMender {
     for (const state of told) {
       const known = this.states.get(state.line);
       // What comes in parts belongs to a whole that was told to whoever has asked.
-      if (!known && !(this.#askFor(state.line) && (state.below !== null || state.ended))) continue;
+      if (!known && !this.#askFor(state.line)) {
+        this.elsewhere.add(state.line);
+        continue;
+      }
+      if (!known && state.below === null && !state.ended) continue;
       if (!known || state.ended) news.add(state.line);
       this.states.set(state.line, { state: known ? merged(known.state, state) : state, at: Date.now() });
     }
     for (const box of this.#shownBoxes()) if (told.some(({ line }) => line === box.line)) this.#draw(box);
+    if (!news.size && !this.held.someUntrusted) return;
     this.#write((line, drawn) => news.has(line) || (!drawn && told.some((state) => state.line === line)));
   }
 
@@ -116,6 +136,8 @@ class LinesMender {
   /** @param {HTMLElement} element */
   #boxShown(element) {
     const line = lineIn(element);
+    // Of which its own kernel has told: so it is not one of another notebook in this page.
+    if (this.elsewhere.delete(line)) this.missing.delete(line);
     if (!this.states.has(line) && !this.#askFor(line)) return;
     const box = this.boxes.get(element) ?? new LineBox(element, { link: this.link, onOutput: (one) => this.#toggleOutput(one) });
     for (const old of this.boxes.values()) if (old.line === line && !old.isShown) adopt(box, old);
