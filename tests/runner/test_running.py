@@ -79,6 +79,21 @@ ENDS = {
         0,
         "[2, 4]\n",
     ),
+    "spawned children, not guarded": (
+        "from multiprocessing import get_context\nfrom concurrent.futures import ProcessPoolExecutor as E\n"
+        "def f(x): return x * 2\nfor how in ('spawn', 'forkserver'):\n"
+        "    with get_context(how).Pool(1) as p: print(p.map(f, [1, 2]))\n"
+        "    with E(1, get_context(how)) as e: print(list(e.map(f, [3])))",
+        0,
+        "[2, 4]\n[6]\n" * 2,
+    ),
+    "spawned children below those of joblib": (
+        "from joblib import Parallel, delayed\nfrom multiprocessing import get_context\ndef f(x): return x * 2\n"
+        "print(Parallel(2)(delayed(f)(x) for x in (1, 2)))\n"
+        "with get_context('spawn').Pool(1) as p: print(p.map(f, [3]))",
+        0,
+        "[2, 4]\n[6]\n",
+    ),
     "spawned children of a cell with magics": (
         "x = !echo 3\nfrom multiprocessing import get_context\ndef f(v): return v * int(x[0])\n"
         "if __name__ == '__main__':\n    with get_context('spawn').Pool(1) as p: print(p.map(f, [1, 2]))",
@@ -104,6 +119,8 @@ ENDS = {
 @pytest.mark.parametrize("name", ENDS)
 def test_how_it_ends(name: str, start: Start) -> None:
     code, expected, written = ENDS[name]
+    if "joblib" in code:
+        pytest.importorskip("joblib")
     returncode, stdout, stderr = finish(start(code))
     assert returncode == expected, stderr
     assert stdout == written if written is not None else stdout == "__main__ True False\n"

@@ -27,6 +27,7 @@ class Cell:
         self.given: Given | None = None
         self.titles: dict[str, str] = {}
         """What tracebacks and warnings call cells, by the names that they have as files."""
+        self.watch = Watch()
         self._process = os.getpid()
 
     def run(self) -> None:
@@ -49,7 +50,7 @@ class Cell:
         self.namespace["get_ipython"] = self.get_shell
         if os.environ.get("HOPX_CELL_TITLE"):
             self.titles[self.path] = os.environ["HOPX_CELL_TITLE"]
-        watch = Watch()
+        watch = self.watch
         watch.then("IPython.core.interactiveshell", self._make_shell_when_asked)
         watch.then("multiprocessing.spawn", self._lead_children)
         sys.meta_path.insert(0, watch)
@@ -97,13 +98,12 @@ class Cell:
         return self._show(await value if last.co_flags & COROUTINE else value)
 
     def _lead_children(self, spawn: "ModuleType") -> None:
-        """Lets children that import the cell get there by this file, when the cell alone is not all they need."""
+        """Lets children that import the cell get there by the runner: the cell alone is not all they need."""
         plain = spawn.get_preparation_data
 
         def get_preparation_data(name: str) -> "dict[str, Any]":
             data: dict[str, Any] = plain(name)
-            is_enough = not self.shell and not os.environ.get("HOPX_VALUES")
-            if data.get("init_main_from_path") == os.path.normpath(self.path) and not is_enough:
+            if data.get("init_main_from_path") == os.path.normpath(self.path):
                 data["init_main_from_path"] = os.path.dirname(os.path.dirname(__file__))
             return data
 

@@ -33,6 +33,8 @@ class Kept:
         self._left = MOST_DISPLAYED
         self._files = 0
         self._told = False
+        self.is_muted = False
+        """Whether nothing is kept for now."""
         self._is_torn = False
         """Whether the last display is there in part only."""
         self._types: Mapping[str, Any] = {}
@@ -46,6 +48,8 @@ class Kept:
 
     def display(self, record: "dict[str, Any]") -> None:
         """Keeps one display with the place in stdout and stderr where it belongs."""
+        if self.is_muted:
+            return
         flush()
         record["at"] = [_size_of(1), _size_of(2)]
         size = _least_size(record)

@@ -41,6 +41,22 @@ def _main_namespace(path: str) -> "dict[str, Any]":
     return namespace
 
 
+class _StartsProcessesError(BaseException):
+    """A child that runs the cell has come to where the cell starts children."""
+
+
+_STARTERS = ("multiprocessing.spawn", "joblib.externals.loky.backend.spawn", "loky.backend.spawn")
+"""The modules that look whether a child that they are about to start would be one of a child that isn't there yet."""
+
+
+def _let_stop(spawn: "Any") -> None:
+    spawn._check_not_importing_main = _stop
+
+
+def _stop() -> None:
+    raise _StartsProcessesError
+
+
 def be_child(namespace: "dict[str, Any]") -> None:
     """Makes a namespace that of the cell, in a child that multiprocessing has started anew (`spawn`)."""
     path = os.environ["HOPX_CELL"]
@@ -51,5 +67,18 @@ def be_child(namespace: "dict[str, Any]") -> None:
     sys.modules["__main__"] = sys.modules[namespace["__name__"]]  # where pickles of the notebook look for its classes
     cell = Cell(path, namespace)
     cell.prepare()
-    exec(cell.compile()[0], namespace)
+    _run_above(cell)
     sys.modules["__main__"] = started
+
+
+def _run_above(cell: Cell) -> None:
+    """Runs the cell to where it starts children: above that is what the functions need that are called in them."""
+    for name in _STARTERS:
+        cell.watch.then(name, _let_stop)
+    cell.kept.is_muted = True  # what it displays is there already
+    try:
+        cell.execute(cell.compile()[0], None)
+    except _StartsProcessesError:
+        return
+    finally:
+        cell.kept.is_muted = False
