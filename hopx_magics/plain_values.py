@@ -9,7 +9,7 @@ import io
 import json
 import math
 import re
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -76,6 +76,8 @@ class _Reader:
             "category": self._category,
             "zoned": lambda content: _in_zone(self._one(self._columns, content[0]), content[1]),
             "text": self._text,
+            "period": lambda content: _periods(self._column(content[0]), content[1]),
+            "interval": self._intervals,
             "nullable": lambda content: _nullable(*[self._one(self._columns, each) for each in content]),
         }
         self._indexes: dict[str, _Read] = {"index": self._index, "steps": self._steps, "levels": self._levels}
@@ -88,6 +90,7 @@ class _Reader:
             "frozenset": lambda content: frozenset(self._items(content)),
             "dict": self._dict,
             "Counter": lambda content: Counter(self._dict(content)),
+            "defaultdict": lambda content: defaultdict(_FACTORIES[content[0]], self._dict(content[1:])),
             "OrderedDict": lambda content: OrderedDict(self._dict(content)),
             "bytes": lambda content: bytes(self._buffer(content)),
             "bytearray": lambda content: bytearray(self._buffer(content)),
@@ -190,6 +193,13 @@ class _Reader:
             raise NotAValue("there is no text where it must be")
         return pd.array(texts, dtype=dtype)
 
+    def _intervals(self, content: Any) -> Any:
+        import pandas as pd
+
+        left, right, closed = content
+        first, last = (self._one(self._indexes, each) for each in (left, right))
+        return pd.arrays.IntervalArray.from_arrays(first, last, closed=closed)
+
     def _index(self, content: Any) -> Any:
         import pandas as pd
 
@@ -275,6 +285,12 @@ def _in_zone(moments: Any, zone: Any) -> Any:
     return pd.DatetimeIndex(moments).tz_localize("UTC").tz_convert(_matching(_ZONE, zone))
 
 
+def _periods(ordinals: Any, frequency: Any) -> Any:
+    import pandas as pd
+
+    return pd.arrays.PeriodArray(ordinals, dtype=pd.PeriodDtype(_matching(_FREQUENCY, frequency)))
+
+
 def _nullable(values: Any, mask: Any) -> Any:
     import pandas as pd
 
@@ -322,6 +338,7 @@ def _image(content: memoryview) -> Any:
     return image
 
 
+_FACTORIES: dict[str, type] = {kind.__name__: kind for kind in (list, dict, set, int, float, str)}
 _SMALL: dict[str, _Read] = {
     "float": float,
     "range": lambda content: range(*map(_integer, content)),

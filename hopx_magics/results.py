@@ -94,6 +94,8 @@ class KeptValue(msgspec.Struct, frozen=True, kw_only=True):
     form: Literal["pickle", "cloudpickle", "plain"] = "pickle"
     python: str = PYTHON
     """The Python that can load it, where not any can."""
+    not_plain: str | None = None
+    """What in it can't be written but as a pickle."""
 
     def __repr__(self) -> str:
         known = self.refused or (f"{self.size:,} bytes" if self.size is not None else "")
@@ -196,8 +198,10 @@ class Results:
             size = f" of {kept.size:,} bytes" if kept.size is not None else ""
             raise ResultError(f"{what}{size}, is not kept: {printable(kept.refused or '', 300)}")
         if kept.form != "plain" and self._files.place is not None and not trust:
+            why = f", for want of another one for {printable(kept.not_plain, 100)}" if kept.not_plain else ""
             raise ResultError(
-                f"{what}, was written on {self._files.place} in a form that may run any code when it is loaded here",
+                f"{what}, was written on {self._files.place} in a form that may run any code when it is loaded "
+                f"here{why}",
                 hint="If you trust what runs there: run.result(trust=True), run.load(NAME, trust=True), %hopx_pull "
                 "--trust. Without: numbers, texts, lists and dicts of them, arrays, DataFrames and images.",
             )

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -47,7 +47,14 @@ VALUES = [
         [[], {}],
         {"a": 1, 2: {3}, (1,): frozenset("a")},
     ),
-    *(range(3), slice(1, None), collections.Counter("aab"), collections.OrderedDict(a=[1.0, 2.0]), bytearray(b"ab")),
+    *(
+        range(3),
+        slice(1, None),
+        collections.Counter("aab"),
+        collections.defaultdict(list, a=[1]),
+        collections.OrderedDict(a=[1.0, 2.0]),
+        bytearray(b"ab"),
+    ),
     *(dt.date(2020, 1, 2), dt.datetime(2020, 1, 2, 3, 4, 5, 6), dt.time(3), dt.timedelta(3, 4, 5)),
     dt.datetime(2020, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=5))),
     *(decimal.Decimal("1.10"), fractions.Fraction(1, 3), uuid.UUID(int=7), pathlib.Path("/a")),
@@ -124,6 +131,10 @@ def frames() -> list[pd.DataFrame]:
         pd.DataFrame({"v": range(3)}, index=pd.date_range("2020", periods=3, freq="h")),
         pd.DataFrame([[1, "a"]], columns=["same", "same"]),
         frame.groupby("c", observed=True)[["i"]].sum(),
+        frame.groupby(pd.cut(frame.i, [0, 1, 3]), observed=False)[["f"]].sum(),
+        pd.DataFrame(
+            {"p": pd.period_range("2020", periods=2, freq="Q")}, index=pd.period_range("2020-03", periods=2, freq="M")
+        ),
     ]
 
 
@@ -146,10 +157,20 @@ def endless() -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "value", [object(), len, endless(), Named((1,)), np.zeros(2, "i4,i4"), pd.period_range("2020", periods=2, freq="D")]
+    ("value", "named"),
+    [
+        (object(), "builtins.object"),
+        (len, "builtins.builtin_function_or_method"),
+        (endless(), "what holds itself"),
+        (Named((1,)), "test_plain_values.Named"),
+        (np.zeros(2, "i4,i4"), "i4"),
+        (pd.Series(pd.arrays.SparseArray([1])), "Sparse"),
+        (10**5000, "digits"),
+    ],
+    ids=lambda each: str(each)[:20] if isinstance(each, str) else "",
 )
-def test_all_else_takes_a_pickle(value: Any) -> None:
-    with pytest.raises(NotPlainError):
+def test_all_else_takes_a_pickle_and_is_named(value: Any, named: str) -> None:
+    with pytest.raises(NotPlainError, match=named):
         plain_parts({"in": [value]})
 
 
@@ -208,7 +229,22 @@ def test_what_is_no_value_is_refused(tree: str) -> None:
 
 KINDS = [
     *("ref", "tuple", "set", "dict", "bytes", "slice", "complex", "error", "array", "objects", "category", "zoned"),
-    *("text", "nullable", "index", "steps", "levels", "frame", "series", "scalar", "timestamp", "duration", "missing"),
+    *(
+        "text",
+        "nullable",
+        "period",
+        "interval",
+        "defaultdict",
+        "index",
+        "steps",
+        "levels",
+        "frame",
+        "series",
+        "scalar",
+        "timestamp",
+        "duration",
+        "missing",
+    ),
     *("range", "date", "datetime", "Decimal", "Fraction", "float", "image"),
 ]
 
@@ -232,7 +268,7 @@ ANY_TREE = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ANY_TREE)
 def test_whatever_is_written_is_a_value_or_refused(tree: Any) -> None:
     with contextlib.suppress(NotAValue):

@@ -137,7 +137,7 @@ class Kept:
         kind = type(value)
         told: dict[str, Any] = {"type": kind.__qualname__, "module": kind.__module__}
         try:
-            parts, told["form"] = self._parts(value)
+            parts, told["form"] = self._parts(value, told)
         except Exception as error:
             return {**told, "refused": f"{type(error).__name__}: {str(error)[:200]}"}
         if told["form"] == "cloudpickle":
@@ -159,15 +159,18 @@ class Kept:
             return {**told, "refused": problem.strerror}
         return {**told, "file": name}
 
-    def _parts(self, value: "Any") -> "tuple[list[Any], str]":
-        """A value as it is written, and in which form: the plain one, where it is wanted and there is one."""
+    def _parts(self, value: "Any", told: "dict[str, Any]") -> "tuple[list[Any], str]":
+        """A value as it is written, and in which form: the plain one, where it is wanted and there is one.
+
+        For the want of which is `told`.
+        """
         if os.environ.get("HOPX_KEEP") == "plain":
             from .plain import NotPlainError, plain_parts
 
             try:
                 return plain_parts(value), "plain"
-            except NotPlainError:
-                pass
+            except NotPlainError as error:
+                told["not_plain"] = str(error)[:200]
         return _pickled(value, self._types)
 
 

@@ -16,11 +16,12 @@ LONGEST_TREE = 100_000_000
 """Bytes of a tree, at most: arrays and tables are buffers."""
 
 _EXACT = {type(None), bool, int, str}
+_FACTORIES = (list, dict, set, int, float, str)
 _IMAGES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
 
 class NotPlainError(Exception):
-    """There is no such form of this value."""
+    """There is no such form of this value, for what the message names."""
 
 
 def plain_parts(value: "Any") -> "list[Any]":
@@ -30,10 +31,12 @@ def plain_parts(value: "Any") -> "list[Any]":
     writer = _Writer()
     try:
         tree = json.dumps(writer.tree(value), allow_nan=False, separators=(",", ":")).encode()
-    except (RecursionError, ValueError) as error:
-        raise NotPlainError(str(error)) from None
+    except RecursionError:
+        raise NotPlainError("what holds itself") from None
+    except ValueError as error:  # a number of thousands of digits, say
+        raise NotPlainError(f"{error}") from None
     if len(tree) > LONGEST_TREE:
-        raise NotPlainError("it has too many parts")
+        raise NotPlainError("so many parts")
     return [tree + b" " * (-len(tree) % 64), *writer.buffers]  # so that what lies behind it can be used in its place
 
 
@@ -65,6 +68,8 @@ class _Writer:
         library = kind.__module__.partition(".")[0]
         if kind is dict or (library == "collections" and kind.__name__ in ("Counter", "OrderedDict")):
             return {kind.__name__: [self._items(value), self._items(value.values())]}
+        if library == "collections" and kind.__name__ == "defaultdict" and value.default_factory in _FACTORIES:
+            return {"defaultdict": [value.default_factory.__name__, self._items(value), self._items(value.values())]}
         if library == "builtins":
             return self._builtin(value, kind)
         write = {"numpy": self._numpy, "pandas": self._pandas, "PIL": self._image}.get(library, _of_library)
@@ -88,7 +93,7 @@ class _Writer:
             return {kind.__name__: self._items([value.start, value.stop, value.step])}
         if issubclass(kind, BaseException) and not vars(value):
             return {"error": [kind.__name__, self._items(value.args)]}
-        raise NotPlainError(kind.__name__)
+        raise NotPlainError(_name(kind))
 
     def _buffer(self, content: "Any") -> int:
         self.buffers.append(content)
@@ -102,7 +107,7 @@ class _Writer:
             return self._array(value)
         if isinstance(value, numpy.generic) and _is_simple(value.dtype):
             return {"scalar": [value.dtype.str, value.tobytes().hex()]}
-        raise NotPlainError(kind.__name__)
+        raise NotPlainError(_name(kind))
 
     def _array(self, value: "Any") -> "Any":
         if value.dtype.kind == "O":
@@ -129,7 +134,7 @@ class _Writer:
             return {"duration": [value.asm8.dtype.str, int(value.asm8.view("i8"))]}
         if value is pandas.NaT or value is pandas.NA:
             return {"missing": str(value)}
-        raise NotPlainError(kind.__name__)
+        raise NotPlainError(_name(kind))
 
     def _table(self, frame: "Any") -> "Any":
         """All in one where it is of one kind, else by columns."""
@@ -150,6 +155,10 @@ class _Writer:
             return {"zoned": [self._array(array.tz_convert(None).to_numpy()), _zone(dtype.tz)]}
         if isinstance(dtype, pandas.StringDtype):
             return {"text": [str(dtype), [each if isinstance(each, str) else None for each in array.tolist()]]}
+        if isinstance(dtype, pandas.PeriodDtype):
+            return {"period": [self._array(array.asi8), str(dtype)[len("period[") : -1]]}
+        if isinstance(dtype, pandas.IntervalDtype):
+            return {"interval": [self._index(array.left), self._index(array.right), array.closed]}
         if type(array).__name__ in ("IntegerArray", "FloatingArray", "BooleanArray"):
             values = array.to_numpy(dtype.numpy_dtype, na_value=0)
             return {"nullable": [self._array(values), self._array(array.isna())]}
@@ -173,7 +182,7 @@ class _Writer:
         from PIL import Image
 
         if not isinstance(value, Image.Image) or value.mode not in _IMAGES:
-            raise NotPlainError(kind.__name__)
+            raise NotPlainError(_name(kind))
         content = io.BytesIO()
         value.save(content, "PNG")
         return {"image": self._buffer(content.getvalue())}
@@ -191,11 +200,15 @@ def _zone(zone: "Any") -> "str | None":
     return name
 
 
+def _name(kind: type) -> str:
+    return f"{kind.__module__.lstrip('_')}.{kind.__qualname__}"
+
+
 def _of_library(value: "Any", kind: type) -> "Any":
     """What the standard library has in the way of values."""
     from datetime import timezone
 
-    name = f"{kind.__module__.lstrip('_')}.{kind.__qualname__}"
+    name = _name(kind)
     if name == "datetime.timedelta":
         return {"timedelta": [value.days, value.seconds, value.microseconds]}
     if name in ("datetime.date", "datetime.time", "datetime.datetime"):
