@@ -28,7 +28,7 @@ def map(  # noqa: A001
     function: Callable[..., Any],
     *iterables: Iterable[Any],
     limit: int | None = 4,
-    on: str | None = None,
+    on: str | Iterable[str] | None = None,
     progress: Progress = lambda launched, total: None,
     **options: Unpack[LaunchOptions],
 ) -> Sweep:
@@ -36,21 +36,22 @@ def map(  # noqa: A001
 
     `sweep.results()` are the values that the calls return, in the order of the items. With several iterables the
     function gets an item of each, as in Python's `map`. At most `limit` run at once, None for as many as the agent
-    lets; which is next is up to the agent, so that all goes on when this program is gone. What the function needs
+    lets; which is next is up to the agent, so that all goes on when this program is gone. On several connections they
+    are spread, and this program hands them out. What the function needs
     travels once, and equal arguments too. Options as for `launch`; without a `name` all have that of the function.
 
     Raises as `launch` does, ValueRefused before anything is launched for an item that can't travel.
     """
     if not iterables:
         raise ValueError("there are no items: map(function, items) calls it with each of them")
-    connection, limit = session().connection(on), checked_sweep_limit(limit)
+    connections, limit = session().chosen(on), checked_sweep_limit(limit)
     callee = Callee(function, library_state())
     calls = calls_of(callee, zip(*iterables, strict=False))
     sweep_id = new_sweep_id()
     launches = checked_calls(launch_of(callee, options), calls, sweep_id, limit=limit)
-    ready = made_ready(connection, launches)
+    ready = made_ready(connections[0], launches) if len(connections) == 1 else list(launches)
     planned = SweepLaunches(sweep_id, len(ready), iter(ready))
-    return launch_planned(planned, [connection], limit=limit, progress=progress)
+    return launch_planned(planned, connections, limit=limit, progress=progress)
 
 
 def launch_of(callee: Callee, options: LaunchOptions) -> Launch:

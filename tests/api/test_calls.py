@@ -69,6 +69,14 @@ def test_items_are_made_ready_one_by_one(cell: Run, gate: Path) -> None:
     assert runs.results() == list(range(12))
 
 
+def test_items_are_spread_over_connections(cell: Run, gate: Path, fleet: Callable[..., Any]) -> None:
+    fleet("a", "b")
+    runs = cell("hopx.map(fit, [1, np.arange(2), 3, 4], on='a,b', limit=2)")
+    assert [str(result) for result in runs.results()] == ["3", "[1 3]", "7", "9"]
+    assert {run.connection for run in runs} == {"a", "b"}
+    assert cell("hopx.Executor(on='b').submit(fit, 5).result()") == 11
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [

@@ -43,6 +43,11 @@ ENDS = {
     "the last value in brackets, silenced": ("x = 'a;b'; (\n 1  # one;\n);", 0, ""),
     "a text with a semicolon": ("x = 1; 'ä;'  # no; it is not", 0, "'ä;'\n"),
     "no last value": ("None", 0, ""),
+    "plain values, without IPython": (
+        "import atexit, sys\natexit.register(lambda: print('IPython' in sys.modules))\n(1, 'a', None)",
+        0,
+        "(1, 'a', None)\nFalse\n",
+    ),
     "only the last one": ("1\n2", 0, "2\n"),
     "an exit code": ("import sys; sys.exit(3)", 3, ""),
     "a text as exit code": ("import sys; sys.exit('why')", 1, ""),

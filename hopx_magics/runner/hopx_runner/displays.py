@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PLAIN = (str, bytes, int, float, complex, bool)
+_WIDTH = 79
 _BY_IPYTHON = ("builtins", "collections", "types", "functools")
 _FORMS = ("mimebundle", "png", "svg", "jpeg", "latex", "markdown", "json", "javascript", "pdf", "pretty")
 _KINDS = {
@@ -32,10 +33,18 @@ def has_ipython() -> bool:
 def needs_shell(value: "Any") -> bool:
     """Whether IPython, where there is one, shows it in another way than by its repr, and its HTML if it has any."""
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in _PLAIN or (kind in (list, tuple, dict) and _is_one_line(value)):
         return False
     is_other = kind.__module__.startswith((*_BY_IPYTHON, "matplotlib.")) or kind.__repr__ is object.__repr__  # type: ignore[comparison-overlap]
     return (is_other or any(hasattr(kind, name) for name in _RICH)) and has_ipython()
+
+
+def _is_one_line(value: "Any") -> bool:
+    """Whether plain values in a list, say, are so short that IPython shows them by their repr, too."""
+    if len(value) > _WIDTH // 2:
+        return False
+    parts = [*value, *value.values()] if isinstance(value, dict) else value
+    return all(type(part) in _PLAIN or part is None for part in parts) and len(repr(value)) <= _WIDTH
 
 
 def bundle_of(value: "Any") -> "dict[str, Any]":
