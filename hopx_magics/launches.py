@@ -13,7 +13,7 @@ import msgspec
 
 from .durations import parse_duration, parse_limit
 from .errors import CodeError, LaunchError
-from .models import Callback, KeptRun, Launch, RunId
+from .models import Callback, KeptRun, Launch, ProcessId, RunId
 from .output.oneline import one_line, printable
 from .params import checked_params, combinations, in_its_lines
 from .surroundings import present_surroundings
@@ -40,7 +40,8 @@ class LaunchOptions(TypedDict, total=False):
     `first_line` is the number that errors give to the first line of the code: where in a cell or a file it begins.
     `values` are variables that Python code gets, and `keep` names of those of its own that are kept at its end.
     `cell` is the number of the notebook's cell that it is, and `transform` makes Python of code with magics.
-    `after` and `after_any` are runs, ids or names, one or several. `retry` is how often it is launched anew when it
+    `after` and `after_any` are runs, ids or names, one, several, or by the variables in which the code finds what they
+    have kept; `former` are their processes by these variables. `retry` is how often it is launched anew when it
     fails, and `retry_delay` how long after that, in seconds or as a text like `30s`. `memory` is in bytes, or a text
     like `4GB`.
     """
@@ -64,6 +65,7 @@ class LaunchOptions(TypedDict, total=False):
     first: bool
     after: Any
     after_any: Any
+    former: Mapping[str, Sequence[ProcessId]]
     retry: int
     retry_delay: str | float
     gpus: float
@@ -102,6 +104,7 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
         first=bool(options.get("first", False)),
         after=tuple(options.get("after") or ()),
         after_any=tuple(options.get("after_any") or ()),
+        former={name: list(ids) for name, ids in options.get("former", {}).items()} if language == "python" else {},
         retries=_checked_retries(options.get("retry", 0)),
         retry_delay=parse_duration(options.get("retry_delay", 0.0)),
         gpus=_checked_amount("GPUs", options.get("gpus", 0.0), whole_above=1.0),

@@ -195,7 +195,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
     `code` is as it was written, from the `first_line` of its cell on; `params` become its variables when it is sent.
     `sweep_id` is common to all launches of one sweep, of which at most `limit` are to run at once; `first` is ahead of
-    all that waits, and it starts when those `after` have completed and those of `after_any` have ended. When it fails
+    all that waits, and it starts when those `after` have completed and those of `after_any` have ended; `former` are
+    processes whose kept values are in variables of these names. When it fails
     it is launched anew, up to `retries` times, each `retry_delay` seconds later. It needs `gpus`, `cpus`, and
     `memory` in bytes. `rerun_of` is the run whose code this launches again.
     `callback` is where the agent is to tell its end, and `capture` who is to keep its output: `files` of the sandbox
@@ -224,6 +225,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     first: bool = False
     after: tuple[ProcessId, ...] = ()
     after_any: tuple[ProcessId, ...] = ()
+    former: dict[str, list[ProcessId]] = {}
     retries: int = 0
     retry_delay: float = 0.0
     gpus: float = 0.0

@@ -5,8 +5,9 @@ sweep, that whole sweep; if all have ended, the newest. To what takes one run it
 """
 
 import contextlib
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from keyword import iskeyword
+from typing import Any, NamedTuple
 
 from ..connection.connection import Connection
 from ..errors import HistoryError, HopxError, UnknownProcess
@@ -136,20 +137,44 @@ def runs_with(statuses: Iterable[Status], on: str | Iterable[str] | None, *, lef
     ]
 
 
-def former_on(connection: Connection, runs: Any, *, must_complete: bool = False) -> list[ProcessId]:
-    """The processes of this agent that a launch comes after, but for those for which nobody has to wait any more.
+class Former(NamedTuple):
+    """The processes of one agent that a launch comes after: those that have not ended, and by their names all of which
+    the agent still knows what they have kept."""
+
+    pending: list[ProcessId]
+    named: dict[str, list[ProcessId]]
+
+
+def former_on(connection: Connection, runs: Any, *, must_complete: bool = False) -> Former:
+    """The processes that `runs` are: one, several, or by the names under which the code is to know them.
 
     Raises ValueError for one that is elsewhere, or has ended otherwise although it `must_complete`; UnknownProcess.
     """
-    given: list[Any] = [runs] if isinstance(runs, Run | str) else list(runs)
-    found = runs_of(given, on=connection.name)
-    for run in found:
-        name, process = printable(str(run.name or run.process_id or run.run_id), 60), run.refresh()
-        if must_complete and process.status in ("failed", "killed"):
-            raise ValueError(f"after {name}: it has {process.status} already".replace("has killed", "was killed"))
-        if run.source.connection is not connection and not process.ended:
-            raise ValueError(f"after {name}: it is not on {connection.name}, whose agent can't wait for it")
-    return [run.process_id for run in found if run.process_id and not run.process.ended]
+    pending: list[ProcessId] = []
+    named: dict[str, list[ProcessId]] = {}
+    for name, given in _by_name(runs):
+        for run in runs_of([given], on=connection.name):
+            process, is_here = run.refresh(), run.source.connection is connection
+            _check_former(run, process, connection, must_complete=must_complete)
+            if process.process_id and is_here:
+                named.setdefault(name or run.name or "", []).append(process.process_id)
+                pending += [] if process.ended else [process.process_id]
+    return Former(pending, {name: ids for name, ids in named.items() if name.isidentifier() and not iskeyword(name)})
+
+
+def _by_name(runs: Any) -> list[tuple[str, Any]]:
+    if isinstance(runs, Mapping):
+        return list(runs.items())
+    given = [runs] if isinstance(runs, Run | str) else list(runs)
+    return [(each if isinstance(each, str) else "", each) for each in given]
+
+
+def _check_former(run: Run, process: Process, connection: Connection, *, must_complete: bool) -> None:
+    name = printable(str(run.name or run.process_id or run.run_id), 60)
+    if must_complete and process.status in ("failed", "killed"):
+        raise ValueError(f"after {name}: it {'has failed' if process.status == 'failed' else 'was killed'} already")
+    if run.source.connection is not connection and not process.ended:
+        raise ValueError(f"after {name}: it is not on {connection.name}, whose agent can't wait for it")
 
 
 def waiting_runs() -> list[Run]:

@@ -79,8 +79,9 @@ def _with_former(options: LaunchOptions, connection: Connection, *others: Connec
         return options
     if others:
         raise ValueError("what comes after other runs is launched on one connection: its agent waits for their ends")
-    options["after"] = former_on(connection, after or (), must_complete=True)
-    options["after_any"] = former_on(connection, after_any or ())
+    completed, ended = former_on(connection, after or (), must_complete=True), former_on(connection, after_any or ())
+    options["after"], options["after_any"] = completed.pending, ended.pending
+    options["former"] = {**ended.named, **completed.named}
     return options
 
 
@@ -187,7 +188,7 @@ def launch_on_each(
     Raises as `launch` does when it could be launched nowhere.
     """
     connections = session().chosen(on)
-    launches = checked_copies(checked_launch(code, **options), len(connections))
+    launches = checked_copies(checked_launch(code, **_with_former(options, *connections)), len(connections))
     _send_ahead(launches[0], connections, sending)
     session().recorder.begin(launches, None)
     with ThreadPoolExecutor(min(len(launches), ASKED_AT_ONCE)) as pool:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 
 from ..settings import Settings
 from .delivering import Callbacks
@@ -59,10 +59,14 @@ class Finished:
     """The processes that have ended, in the order of their ends. The oldest are forgotten first.
 
     The last one is kept, or nobody could learn how it ended. Those whose callback is still to be made are kept beyond
-    all limits, and those that nobody has heard of beyond that of their number; of their size they come last.
+    all limits, and so are those that are `needed`; those that nobody has heard of beyond that of their number; of their
+    size they come last.
     """
 
-    def __init__(self, settings: Settings, callbacks: Callbacks, unheard: Unheard) -> None:
+    def __init__(
+        self, settings: Settings, callbacks: Callbacks, unheard: Unheard, needed: Callable[[], Collection[str]]
+    ) -> None:
+        self._needed = needed
         self._most = max(1, settings.keep_finished)
         self._most_bytes = settings.keep_bytes
         self._callbacks = callbacks
@@ -92,13 +96,15 @@ class Finished:
 
     def take_superfluous(self) -> list[Ended]:
         """Takes out those that are to be forgotten."""
-        taken = []
-        held = [self._ended[id_] for id_ in self._callbacks.process_ids if id_ in self._ended]
+        taken: list[Ended] = []
+        if self._bytes <= self._most_bytes and len(self._ended) - len(self._unheard) <= self._most:
+            return taken
+        held = {id_: self._ended[id_] for id_ in (*self._callbacks.process_ids, *self._needed()) if id_ in self._ended}
         least, most = len(held) + 1, len(held) + self._most
-        most_bytes = sum(ended.output_bytes for ended in held) + self._most_bytes
+        most_bytes = sum(ended.output_bytes for ended in held.values()) + self._most_bytes
         while self._bytes > most_bytes or len(self._ended) - len(self._unheard) > most:
             too_large = self._bytes > most_bytes and len(self._ended) > least
-            process_id = self._oldest(heard_of=True) or (self._oldest() if too_large else None)
+            process_id = self._oldest(held, heard_of=True) or (self._oldest(held) if too_large else None)
             if process_id is None or (not too_large and len(self._ended) <= most):
                 break
             ended = self._ended.pop(process_id)
@@ -106,9 +112,9 @@ class Finished:
             taken.append(ended)
         return taken
 
-    def _oldest(self, *, heard_of: bool = False) -> str | None:
+    def _oldest(self, held: Container[str], *, heard_of: bool = False) -> str | None:
         """The process that ended longest ago of those that may be forgotten."""
         for process_id in self._ended:
-            if process_id not in self._callbacks and not (heard_of and process_id in self._unheard):
+            if process_id not in held and not (heard_of and process_id in self._unheard):
                 return process_id
         return None

@@ -114,6 +114,7 @@ class LaunchEndpoints:
             first=wanted.first,
             after=self._named("after", wanted.after),
             after_any=self._named("after_any", wanted.after_any),
+            former={name: list(self._named("former", ids)) for name, ids in (wanted.former or {}).items()},
             retries=requests.checked_count("retries", wanted.retries) or 0,
             retry_delay=requests.checked_delay(wanted.retry_delay),
             **self._needs(wanted)._asdict(),

@@ -25,7 +25,7 @@ from .following import follow
 from .journal import Ended
 from .killing import Killing
 from .processes import Processes
-from .programs import VALUES, Program, Tools, environment
+from .programs import FORMER, VALUES, Program, Tools, environment
 from .resources import Needs
 from .store import Launched, Start, Turn, new_id
 
@@ -194,11 +194,22 @@ class Launching:
         try:
             if active.gpus:
                 active.folder.write_gpus(active.gpus)
-            active.child = _start(active, self._shim)
+            active.child = _start(active, self._shim, self._former(active))
             self._processes.orphans.own.add(active.child.pid)
         except (OSError, ValueError) as error:
             _note_failure(active, error)
         await self._follow(active)
+
+    def _former(self, active: Active) -> dict[str, list[str]]:
+        """Where those have kept something, or the last try of each, that a process comes after."""
+        tries = {
+            name: [
+                last.process_id if (last := self._processes.last_try(process_id)) else process_id for process_id in ids
+            ]
+            for name, ids in active.launched.former.items()
+        }
+        store = self._processes.store
+        return {name: [str(store.folder(id_).path / "out") for id_ in ids] for name, ids in tries.items()}
 
     async def _follow(self, active: Active) -> None:
         await follow(active, self._killing, self._processes.orphans)
@@ -223,12 +234,14 @@ class Launching:
             folder.write_exit(active.child.returncode)
 
 
-def _start(active: Active, shim: str) -> "subprocess.Popen[bytes]":
+def _start(active: Active, shim: str, former: Mapping[str, Sequence[str]]) -> "subprocess.Popen[bytes]":
     """Starts the shell that runs the process. Raises OSError or ValueError."""
     launched, folder = active.launched, active.folder
     wanted = folder.read_env() if launched.has_env else {}
     env = environment(wanted, launched.language, launched.workdir, is_whole=launched.is_whole_env)
     env[MARK] = launched.process_id
+    if former:
+        env[FORMER] = folder.write_former(former)
     if active.gpus:
         env |= {"CUDA_VISIBLE_DEVICES": ",".join(active.gpus), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     if launched.values:

@@ -42,7 +42,7 @@ class Processes:
         self.leftovers = Leftovers(self.running, self.orphans, self.leave)
         self.resources = Resources(self.running, settings.gpus)
         self.queue = Queue(self.running, settings.max_running, settings.agent_folder / "queue.json", self.resources)
-        self.finished = Finished(settings, self.callbacks, self.unheard)
+        self.finished = Finished(settings, self.callbacks, self.unheard, self._needed)
         self.try_again: Callable[[Active, Ended], str | None] = lambda active, ended: None
         """Called with what has ended; launches it once more if it is to be, and returns the id of that."""
         self.make_room: Callable[[], None] = lambda: None
@@ -63,6 +63,11 @@ class Processes:
     def going(self) -> Iterator[Active]:
         """Those that have not ended, in the order of their launches."""
         return (item for item in self.all.values() if isinstance(item, Active))
+
+    def _needed(self) -> set[str]:
+        """Those of which something that has not ended may want what they have kept."""
+        ids = {id_ for active in self.going() for ids in active.launched.former.values() for id_ in ids}
+        return {last.process_id for id_ in ids if (last := self.last_try(id_))} | ids
 
     def last_try(self, process_id: str) -> Active | Ended | None:
         """What has become of a process, or of the last time that it was tried again, if that is known."""

@@ -65,6 +65,9 @@ def install_tools(folder: Path) -> Tools:
 VALUES = "HOPX_VALUES"
 """The variable in which the runner finds the manifest of the values that a cell gets."""
 
+FORMER = "HOPX_FORMER"
+"""The variable in which the runner finds where the runs have kept something that a cell comes after: see `former`."""
+
 _START = "__main__.py"
 _RUNNER = "{runner}"
 

@@ -17,6 +17,7 @@ the shell that runs the process, for exactly as long as that lives |
 | exit | the exit code, 128 + N for a signal N, as shells have it, the seconds of uptime or `-`, and `asked` when the \
 intent was there by then; its mtime is the end time |
 | strays | pids and starts of descendants that left the process's session; only where there are some |
+| former | where a cell finds what those have kept that it comes after; only of what comes after some |
 | gpus | which GPUs it got; only of what got some |
 | pauses | for how long it was paused, and since when it is now; only of what was ever paused |
 | stdout, stderr | the output |
@@ -73,6 +74,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     gpus: float = 0.0
     cpus: float = 0.0
     memory: int = 0
+    former: dict[str, list[str]] = {}
 
 
 class Launched(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +88,7 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     `after_any` have ended: their names, or what stands for them, by their ids. When it fails it is tried again up to
     `retries` times, each `retry_delay` seconds later, as a process of its own, which is a `retry_of` the one before and
     may start `not_before` that moment, in nanoseconds. What it needs are `gpus`, `cpus`, and `memory` in bytes, more
-    than which it may not take.
+    than which it may not take. `former` are processes by the name of a variable in which the cell finds what they kept.
     """
 
     process_id: ProcessId
@@ -110,6 +112,7 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     gpus: float = 0.0
     cpus: float = 0.0
     memory: int = 0
+    former: dict[str, list[str]] = {}
     retry_of: str | None = None
     not_before: int | None = None
     has_env: bool = True
@@ -337,6 +340,11 @@ class Folder:
     def write_gpus(self, gpus: Sequence[str]) -> None:
         """Records the GPUs that it got. Raises OSError."""
         replace_file(self.path / "gpus", msgspec.json.encode(gpus))
+
+    def write_former(self, former: Mapping[str, Sequence[str]]) -> str:
+        """Records where a cell finds what others have kept; the path of that file. Raises OSError."""
+        replace_file(self.path / "former", msgspec.json.encode(former))
+        return self._file("former")
 
     def read_pauses(self) -> Pauses:
         """For how long it was paused."""

@@ -86,7 +86,8 @@ class HopxMagics(HopxBase):
         --limit N      with --sweep: run no more than N of them at once
         --per N        with --sweep on several connections: run no more than N of them at once on each
         --first        ahead of all that is queued; on this machine
-        --after RUNS   start when these have completed; if one has not, it ends as failed: --after prep,load
+        --after RUNS   start when these have completed; if one has not, it ends as failed: --after prep,load; a Python
+                       cell finds in prep["x"] the variable x that prep has kept with --out x
         --after-any RUNS  start when these have ended in any way; an id, a name, or a variable, as in %hopx_wait; on
                        this machine
         --gpus N       start when so many GPUs are left by those that asked for some, and get these alone
@@ -140,6 +141,7 @@ class HopxMagics(HopxBase):
             from ..run_history.origin import number_of_cell
 
             on = args.on or None
+            after, after_any = self._former(args.after), self._former(args.after_any)
             options: Any = {
                 "first_line": self._line_behind(cell),
                 "cell": number_of_cell(self.shell),
@@ -152,13 +154,13 @@ class HopxMagics(HopxBase):
                 "tags": once("--tag", args.tag),
                 "callback": _callback(args),
                 "capture": args.capture,
-                "values": pack(self.shell, cell, args.values, args.language),
+                "values": pack(self.shell, cell, args.values, args.language, without=(*after, *after_any)),
                 "keep": args.out,
                 "transform": self.shell.transform_cell,
                 "kill_leftovers": args.kill_leftovers,
                 "first": args.first,
-                "after": self._former(args.after),
-                "after_any": self._former(args.after_any),
+                "after": after,
+                "after_any": after_any,
                 "gpus": args.gpus or 0.0,
                 "cpus": args.cpus or 0.0,
                 "memory": args.memory,
@@ -422,9 +424,9 @@ class HopxMagics(HopxBase):
 
     # ------------------------------------------------------------ helpers
 
-    def _former(self, words: "list[Word]") -> "list[Run | str]":
-        """The runs that words stand for, in which several stand with commas between."""
-        return [run for word in words for each in one_by_one(word) for run in self._meant(each)]
+    def _former(self, words: "list[Word]") -> "dict[str, list[Run | str]]":
+        """The runs that words stand for, in which several stand with commas between, by these words."""
+        return {each.text: self._meant(each) for word in words for each in one_by_one(word)}
 
     def _line_behind(self, cell: str) -> int:
         """The line of the notebook's cell in which the code begins that is behind the line of the magic."""

@@ -11,13 +11,19 @@ from IPython.core.magic import line_magic, magics_class, no_var_expand
 from .base import HopxBase
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..values.packed import Packed
 
 
-def pack(shell: "InteractiveShell", cell: str, wanted: str, language: str) -> "Packed | None":
+def pack(
+    shell: "InteractiveShell", cell: str, wanted: str, language: str, *, without: "Iterable[str]" = ()
+) -> "Packed | None":
     """The variables that a cell gets: what it uses (`auto`), nothing (`none`), or those whose names are `wanted`.
+
+    It gets none of the names in `without`, which stand for something else in it.
 
     Raises ValueRefused for one that can't travel, ValueError for a cell that is no Python.
     """
@@ -27,6 +33,7 @@ def pack(shell: "InteractiveShell", cell: str, wanted: str, language: str) -> "P
     if wanted == "none" or not _is_python(language, wanted):
         return None
     hidden = {name for name, value in shell.user_ns_hidden.items() if shell.user_ns.get(name, _NOTHING) is value}
+    hidden.update(without)
     flags = shell.compile.flags & FUTURES
     magics, functions, extensions = _own_magics(shell, cell)
     namespace = {**functions, **shell.user_ns} if functions else shell.user_ns

@@ -69,10 +69,12 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     process waits for its own, and one that has none doesn't wait but counts among those that are running. What is
     `first` starts ahead of all that is not. It
     starts when all processes `after` have completed, and ends as failed when one has not; and when all of `after_any`
-    have ended. When it fails it is launched anew, up to `retries` times, each `retry_delay` seconds after the end: the
-    row of such a process tells in `retry_of` which one it repeats, and that one's in `retried_as` by which.
-    It starts when so many `gpus` (whole ones, or a part of one), `cpus`, and bytes of `memory` are left by those that
-    asked for some; it gets its GPUs in `CUDA_VISIBLE_DEVICES` and is ended when it takes more memory.
+    have ended. A Python cell finds what those of `former` have kept in the variables that are its keys.
+
+    When it fails it is launched anew, up to `retries` times, each `retry_delay` seconds after the end: the row of such
+    a process tells in `retry_of` which one it repeats, and that one's in `retried_as` by which. It starts when so many
+    `gpus` (whole ones, or a part of one), `cpus`, and bytes of `memory` are left by those that asked for some; it gets
+    its GPUs in `CUDA_VISIBLE_DEVICES` and is ended when it takes more memory.
 
     For background launches on the local agent, too: `kill_leftovers` makes the process's end that of all it has
     started; `environment` is the whole environment in place of the agent's own, with `env` on top, and `umask` is set.
@@ -91,6 +93,7 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     first: bool = False
     after: list[str] | None = None
     after_any: list[str] | None = None
+    former: dict[str, list[str]] | None = None
     retries: int = 0
     retry_delay: float = 0.0
     gpus: float = 0.0
@@ -181,6 +184,7 @@ def launch_fields(launch: Launch) -> dict[str, Any]:
         **{name: count for name in ("gpus", "cpus", "memory") if (count := getattr(launch, name))},
         **({"after": launch.after} if launch.after else {}),
         **({"after_any": launch.after_any} if launch.after_any else {}),
+        **({"former": launch.former} if launch.former else {}),
         **({"kill_leftovers": True} if launch.kill_leftovers else {}),
         **({"values": launch.values} if launch.values else {}),
         **(_surroundings(launch, launch.surroundings) if launch.surroundings else {}),

@@ -99,6 +99,20 @@ def test_the_next_agent_knows_who_comes_after_whom(start_agent: StartAgent, gate
     assert second.ended(last)["status"] == "completed"
 
 
+def test_what_somebody_needs_is_not_forgotten(start_agent: StartAgent, gates: Gates) -> None:
+    agent = start_agent("--keep-finished", "1", env={"HOPX_HOLD_SECONDS": "0"})
+    prep, other = agent.launch("exit 0", name="prep"), agent.launch(gates.code("other"))
+    agent.ended(prep)
+    after = agent.launch("cat $HOPX_FORMER", after=[prep, other], former={"prep": [prep]})
+    for _ in range(3):
+        agent.ended(agent.launch("exit 0"))
+    gates.open("other")
+    assert agent.ended(after)["stdout"] == f'{{"prep":["{agent.process_folder(prep)}/out"]}}'
+    agent.ended(agent.launch("exit 0"))
+    assert prep not in [row["process_id"] for row in agent.listing()]
+    assert refused(agent.post("/execute/background", code="pass", former={"prep": [prep]}))[0] == 404
+
+
 def test_what_can_not_be_waited_for(agent: Agent) -> None:
     failed = agent.launch("exit 1", name="prep")
     agent.ended(failed)

@@ -77,6 +77,25 @@ def test_what_comes_after_others(cell: Cell, tmp_path: Path) -> None:
     assert load.process.status == "failed"
 
 
+def test_a_cell_finds_what_those_have_kept_that_it_comes_after(cell: Cell) -> None:
+    cell("%%hopx_bg --name prep --out table,names -o prep\ntable = list(range(100_000))\nnames = {'a': 1}\n42")
+    fit = cell(
+        "%%hopx_bg --after prep --out total -o fit\n"
+        "print(prep)\ntotal = sum(prep['table']) + prep['names']['a']\nprep.result(), sorted(prep)"
+    )
+    assert fit.result() == (42, ["names", "table"])
+    assert fit["total"] == sum(range(100_000)) + 1
+    assert fit.stdout.startswith("<prep: table, names>\n")
+    cell("%%hopx_bg --name part --sweep n=1,2,3 --out part -o parts\npart = n * 10")
+    whole = cell("%%hopx_bg --after parts --after fit\n[part['part'] for part in parts], fit['total'] > 0")
+    assert whole.result() == ([10, 20, 30], True)
+    missing = cell("%%hopx_bg --after prep\nprep['tabel']")
+    with pytest.raises(RunFailed, match="tabel is not kept of prep: table, names is"):
+        missing.result()
+    later = cell("import hopx_magics as hopx\nhopx.launch(\"x['names']\", after={'x': prep}).result()")
+    assert later == {"a": 1}
+
+
 def test_only_an_agent_with_a_queue_takes_what_is_for_one(
     odd_agent: Callable[[Answer], OddAgent], connection_of: Callable[[OddAgent], Connection]
 ) -> None:

@@ -59,6 +59,10 @@ class Cell:
 
             self.given = load_values(os.environ["HOPX_VALUES"], self.namespace, watch)
             self.titles.update(self.given.titles)
+        if os.environ.get("HOPX_FORMER"):
+            from .former import former_runs
+
+            self.namespace.update(former_runs(os.environ["HOPX_FORMER"]))
         if self.titles:
             watch.then("warnings", self._show_warnings)
 
