@@ -5,11 +5,12 @@ import io
 import pickle
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from ..errors import ValueRefused
+from .anew import made_anew
 from .definitions import cell_of, definition_of, is_defined_there
 from .facts import type_name
 from .packed import Cell, Datum, Definition, Import, Packed, content_hash
@@ -27,7 +28,7 @@ NAMED_FROM = 2_000_000_000
 _RESULT = re.compile(r"_{1,3}|_\d+")
 """The names under which IPython keeps the values of earlier cells."""
 
-_OF_IPYTHON = re.compile(r"_i{1,3}|_i\d+|_[iod]h|_exit_code|__\w+__")
+_OF_IPYTHON = re.compile(r"_i{1,3}|_i\d+|_[iod]h|__\w+__")
 """Names under which it keeps other things."""
 
 _OUT = re.compile(r"\bOut\s*\[\s*(\d{1,6})\s*\]")
@@ -142,6 +143,7 @@ class _Sorting:
         self.used_by: dict[str, str] = {}
         self.by_value: dict[str, None] = {}
         """The files of functions that are pickled, other than by their source."""
+        self._of_classes: set[str] = set()
         self._taken = set(there)
 
     def take(self, name: str, used_by: str = "") -> None:
@@ -163,7 +165,13 @@ class _Sorting:
         for name in names_read(definition.source):
             if self._notebook.has(name):
                 self.take(name, used_by=definition.name)
+                self._of_classes.update({name} if definition.is_class else ())
         self.definitions[definition.name] = definition
+
+    def put_in_order(self) -> list[str]:
+        """Puts the data ahead that classes are made with, and returns the names of all in their order."""
+        self.data = dict(sorted(self.data.items(), key=lambda datum: datum[0] not in self._of_classes))
+        return list(self.data)
 
     def by_name(self, value: Any) -> bool:
         """Whether a function or class of the notebook is there by its definition; it goes by that if it can."""
@@ -220,6 +228,15 @@ def _pickled(sorting: _Sorting, limit: int | None) -> Packed:
 
 
 def _dumped(sorting: _Sorting, limit: int | None, make: "_MakePickler") -> Packed:
+    """All data, those ahead that classes of the others need; of some that is found on the way."""
+    while True:
+        sorting.put_in_order()
+        packed = _dumped_in_order(sorting, limit, make)
+        if [datum.name for datum in packed.data] == sorting.put_in_order():
+            return packed
+
+
+def _dumped_in_order(sorting: _Sorting, limit: int | None, make: "_MakePickler") -> Packed:
     dumping = _Dumping(sorting, make)
     done: list[Datum] = []
     while len(done) < len(sorting.data):  # what is pickled may need definitions that need more data
@@ -307,6 +324,8 @@ class _PlainPickler(pickle.Pickler):
         self._by_name = sorting.by_name
 
     def reducer_override(self, value: Any) -> Any:
+        if (reduced := made_anew(value)) is not None:
+            return reduced
         if is_defined_there(value) and not self._by_name(value):
             raise pickle.PicklingError("only cloudpickle can pickle it")
         return NotImplemented
@@ -321,6 +340,8 @@ def _cloud_pickler_type() -> type:
         sorting: _Sorting
 
         def reducer_override(self, value: Any) -> Any:
+            if (reduced := made_anew(value)) is not None:
+                return reduced
             if is_defined_there(value) and self.sorting.by_name(value):
                 return NotImplemented
             if isinstance(value, CodeType):  # which would lose the name of its file, and its source with it
@@ -354,12 +375,8 @@ class _Main(dict[str, bool]):
 
 def _refuse_what_stays(value: Any) -> None:
     """Raises TypeError for what pickle would take along although its other half stays in the notebook."""
-    if isinstance(value, io.IOBase) and not isinstance(value, (io.BytesIO, io.StringIO)):
+    if isinstance(value, io.IOBase) and not isinstance(value, (io.StringIO, io.BytesIO)):
         raise TypeError("an open file")
-    if isinstance(value, (io.BytesIO, io.StringIO)):
-        return
-    if isinstance(value, Iterator) and type(value).__module__ != "__main__":
-        raise TypeError("an iterator")
     if any(kind.__module__.startswith(("ipywidgets", "anywidget")) for kind in type(value).__mro__):
         raise TypeError("a widget")
 

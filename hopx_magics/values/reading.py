@@ -151,7 +151,10 @@ class _Flow:
                 self._simple(ast.copy_location(ast.Expr(expression), expression))
 
     def _read_texts(self, statement: ast.stmt) -> None:
-        """Reads the code that is in texts: of magics, and of calls that evaluate."""
+        """Reads the code that is in texts: of magics, and of calls that evaluate; names where all are looked at."""
+        if any(_is_namespace(node) for node in ast.walk(statement)):
+            named = (node.value for node in ast.walk(statement) if isinstance(node, ast.Constant))
+            self._read(name for name in named if isinstance(name, str) and _IDENTIFIER.fullmatch(name))
         for node in ast.walk(statement):
             if not isinstance(node, ast.Call) or not (texts := _texts_of(node)):
                 continue
@@ -280,6 +283,13 @@ def _reads_now(code: CodeType, later: list[str] | None) -> Iterator[str]:
 
 def _is_class_body(code: CodeType) -> bool:
     return "__qualname__" in code.co_names and "__module__" in code.co_names and not code.co_argcount
+
+
+def _is_namespace(node: ast.AST) -> bool:
+    """Whether it is one of the ways to all variables by their names."""
+    if isinstance(node, ast.Attribute):
+        return node.attr == "user_ns"
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("globals", "locals", "vars", "dir")
 
 
 def _texts_of(call: ast.Call) -> list[str]:

@@ -91,7 +91,7 @@ def test_items_are_spread_over_connections(cell: Run, gate: Path, fleet: Callabl
         ("hopx.map(bad, [1, 2])", ValueRefused, "lock, which bad uses, is a thread.lock"),
         ("hopx.Executor().map(fit, [1, lock])", ValueRefused, "item 1: argument 1 of fit"),
         ("hopx.Executor().submit(fit, y=lock)", ValueRefused, "argument y of fit is a thread.lock"),
-        ("hopx.launch(fit, args=(iter([1]),))", ValueRefused, "argument 1 of fit is a list_iterator"),
+        ("hopx.launch(fit, args=((x for x in [1]),))", ValueRefused, "argument 1 of fit is a generator"),
     ],
 )
 def test_what_can_not_be_called(cell: Run, gate: Path, call: str, error: type[Exception], words: str) -> None:

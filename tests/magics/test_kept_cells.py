@@ -175,7 +175,7 @@ def test_what_else_is_known_of_a_result_that_is_gone(cell: Cell, forget: Any) ->
 
 def test_a_rerun_has_the_values_that_the_run_had_or_new_ones(cell: Cell, hopx: Any, state: Settings) -> None:
     cell("x, y = 1, 10\ndef f(v): return v + 1")
-    cell("%%hopx_bg --name first --out kept -q -o run\nkept = f(x)\nglobals().get('y', 0) + kept")
+    cell("%%hopx_bg --name first --out kept -q -o run\nkept = f(x)\nglobals().get(chr(121), 0) + kept")
     cell("run").wait()
     cell("x = 100")
     stop_agent(state)

@@ -122,6 +122,33 @@ CASES = {
         "3",
     ),
     "a variable that the cell sets itself": (["f = (x for x in [1])"], "for f in [1, 2]: pass\nprint(f)", "2"),
+    "iterators where they are": (
+        ["import io, itertools\nit = iter([1, 2]); next(it)\nz = zip('ab', [1, 2]); b = io.StringIO('c')"],
+        "print(list(it), list(z), b.read())",
+        "[2] [('a', 1), ('b', 2)] c",
+    ),
+    "variables of types": (
+        [
+            "from typing import *\nT = TypeVar('T')\nId = NewType('Id', int)\nP = ParamSpec('P')",
+            "class Box(Generic[T]):\n    v: Id = 1\nbox = Box[int]()\ndef f(g: Callable[P, T]) -> T: return g()",
+        ],
+        "print(box.v, Box[str].__args__, f(lambda: Id(2)))",
+        "1 (<class 'str'>,) 2",
+    ),
+    "a function that dispatches": (
+        [
+            "from functools import singledispatch\nclass A: pass",
+            "@singledispatch\ndef told(x): return 'other'\n"
+            "@told.register\ndef _(x: int): return 'int ' + told('')\n@told.register\ndef _(x: A): return 'A'",
+        ],
+        "print(told(1), told(A()), told(''))",
+        "int other A other",
+    ),
+    "names in texts, where all are looked at": (
+        ["n = 1; k = 2; m = 3"],
+        "print(globals()['n'], 'k' in globals(), locals().get('m'))",
+        "1 True 3",
+    ),
     "an iterator of the notebook's own": (
         ["class It:\n    def __iter__(self): return self\n    def __next__(self): return 1\nit = It()"],
         "print(next(it))",
@@ -161,7 +188,6 @@ def test_large_buffers_are_not_copied(shell: InteractiveShell) -> None:
 
 REFUSED = {
     "a generator": ("rows = (x for x in [1])", "rows", "rows is a generator, which can't travel"),
-    "an iterator": ("it = iter([1])", "it", "it is a list_iterator"),
     "a file": ("f = open('/dev/null')", "f", "f is an io.TextIOWrapper"),
     "a lock": ("import threading\nlock = threading.Lock()", "lock", "lock is a thread.lock"),
     "a database": ("import sqlite3\nconn = sqlite3.connect(':memory:')", "conn", "conn is a sqlite3.Connection"),
