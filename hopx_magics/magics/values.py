@@ -28,6 +28,7 @@ def pack(
     Raises ValueRefused for one that can't travel, ValueError for a cell that is no Python.
     """
     from ..values.packing import Notebook, pack_named, pack_needed
+    from ..values.showing import showing_of
     from ..values.state import library_state
 
     if wanted == "none" or not _is_python(language, wanted):
@@ -40,11 +41,13 @@ def pack(
     notebook = Notebook(namespace, frozenset(hidden), shell.transform_cell, flags, shell.user_ns)
     try:
         if wanted != "auto":
-            return pack_named(wanted.split(","), notebook)._replace(state=tuple(library_state()))
+            named = pack_named(wanted.split(","), notebook)
+            return named._replace(state=tuple(library_state()), showing=showing_of(shell))
         packed = pack_needed(cell, notebook, functions)
     except SyntaxError:  # the launch says what is wrong with it
         return None
-    return packed._replace(state=tuple(library_state()), magics=magics, extensions=extensions)
+    state, showing = tuple(library_state()), showing_of(shell)
+    return packed._replace(state=state, showing=showing, magics=magics, extensions=extensions)
 
 
 _MAGIC = re.compile(r"%(\w+)")

@@ -59,6 +59,23 @@ class Call(NamedTuple):
     after: str | None = None
 
 
+class Printer(NamedTuple):
+    """By what values of a type, which `module` has as `name`, are shown in one format: both pickled as `content`."""
+
+    module: str
+    name: str
+    mimetype: str
+    content: bytes
+
+
+class Showing(NamedTuple):
+    """How a notebook shows values: of which expressions, by which settings of IPython's classes, by which printers."""
+
+    interactivity: str = "last_expr"
+    settings: Mapping[str, Mapping[str, Any]] = {}
+    printers: tuple[Printer, ...] = ()
+
+
 class Packed(NamedTuple):
     """What a cell gets. `stream` holds the pickles of `data` one after the other, with one memo and `buffers`.
 
@@ -73,6 +90,7 @@ class Packed(NamedTuple):
     buffers: tuple[memoryview, ...] = ()
     hashes: tuple[str, ...] = ()
     state: tuple[Call, ...] = ()
+    showing: Showing | None = None
     flags: int = 0
     """What the notebook has imported from `__future__`, as the compiler's flags."""
     magics: tuple[tuple[str, str, str], ...] = ()

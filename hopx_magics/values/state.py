@@ -3,6 +3,7 @@
 It travels as calls that are made once the process has imported the module: a cell without pandas imports none.
 """
 
+import copy
 import pickle
 import sys
 import warnings
@@ -16,7 +17,7 @@ from .packed import Call
 def library_state() -> list[Call]:
     """What is set here other than libraries have it by themselves."""
     calls = list(_warnings())
-    for collect in (_random, _numpy, _pandas, _matplotlib, _inline, _logging, _decimal, _locale):
+    for collect in _COLLECT:
         with suppress(Exception), warnings.catch_warnings():  # a library won't tell all of its inside
             warnings.simplefilter("ignore")
             calls += collect()
@@ -28,16 +29,17 @@ def after_of(call: Call) -> str:
     return call.module if call.after is None else call.after
 
 
-def pickled(call: Call) -> bytes | None:
+def pickled(parts: tuple[Any, ...]) -> bytes | None:
     """A call as it travels; None for one that can't. What the notebook itself has defined goes by value."""
+    parts = parts[:4]  # as a plain tuple: the process doesn't know our types
     with suppress(Exception):
-        plain = pickle.dumps(call[:4], protocol=5)
+        plain = pickle.dumps(parts, protocol=5)
         if b"__main__" not in plain:
             return plain
     with suppress(Exception):
         import cloudpickle  # type: ignore[import-untyped]
 
-        return bytes(cloudpickle.dumps(call[:4], protocol=5))
+        return bytes(cloudpickle.dumps(parts, protocol=5))
     return None
 
 
@@ -89,30 +91,91 @@ def _matplotlib() -> Iterator[Call]:
     if module := sys.modules.get("matplotlib"):
         default = module.rcParamsDefault
         changed = {key: value for key, value in module.rcParams.items() if value != default[key] and key != "backend"}
+        if (name := changed.get("image.cmap")) and name not in module.colormaps._builtin_cmaps:  # seaborn's, say
+            yield Call("matplotlib", "colormaps.register", (module.colormaps[name],))
         if changed:
             yield Call("matplotlib", "rcParams.update", (changed,))
+        if "matplotlib_inline.backend_inline" in sys.modules and not module.is_interactive():  # plt.ioff()
+            yield Call("matplotlib_inline.backend_inline", "matplotlib.interactive", (False,))
 
 
-def _inline() -> Iterator[Call]:
-    """In which formats figures are shown: `%config InlineBackend.figure_format = "retina"`."""
-    if module := sys.modules.get("matplotlib_inline.config"):
-        backend, names = module.InlineBackend.instance(), ("figure_formats", "print_figure_kwargs", "close_figures")
-        set_here = {name: getattr(backend, name) for name in names if name in backend.trait_values()}
-        yield Call("matplotlib_inline.config", "InlineBackend.instance", (), set_here)
+def _sympy() -> Iterator[Call]:
+    """How `init_printing` lets expressions be shown."""
+    if module := sys.modules.get("sympy.core._print_helpers"):
+        shown = vars(module.Printable)
+        for form in ("_repr_png_", "_repr_svg_", "_repr_latex_"):
+            is_off = shown[form] is shown["_repr_disabled"]
+            is_own = getattr(shown[form], "__module__", None) == module.__name__ and not is_off
+            if not (is_own if form == "_repr_latex_" else is_off):
+                args = (module.Printable, form, shown[form])
+                yield Call(module.__name__, "Printable.__class__.__setattr__", args, after="sympy")
+
+
+def _sklearn() -> Iterator[Call]:
+    if module := sys.modules.get("sklearn"):
+        yield Call("sklearn", "set_config", (), module.get_config())
+
+
+def _plotly() -> Iterator[Call]:
+    if module := sys.modules.get("plotly.io"):
+        for name in ("renderers", "templates"):
+            yield Call("plotly.io", f"{name}.__setattr__", ("default", getattr(module, name).default))
+
+
+def _altair() -> Iterator[Call]:
+    if module := sys.modules.get("altair"):
+        for name in ("data_transformers", "renderers", "theme"):
+            registry = getattr(module, name)
+            if registry.active != "default" or registry.options:
+                yield Call("altair", f"{name}.enable", (registry.active,), dict(registry.options))
+
+
+_OF_KERNELS = ("asyncio", "comm", "ipykernel", "IPKernelApp", "parso", "tornado", "traitlets")
+"""Loggers whose levels kernels set for themselves."""
+
+_LIKE_NEW = {"level": 0, "propagate": True, "handlers": []}
+_ROOT_LIKE_NEW = {"level": 30, "propagate": True, "handlers": []}
 
 
 def _logging() -> Iterator[Call]:
-    """What `logging.basicConfig` has set, as far as it is for stderr."""
-    import logging
+    """Levels and handlers, as a configuration of `logging.config`; handlers other than of streams and files stay."""
+    if module := sys.modules.get("logging"):
+        known = {name: logger for name, logger in module.root.manager.loggerDict.items() if hasattr(logger, "handlers")}
+        handlers: dict[str, Any] = {}
+        formatters: dict[str, Any] = {}
+        loggers = {
+            name: _logger(logger, handlers, formatters)
+            for name, logger in {"": module.root, **known}.items()
+            if not name.startswith(_OF_KERNELS)
+        }
+        changed = {name: told for name, told in loggers.items() if told not in (_LIKE_NEW, _ROOT_LIKE_NEW)}
+        if changed:
+            config = {"version": 1, "disable_existing_loggers": False, "loggers": changed, "handlers": handlers}
+            yield Call("logging.config", "dictConfig", ({**config, "formatters": formatters},), after="logging")
 
-    root = logging.root
-    handler = next((handler for handler in root.handlers if type(handler) is logging.StreamHandler), None)
-    if handler is None:
-        return
-    form = handler.formatter or logging.Formatter()
-    kinds: Any = {kind: style for style, (kind, _) in logging._STYLES.items()}
-    options = {"level": root.level, "format": form._fmt, "datefmt": form.datefmt, "style": kinds[type(form._style)]}
-    yield Call("logging", "basicConfig", (), options)
+
+def _logger(logger: Any, handlers: dict[str, Any], formatters: dict[str, Any]) -> dict[str, Any]:
+    names = []
+    for handler in logger.handlers:
+        if told := _handler(handler):
+            names.append(f"{len(handlers)}")
+            handlers[names[-1]] = told
+            if handler.formatter is not None:
+                told["formatter"] = names[-1]
+                formatters[names[-1]] = {"()": copy.copy, "x": handler.formatter}
+    return {"level": logger.level, "propagate": logger.propagate, "handlers": names}
+
+
+def _handler(handler: Any) -> dict[str, Any] | None:
+    kind, told = type(handler).__name__, {"level": handler.level}
+    if type(handler).__module__ != "logging":
+        return None
+    if kind == "FileHandler":  # it is opened once something is written
+        return {**told, "class": "logging.FileHandler", "filename": handler.baseFilename, "delay": True}
+    if kind == "StreamHandler":
+        stream = "stdout" if handler.stream is sys.stdout else "stderr"
+        return {**told, "class": "logging.StreamHandler", "stream": f"ext://sys.{stream}"}
+    return None
 
 
 def _decimal() -> Iterator[Call]:
@@ -128,3 +191,6 @@ def _locale() -> Iterator[Call]:
     for category in (locale.LC_NUMERIC, locale.LC_TIME, locale.LC_COLLATE, locale.LC_MONETARY):
         if (name := locale.setlocale(category)) != "C":
             yield Call("_locale", "setlocale", (category, name), after="")  # for what imports no `locale`, too
+
+
+_COLLECT = (*(_random, _numpy, _pandas, _matplotlib, _sympy, _sklearn, _plotly, _altair, _logging, _decimal, _locale),)

@@ -13,10 +13,11 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from .packed import Cell, Definition, Import, Packed, content_hash
+from .packed import Cell, Definition, Import, Packed, Showing, content_hash
 from .state import after_of, pickled
 
 Content = bytes | memoryview
@@ -32,6 +33,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     definitions: list[Definition]
     cells: list[Cell]
     state: str | None
+    showing: str | None
     data: list[str]
     stream: str | None
     buffers: list[str]
@@ -46,7 +48,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def files(self) -> set[str]:
         """The files that it names."""
-        return {*self.buffers, *filter(None, [self.state, self.stream])}
+        return {*self.buffers, *filter(None, [self.state, self.showing, self.stream])}
 
 
 def store(folder: Path, packed: Packed, keep: Iterable[str], base: Sequence[str] = ()) -> tuple[str, ...]:
@@ -69,6 +71,7 @@ def lay_out(
         definitions=list(packed.definitions),
         cells=list(packed.cells),
         state=put(pickle.dumps(state, protocol=5), None) if state else None,
+        showing=put(pickle.dumps(_plain(packed.showing), protocol=5), None) if packed.showing else None,
         data=[datum.name for datum in packed.data],
         stream=put(packed.stream, None) if packed.data else None,
         buffers=[put(*each) for each in zip(packed.buffers, packed.hashes, strict=True)],
@@ -83,6 +86,11 @@ def lay_out(
 
 def _flag_of(future: str) -> int:
     return int(getattr(__future__, future).compiler_flag)
+
+
+def _plain(showing: Showing) -> dict[str, Any]:
+    """It without our types, which the process does not know."""
+    return {**showing._asdict(), "printers": [tuple(printer) for printer in showing.printers]}
 
 
 def restore(kept: Path, folder: Path) -> tuple[str, ...]:

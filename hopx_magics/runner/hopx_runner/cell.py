@@ -3,17 +3,22 @@
 import os
 import sys
 
-from .displays import bundle_of, figures, has_ipython, needs_shell
+from .displays import bundle_of, figures, has_ipython, needs_shell, show_as_notebook
 from .kept import Kept
-from .source import AWAIT, COROUTINE, TREE, in_two
+from .source import AWAIT, COROUTINE, TREE, in_parts
 from .watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, ModuleType
+    from types import ModuleType
     from typing import Any
 
+    from .source import Part
     from .values import Given
+
+
+_IN_LOOP = {"create_task", "ensure_future", "get_running_loop"}
+"""What a cell can only do while a loop of events runs, as one does in a notebook."""
 
 
 class Cell:
@@ -34,7 +39,7 @@ class Cell:
         """Runs the cell, and keeps what is to be kept. Raises what it raises, and lets that be shown as its own."""
         try:
             self.prepare()
-            result = self.execute(*self.compile())
+            result = self.execute(self.compile())
             self._show_figures()
         except BaseException as error:
             self._fail(error)
@@ -53,6 +58,8 @@ class Cell:
         watch = self.watch
         watch.then("IPython.core.interactiveshell", self._make_shell_when_asked)
         watch.then("multiprocessing.spawn", self._lead_children)
+        watch.then("getpass", lambda getpass: setattr(getpass, "getpass", _no_input))
+        show_as_notebook(watch)
         sys.meta_path.insert(0, watch)
         if os.environ.get("HOPX_VALUES"):
             from .values import load_values
@@ -66,8 +73,8 @@ class Cell:
         if self.titles:
             watch.then("warnings", self._show_warnings)
 
-    def compile(self) -> "tuple[CodeType, CodeType | None]":
-        """The code of the cell, and that of its last expression when it has one that is to be shown."""
+    def compile(self) -> "list[Part]":
+        """The code of the cell in its parts."""
         with open(self.path, "rb") as file:
             source: Any = file.read()
         flags = AWAIT | (self.given.flags if self.given else 0)
@@ -81,25 +88,39 @@ class Cell:
                 raise error from None
             tree = compile(source, self.path, "exec", TREE | flags, dont_inherit=True)
             remember_source(self.path, source)
-        return in_two(tree, source, self.path, flags)
+        interactivity = self._showing().get("interactivity", "last_expr")
+        return in_parts(tree, source, self.path, flags, interactivity)
 
-    def execute(self, body: "CodeType", last: "CodeType | None") -> "Any":
+    def execute(self, parts: "list[Part]") -> "Any":
         """Runs the cell, and returns the value of its last expression."""
-        if (body.co_flags | (last.co_flags if last else 0)) & COROUTINE:
+        awaits = any(code.co_flags & COROUTINE for code, _ in parts)
+        if awaits or any(_IN_LOOP.intersection(code.co_names) for code, _ in parts):
             import asyncio
 
-            return asyncio.run(self._execute_async(body, last))
-        exec(body, self.namespace)
-        return self._show(eval(last, self.namespace)) if last else None
+            return asyncio.run(self._execute_async(parts, awaits))
+        value = None
+        for code, is_shown in parts:
+            got = eval(code, self.namespace)
+            value = self._show(got) if is_shown else None
+        return value
 
-    async def _execute_async(self, body: "CodeType", last: "CodeType | None") -> "Any":
-        begun = eval(body, self.namespace)
-        if body.co_flags & COROUTINE:
-            await begun
-        if not last:
-            return None
-        value = eval(last, self.namespace)
-        return self._show(await value if last.co_flags & COROUTINE else value)
+    async def _execute_async(self, parts: "list[Part]", awaits: bool) -> "Any":
+        value = None
+        for code, is_shown in parts:
+            got = eval(code, self.namespace)
+            if code.co_flags & COROUTINE:
+                got = await got
+            value = self._show(got) if is_shown else None
+        if not awaits:  # nothing else lets the tasks run that it has made
+            import asyncio
+
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return value
+
+    def _showing(self) -> "dict[str, Any]":
+        """How the notebook shows values."""
+        return self.given.showing if self.given else {}
 
     def _lead_children(self, spawn: "ModuleType") -> None:
         """Lets children that import the cell get there by the runner: the cell alone is not all they need."""
@@ -119,17 +140,24 @@ class Cell:
         """Shows the value of the last expression: on stdout, as a terminal's Python does, and as a display."""
         if value is None or os.getpid() != self._process:
             return value
-        if self.shell or needs_shell(value):
-            from .shell import formatted
-
-            data, metadata = formatted(self.get_shell(), value)
+        if self.shell or needs_shell(value) or self._is_shown_otherwise(value):
+            data, metadata = self.get_shell().display_formatter.format(value)
         else:
             data, metadata = bundle_of(value), {}
+        if type(value).__name__ == "coroutine":
+            value.close()  # that it was never awaited is said when it is seen to be dropped, which is never here
         if not data:  # it has shown itself
             return value
         print(data.get("text/plain", ""))  # noqa: T201
         self.kept.display({"output_type": "execute_result", "data": data, "metadata": metadata})
         return value
+
+    def _is_shown_otherwise(self, value: "Any") -> bool:
+        showing = self._showing()
+        printed = {printer[:2] for printer in showing.get("printers", ())}
+        kinds = type(value).__mro__ if printed else ()
+        is_printed = any((kind.__module__, kind.__qualname__) in printed for kind in kinds)
+        return is_printed or "PlainTextFormatter" in showing.get("settings", {})
 
     def _display(self, *values: "Any", **options: "Any") -> "Any":
         """Shows values as a notebook does: see `IPython.display.display`."""
@@ -154,7 +182,7 @@ class Cell:
         if self.shell is None:
             from .shell import new_shell
 
-            self.shell = new_shell(self.namespace, self.kept)
+            self.shell = new_shell(self.namespace, self.kept, self._showing())
             if self.given:
                 self.given.add_magics(self.shell)
             self.shell.events.trigger("pre_execute")

@@ -7,9 +7,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from .watch import Watch
+
 _PLAIN = (str, bytes, int, float, complex, bool)
 _WIDTH = 79
-_BY_IPYTHON = ("builtins", "collections", "types", "functools")
+_BY_IPYTHON = ("builtins", "collections", "types", "functools", "re")
 _FORMS = ("mimebundle", "png", "svg", "jpeg", "latex", "markdown", "json", "javascript", "pdf", "pretty")
 _KINDS = {
     "html": "text/html",
@@ -35,8 +37,18 @@ def needs_shell(value: "Any") -> bool:
     kind = type(value)
     if kind in _PLAIN or (kind in (list, tuple, dict) and _is_one_line(value)):
         return False
-    is_other = kind.__module__.startswith((*_BY_IPYTHON, "matplotlib.")) or kind.__repr__ is object.__repr__  # type: ignore[comparison-overlap]
-    return (is_other or any(hasattr(kind, name) for name in _RICH)) and has_ipython()
+    is_rich = any(hasattr(kind, name) for name in _RICH)
+    return (is_rich or _is_pretty(kind)) and has_ipython()
+
+
+def _is_pretty(kind: type) -> bool:
+    """Whether IPython has a form of its own for it: it takes the first class that has one, or a repr."""
+    for base in kind.__mro__:
+        if base.__module__.startswith((*_BY_IPYTHON, "matplotlib.")):
+            return base is not object or kind.__repr__ is object.__repr__  # type: ignore[comparison-overlap]
+        if "__repr__" in vars(base):
+            return False
+    return False
 
 
 def _is_one_line(value: "Any") -> bool:
@@ -69,3 +81,27 @@ def figures() -> "Iterator[dict[str, Any]]":
         figure.savefig(content, format="png", bbox_inches="tight")
         yield {"text/plain": repr(figure), "image/png": content.getvalue()}
         pyplot.close(figure)
+
+
+def show_as_notebook(watch: "Watch") -> None:
+    """Lets libraries that look for a notebook show things as in one."""
+    watch.then("pandas.io.formats.console", _tell_of_notebook)
+    watch.then("pandas", lambda pandas: pandas.set_option("display.max_columns", 20))  # none in terminals
+    watch.then("plotly.io._renderers", _choose_renderer)
+
+
+class _Zmq:
+    """What pandas takes for the shell of a notebook, by the name of this class and by its kernel."""
+
+    kernel = None
+
+
+def _tell_of_notebook(console: "Any") -> None:
+    console.__IPYTHON__ = True
+    console.get_ipython = _Zmq
+
+
+def _choose_renderer(plotly: "Any") -> None:
+    """Lets plotly give figures as data, which pages that know it draw, not as HTML with all of its program."""
+    if plotly.renderers.default in ("browser", "plotly_mimetype+notebook") and not plotly.env_renderer:
+        plotly.renderers.default = "plotly_mimetype"

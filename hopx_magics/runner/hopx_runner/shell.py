@@ -11,13 +11,15 @@ if TYPE_CHECKING:
 
     from .kept import Kept
 
-INLINE = "module://matplotlib_inline.backend_inline"
+INLINE_MODULE = "matplotlib_inline.backend_inline"
+INLINE = f"module://{INLINE_MODULE}"
 
 
-def new_shell(namespace: "dict[str, Any]", kept: "Kept") -> "Any":
-    """A shell of IPython whose displays are kept, and which reads and writes no history."""
+def new_shell(namespace: "dict[str, Any]", kept: "Kept", showing: "dict[str, Any]") -> "Any":
+    """A shell of IPython whose displays are kept, which shows values as the notebook does, and has no history."""
     try:
         from IPython.core.displaypub import DisplayPublisher
+        from IPython.core.formatters import DisplayFormatter
         from IPython.core.interactiveshell import InteractiveShell
         from traitlets.config import Config
     except ImportError:
@@ -30,6 +32,17 @@ def new_shell(namespace: "dict[str, Any]", kept: "Kept") -> "Any":
         def clear_output(self, wait: bool = False) -> None:
             kept.display({"output_type": "clear_output", "wait": bool(wait)})
 
+    formats = {mimetype for module, _, mimetype, _ in showing.get("printers", ()) if module.startswith("matplotlib.")}
+
+    class Formatter(DisplayFormatter):
+        printers = list(showing.get("printers", ()))
+
+        def format(self, value: "Any", include: "Any" = None, exclude: "Any" = None) -> "Any":
+            if type(value).__module__.startswith("matplotlib."):
+                let_figures_be_shown()
+            self.printers = [printer for printer in self.printers if not _take(self.formatters, printer, formats)]
+            return super().format(value, include, exclude)  # type: ignore[no-untyped-call]
+
     class Shell(InteractiveShell):
         def init_sys_modules(self) -> None:
             """`__main__` is there already."""
@@ -37,13 +50,14 @@ def new_shell(namespace: "dict[str, Any]", kept: "Kept") -> "Any":
         def enable_gui(self, gui: "Any" = None) -> None:
             """There is no loop of events to run."""
 
-    config: Any = Config()
+    config: Any = Config(showing.get("settings", {}))
     config.HistoryManager.enabled = False
     hooks = sys.excepthook, sys.displayhook
     if "initialized" in vars(InteractiveShell):
         del InteractiveShell.initialized
     shell = Shell.instance(config=config, user_module=sys.modules["__main__"], user_ns=namespace)
     shell.display_pub = Publisher(parent=shell)  # type: ignore[no-untyped-call]
+    shell.display_formatter = Formatter(parent=shell)
     sys.excepthook, sys.displayhook = hooks
     return shell
 
@@ -56,11 +70,30 @@ def prefer_inline() -> None:
         os.environ["MPLBACKEND"] = INLINE
 
 
-def formatted(shell: "Any", value: "Any") -> "tuple[dict[str, Any], dict[str, Any]]":
-    """The data and metadata by which a value is shown; none when it shows itself."""
-    if type(value).__module__.startswith("matplotlib."):
+def let_figures_be_shown() -> None:
+    """Loads matplotlib's backend, from which the shell learns of figures, unless something has chosen one."""
+    if INLINE_MODULE not in sys.modules:
         import matplotlib.pyplot
 
-        matplotlib.pyplot.switch_backend(os.environ.get("MPLBACKEND", INLINE))  # from it the shell learns of figures
-    data, metadata = shell.display_formatter.format(value)
-    return data, metadata
+        matplotlib.pyplot.switch_backend(os.environ.get("MPLBACKEND", INLINE))
+
+
+def _take(formatters: "Any", printer: "tuple[str, str, str, bytes]", of_figures: "set[str]") -> bool:
+    """Lets a printer of the notebook print a type; False while the module is not there that has the type.
+
+    `of_figures` are the formats in which figures are shown there.
+    """
+    import pickle
+
+    module, _, mimetype, content = printer
+    root = module.partition(".")[0]
+    if (INLINE_MODULE if root == "matplotlib" else root) not in sys.modules:
+        return False
+    try:
+        kind, function = pickle.loads(content)
+        if root == "matplotlib" and "image/png" not in of_figures:
+            formatters["image/png"].pop(kind, None)
+        formatters[mimetype].for_type(kind, function)
+    except Exception:  # another version of the library, say
+        return True
+    return True

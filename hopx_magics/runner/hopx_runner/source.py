@@ -6,6 +6,8 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any
 
+    Part = tuple[CodeType, bool]
+
 AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 TREE = 0x400  # ast.PyCF_ONLY_AST
 COROUTINE = 0x80  # inspect.CO_COROUTINE
@@ -62,17 +64,51 @@ def remember_source(path: str, source: str) -> None:
     linecache.cache[path] = (len(source), None, source.splitlines(True), path)
 
 
-def in_two(tree: "Any", source: "Any", path: str, flags: int) -> "tuple[CodeType, CodeType | None]":
-    """The code of all but the last expression, and that of the last expression, None when it is not to be shown."""
-    last = tree.body[-1] if tree.body else tree
-    if type(last).__name__ != "Expr" or _is_silent(source, last):
-        return compile(tree, path, "exec", flags, dont_inherit=True), None
+def in_parts(tree: "Any", source: "Any", path: str, flags: int, interactivity: str) -> "list[Part]":
+    """The code of a cell in parts that run one after the other, and of each whether it is an expression to be shown.
+
+    `interactivity` says of which expressions the value is shown, as IPython's `ast_node_interactivity`.
+    """
     import _ast
 
-    tree.body.pop()
-    shown = _ast.Expression(last.value)
-    body = compile(tree, path, "exec", flags, dont_inherit=True)
-    return body, compile(shown, path, "eval", flags | _futures(tree), dont_inherit=True)
+    flags |= _futures(tree)
+    shown = _shown(tree, source, interactivity)
+    if not shown:
+        return [(compile(tree, path, "exec", flags, dont_inherit=True), False)]
+    parts: list[Part] = []
+    body, tree.body = tree.body, []
+    for node in body:
+        if node not in shown:
+            tree.body.append(node)
+            continue
+        if tree.body:
+            parts.append((compile(tree, path, "exec", flags, dont_inherit=True), False))
+            tree.body = []
+        parts.append((compile(_ast.Expression(node.value), path, "eval", flags, dont_inherit=True), True))
+    if tree.body:
+        parts.append((compile(tree, path, "exec", flags, dont_inherit=True), False))
+    return parts
+
+
+def _shown(tree: "Any", source: "Any", interactivity: str) -> "list[Any]":
+    """The expressions whose value is shown."""
+    body = tree.body
+    if not body or interactivity == "none":
+        return []
+    if interactivity == "last_expr_or_assign" and (name := _assigned(body[-1])):
+        import ast
+
+        body.append(ast.fix_missing_locations(ast.copy_location(ast.Expr(ast.Name(name, ast.Load())), body[-1])))
+    if type(body[-1]).__name__ == "Expr" and _is_silent(source, body[-1]):
+        return []
+    return [node for node in (body if interactivity == "all" else body[-1:]) if type(node).__name__ == "Expr"]
+
+
+def _assigned(node: "Any") -> "str | None":
+    """The one name that a statement assigns to."""
+    targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
+    name = getattr(targets[0], "id", None)
+    return name if len(targets) == 1 and type(node).__name__ in ("Assign", "AnnAssign", "AugAssign") else None
 
 
 def _futures(tree: "Any") -> int:

@@ -77,7 +77,7 @@ def _run_above(cell: Cell) -> None:
         cell.watch.then(name, _let_stop)
     cell.kept.is_muted = True  # what it displays is there already
     try:
-        cell.execute(cell.compile()[0], None)
+        cell.execute([part for part in cell.compile() if not part[1]])
     except _StartsProcessesError:
         return
     finally:

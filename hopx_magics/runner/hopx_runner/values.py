@@ -7,7 +7,7 @@ from . import PYTHON
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import CodeType
     from typing import Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class Given:
     """What a cell has got: the `wanted` names are to be kept at its end, `flags` are those of the notebook's compiler.
 
+    `showing` is how the notebook shows values, where that is in another way than by itself.
     `types` are the functions and classes of the notebook, by the names under which the notebook knows them.
     `titles` and `lines` are those of its cells, by the names that they have in place of files.
     """
@@ -24,6 +25,7 @@ class Given:
     def __init__(self) -> None:
         self.wanted: Sequence[str] = ()
         self.flags = 0
+        self.showing: dict[str, Any] = {}
         self.types: dict[str, Any] = {}
         self.titles: dict[str, str] = {}
         self.lines: dict[str, list[str]] = {}
@@ -66,6 +68,11 @@ def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> Given
                 if _can_run(manifest["python"], content):
                     call = _Calling(content)
                     watch.then(after, call) if after else call()
+    if manifest["showing"]:
+        with open(os.path.join(folder, manifest["showing"]), "rb") as showing:
+            given.showing = pickle.load(showing)
+        printers = given.showing["printers"]
+        given.showing["printers"] = [one for one in printers if _can_run(manifest["python"], one[3])]
     if os.environ.get("HOPX_SWEEP_INDEX") and not base:
         watch.then("random", _drawn_apart)
         watch.then("numpy", lambda numpy: _drawn_apart(numpy.random))
@@ -80,7 +87,8 @@ def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> Given
         _put(source.splitlines(True), line, given.lines.setdefault(file, []))
     late = [one for one in manifest["definitions"] if not _is_defined(namespace, given.flags, *one)]
     if manifest["data"]:
-        _load_data(folder, manifest, namespace)
+        for _ in _load_data(folder, manifest, namespace):
+            late = [one for one in late if not _is_defined(namespace, given.flags, *one)]
     for definition in late:
         exec(_placed(given.flags, *definition[1:]), namespace)
     for name in [*(one[0] for one in manifest["definitions"]), *manifest["data"]]:
@@ -102,7 +110,8 @@ def _imported(name: str, module: str, attribute: "str | None") -> "Any":
         raise _missing(name or module, error) from None
 
 
-def _load_data(folder: str, manifest: "Mapping[str, Any]", namespace: "dict[str, Any]") -> None:
+def _load_data(folder: str, manifest: "Mapping[str, Any]", namespace: "dict[str, Any]") -> "Iterator[str]":
+    """Loads the data one after the other: those ahead that classes need of which others are."""
     import pickle
 
     buffers = [_mapped(os.path.join(folder, name)) for name in manifest["buffers"]]
@@ -116,6 +125,7 @@ def _load_data(folder: str, manifest: "Mapping[str, Any]", namespace: "dict[str,
         unpickler = pickle.Unpickler(stream, buffers=buffers)
         for name in manifest["data"]:
             namespace[name] = _loaded(name, unpickler)
+            yield name
 
 
 def _loaded(name: str, unpickler: "Any") -> "Any":
