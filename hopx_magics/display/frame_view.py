@@ -230,6 +230,13 @@ def _last_line(row: Mapping[str, Any]) -> Cell:
 # ---------------------------------------------------------------- as HTML, as text
 
 
+def wants_html() -> bool:
+    """Whether pandas is told to show HTML in notebooks, as it does by default."""
+    import pandas as pd
+
+    return bool(pd.get_option("display.notebook_repr_html"))
+
+
 def as_html(view: View) -> str:
     """The view as a table that needs no style sheet of its own."""
     rows = [_row([column.cells[number] for column in view.columns], view.columns) for number in range(_count(view))]

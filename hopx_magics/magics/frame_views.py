@@ -23,9 +23,9 @@ class AsHtml:
 
     def __call__(self, frame: "pd.DataFrame") -> str | None:
         if view := _view_of(frame):
-            from ..display.frame_view import as_html
+            from ..display.frame_view import as_html, wants_html
 
-            return as_html(view)
+            return as_html(view) if wants_html() else None
         shown: str | None = self.before(frame) if self.before else frame._repr_html_()  # type: ignore[operator]
         return shown
 

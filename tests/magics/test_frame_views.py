@@ -37,6 +37,8 @@ def test_only_ours_are_shown_in_another_way_and_only_while_it_is_loaded(plain: I
         assert bundle.keys() == {"text/plain", "text/html"}
         assert "✓ completed" in bundle["text/plain"]
         assert "✓ completed" in bundle["text/html"]
+    with pd.option_context("display.notebook_repr_html", False):
+        assert shown(plain, runs).keys() == {"text/plain"}
     plain.run_line_magic("unload_ext", "hopx_magics")
     assert [shown(plain, frame) for frame in (*others, processes, runs)] == before
 
