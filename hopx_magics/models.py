@@ -104,6 +104,14 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return self.status in ENDED
 
 
+class Given(NamedTuple):
+    """What a run was given, by what the history has of it: parameters, tags, and in which sweep."""
+
+    sweep_id: str | None
+    params: dict[str, Any]
+    tags: dict[str, str]
+
+
 class Listing(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """All processes of one agent at one moment, in the agent's order.
 

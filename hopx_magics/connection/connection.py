@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -20,6 +20,7 @@ from ..launches import launch_again
 from ..models import (
     Change,
     CommandResult,
+    Given,
     KeptRun,
     Launch,
     Listing,
@@ -33,7 +34,7 @@ from ..models import (
 from ..protocol.changes import aged, compare
 from ..protocol.requests import QueueRequest
 from ..results import KeptFiles
-from ..run_history import reading
+from ..run_history import given, reading
 from ..run_history.database import Database
 from ..run_history.recorder import Recorder
 from ..run_history.seal import Seal
@@ -211,6 +212,20 @@ class Connection:
             return self.history.read(reading.of_process, self.place, process_id)
         except HistoryError:
             return None
+
+    def given(self, process_ids: Collection[ProcessId]) -> Mapping[ProcessId, Given]:
+        """What these processes were given, as far as the history has them and can be read."""
+        try:
+            return self.history.read(given.given, self.place, process_ids)
+        except HistoryError:
+            return {}
+
+    def differing(self, sweep_ids: Collection[str]) -> Mapping[str, set[str]]:
+        """For each of these sweeps the parameters in which its runs differ, as far as the history can be read."""
+        try:
+            return self.history.read(given.differing, sweep_ids)
+        except HistoryError:
+            return {}
 
     # ------------------------------------------------------------ launch
 

@@ -16,7 +16,7 @@ from ..output.oneline import printable
 from ..results import FolderHere, Results, as_outputs
 from ..run import Run, Sweep
 from ..sources import HistorySource
-from .rows import Row
+from .row import Row
 
 SILENT_AFTER = 5.0
 """Seconds without an answer after which the line says so."""

@@ -26,7 +26,7 @@ from .lines import Drawn, Lines
 from .messages import Accepted, Changes, Done, KillAnswer, LineState, Pong, attempted
 from .messages import Lines as Told
 from .pages import GONE_AFTER
-from .rows import FIELDS
+from .row import FIELDS
 from .viewers import Viewers
 from .widget import TableWidget
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..display.frames import Standing, standing
 from ..words import STATUSES
 from .columns import TABLE_COLUMNS, Column
-from .rows import Row
+from .row import Row
 
 _COLUMNS = {column.name: column for column in TABLE_COLUMNS}
 _DIGITS = re.compile("[0-9]+")

@@ -11,19 +11,18 @@ from typing import Any
 import msgspec
 
 from ..display.frames import Standing, standing_of
-from ..durations import LONGEST
 from ..models import Listing, Process, ProcessId
 from ..output.oneline import printable
-from ..output.progress import Piece, Progress, fraction_at_end, newest_progress, piece_in, progress_in
+from ..output.progress import fraction_at_end, newest_progress, progress_in
 from ..output.shown import last_line
-from ..words import ENDED, Status
+from ..words import ENDED
 from .messages import Changes
+from .metrics import Best, Metrics, Turn, joined
+from .pace import Pace
+from .row import FIELDS, Row, differences
 
 CLOCK_JITTER = 0.5
 """Seconds by which the computed beginning of a running process may move without being a change."""
-
-EARLIEST_ESTIMATE = 3.0
-"""Seconds that a process has been running before anything is said of the time left."""
 
 Key = tuple[str, ProcessId | None, int]
 """A process of several agents: the connection's name, the process's id, and how many with that id are listed before."""
@@ -34,82 +33,7 @@ HasDisplays = Callable[[str, Process], bool]
 """Whether a process of that connection is known to have displayed something."""
 
 
-class Row(msgspec.Struct, frozen=True):
-    """What a page knows of one process. Times are in seconds since 1970, spans in seconds.
-
-    `started` and `ended` are by the agent's clock; `began` is by the kernel's clock, from which a page counts how long
-    a process has been running. `progress` is from 0 to 1, `left` the estimated rest, `last` the last line of output.
-    `skipped` is how many queued processes that the table does not show stand directly before this queued one: so its
-    place in the queue is known, and few rows change when one of the queue has its turn. `leftovers` is how many
-    processes an ended one has left running; `displays` says that it is known to have displayed something. What is
-    `paused` has no place, and what is `first` is ahead of what is not.
-    """
-
-    id: str
-    connection: str
-    name: str | None
-    status: Status
-    detail: str | None
-    language: str | None
-    started: float | None
-    ended: float | None
-    began: float | None
-    elapsed: float | None
-    exit_code: int | None
-    progress: float | None
-    left: float | None
-    last: str
-    skipped: int
-    leftovers: int
-    paused: bool
-    first: bool
-    displays: bool
-
-
-FIELDS = Row.__struct_fields__
-
-
 _Told = tuple[float, float | None]  # how far a process is, and the seconds left
-
-
-class _Pace:
-    """How fast one process comes on, as its output tells."""
-
-    def __init__(self) -> None:
-        self._sizes: tuple[int | None, int | None] = (None, None)
-        self.grown: str | None = None
-        """The stream that has grown last, as far as that is known."""
-        self.piece: Piece | None = None
-        """The piece of the whole that has begun last: its name may be far above by now."""
-        self._begun: tuple[float, float] | None = None  # of (moment, fraction)
-
-    def see(self, process: Process) -> str | None:
-        """Takes note of how large the streams are, and tells which has grown last."""
-        sizes = (process.stdout_bytes, process.stderr_bytes)
-        if None not in self._sizes and sizes != self._sizes:
-            self.grown = "stdout" if sizes[0] != self._sizes[0] else "stderr"
-        self._sizes = sizes
-        self.piece = piece_in(process.stdout or "") or piece_in(process.stderr or "") or self.piece
-        return self.grown
-
-    def left(self, progress: Progress, now: float, elapsed: float) -> float | None:
-        """Seconds left: what the bar says, else from the rate since it was first seen, else from the whole time.
-
-        None while that would be no more than a guess, and when all of the work that was told of is done.
-        """
-        if elapsed < EARLIEST_ESTIMATE or progress.fraction == 1:
-            return None
-        if progress.left is not None:
-            return progress.left
-        if self._begun is None or progress.fraction < self._begun[1]:
-            self._begun = now, progress.fraction
-        seconds, gained = now - self._begun[0], progress.fraction - self._begun[1]
-        if gained <= 0 or seconds < 1:
-            seconds, gained = elapsed, progress.fraction
-        if gained <= 0 or seconds <= 0:
-            return None
-        left = seconds / gained * (1 - progress.fraction)
-        return left if left <= LONGEST else None
 
 
 class Rows:
@@ -123,6 +47,7 @@ class Rows:
         choose: Choose,
         limit: int | None = None,
         has_displays: HasDisplays = lambda connection, process: False,
+        best: Best | None = None,
     ) -> None:
         self._choose = choose
         self._has_displays = has_displays
@@ -131,7 +56,10 @@ class Rows:
         self._keys: list[Key] = []
         self._processes: dict[int, Process] = {}
         self._rows: dict[int, Row] = {}
-        self._paces: dict[int, _Pace] = {}
+        self._paces: dict[int, Pace] = {}
+        self._given: dict[int, tuple[dict[str, str], dict[str, str]]] = {}
+        self._unasked: dict[int, None] = {}
+        self._metrics = Metrics(best)
         self._changed: dict[int, dict[str, Any]] = {}
         self._gone: dict[int, None] = {}
         self._listings: dict[str, Listing] = {}
@@ -216,6 +144,7 @@ class Rows:
         """Keeps what the rows say alone: no output of the processes, and nothing that is still to be told."""
         self.take_changes()
         self._paces.clear()
+        self._metrics.clear()
         for slot, process in self._processes.items():
             self._processes[slot] = msgspec.structs.replace(process, stdout=None, stderr=None)
 
@@ -231,13 +160,43 @@ class Rows:
         columns: dict[str, list[Any]] = {"slot": list(self._rows)}
         rows = self._rows.values()
         columns |= {field: [getattr(row, field) for row in rows] for field in FIELDS}
+        columns["metrics"] = self._metrics.all_points({slot: row.metrics for slot, row in self._rows.items()})
         return zlib.compress(msgspec.json.encode(columns), 1)
+
+    # ------------------------------------------------------------ what is found out aside
+
+    def take_unasked(self) -> list[tuple[int, str, ProcessId]]:
+        """The slots of which nobody has asked yet what they were given, with their connections and processes."""
+        unasked, self._unasked = self._unasked, {}
+        keys = [(slot, self._keys[slot]) for slot in unasked if slot in self._rows]
+        return [(slot, connection, process_id) for slot, (connection, process_id, _) in keys if process_id]
+
+    def give(self, given: Mapping[int, tuple[dict[str, str], dict[str, str]]]) -> None:
+        """Takes note of parameters and tags, by slots."""
+        self._given.update(given)
+        for slot, (params, tags) in given.items():
+            if (row := self._rows.get(slot)) is not None:
+                self._put(slot, msgspec.structs.replace(row, params=params, tags=tags))
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether there is output that is still to be read for metrics."""
+        return self._metrics.has_unread
+
+    def read_on(self) -> None:
+        """Reads some of the output that was left unread when too much came at once."""
+        turn = Turn()
+        while not turn.over and (slot := self._metrics.take_unread()) is not None:
+            self._metrics.read(slot, self._processes[slot], turn)
+            values, is_cut = self._metrics.values(slot)
+            self._put(slot, msgspec.structs.replace(self._rows[slot], metrics=values, metrics_cut=is_cut))
 
     # ------------------------------------------------------------ several processes
 
     def _take_all(self, processes: Iterable[tuple[Key, Process]]) -> None:
+        turn = Turn()
         for key, process in processes:
-            self._take(key, process, self._listings[key[0]].received_at.timestamp())
+            self._take(key, process, self._listings[key[0]].received_at.timestamp(), turn)
 
     def _note_standings(self, listed: Mapping[Key, Process], gone: Iterable[Key]) -> bool:
         """Whether something that is wanted stands elsewhere now than before, came or went."""
@@ -272,7 +231,7 @@ class Rows:
 
     # ------------------------------------------------------------ one process
 
-    def _take(self, key: Key, process: Process, now: float) -> None:
+    def _take(self, key: Key, process: Process, now: float, turn: Turn) -> None:
         slot = self._slots.get(key)
         if not self._choose(process):
             self._remove(slot)
@@ -280,17 +239,26 @@ class Rows:
         if slot is None:
             slot = self._slots[key] = len(self._keys)
             self._keys.append(key)
+        if slot not in self._given:
+            self._unasked[slot] = None
         self._processes[slot] = process
+        self._metrics.read(slot, process, turn)
         self._put(slot, self._row(slot, key[0], process, now, self._rows.get(slot)))
 
     def _put(self, slot: int, row: Row) -> None:
         old = self._rows.get(slot)
-        if row == old:
+        fresh = self._metrics.take_fresh(slot)
+        if row == old and not fresh:
             return
         self._rows[slot] = row
         (self._queued.add if row.status == "queued" else self._queued.discard)(slot)
         self._gone.pop(slot, None)
-        self._changed.setdefault(slot, {}).update(_differences(old, row))
+        changed = self._changed.setdefault(slot, {})
+        changed.update(differences(old, row))
+        if old is None:
+            changed["metrics"] = self._metrics.points(slot, row.metrics)
+        elif fresh:
+            changed["metrics"] = joined(changed.get("metrics", {}), fresh)
 
     def _remove(self, slot: int | None) -> None:
         if slot is None or self._rows.pop(slot, None) is None:
@@ -298,6 +266,7 @@ class Rows:
         del self._processes[slot]
         self._queued.discard(slot)
         self._paces.pop(slot, None)
+        self._metrics.drop(slot)
         self._changed.pop(slot, None)
         self._gone[slot] = None
 
@@ -307,6 +276,9 @@ class Rows:
         began = _began(process, now, old.began if old else None)
         progress, left = self._progress(slot, process, now, began) or known
         stands = process.ended or process.paused
+        params, tags = self._given.get(slot) or ({}, {})
+        metrics, metrics_cut = self._metrics.values(slot)
+        cpu = process.usage.cpu_percent if process.usage else None
         return Row(
             id=process.process_id or "",
             connection=connection,
@@ -327,6 +299,12 @@ class Rows:
             paused=process.paused,
             first=process.first,
             displays=self._has_displays(connection, process),
+            params=params,
+            tags=tags,
+            metrics=metrics,
+            metrics_cut=metrics_cut,
+            cpu=None if cpu is None else round(cpu),
+            memory=_memory(process),
         )
 
     def _progress(self, slot: int, process: Process, now: float, began: float | None) -> _Told | None:
@@ -337,7 +315,7 @@ class Rows:
             if progress is None:
                 return None
             return _in_thousandths(fraction_at_end(progress.fraction, process.status)), None
-        pace = self._paces.setdefault(slot, _Pace())
+        pace = self._paces.setdefault(slot, Pace())
         grown = pace.see(process)
         progress = progress_in(getattr(process, grown) or "", pace.piece) if grown else None
         progress = progress or newest_progress(process.stdout, process.stderr, pace.piece)
@@ -371,6 +349,13 @@ def _last_line(process: Process, grown: str | None) -> str:
     return next((line for text in texts if text and (line := last_line(text))), "")
 
 
+def _memory(process: Process) -> int | None:
+    """Bytes, to three digits: a page need not be told more often than one can see."""
+    usage = process.usage
+    size = (usage.peak_memory_bytes if process.ended else usage.memory_bytes) if usage else None
+    return None if size is None else int(float(f"{size:.3g}"))
+
+
 def _began(process: Process, now: float, known: float | None) -> float | None:
     """When a running process began, by the kernel's clock, as far as it is not paused."""
     if process.status != "running" or process.paused:
@@ -379,9 +364,3 @@ def _began(process: Process, now: float, known: float | None) -> float | None:
         began = round(now - process.execution_time, 2)
         return known if known is not None and abs(began - known) < CLOCK_JITTER else began
     return round(process.started_at.timestamp(), 2) if process.started_at else None
-
-
-def _differences(old: Row | None, new: Row) -> dict[str, Any]:
-    if old is None:
-        return {field: getattr(new, field) for field in FIELDS}
-    return {field: value for field in FIELDS if (value := getattr(new, field)) != getattr(old, field)}

@@ -20,9 +20,11 @@ from .deeds import Deeds
 from .displays import DisplayViewers
 from .following import Following
 from .freshness import ConnectionFreshness
+from .knowing import Knowing
 from .messages import Accepted, Freshness, Initial, Pong, StaticAnswer, attempted
 from .pages import MAKER, Pages
-from .rows import Choose, Row, Rows
+from .row import Row
+from .rows import Choose, Rows
 from .viewers import Viewers
 from .widget import TableWidget
 
@@ -78,7 +80,9 @@ class LiveTable(TableWidget):
             initial=Initial(sort=sort, group=group, filters=filters),
             notify=notify,
         )
+        self._knowing = Knowing(self._connections, self._rows, self._lock, self._tell_changes)
         self._catch_up()
+        self._knowing.catch_up()
         threading.Thread(target=self._look_after, name="hopx-table", daemon=True).start()
 
     # ------------------------------------------------------------ for the user
@@ -112,6 +116,7 @@ class LiveTable(TableWidget):
         self._ended.set()
         self._following.close()
         self._viewers.close()
+        self._knowing.close()
         self._tell_freshness()
         for told in (*self._listeners, *self._keepers):
             told()
@@ -200,6 +205,7 @@ class LiveTable(TableWidget):
             if update.error is None and update.listing is not None:
                 self._rows.update(connection.name, update.listing, update.changed, update.gone)
                 self._tell_changes()
+                self._knowing.look()
             if told:
                 self._tell_freshness()
         self._viewers.grow()

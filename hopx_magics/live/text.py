@@ -9,16 +9,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..display.in_words import COLOURS, ICONS, counts_in_words, status_in_words
+from ..display.run_name import cut_in_middle, told_apart
 from ..durations import format_counting, format_duration, format_roughly
 from ..output.oneline import printable
 from .columns import TABLE_COLUMNS, Column
-from .rows import Row
+from .row import Row
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 HTML_ROWS = 200
 """Rows in a saved notebook, at most: more would make it large, and nobody reads them there."""
+
+LONGEST_NAME = 60
+"""Characters of a name with what its run was given."""
 
 NAMED = 3
 """Runs that are named, at most, as having displays."""
@@ -65,6 +69,7 @@ def renderable(state: State, *, most: int | None = None) -> "RenderableType":
     for row in state.rows[:most]:
         styles = {"status": _STYLES.get(row.status, ""), "id": "dim"}
         cells = {column.name: printable(words[column.name](row, state.at), 60) for column in columns}
+        cells["name"] = _WORDS["name"](row, state.at)
         table.add_row(*(Text(cell, styles.get(name, "")) for name, cell in cells.items()))
     parts: list[RenderableType] = [table] if state.rows else []
     hidden = len(state.rows) - len(state.rows[:most])
@@ -150,7 +155,7 @@ def _clock(row: Row, now: float) -> str:
 
 _WORDS: dict[str, Callable[[Row, float], str]] = {
     "status": lambda row, now: f"{ICONS[row.status]} {status_in_words(row.status, row.leftovers, paused=row.paused)}",
-    "name": lambda row, now: row.name or "",
+    "name": lambda row, now: cut_in_middle(told_apart(row.name or "", row.params), LONGEST_NAME),
     "progress": lambda row, now: row.detail or "" if row.status == "queued" else progress_in_words(row),
     "elapsed": elapsed_in_words,
     "started": lambda row, now: (

@@ -83,7 +83,7 @@ def metrics_in(text: str, pattern: str | None = None) -> list[Metric]:
 
     Raises ValueError for a bad pattern.
     """
-    find = _Finder().pairs if pattern is None else _by_pattern(pattern)
+    find = Finder().pairs if pattern is None else _by_pattern(pattern)
     lines = enumerate(as_plain(text).split("\n"), start=1)
     return [Metric(name, value, number) for number, line in lines for name, value in find(line[-LONGEST_LINE:])]
 
@@ -127,14 +127,20 @@ def _number(text: str) -> float | None:
 # ---------------------------------------------------------------- what programs print
 
 
-class _Finder:
-    """Looks at one line after the other; it knows which table's rows may come."""
+class Finder:
+    """Looks at one line after the other, as `metrics_in` does; it knows which table's rows may come."""
 
     def __init__(self) -> None:
         self._table: _Table | None = None
         self._errors = ErrorLines()
 
+    def find(self, text: str) -> Iterator[_Pair]:
+        """The numbers of the next lines, as a terminal shows them."""
+        for line in as_plain(text).split("\n"):
+            yield from self.pairs(line[-LONGEST_LINE:])
+
     def pairs(self, line: str) -> list[_Pair]:
+        """The numbers of the next line."""
         if self._errors.take(line) or not line or line.isspace():
             return []
         if line.rstrip().endswith("}") and "{" in line:

@@ -18,13 +18,20 @@ from hopx_magics.display.in_words import (
 )
 from hopx_magics.durations import format_counting, format_duration, format_roughly
 from hopx_magics.live.order import shown
-from hopx_magics.live.rows import Row
+from hopx_magics.live.row import Row
 from hopx_magics.live.text import elapsed_in_words, progress_in_words
 from hopx_magics.models import Process, ProcessId
 from hopx_magics.words import STATUSES
 
 NOW = 1_000_000.0
-NOTHING: dict[str, Any] = dict.fromkeys(Row.__struct_fields__) | {"id": "proc_1", "connection": "local", "last": ""}
+NOTHING: dict[str, Any] = dict.fromkeys(Row.__struct_fields__) | {
+    "id": "proc_1",
+    "connection": "local",
+    "last": "",
+    "params": {},
+    "tags": {},
+    "metrics": {},
+}
 
 
 def cases(name: str) -> Any:

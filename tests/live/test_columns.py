@@ -6,7 +6,7 @@ from pathlib import Path
 import hopx_magics
 from hopx_magics.display.frames import processes_frame
 from hopx_magics.live.columns import COLUMN_NAMES, TABLE_COLUMNS, TABLE_GROUPS, TABLE_SORTS, own_sort
-from hopx_magics.live.rows import FIELDS
+from hopx_magics.live.row import FIELDS
 
 PAGE = (Path(hopx_magics.__file__).parent / "live" / "page" / "columns.js").read_text()
 

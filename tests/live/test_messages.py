@@ -10,7 +10,7 @@ import pytest
 
 import hopx_magics
 from hopx_magics.live import intents, messages
-from hopx_magics.live.rows import Row
+from hopx_magics.live.row import Row
 from hopx_magics.output.screen import Line
 from hopx_magics.words import Status, Stream
 
@@ -27,7 +27,12 @@ MESSAGES = [
 ]
 INTENTS = list(get_args(intents.Intent))
 NAMED = {Status: "Status", Stream: "Stream", Line: "Line", Literal["before", "after"]: "Direction"}
-BY_HAND = {("Changes", "rows"): "[number, Partial<Row>][]"}
+BY_HAND = {
+    ("Changes", "rows"): "[number, Partial<Row>][]",
+    ("Row", "params"): "Record<string, string>",
+    ("Row", "tags"): "Record<string, string>",
+    ("Row", "metrics"): "Record<string, (number | string)[]>",
+}
 SENT_WITH_ALL = {"page", "request"}
 
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from hopx_magics.live.messages import Changes
-from hopx_magics.live.rows import FIELDS, Rows
+from hopx_magics.live.row import FIELDS
+from hopx_magics.live.rows import Rows
 from hopx_magics.models import Listing, Process, ProcessId
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

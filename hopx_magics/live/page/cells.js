@@ -1,7 +1,7 @@
 /** The cells of a row: built once, then changed in place and only where they differ. */
 import { drawing, el, setAttribute, setText } from "./dom.js";
 import { ICONS, formatClock, formatPercent, formatRelative } from "./format.js";
-import { isOpenStatus, titleOf } from "./store.js";
+import { givenOf, isOpenStatus, titleOf } from "./store.js";
 import { elapsedInWords, leftInWords, progressInWords, queuedInWords, statusInWords } from "./words.js";
 
 /** @import { Row } from "./messages.js" */
@@ -14,6 +14,9 @@ import { elapsedInWords, leftInWords, progressInWords, queuedInWords, statusInWo
  * @typedef {Record<string, any>} Parts the elements of a cell that change
  * @typedef {{build: () => Parts, paint: (parts: Parts, row: Row, around: Surroundings) => void}} CellKind
  */
+
+/** Characters of what a process was given that are always seen: where there is no room, the middle is cut. */
+const GIVEN_END = 10;
 
 /** @param {(row: Row, around: Surroundings) => string} read @param {(row: Row) => string} [hover] @returns {CellKind} */
 function textCell(read, hover) {
@@ -46,13 +49,18 @@ const statusCell = {
 const nameCell = {
   build: () => {
     const name = el("span", { class: "hopx-name" });
+    const [given, end] = [el("span", { class: "hopx-given" }), el("span", { class: "hopx-given-end" })];
     const button = el("button", { type: "button", class: "hopx-action hopx-has", "data-action": "displays", tabindex: "-1" });
     button.append(drawing("displays"));
-    return { cell: el("div", {}, name, button), name, button };
+    return { cell: el("div", {}, name, given, end, button), name, given, end, button };
   },
-  paint: ({ cell, name, button }, row, { reachable }) => {
-    setText(name, titleOf(row));
-    setAttribute(name, "title", titleOf(row));
+  paint: ({ cell, name, given, end, button }, row, { reachable }) => {
+    const told = givenOf(row);
+    const middle = Math.max(0, told.length - GIVEN_END);
+    setText(name, row.name || row.id);
+    setText(given, told.slice(0, middle));
+    setText(end, told.slice(middle));
+    setAttribute(cell, "title", titleOf(row));
     setAttribute(button, "hidden", row.displays ? null : "");
     if (row.displays) label(button, `Displays of ${titleOf(row)}`, "Its displays", reachable);
     setAttribute(cell, "data-unnamed", row.name ? null : "");

@@ -32,6 +32,12 @@
  * @property {boolean} paused
  * @property {boolean} first ahead of all queued ones that are not
  * @property {boolean} displays whether it is known to have any
+ * @property {Record<string, string>} params in the order in which they tell it from others
+ * @property {Record<string, string>} tags
+ * @property {Record<string, (number | string)[]>} metrics points, the last at the end; told: the new ones
+ * @property {boolean} metrics_cut whether there are more than are followed
+ * @property {number | null} cpu percent of a core
+ * @property {number | null} memory bytes
  */
 
 // ---------------------------------------------------------------- what the kernel tells

@@ -9,8 +9,11 @@ const OPEN_STATUSES = new Set(["queued", "running"]);
 const EMPTY_ROW = {
   id: "", connection: "", name: null, status: "unknown", detail: null, language: null, started: null, ended: null,
   began: null, elapsed: null, exit_code: null, progress: null, left: null, last: "", skipped: 0, leftovers: 0,
-  paused: false, first: false, displays: false,
+  paused: false, first: false, displays: false, params: {}, tags: {}, metrics: {}, metrics_cut: false, cpu: null,
+  memory: null,
 };
+/** Points of a metric that are kept. */
+const POINTS = 60;
 
 /**
  * Whether a process with this status may still change.
@@ -30,11 +33,29 @@ export function elapsedAt(row, now) {
 }
 
 /**
- * What a process is called where one word must do.
+ * What a process was given, by which it is told from others: "lr=0.1 seed=2".
+ * @param {Row} row
+ */
+export function givenOf(row) {
+  return Object.entries(row.params).map(([name, value]) => `${name}=${value}`).join(" ");
+}
+
+/**
+ * What a process is called: "fit  lr=0.1 seed=2".
  * @param {Row} row
  */
 export function titleOf(row) {
-  return row.name || row.id;
+  return [row.name || row.id, givenOf(row)].filter(Boolean).join("  ");
+}
+
+/**
+ * The points of metrics with those that came.
+ * @param {Row["metrics"]} before @param {Row["metrics"]} told
+ */
+function withPoints(before, told) {
+  const after = { ...before };
+  for (const [name, points] of Object.entries(told)) after[name] = [...(before[name] ?? []), ...points].slice(-POINTS);
+  return after;
 }
 
 export class Store {
@@ -87,6 +108,7 @@ export class Store {
     for (const [slot, fields] of changes) {
       const before = this.rows.get(slot);
       const row = { ...(before ?? EMPTY_ROW), ...fields };
+      if (before && fields.metrics) row.metrics = withPoints(before.metrics, fields.metrics);
       if (before) this.#count(before.status, -1);
       this.#add(slot, row);
       slots.add(slot);
