@@ -111,9 +111,10 @@ def sweep_line(
     *,
     as_of: AsOf | None = None,
     failures: Sequence[Failure] = (),
+    failed: int = 0,
     outcomes: Sequence[Outcome] = (),
 ) -> Line:
-    """The line of a sweep: a bar of its states, the failed runs with their reasons, and in the end what has come out.
+    """The line of a sweep: a bar of its states, `failures` among the `failed`, and in the end what has come out.
 
     It is coloured as the worst of what has happened, or as running.
     """
@@ -127,7 +128,6 @@ def sweep_line(
     told.append(_bar("12em", shares, counts_in_words(statuses, STATUSES)))
     head = _head(status, sweep_in_words(statuses), told, f"sweep {sweep_id}", as_of)
     state = " · ".join(filter(None, [f"{sweep_id}: {sweep_in_words(statuses)}", str(as_of or "")]))
-    failed = sum(status in ("failed", "killed") for status in statuses)
     below = _below(_failures(failures, failed) + _table(outcomes, len(processes)))
     text = [f"<Sweep {state}>", *(f"{failure.params}: {failure.state}" for failure in failures)]
     return Line(status, head, below, "\n".join(text + _table_as_text(outcomes)))

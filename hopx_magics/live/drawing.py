@@ -230,7 +230,11 @@ class SweepLine:
 
     def _told(self) -> list[Run]:
         """The failed runs that are told of: the first ones."""
-        return self.run.failed[:FAILURES_SHOWN]
+        return self._failed()[:FAILURES_SHOWN]
+
+    def _failed(self) -> list[Run]:
+        """The runs of whose ends there is something to be told: not that somebody has killed them."""
+        return [run for run in self.run.failed if run.process.status == "failed" or run.process.status_detail]
 
     def look(self) -> bool:
         """Nothing but what agents tell is to be seen of a sweep."""
@@ -257,7 +261,9 @@ class SweepLine:
     def _drawn(self, **how: Any) -> Line:
         processes = [run.process for run in self.run]
         known = [self._failures.get(str(run.run_id)) for run in self._told()]
-        return sweep_line(self.id, processes, failures=[failure for failure in known if failure], **how)
+        return sweep_line(
+            self.id, processes, failures=[failure for failure in known if failure], failed=len(self._failed()), **how
+        )
 
     def _given(self, run: Run) -> str:
         given = ", ".join(f"{name}={printable(str(value), 40)}" for name, value in self._params_of(run).items())
