@@ -16,6 +16,7 @@ from hopx_magics.display.in_words import (
     queued_in_words,
     state_in_words,
 )
+from hopx_magics.display.line import as_html
 from hopx_magics.durations import format_counting, format_duration, format_roughly
 from hopx_magics.live.order import shown
 from hopx_magics.live.row import Row
@@ -40,6 +41,11 @@ def cases(name: str) -> Any:
 
 def row_of(**fields: Any) -> Row:
     return Row(**NOTHING | fields)
+
+
+@pytest.mark.parametrize("case", cases("boxes"), ids=lambda case: case["line"])
+def test_boxes(case: dict[str, str]) -> None:
+    assert as_html(case["line"], case["head"], case["below"]) == case["html"]
 
 
 @pytest.mark.parametrize("case", cases("durations"), ids=lambda case: case["seconds"])
