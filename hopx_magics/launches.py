@@ -17,6 +17,7 @@ from .models import Callback, KeptRun, Launch, ProcessId, RunId
 from .output.oneline import one_line, printable
 from .params import checked_params, combinations, in_its_lines
 from .surroundings import present_surroundings
+from .values.calls import Written
 from .values.packed import Packed
 from .values.packing import Notebook, pack_named
 from .words import CAPTURES, LANGUAGE_ALIASES, LANGUAGES, Capture, Language
@@ -135,13 +136,18 @@ def checked_sweep(launch: Launch, sweeps: Mapping[str, Sequence[Any]], *, limit:
     return SweepLaunches(sweep_id, len(checked), launches)
 
 
-def checked_calls(
-    launch: Launch, calls: Iterable[tuple[str, Packed]], sweep_id: str, *, limit: int | None
-) -> Iterator[Launch]:
+def checked_calls(launch: Launch, calls: Iterable[Written], sweep_id: str, *, limit: int | None) -> Iterator[Launch]:
     """A launch of each of these calls of a function, all of one sweep."""
-    for index, (code, packed) in enumerate(calls):
+    for index, (code, packed, params) in enumerate(calls):
         yield msgspec.structs.replace(
-            launch, code=code, packed=packed, run_id=_new_run_id(), sweep_id=sweep_id, limit=limit, index=index
+            launch,
+            code=code,
+            packed=packed,
+            params={**launch.params, **params},
+            run_id=_new_run_id(),
+            sweep_id=sweep_id,
+            limit=limit,
+            index=index,
         )
 
 

@@ -18,8 +18,7 @@ from ..launches import (
 from ..models import Launch
 from ..run import Sweep
 from ..session.session import session
-from ..values.calls import Callee
-from ..values.packed import Packed
+from ..values.calls import Callee, Written
 from ..values.state import library_state
 from .launch import Progress, launch_planned
 
@@ -63,7 +62,7 @@ def launch_of(callee: Callee, options: LaunchOptions) -> Launch:
     return checked_launch("await call()" if callee.awaits else "call()", **named)
 
 
-def calls_of(callee: Callee, items: Iterable[Sequence[Any]]) -> Iterator[tuple[str, Packed]]:
+def calls_of(callee: Callee, items: Iterable[Sequence[Any]]) -> Iterator[Written]:
     """The calls with these items. Raises ValueRefused, which says which of them can't travel."""
     for number, args in enumerate(items):
         try:

@@ -17,7 +17,7 @@ from ..session.dispatcher import Dispatcher, not_launched_yet
 from ..session.gathering import ASKED_AT_ONCE
 from ..session.session import session
 from ..sources import AgentSource, WaitingSource
-from ..values.calls import packed_call
+from ..values.calls import Callee
 from ..values.facts import names_in_words
 from ..values.packed import Packed
 from ..values.packing import Notebook, pack_named
@@ -61,7 +61,8 @@ def launch(
     """
     connection = session().connection(on)
     if not isinstance(code, str):
-        code, options["values"] = packed_call(code, args, kwargs or {})
+        code, options["values"], params = Callee(code).call(args, kwargs or {})
+        options["params"] = {**params, **(options.get("params") or {})}
     elif args or kwargs:
         raise ValueError("args and kwargs are for a function: code gets variables by values")
     launched = connection.at_home(checked_launch(code, **_with_former(options, connection)), sending)

@@ -1,11 +1,12 @@
 """Calls of functions as code, and the variables that this code needs."""
 
+import builtins
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from inspect import iscoroutinefunction
-from typing import Any
+from inspect import Parameter, iscoroutinefunction, signature
+from typing import Any, NamedTuple
 
 from ..errors import ValueRefused
 from .packed import Call, Packed
@@ -14,7 +15,18 @@ from .packing import Notebook, pack_beside, pack_named
 _ARGS, _KWARGS, _FUNCTION = "_args", "_kwargs", "_function"
 
 LONGEST_LITERAL = 200
-"""Characters of arguments that are written into the code."""
+"""Characters of an argument that is written into the code."""
+
+_POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+_LARGEST = 2**53
+
+
+class Written(NamedTuple):
+    """A call as code, what this code needs, and its plain arguments, which are parameters of the run."""
+
+    code: str
+    packed: Packed
+    params: Mapping[str, Any]
 
 
 class Callee:
@@ -37,17 +49,36 @@ class Callee:
             self.packed = pack_named([self._name], self._notebook)._replace(state=tuple(state))
         except ValueRefused as error:
             raise _advised(error, error.message.replace(_FUNCTION, self.label)) from error
+        self._names = [name for name, kind in _parameters(function).items() if kind in _POSITIONAL]
+        self._free = self._free_names(function)
 
-    def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str, Packed]:
+    def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Written:
         """The code that calls it, and what this code needs. Raises ValueRefused for an argument that can't travel."""
-        called = f"{'await ' if self.awaits else ''}{self._name}"
-        literals = [_literal(value) for value in (*args, *kwargs.values())]
-        if None not in literals and sum(map(len, filter(None, literals))) <= LONGEST_LITERAL:
-            names = [*[""] * len(args), *(f"{name}=" for name in kwargs)]
-            return f"{called}({', '.join(map('{}{}'.format, names, literals))})", self.packed
+        params: dict[str, Any] = {}
+        names = [*self._names[: len(args)], *[""] * (len(args) - len(self._names))]
+        texts = [self._text(names[i], value, f"{_ARGS}[{i}]", params) for i, value in enumerate(args)]
+        texts += [f"{key}={self._text(key, value, f'{_KWARGS}[{key!r}]', params)}" for key, value in kwargs.items()]
+        code = f"{'await ' if self.awaits else ''}{self._name}({', '.join(texts)})"
+        if _ARGS not in code and _KWARGS not in code:
+            return Written(code, self.packed, params)
         given = {_ARGS: tuple(args), _KWARGS: dict(kwargs)}
-        starred = [f"{stars}{name}" for name, stars in ((_ARGS, "*"), (_KWARGS, "**")) if given[name]]
-        return f"{called}({', '.join(starred)})", self._packed(given, args, kwargs)
+        return Written(code, self._packed(given, args, kwargs), params)
+
+    def _text(self, name: str, value: Any, place: str, params: dict[str, Any]) -> str:
+        """How an argument is written: as a parameter of the run, as it is, or as what is sent along."""
+        literal = _literal(value)
+        if literal is None or len(literal) > LONGEST_LITERAL:
+            return place
+        if name in self._free and _is_param(value):
+            params[name] = value
+            return name
+        return literal
+
+    def _free_names(self, function: Callable[..., Any]) -> set[str]:
+        """The names of its arguments that mean nothing else to it and to what it uses, as far as that is known."""
+        if self._name in (datum.name for datum in self.packed.data):  # what it uses is in its pickle
+            return set()
+        return {name for name in _parameters(function) if name[0] != "_"} - {*self.packed.names, *dir(builtins)}
 
     def _packed(self, given: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Packed:
         named = {f"argument {number} of {self.label}": value for number, value in enumerate(args, 1)}
@@ -93,6 +124,19 @@ def _name_in(main: Mapping[str, Any], function: Any) -> str:
     return next((name for name, value in main.items() if value is function and name[0] != "_"), _FUNCTION)
 
 
+def _parameters(function: Callable[..., Any]) -> dict[str, Any]:
+    """The kinds of its named parameters; nothing of one that does not tell."""
+    try:
+        found = signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return {}
+    return {one.name: one.kind for one in found if one.kind in (*_POSITIONAL, Parameter.KEYWORD_ONLY)}
+
+
+def _is_param(value: Any) -> bool:
+    return value is None or type(value) in (bool, str, float) or (type(value) is int and abs(value) < _LARGEST)
+
+
 def _literal(value: Any) -> str | None:
     """A plain value as it is written in code; None for any other."""
     kind = type(value)
@@ -104,8 +148,3 @@ def _literal(value: Any) -> str | None:
         parts = value if kind is not dict else (part for item in value.items() for part in item)
         return ascii(value) if all(_literal(part) is not None for part in parts) else None
     return None
-
-
-def packed_call(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str, Packed]:
-    """The code that calls the function, and its variables. Raises ValueRefused for what can't travel."""
-    return Callee(function).call(args, kwargs)

@@ -44,6 +44,25 @@ def test_a_call_for_each_item(cell: Run, gate: Path) -> None:
     assert cell("hopx.map(hopx.STATUSES.index, ['running'])").results() == [1]
 
 
+def test_plain_arguments_are_parameters(cell: Run, gate: Path) -> None:
+    runs = cell("hopx.map(fit, [1, np.int64(2)], ['a', 2.5], name='plain')")
+    with pytest.raises(RunFailed, match="fit"):
+        runs.results()
+    assert [run.params for run in runs] == [{"x": 1, "y": "a"}, {"y": 2.5}]
+    assert runs[1].result() == 6.5
+    assert set(cell("hopx.history(name='plain', code=True)")["code"]) == {"fit(x, y)", "fit(_args[0], y)"}
+    again = cell("hopx.rerun(hopx.launch(fit, args=(1,), kwargs={'y': 5}).wait(), params={'x': 10})")
+    assert (again.result(), again.params) == (25, {"x": 10, "y": 5})
+
+
+def test_a_parameter_means_nothing_else(cell: Run, gate: Path) -> None:
+    cell("x = 100\ndef helper(): return x\ndef f(x, max=0): return x + max + helper()\ng = lambda y: y + x")
+    assert cell("hopx.map(f, [1, 2], [3, 4])").results() == [104, 106]
+    assert cell("hopx.map(g, [1])").results() == [101]
+    runs = cell("hopx.map(max, [1, 2], [2, 1])")
+    assert (runs.results(), runs[0].params) == ([2, 2], {})
+
+
 def test_what_they_share_travels_once(cell: Run, gate: Path, state: Settings) -> None:
     cell("big = np.arange(100_000)\nclass P:\n    def __init__(self, x): self.x = x")
     cell("def use(x, other, p): return int(big.sum() + other.sum()), isinstance(p, P), p")
@@ -107,7 +126,7 @@ def test_a_call_that_fails(cell: Run, gate: Path) -> None:
     with pytest.raises(RunFailed, match="3 is odd") as failed:
         runs.results()
     assert isinstance(failed.value.__cause__, ValueError)
-    assert [run.params for run in runs.failed] == [{}]
+    assert [run.params for run in runs.failed] == [{"x": 3}]
     assert runs[2].result() == 2
 
 
