@@ -19,8 +19,9 @@ WANTED_BY_NAME = {"ipywidgets"}
 TOOLS = {
     *("build", "hatchling", "ipykernel", "jupyterlab", "mypy", "notebook", "pandas-stubs", "pytest-timeout"),
     *("pytest-xdist", "ruff"),
+    *("plotly", "scikit-learn", "seaborn", "sympy", "tqdm"),
 }
-"""What tests start, or what works on them, without an import."""
+"""What tests start, what works on them, or what cells in notebooks import, without an import here."""
 
 
 def named(requirements: Iterable[str]) -> set[str]:
