@@ -134,8 +134,9 @@ def test_calls_go_on_when_the_notebook_is_gone(hopx: Any, tmp_path: Path, state:
     gate = tmp_path / "gate"
     script = (
         "import hopx_magics as hopx, os, time\n"
-        f"def fit(x):\n    while not os.path.exists({str(gate)!r}): time.sleep(0.01)\n    return x * 2\n"
-        "hopx.map(fit, range(5), limit=1)\nprint(hopx.Executor(name='sent').submit(fit, 21).run.run_id, flush=True)\n"
+        f"def fit(x):\n    while not os.path.exists({str(gate)!r}): time.sleep(0.01)\n    return x[0] * 2\n"
+        "hopx.map(fit, ([n] * 300 for n in range(5)), limit=1)\n"
+        "print(hopx.Executor(name='sent').submit(fit, [21]).run.run_id, flush=True)\n"
         "time.sleep(1000)"
     )
     program = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
