@@ -39,7 +39,8 @@ def launch(
 ) -> Run:
     """Launches `code` as a background process and returns its `Run` at once.
 
-    A function is called with `args` and `kwargs`, as `threading.Thread` takes them; `run.result()` is what it returns.
+    A function is called with `args` and `kwargs`, as `threading.Thread` takes them; `run.result()` is what it returns,
+    and plain arguments are parameters of the run.
     `timeout` is in seconds or a text like `2h`; None means no limit. On the local agent the process works in `workdir`,
     by default the present folder, with the Python, the environment, and the umask of this program. It has those of the
     caller's variables that are in `values`, whatever can be pickled, and `keep` names the ones of its own that are kept

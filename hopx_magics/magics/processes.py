@@ -116,7 +116,7 @@ class HopxMagics(HopxBase):
         parameter keeps the type that its variable has, and one in quotes is a text: n="5". In --env a `$NAME` may be
         one of the environment, too; in single quotes a `$` is just that, and `{{` and `}}` stand for braces. A `;` at
         the end of the line shows nothing, as -q. Returns the Run: `run.status`, `run.stdout`, `run.wait()`,
-        `run.kill()`, `await run`; for a sweep, the list of its Runs.
+        `run.kill()`, `await run`; for a sweep, the list of its Runs, and `runs.results()`.
 
         Parameters stand ahead of the cell, as `lr = 0.1` in Python, `lr='0.1'` in bash, and `const lr = 0.1` in
         javascript. Where a Python cell assigns the same variable, the parameter comes right behind that; where it has a
