@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import msgspec
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -24,6 +25,9 @@ from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings, read_settings
 from tests.standins.server import Answer, Server
 from tests.waiting import is_running, wait_until
+
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")  # a machine that does other things as well makes no example wrong
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
