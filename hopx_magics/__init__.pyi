@@ -83,7 +83,7 @@ from .models import Output as Output
 from .models import Process as Process
 from .results import KeptValue as KeptValue
 from .run import Run as Run
-from .run import Sweep as Sweep
+from .sweeps import Sweep as Sweep
 from .words import STATUSES as STATUSES
 
 __version__: str

@@ -43,7 +43,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .run import Sweep
+    from .sweeps import Sweep
 
 
 class HopxError(Exception):

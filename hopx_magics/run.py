@@ -1,7 +1,6 @@
-"""The handle of one run that a user holds, and that of a sweep."""
+"""The handle of one run that a user holds."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import cached_property
@@ -313,87 +312,6 @@ def still_waits(run: Run, seconds: float) -> WaitTimeout:
         f"{run.run_id} still waits to be launched after {format_duration(seconds)}",
         hint="%hopx_wait waits for it again, %hopx_kill takes it back.",
     )
-
-
-class Sweep(list[Run]):
-    """The runs of one sweep, in the order of their launches."""
-
-    def __init__(self, runs: Iterable[Run], sweep_id: str) -> None:
-        super().__init__(runs)
-        self.sweep_id = sweep_id
-        """What the runs have in common in the history."""
-        self._by_id = {run.run_id: run for run in self}
-        self._waits = any(run.source.connection is None for run in self)
-        self._listeners: list[Callable[[], None]] = []
-
-    def wait(self, timeout: float | None = None) -> "Sweep":
-        """Waits until all have ended, and returns this sweep. A failure is no error here.
-
-        Raises as `Run.wait` does.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        for run in self:
-            run.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
-        return self
-
-    def results(self, timeout: float | None = None) -> list[Any]:
-        """The values of the last expressions of its runs, in their order, once all have ended: see `Run.result`.
-
-        Raises RunFailed of the first that has not completed, and WaitTimeout, ResultError.
-        """
-        self.wait(timeout)
-        return [run.result() for run in self]
-
-    @property
-    def failed(self) -> list[Run]:
-        """The runs that failed or were killed, as they were last seen."""
-        return [run for run in self if run.process.status in ("failed", "killed")]
-
-    def params(self) -> dict[RunId, dict[str, Any]]:
-        """The parameters of each run by its `run_id`, as the history has them. Raises HistoryError."""
-        ids = [run.run_id for run in self if run.run_id]
-        kept = self[0].source.history.read(reading.runs, ids) if ids else {}
-        return {run_id: run.params for run_id, run in kept.items()}
-
-    def waiting(self) -> list[Run]:
-        """The runs that still wait here to be handed out to one of several agents."""
-        return [run for run in self if run.source.connection is None and not run.process.ended]
-
-    def handed_out(self, run_id: RunId, process: Process, connection: Connection | None) -> None:
-        """Takes note of what has become of a run that was to be handed out."""
-        self._by_id[run_id].handed_out(process, connection)
-        for listener in list(self._listeners):
-            listener()
-
-    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Calls `listener`, on another thread, whenever something may have become of a run; the result ends this."""
-        if self._waits:
-            self._listeners.append(listener)
-            return lambda: self._listeners.remove(listener) if listener in self._listeners else None
-        with contextlib.ExitStack() as listening:
-            for connection, runs in runs_by_connection(self).items():
-                listening.callback(connection.watcher.listen(_seeing(runs, listener)))
-            return listening.pop_all().close
-
-    def __repr__(self) -> str:
-        return f"<Sweep {self.sweep_id}: {self.in_words()}>"
-
-    def in_words(self) -> str:
-        """How it was last seen, without asking: `7 of 10 completed, 1 failed`."""
-        return in_words.sweep_in_words([run.process.status for run in self])
-
-
-def _seeing(runs: "dict[ProcessId, Run]", listener: Callable[[], None]) -> Listener:
-    """Lets runs of one agent see how they are listed, before `listener` is called."""
-
-    def take(update: Update) -> None:
-        if update.listing is not None and update.error is None:
-            for process_id, run in runs.items():
-                if not run.process.ended:
-                    run.see(update.listing.last_try(process_id))
-        listener()
-
-    return take
 
 
 def runs_by_connection(runs: Iterable[Run]) -> dict[Connection, dict[ProcessId, Run]]:

@@ -16,8 +16,8 @@ from ..launches import (
     new_sweep_id,
 )
 from ..models import Launch
-from ..run import Sweep
 from ..session.session import session
+from ..sweeps import Sweep
 from ..values.calls import Callee, Written
 from ..values.state import library_state
 from .launch import Progress, launch_planned

@@ -12,11 +12,12 @@ from ..errors import AgentWarning, HopxError, LaunchError, LaunchInterrupted, Un
 from ..launches import LaunchOptions, SweepLaunches, checked_copies, checked_launch, checked_sweep
 from ..models import Launch, Process, RunId
 from ..output.oneline import printable
-from ..run import Run, Sweep
+from ..run import Run
 from ..session.dispatcher import Dispatcher, not_launched_yet
 from ..session.gathering import ASKED_AT_ONCE
 from ..session.session import session
 from ..sources import AgentSource, WaitingSource
+from ..sweeps import Sweep
 from ..values.calls import Callee
 from ..values.facts import names_in_words
 from ..values.packed import Packed
@@ -233,7 +234,7 @@ def rerun(
     params: Mapping[str, Any] | None = None,
     env: Mapping[str, str] | None = None,
     on: str | None = None,
-    values: Mapping[str, Any] | Packed | None = None,
+    values: Any = None,
 ) -> Run:
     """Launches the code of an earlier run again, with what it was launched with, and some `params` changed.
 

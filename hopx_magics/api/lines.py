@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from ..live.intents import HeldLine
 from ..live.lines import Lines
 from ..models import KeptRun, RunId
-from ..run import Run, Sweep
+from ..run import Run
 from ..run_history import reading
 from ..session.gathering import gather
 from ..session.session import session
+from ..sweeps import Sweep
 from ..words import KillResult
 from .find import listed_run
 from .kill import kill

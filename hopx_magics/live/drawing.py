@@ -14,8 +14,9 @@ from ..errors import HopxError
 from ..models import Process, RunId
 from ..output.oneline import printable
 from ..results import FolderHere, Results, as_outputs
-from ..run import Run, Sweep
+from ..run import Run
 from ..sources import HistorySource
+from ..sweeps import Sweep
 from .row import Row
 
 SILENT_AFTER = 5.0

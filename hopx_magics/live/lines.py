@@ -16,7 +16,8 @@ from ..connection.connection import Connection
 from ..connection.watcher import Update
 from ..display.line import Line
 from ..models import Process
-from ..run import Run, Sweep
+from ..run import Run
+from ..sweeps import Sweep
 from .drawing import RunLine, SweepLine, Why
 from .rows import Rows
 

@@ -14,7 +14,8 @@ from functools import partial
 
 from ..connection.connection import Connection
 from ..display.line import Line, lost_line
-from ..run import Run, Sweep
+from ..run import Run
+from ..sweeps import Sweep
 from ..words import KillResult, Status
 from . import intents
 from .bundle import script, styles

@@ -23,7 +23,7 @@ __all__ = ["HopxCloud", "HopxHistory", "HopxMagics", "HopxQueue", "HopxValues", 
 _TRANSFORMERS = (silence_magic, give_body)
 
 _SHOWN = (
-    *("hopx_magics.run.Run", "hopx_magics.run.Sweep", "hopx_magics.live.table.LiveTable"),
+    *("hopx_magics.run.Run", "hopx_magics.sweeps.Sweep", "hopx_magics.live.table.LiveTable"),
     "hopx_magics.display.document.Document",
 )
 """What this package shows in ways of its own."""
@@ -51,7 +51,7 @@ def load(shell: InteractiveShell) -> None:
         displayed.for_type_by_name("hopx_magics.live.table", "LiveTable", show_table)
         if has_live_display(shell):
             displayed.for_type_by_name("hopx_magics.run", "Run", show_line)
-            displayed.for_type_by_name("hopx_magics.run", "Sweep", show_line)
+            displayed.for_type_by_name("hopx_magics.sweeps", "Sweep", show_line)
         else:
             displayed.for_type_by_name("hopx_magics.display.document", "Document", show_document)
 

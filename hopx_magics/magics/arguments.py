@@ -193,7 +193,7 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _PARAMS,
         _ENV,
         _argument("--in", dest="values", completions=("auto", "none")),
-        _one_of(_flag("--here"), _ON),
+        _one_of(_flag("--here"), _ON, _flag("--failed")),
         _INTO,
         _QUIET,
     ],

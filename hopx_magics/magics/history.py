@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..display.diff_page import Differences
     from ..display.run_page import Shown
     from ..run import Run
+    from ..sweeps import Sweep
 
 
 @magics_class
@@ -83,8 +84,8 @@ class HopxHistory(HopxBase):
 
         ::
 
-            %hopx_grep PATTERN [-i] [--name GLOB] [--tag K=V ...] [--status S] [--lang L] [--since 7d] [--sweep ID]
-                       [--limit N]
+            %hopx_grep PATTERN [--ignore-case] [--name GLOB] [--tag K=V ...] [--status S] [--lang L] [--since 7d]
+                       [--sweep ID] [--limit N]
 
         PATTERN is a regular expression, in quotes where it has spaces. Both streams of all runs are searched, as a
         terminal would show them: of those that have ended what the history keeps, of those that go on what they have
@@ -136,21 +137,26 @@ class HopxHistory(HopxBase):
 
     @no_var_expand
     @line_magic
-    def hopx_rerun(self, line: str) -> "Run | None":
+    def hopx_rerun(self, line: str) -> "Run | Sweep | None":
         """Launch the code of an earlier run again, with what it was launched with.
 
         ::
 
             %hopx_rerun RUN [--param K=V ...] [--env K=V ...] [--in auto|none|NAME,...] [--here | --on CONNECTION]
                         [-o VAR] [-q]
+            %hopx_rerun --failed SWEEP [-o VAR] [-q]
 
         RUN is as in %hopx_show: of several runs with a name the newest. The new run has the old one in its column
         `rerun_of`. It runs where the old one ran, with the variables of the notebook that the old one got, as they were
         then, as long as its agent has them. Values of environment variables are not kept: those of another session are
         given again.
 
+        With `--failed` all of a sweep that failed or were killed are launched again, as they were. SWEEP is its name,
+        or a variable that holds it.
+
         Options
         -------
+        --failed       all that failed of a sweep
         --param K=V    another value of a parameter, or one more
         --env K=V      an environment variable; can be given several times
         --in NAMES     the notebook's variables as they are now, not then: auto, those that it uses; none; or df,model
@@ -166,12 +172,15 @@ class HopxHistory(HopxBase):
             %hopx_rerun train
             %hopx_rerun 4be1 --param lr=0.2 -o again
             %hopx_rerun train --in auto
+            %hopx_rerun --failed train
         """
         with self._arguments("hopx_rerun", line) as args:
             from ..api.find import kept_run
             from ..api.launch import rerun
             from ..connection.local import LOCAL
 
+            if args.failed:
+                return self._given_back(self._failed_again(args), args)
             again: Run | str = self._one(args.reference)
             values: Any = None
             if args.values:
@@ -179,9 +188,19 @@ class HopxHistory(HopxBase):
                 again, values = kept.run_id, pack(self.shell, kept.code or "", args.values, kept.language or "") or {}
             on = LOCAL if args.here else args.on
             run = rerun(again, params=dict(args.param), env=dict(args.env), on=on, values=values)
+        return self._given_back(run, args)
+
+    def _failed_again(self, args: Any) -> "Sweep":
+        from ..sweeps import Sweep
+
+        if args.param or args.env or args.values:
+            raise ValueError("--failed launches all as they were: --param, --env and --in are for one run")
+        return Sweep(self._runs([args.reference], None), "").rerun_failed()
+
+    def _given_back(self, launched: "Run | Sweep", args: Any) -> "Run | Sweep | None":
         if args.o:
-            self.shell.user_ns[args.o] = run
-        return None if args.quiet else run
+            self.shell.user_ns[args.o] = launched
+        return None if args.quiet else launched
 
     @no_var_expand
     @line_magic

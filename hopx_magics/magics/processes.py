@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from ..live.table import LiveTable
     from ..models import Callback
-    from ..run import Run, Sweep
+    from ..run import Run
+    from ..sweeps import Sweep
     from ..words import Stream
     from .words import Word
 

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..live.mender import Mender
-    from ..run import Run, Sweep
+    from ..run import Run
+    from ..sweeps import Sweep
 
 SETTLED_WITHIN = 3.0
 """Seconds for which a cell of a job waits, at most, until lines are as they will stay."""

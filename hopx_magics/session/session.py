@@ -21,7 +21,7 @@ from ..settings import Settings, read_settings
 from .finding import nearest
 
 if TYPE_CHECKING:
-    from ..run import Sweep
+    from ..sweeps import Sweep
 
 KEEP_AT_EXIT = 3.0
 """Seconds that the end of this program waits, at most, until the outputs of what has ended are in the history."""

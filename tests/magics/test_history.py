@@ -29,6 +29,15 @@ def test_parameters_and_tags_become_columns(cell: Cell) -> None:
     assert re.fullmatch(r"In \[\d+\]", row["cell"])
 
 
+def test_what_failed_of_a_sweep_is_launched_again(cell: Cell) -> None:
+    cell("%%hopx_bg --name fit --sweep n=1,0,2\n1 / n").wait()
+    again = cell("%hopx_rerun --failed fit -o again")
+    assert [run.params for run in again] == [{"n": 0}]
+    assert cell("again") is again
+    with pytest.raises(UsageError, match="--failed launches all as they were"):
+        cell("%hopx_rerun --failed fit --param n=3")
+
+
 def test_outputs_are_searched(cell: Cell) -> None:
     for name in ("train-1", "other"):
         cell(f"%%hopx_bg --name {name}\nprint('Out of memory, again')").wait()
