@@ -10,6 +10,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from hopx_magics.errors import LaunchInterrupted
+from hopx_magics.protocol.requests import EXECUTE_BACKGROUND
 from tests.conftest import OddAgent
 from tests.standins.server import Answer, Asked
 
@@ -25,7 +26,7 @@ class Launcher:
         self.agent = start(self._answer)
 
     def _answer(self, asked: Asked) -> None:
-        if asked.method == "GET":
+        if asked.path != EXECUTE_BACKGROUND:
             asked.reply({"processes": []})
         elif self.launched == self._interrupted_after:
             os.kill(os.getpid(), signal.SIGINT)
