@@ -47,6 +47,7 @@ class Processes:
         """Called with what has ended; launches it once more if it is to be, and returns the id of that."""
         self.make_room: Callable[[], None] = lambda: None
         """Called when something has ended, and others may start."""
+        self._needing: dict[str, Active] = {}
         self._keys: dict[str, str] = {}
         self._sequence = 0
 
@@ -66,7 +67,7 @@ class Processes:
 
     def _needed(self) -> set[str]:
         """Those of which something that has not ended may want what they have kept."""
-        ids = {id_ for active in self.going() for ids in active.launched.former.values() for id_ in ids}
+        ids = {id_ for active in self._needing.values() for ids in active.launched.former.values() for id_ in ids}
         return {last.process_id for id_ in ids if (last := self.last_try(id_))} | ids
 
     def last_try(self, process_id: str) -> Active | Ended | None:
@@ -106,6 +107,8 @@ class Processes:
         self._sequence = max(self._sequence, item.sequence)
         if isinstance(item, Ended):
             self.finished.add(item)
+        elif item.launched.former:
+            self._needing[item.process_id] = item
         self.all[item.process_id] = item
         if item.key:
             self._keys[item.key] = item.process_id
@@ -132,6 +135,7 @@ class Processes:
             active.folder.drop_env()
         self.journal.add(ended)
         self.running.pop(active.process_id, None)
+        self._needing.pop(active.process_id, None)
         self.add(ended)
         self.callbacks.deliver(ended, active.folder)
         self.unheard.add(active.process_id)
