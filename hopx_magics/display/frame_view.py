@@ -29,7 +29,8 @@ MOST_VARIED = 6
 SHORT_ID = 13
 LONGEST_NAME = 40
 LONGEST_LINE = 60
-"""Characters of an id, of a name or a value, and of the last line; on hover there are all."""
+LONGEST_REASON = 20
+"""Characters of an id, of a name or a value, of the last line, and of why; on hover there are all."""
 
 
 class Cell(NamedTuple):
@@ -188,7 +189,9 @@ def _is_missing(value: Any) -> bool:
 def _status(row: Mapping[str, Any]) -> Cell:
     status: Status = row["status"] if row["status"] in STATUSES else "unknown"
     leftovers = 0 if _is_missing(row["leftovers"]) else int(row["leftovers"])
-    return Cell(f"{ICONS[status]} {status_in_words(status, leftovers)}", _text(row["status_detail"]), status)
+    detail = _text(row["status_detail"])
+    reason = f" ({_cut(detail, LONGEST_REASON).text})" if detail and status == "running" else ""
+    return Cell(f"{ICONS[status]} {status_in_words(status, leftovers)}{reason}", detail, status)
 
 
 def _progress(row: Mapping[str, Any]) -> Cell:
@@ -222,6 +225,8 @@ def _exit(row: Mapping[str, Any]) -> Cell:
 
 
 def _last_line(row: Mapping[str, Any]) -> Cell:
+    if row["status"] == "queued":  # then why it waits is all there is to say
+        return _cut(_text(row["status_detail"]), LONGEST_LINE)
     streams = ("stderr", "stdout") if row["status"] == "failed" else ("stdout", "stderr")
     texts = (str(row[name]) for name in streams if not _is_missing(row.get(name)))
     return _cut(next(filter(None, map(last_line, texts)), ""), LONGEST_LINE)

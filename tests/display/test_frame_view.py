@@ -45,6 +45,14 @@ def column(frame: pd.DataFrame, label: str) -> list[str]:
     return [cell.text for cell in found.cells]
 
 
+def test_what_goes_on_says_what_it_waits_for() -> None:
+    paused = process(1, status="running", exit_code=None, status_detail="paused")
+    queued = process(2, status="queued", exit_code=None, stdout="", status_detail="place 1: 2 of 2 running")
+    frame = frame_of(paused, queued)
+    assert column(frame, "status") == ["▸ running (paused)", "◌ queued"]
+    assert column(frame, "last line") == ["loss 0.5", "place 1: 2 of 2 running"]
+
+
 def test_it_is_made_for_reading() -> None:
     labels = ["", "status", "name", "progress", "time", "started", "exit", "memory", "last line", "id"]
     assert [each.label for each in view(MIXED).columns] == labels
