@@ -41,9 +41,9 @@ def queue(
     of them. Nothing that runs is stopped. Both outlive the agent, and are for this machine's; a sweep that is handed
     out to several connections can have another limit, too.
 
-    One row for each: `place` (missing for what is paused), `name`, `process_id`, `waits_for` (slot, limit, resume),
-    `why` in words, `expected_start`, and `connection`. A start is expected by how far those are that run, as they print
-    it, and by how long the same code took before, as far as either is known.
+    One row for each: `place` (missing for what is paused), `name`, `process_id`, `waits_for` (slot, limit, resume,
+    after, retry, resources), `why` in words, `expected_start`, and `connection`. A start is expected by how far those
+    are that run, as they print it, and by how long the same code took before, as far as either is known.
 
     Raises ValueError, UnknownProcess, NotSupported, AgentError.
     """

@@ -135,7 +135,8 @@ def _gpus(allowed: str | None) -> tuple[str, ...]:
     there = _gpus_of_driver()
     if allowed is None:
         return tuple(map(str, range(there or 0)))
-    named = tuple(dict.fromkeys(name for word in allowed.split(",") if (name := word.strip())))
+    words = (word.strip() for word in allowed.split(","))
+    named = tuple(dict.fromkeys(word for word in words if word and not word.startswith("-")))  # -1 is none, to CUDA
     if there is None:
         return named
     return tuple(name for name in named if not name.isdecimal() or int(name) < there)

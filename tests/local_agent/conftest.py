@@ -51,7 +51,7 @@ class Agent:
         try:
             about = msgspec.json.decode((self.folder / AGENT_FILE).read_bytes(), type=AgentFile)
             healthy = httpx.get(f"{about.url}/health", verify=_TLS).json()["instance"] == about.instance
-        except (OSError, msgspec.MsgspecError, httpx.HTTPError):
+        except (OSError, msgspec.MsgspecError, httpx.HTTPError, KeyError):  # or another server has that port by now
             return None
         return about if healthy and about.pid == self.program.pid else None
 

@@ -97,6 +97,11 @@ def test_only_some_gpus_are_handed_out(start: Start) -> None:
     assert reply.json()["error"] == "3 GPUs wanted, and there are 2"
 
 
+@pytest.mark.parametrize("hidden", ["", "-1"])
+def test_no_gpus_are_handed_out_where_all_are_hidden(start: Start, hidden: str) -> None:
+    assert start(4, CUDA_VISIBLE_DEVICES=hidden).http.get("/execute/queue").json()["gpus"] == []
+
+
 def test_processors_are_counted_and_so_is_memory(start: Start) -> None:
     agent = start(0)
     machine = agent.http.get("/execute/queue").json()
