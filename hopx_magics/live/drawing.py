@@ -1,5 +1,6 @@
 """How the lines below cells are drawn: what is known of a run or a sweep at one moment, as two parts of HTML."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -11,7 +12,7 @@ from ..connection.watcher import Update
 from ..display.in_words import doing_in_words, state_in_words
 from ..display.line import FAILURES_SHOWN, RESULTS_SHOWN, AsOf, Failure, Line, Outcome, run_line, sweep_line
 from ..errors import HopxError
-from ..models import Process, RunId
+from ..models import Process, ProcessId, RunId
 from ..output.oneline import printable
 from ..results import FolderHere, Results, as_outputs
 from ..run import Run
@@ -43,6 +44,7 @@ class Displays:
         self._records: list[dict[str, Any]] = []
         self._end = 0
         self._size = 0
+        self._file: tuple[ProcessId | None, str] = (None, "")
         self._due = 0.0
         self.outputs: list[dict[str, Any]] = []
         self.notes: list[str] = []
@@ -78,11 +80,21 @@ class Displays:
         self.notes = [f"and {rest:,} more: run.show() shows all"] if rest else []
 
     def _written(self) -> int:
+        process_id = self._run.process_id
+        if self._file[0] != process_id:
+            self._file = process_id, self._find_file()
+        try:
+            return os.stat(self._file[1]).st_size if self._file[1] else 0
+        except OSError:
+            return 0
+
+    def _find_file(self) -> str:
+        """The file in which a process of this machine writes its displays; nothing where there is none."""
         try:
             files = self._run.source.kept_files(self._run.process)
-            return (files.path / "displays").stat().st_size if isinstance(files, FolderHere) else 0
-        except (HopxError, OSError):
-            return 0
+        except HopxError:
+            return ""
+        return str(files.path / "displays") if isinstance(files, FolderHere) else ""
 
 
 class RunLine:

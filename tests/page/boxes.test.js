@@ -5,17 +5,18 @@ import { test } from "node:test";
 import { parseHTML } from "linkedom";
 
 import { boxed, HeldLines } from "../../hopx_magics/live/page/heldlines.js";
+import { renew } from "../../hopx_magics/live/page/linebox.js";
 import { elementsOf } from "../../hopx_magics/live/page/linemarkup.js";
 import { casesOf } from "./rows.js";
 
-const { document, DOMParser, Element, Node } = parseHTML("<!DOCTYPE html><html><body></body></html>");
+const { document, DOMParser, Element, HTMLDetailsElement, Node } = parseHTML("<!DOCTYPE html><html><body></body></html>");
 /** A browser puts what it parses into a body, whatever it is. */
 class BrowsersParser extends DOMParser {
   parseFromString(html, type) {
     return super.parseFromString(`<!DOCTYPE html><html><body>${html}</body></html>`, type);
   }
 }
-Object.assign(globalThis, { document, DOMParser: BrowsersParser, Element, Node });
+Object.assign(globalThis, { document, DOMParser: BrowsersParser, Element, HTMLDetailsElement, Node });
 
 test("boxes", () => {
   for (const { line, head, below, html } of casesOf("boxes")) assert.equal(boxed(line, head, below), html);
@@ -79,4 +80,21 @@ test("only what does nothing is drawn of the kernel's HTML", () => {
   }
   for (const word of ['class="a"', "data:image/png;base64,AA==", 'srcdoc="c"', "t", "f"]) assert.ok(html.includes(word), word);
   assert.equal(host.querySelectorAll("iframe").length, 1);
+});
+
+test("what has not changed is left alone in the page", () => {
+  const elementOf = (/** @type {string} */ html) => elementsOf(html).firstElementChild;
+  const old = elementOf(`<div><b>1 s</b> text<div><img src="data:image/png;base64,AA=="></div><iframe sandbox="" srcdoc="c"></iframe></div>`);
+  const host = document.createElement("div");
+  host.append(old);
+  const [picture, frame] = [host.querySelector("img"), host.querySelector("iframe")];
+  const now = `<div><b>2 s</b> more<div><img src="data:image/png;base64,AA=="></div><iframe sandbox="" srcdoc="c"></iframe><p>new</p></div>`;
+  renew(old, elementOf(now));
+  assert.equal(host.textContent, "2 s morenew");
+  assert.equal(host.querySelector("img"), picture);
+  assert.equal(host.querySelector("iframe"), frame);
+  renew(host.firstElementChild, elementOf("<div><b>3 s</b></div>"));
+  assert.equal(host.textContent, "3 s");
+  renew(host.firstElementChild, elementOf(`<div style="color:red">4 s</div>`));
+  assert.equal(host.innerHTML, `<div style="color:red">4 s</div>`);
 });

@@ -68,8 +68,8 @@ export class LineBox {
   /** @param {LineState} state whose parts are known */
   show(state) {
     this.state = state;
-    if (typeof state.head === "string" && state.head !== this.head) this.#drawHead(state.head);
-    if (typeof state.below === "string" && state.below !== this.below) this.#drawBelow(state.below);
+    if (typeof state.head === "string" && state.head !== this.head) this.#draw("hopx-run", (this.head = state.head));
+    if (typeof state.below === "string" && state.below !== this.below) this.#draw("hopx-below", (this.below = state.below));
     if (!this.tools.isConnected) this.box.prepend(this.tools);
     if (!this.viewer.isConnected) this.box.querySelector(":scope > .hopx-run")?.after(this.viewer);
     const goes = !state.ended;
@@ -95,20 +95,13 @@ export class LineBox {
     setText(this.notice, text);
   }
 
-  /** @param {string} html */
-  #drawHead(html) {
-    const old = this.box.querySelector(":scope > .hopx-run");
-    const made = elementsOf(html);
-    if (old) old.replaceWith(made);
-    else this.box.append(made);
-    this.head = html;
-  }
-
-  /** @param {string} html */
-  #drawBelow(html) {
-    this.box.querySelector(":scope > .hopx-below")?.remove();
-    this.box.append(elementsOf(html));
-    this.below = html;
+  /** @param {string} part the class of its element @param {string} html "" for none */
+  #draw(part, html) {
+    const old = this.box.querySelector(`:scope > .${part}`);
+    const made = elementsOf(html).firstElementChild;
+    if (old && made) renew(old, made);
+    else if (made) this.box.append(made);
+    else old?.remove();
   }
 
   /** @param {boolean} asking */
@@ -135,4 +128,25 @@ export class LineBox {
 /** @param {string} text @param {string} title @param {() => void} onclick */
 function lineButton(text, title, onclick) {
   return el("button", { type: "button", class: "hopx-line-button", "data-action": text, title, onclick }, text);
+}
+
+/**
+ * Makes an element like another one, and leaves alone what of it is so: pictures, frames, and what the reader has opened.
+ * @param {Element} old in the page @param {Element} made
+ */
+export function renew(old, made) {
+  if (old instanceof HTMLDetailsElement) made.toggleAttribute("open", old.open);
+  if (old.isEqualNode(made)) return;
+  if (!old.cloneNode(false).isEqualNode(made.cloneNode(false))) {
+    old.replaceWith(made);
+    return;
+  }
+  const [before, now] = [[...old.childNodes], [...made.childNodes]];
+  now.forEach((node, index) => {
+    const there = before[index];
+    if (!there) old.append(node);
+    else if (there instanceof Element && node instanceof Element) renew(there, node);
+    else if (!there.isEqualNode(node)) there.replaceWith(node);
+  });
+  for (const node of before.slice(now.length)) node.remove();
 }
