@@ -10,9 +10,9 @@ import hopx_magics as hopx
 
 FOREIGN = {
     *("Any", "Callable", "DataFrame", "Iterable", "Iterator", "Literal", "Mapping", "None", "Path", "PathLike"),
-    *("Packed", "RunId", "Sequence"),
+    *("RunId", "Sequence"),
 }
-"""What is not a class of ours; a RunId is a text, and Packed what our own magics make of variables."""
+"""What is not a class of ours; a RunId is a text."""
 
 
 def test_every_public_name_exists_and_is_documented() -> None:
