@@ -113,14 +113,16 @@ def _assigned(node: "Any") -> "str | None":
 
 def _futures(tree: "Any") -> int:
     """The flags of what the code imports from `__future__`, which count for its last expression, too."""
-    import __future__
-
     names = [
         alias.name
         for node in tree.body
         if type(node).__name__ == "ImportFrom" and node.module == "__future__"
         for alias in node.names
     ]
+    if not names:
+        return 0
+    import __future__
+
     return sum(getattr(__future__, name).compiler_flag for name in set(names))
 
 
