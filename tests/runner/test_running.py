@@ -50,6 +50,12 @@ ENDS = {
     ),
     "only the last one": ("1\n2", 0, "2\n"),
     "an exit code": ("import sys; sys.exit(3)", 3, ""),
+    "exit alone": ("print(1)\nexit", 0, "1\n"),
+    "tasks without await": (
+        "import asyncio\nasync def f(): print('ran')\ntask = asyncio.create_task(f())\nprint('made')",
+        0,
+        "made\nran\n",
+    ),
     "a text as exit code": ("import sys; sys.exit('why')", 1, ""),
     "an exit at once": ("import os\nprint('out', flush=True)\nos._exit(4)", 4, "out\n"),
     "an error": ("1 / 0", 1, ""),

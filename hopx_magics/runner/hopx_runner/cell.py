@@ -140,6 +140,8 @@ class Cell:
         """Shows the value of the last expression: on stdout, as a terminal's Python does, and as a display."""
         if value is None or os.getpid() != self._process:
             return value
+        if type(value).__name__ == "Quitter":  # `exit` alone does in a notebook what `exit()` does
+            value()
         if self.shell or needs_shell(value) or self._is_shown_otherwise(value):
             data, metadata = self.get_shell().display_formatter.format(value)
         else:

@@ -47,6 +47,12 @@ def new_shell(namespace: "dict[str, Any]", kept: "Kept", showing: "dict[str, Any
         def init_sys_modules(self) -> None:
             """`__main__` is there already."""
 
+        def _showtraceback(self, kind: "Any", error: "Any", lines: "list[str]") -> None:
+            """Shows an error after which the cell goes on: that of a `_repr_html_`, or of what `%%time` has run."""
+            sys.stderr.write("\n".join(lines) + "\n")
+            name = getattr(kind, "__name__", str(kind))
+            kept.display({"output_type": "error", "ename": name, "evalue": str(error), "traceback": lines})
+
         def enable_gui(self, gui: "Any" = None) -> None:
             """There is no loop of events to run."""
 
