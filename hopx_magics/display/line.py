@@ -186,12 +186,11 @@ def _failures(failures: Sequence[Failure], count: int) -> str:
 
 def _failure(failure: Failure) -> str:
     title = f"<b>{html.escape(failure.params)}</b> {html.escape(failure.state)}"
-    plain = html.escape(as_plain(failure.error).strip("\n"))
-    last = html.escape(printable(plain.splitlines()[-1], 160)) if plain else ""
-    if not plain:
+    text = as_plain(failure.error).strip("\n")
+    if not text:
         return f"<div>{title}</div>"
-    reason = f'<span style="opacity:.8">{html.escape(printable(as_plain(failure.error).splitlines()[-1], 160))}</span>'
-    return f"<details><summary>{title} {reason if last else ''}</summary>{_PRE.format(plain)}</details>"
+    reason = f'<span style="opacity:.8">{html.escape(printable(text.splitlines()[-1], 160))}</span>'
+    return f"<details><summary>{title} {reason}</summary>{_PRE.format(html.escape(text))}</details>"
 
 
 def _table(outcomes: Sequence[Outcome], count: int) -> str:
