@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack
 
 from ..durations import parse_duration
-from ..live.columns import TABLE_GROUPS, TABLE_SORTS, own_sort
-from ..output.oneline import instead_of
+from ..live.choosing import Chosen
+from ..live.metrics import Best
 from ..run import Run
 from ..session.session import session
 from .filters import ProcessFilters, chooser, filters_in_words
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SHORTEST_INTERVAL = 0.2
 """Seconds between two questions to an agent, at least: its rate limit is 300 a minute."""
 
+_chosen = Chosen()
+"""The columns that were chosen last."""
+
 _tables: "weakref.WeakSet[LiveTable]" = weakref.WeakSet()
 
 
@@ -27,14 +30,20 @@ def watch(
     by: str | None = None,
     interval: str | float | None = None,
     notify: bool = False,
+    columns: str | Iterable[str] | None = None,
+    best: str | None = None,
     on: str | Iterable[str] | None = None,
     **filters: Unpack[ProcessFilters],
 ) -> "LiveTable":
     """A live table of processes with viewers of their output, which shows itself in a notebook.
 
-    What it shows is chosen as in `ps`: `limit` keeps the first ones, `sort` and `by` (status, name or connection) are
-    how it begins, and `on` may be several connections. An agent that can't tell of changes is asked every `interval`,
-    by default each second. `notify` asks the browser to tell when a process that ran for over 10 s has ended.
+    What it shows is chosen as in `ps`: `limit` keeps the first ones, `sort` and `by` (status, name, connection, or a
+    parameter or tag) are how it begins, and `on` may be several connections. `columns` are those that it shows beside
+    status and name, in their order: `["lr", "loss", "memory"]`; parameters, tags and metrics are meant by their names,
+    or by `param.lr`, `tag.exp`, `metric.loss`. Without, they are as in the last table in which some were chosen.
+    `best="min loss"` adds the best value of a metric as one of that name. An agent that can't tell of changes is asked
+    every `interval`, by default each second. `notify` asks the browser to tell when a process that ran for over 10 s
+    has ended.
 
     The table is an ipywidget with `selected` (runs), `frame()` (the shown rows) and `close()`.
 
@@ -42,26 +51,44 @@ def watch(
     """
     from ..live.table import LiveTable
 
-    if sort is not None and sort.lstrip("-") not in TABLE_SORTS:
-        column = sort.lstrip("-")
-        raise ValueError(f"a live table has no column {column!r}: {instead_of(column, TABLE_SORTS)}")
-    if by is not None and by not in TABLE_GROUPS:
-        raise ValueError(f"a live table can't be grouped by {by!r}: use {', '.join(TABLE_GROUPS)}")
+    wanted = columns.split(",") if isinstance(columns, str) else columns
+    extreme = None if best is None else _best(best)
     pause = None if interval is None else parse_duration(interval)
     if pause is not None and pause < SHORTEST_INTERVAL:
         raise ValueError(f"an interval of {pause:g} s is too short: use {SHORTEST_INTERVAL:g}s or more")
     table = LiveTable(
         session().chosen(on),
         chooser(references_of(references), filters),
-        sort=own_sort(sort) if sort else None,
-        group=by,
         filters=filters_in_words(references_of(references), filters),
         limit=filters.get("limit"),
         interval=pause,
         notify=notify,
+        best=extreme,
     )
+    try:
+        asked = None if wanted is None else [word.strip() for word in wanted if word.strip()]
+        table.begin(sort=sort, group=by, columns=asked, chosen=_chosen)
+    except ValueError:
+        table.close()
+        raise
+    table.on_chosen(_remember)
+    if asked is not None:
+        _remember(Chosen(only=table.columns))
     _tables.add(table)
     return table
+
+
+def _best(text: str) -> Best:
+    extreme, _, metric = text.strip().partition(" ")
+    if extreme not in ("min", "max") or not metric.strip():
+        raise ValueError(f"{text!r} does not say what is best: use min or max and a metric, such as 'min loss'")
+    return Best("min" if extreme == "min" else "max", metric.strip())
+
+
+def _remember(chosen: Chosen) -> None:
+    """The next table of this program begins with these columns."""
+    global _chosen
+    _chosen = chosen
 
 
 def close_tables() -> None:

@@ -37,12 +37,15 @@ class ConnectionState(msgspec.Struct, frozen=True, kw_only=True):
 class Initial(msgspec.Struct, frozen=True, kw_only=True):
     """How a table begins, before anybody has changed anything: `-column` is downwards.
 
-    `filters` say which processes it shows, as words of `%hopx_watch`.
+    `filters` say which processes it shows, as words of `%hopx_watch`. `columns` are those that were asked for, and
+    `chosen` those that were shown or hidden by hand in an earlier table.
     """
 
     sort: str | None
     group: str | None
     filters: str
+    columns: list[str] | None
+    chosen: dict[str, bool] | None
 
 
 class OpenViewer(msgspec.Struct, frozen=True, kw_only=True):

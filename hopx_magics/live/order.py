@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..display.frames import Standing, standing
+from ..display.run_name import told_apart
 from ..words import STATUSES
-from .columns import TABLE_COLUMNS, Column
+from .columns import KINDS, Column, Names, column_of
 from .row import Row
+from .search import names_of, number_in, read_search, value_in
 
-_COLUMNS = {column.name: column for column in TABLE_COLUMNS}
+_HAS_OPERATOR = re.compile("[<>=]")
+_NO_NAMES: Names = dict.fromkeys(KINDS, ())
 _DIGITS = re.compile("[0-9]+")
 
 
@@ -19,14 +22,17 @@ def shown(rows: Iterable[tuple[int, Row]], view: Mapping[str, Any], now: float) 
 
     `sort` of the view are columns, `-column` for downwards, of which the first counts most; what is unknown comes
     last. Without it, and where all else is the same: what runs, what waits, what has ended. `filters` are statuses, and
-    `search` is looked for in names, ids and last lines.
+    `search` is looked for in names, ids and last lines, but for conditions in it such as `loss<0.3`.
     """
-    statuses, words = view.get("filters") or (), str(view.get("search") or "").lower()
+    statuses, words = view.get("filters") or (), str(view.get("search") or "")
+    known = dict(rows)
+    search = read_search(words, names_of(known.values()) if _HAS_OPERATOR.search(words) else _NO_NAMES)
     chosen = {
         slot: row
-        for slot, row in rows
+        for slot, row in known.items()
         if (not statuses or row.status in statuses)
-        and (not words or any(words in text.lower() for text in (row.name or "", row.id, row.last)))
+        and all(holds(row, now) for holds in search.conditions)
+        and (not search.words or any(search.words in text.lower() for text in _texts(row)))
     }
     return _sorted(chosen, _sorts(view.get("sort")), now)
 
@@ -34,7 +40,7 @@ def shown(rows: Iterable[tuple[int, Row]], view: Mapping[str, Any], now: float) 
 def _sorted(rows: Mapping[int, Row], sorts: Sequence[str], now: float) -> list[int]:
     slots = sorted(rows, key=lambda slot: (standing_of(rows[slot]), slot))
     for sort in reversed(sorts):
-        column = _COLUMNS[sort.lstrip("-")]
+        column = column_of(sort.lstrip("-"))
         keys = {slot: _key(column, rows[slot], now) for slot in slots}
         known = [slot for slot in slots if keys[slot] is not None]
         known.sort(key=keys.__getitem__, reverse=sort.startswith("-"))
@@ -50,11 +56,22 @@ def standing_of(row: Row) -> Standing:
 def _sorts(sort: object) -> list[str]:
     """What a page, or who made the table, has said of the order, as far as it can be used."""
     wanted = sort if isinstance(sort, list) else [sort]
-    return [word for word in wanted if isinstance(word, str) and word.lstrip("-") in _COLUMNS]
+    return [word for word in wanted if isinstance(word, str) and column_of(word.lstrip("-"))]
 
 
-def _key(column: Column, row: Row, now: float) -> Any:
+def _texts(row: Row) -> tuple[str, str, str]:
+    return told_apart(row.name or row.id, row.params), row.id, row.last
+
+
+def _key(column: Column | None, row: Row, now: float) -> Any:
+    if column is None:
+        return None
     match column.kind:
+        case "param" | "tag":
+            return _value_key(str(value_in(column, row, now) or ""))
+        case "metric":
+            value = value_in(column, row, now)
+            return None if isinstance(value, str) else value
         case "status":
             return STATUSES.index(row.status)
         case "text":
@@ -64,6 +81,14 @@ def _key(column: Column, row: Row, now: float) -> Any:
         case "moment":
             return math.inf if row.started is None and row.status == "queued" else row.started
     return getattr(row, column.name)
+
+
+def _value_key(text: str) -> tuple[int, float, bytes] | None:
+    """Numbers by their size, and before texts."""
+    number = number_in(text)
+    if number is not None:
+        return 0, number, b""
+    return (1, 0.0, _natural(text)) if text else None
 
 
 def _natural(text: str) -> bytes:

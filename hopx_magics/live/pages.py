@@ -53,7 +53,8 @@ class Pages:
         self._following = following
         self._lock = lock
         self._connections = list(connections)
-        self._initial = initial
+        self.initial = initial
+        """How a page begins that was told nothing else."""
         self._notify = notify
         self._view: dict[str, Any] | None = None
         self._heard: dict[str, float] = {}  # when each was last heard of
@@ -68,7 +69,7 @@ class Pages:
     @property
     def view(self) -> Mapping[str, Any]:
         """How the last page shows the table, or how it begins."""
-        return self._view or {"sort": self._initial.sort}
+        return self._view or {"sort": self.initial.sort}
 
     def keep(self, view: dict[str, Any]) -> None:
         """Remembers how a page shows the table, for the next one."""
@@ -89,7 +90,7 @@ class Pages:
                 to=page,
                 count=len(self._rows),
                 view=self._view,
-                initial=self._initial,
+                initial=self.initial,
                 notify=self._notify,
                 open=self._viewers.last_opened,
                 connections=self._connections,

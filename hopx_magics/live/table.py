@@ -16,15 +16,18 @@ from ..display.in_words import nothing_in_words, queued_in_words
 from ..models import Process
 from ..run import Run
 from . import intents, order, text
+from .choosing import Chosen, chosen_in, meant, meant_group
 from .deeds import Deeds
 from .displays import DisplayViewers
 from .following import Following
 from .freshness import ConnectionFreshness
 from .knowing import Knowing
 from .messages import Accepted, Freshness, Initial, Pong, StaticAnswer, attempted
+from .metrics import Best
 from .pages import MAKER, Pages
 from .row import Row
 from .rows import Choose, Rows
+from .search import names_of
 from .viewers import Viewers
 from .widget import TableWidget
 
@@ -49,19 +52,19 @@ class LiveTable(TableWidget):
         connections: Sequence[Connection],
         choose: Choose,
         *,
-        sort: str | None = None,
-        group: str | None = None,
         filters: str = "",
         limit: int | None = None,
         interval: float | None = None,
         notify: bool = False,
+        best: Best | None = None,
     ) -> None:
         super().__init__(self._take_intent)
         self._connections = {connection.name: connection for connection in connections}
         self._freshness = {connection.name: ConnectionFreshness(connection, interval) for connection in connections}
-        self._rows = Rows(choose, limit, self._has_displays)
+        self._rows = Rows(choose, limit, self._has_displays, best)
         self._filters = filters
         self._selected: list[int] = []
+        self._chosen_listener: Callable[[Chosen], None] = lambda chosen: None
         self._lock = threading.RLock()  # around the rows, and what is told of them
         self._ended = threading.Event()
         self._listeners: list[Callable[[], None]] = []
@@ -77,13 +80,39 @@ class LiveTable(TableWidget):
             self._following,
             self._lock,
             connections=list(self._connections),
-            initial=Initial(sort=sort, group=group, filters=filters),
+            initial=Initial(sort=None, group=None, filters=filters, columns=None, chosen=None),
             notify=notify,
         )
         self._knowing = Knowing(self._connections, self._rows, self._lock, self._tell_changes)
         self._catch_up()
         self._knowing.catch_up()
         threading.Thread(target=self._look_after, name="hopx-table", daemon=True).start()
+
+    def begin(self, *, sort: str | None, group: str | None, columns: Sequence[str] | None, chosen: Chosen) -> None:
+        """How a page begins: with what words of the user mean for the rows that there are.
+
+        Without columns it begins with those that were `chosen` in an earlier table. Raises ValueError for a word that
+        means nothing, with the nearest that does.
+        """
+        with self._lock:
+            names = names_of(row for _, row in self._rows)
+        asked = None if columns is None else [meant(word, names, "column") for word in columns]
+        self._pages.initial = msgspec.structs.replace(
+            self._pages.initial,
+            sort=sort and ("-" if sort.startswith("-") else "") + meant(sort.lstrip("-"), names, "column"),
+            group=group and meant_group(group, names),
+            columns=chosen.only if asked is None else asked,
+            chosen=chosen.by_hand if asked is None else None,
+        )
+
+    @property
+    def columns(self) -> list[str] | None:
+        """The columns that were asked for."""
+        return self._pages.initial.columns
+
+    def on_chosen(self, listener: Callable[[Chosen], None]) -> None:
+        """Calls `listener` when a page has other columns than before."""
+        self._chosen_listener = listener
 
     # ------------------------------------------------------------ for the user
 
@@ -162,6 +191,7 @@ class LiveTable(TableWidget):
             rows = dict(self._rows)
             return text.State(
                 rows=[self._with_place(slot, rows[slot]) for slot in order.shown(self._rows, self._pages.view, now)],
+                columns=self.columns,
                 nothing=self._nothing(),
                 notes=[note for freshness in self._freshness.values() for note in freshness.notes()],
                 several=len(self._connections) > 1,
@@ -264,6 +294,7 @@ class LiveTable(TableWidget):
                 self.tell(Pong(page=intent.page))
             case intents.View():
                 self._pages.keep(intent.view)
+                self._chosen_listener(chosen_in(intent.view))
             case intents.Keep():
                 for keeper in self._keepers:
                     keeper()

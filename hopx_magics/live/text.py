@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..display.facts import size_in_words
 from ..display.in_words import COLOURS, ICONS, counts_in_words, status_in_words
 from ..display.run_name import cut_in_middle, told_apart
 from ..durations import format_counting, format_duration, format_roughly
 from ..output.oneline import printable
-from .columns import TABLE_COLUMNS, Column
+from .columns import TABLE_COLUMNS, Column, column_of
 from .row import Row
+from .search import value_in
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,6 +26,9 @@ HTML_ROWS = 200
 LONGEST_NAME = 60
 """Characters of a name with what its run was given."""
 
+METRICS = 3
+"""Metrics that are shown without being asked for."""
+
 NAMED = 3
 """Runs that are named, at most, as having displays."""
 
@@ -33,10 +38,12 @@ _STYLES = {"running": "blue", "completed": "green", "failed": "red", "killed": "
 class State(NamedTuple):
     """A table at the moment `at`, in seconds since 1970; `notes` say which connections don't answer.
 
-    The detail of a queued row has its place in the queue; `nothing` says why there are no rows.
+    The detail of a queued row has its place in the queue; `nothing` says why there are no rows, and `columns` are those
+    that were asked for.
     """
 
     rows: Sequence[Row]
+    columns: Sequence[str] | None
     notes: Sequence[str]
     nothing: str
     several: bool
@@ -61,15 +68,13 @@ def renderable(state: State, *, most: int | None = None) -> "RenderableType":
     from rich.text import Text
 
     columns = _columns(state, without=("language", "last"))
-    words = _WORDS | {"started": _clock}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        right = column.kind in ("span", "moment", "number")
+        right = column.kind in ("span", "moment", "number", "metric")
         table.add_column(column.label.lower(), no_wrap=True, justify="right" if right else "left")
     for row in state.rows[:most]:
         styles = {"status": _STYLES.get(row.status, ""), "id": "dim"}
-        cells = {column.name: printable(words[column.name](row, state.at), 60) for column in columns}
-        cells["name"] = _WORDS["name"](row, state.at)
+        cells = {column.name: _cell(column, row, state.at, clock=_clock) for column in columns}
         table.add_row(*(Text(cell, styles.get(name, "")) for name, cell in cells.items()))
     parts: list[RenderableType] = [table] if state.rows else []
     hidden = len(state.rows) - len(state.rows[:most])
@@ -97,9 +102,10 @@ def as_html(state: State) -> str:
 
 
 def _html_row(row: Row, columns: Sequence[Column], now: float) -> str:
-    cells = {column.name: _escaped(_WORDS[column.name](row, now)) for column in columns}
+    cells = {column.name: _escaped(_cell(column, row, now), 400) for column in columns}
     cells["status"] = f'<span style="color:{COLOURS[row.status]};font-weight:600">{cells["status"]}</span>'
-    cells["id"] = f"<code>{cells['id']}</code>"
+    if "id" in cells:
+        cells["id"] = f"<code>{cells['id']}</code>"
     told = "".join(f'<td style="text-align:left;white-space:nowrap">{cell}</td>' for cell in cells.values())
     return f"<tr>{told}</tr>"
 
@@ -109,12 +115,31 @@ def _escaped(text: str, limit: int = 200) -> str:
 
 
 def _columns(state: State, without: Sequence[str]) -> list[Column]:
-    """The columns that are shown: that of the connections only where there are several."""
-    return [
-        column
-        for column in TABLE_COLUMNS
-        if column.name not in without and (state.several or column.name != "connection")
-    ]
+    """The columns that are shown: those that were asked for, else the usual ones with the first metrics."""
+    if state.columns is not None:
+        names = dict.fromkeys(("status", "name", *state.columns))
+        return [column for name in names if (column := column_of(name))]
+    left_out = {*without, "cpu", "memory", *(() if state.several else ("connection",))}
+    metrics = list(dict.fromkeys(name for row in state.rows for name in row.metrics))[:METRICS]
+    own = [column for name in metrics if (column := column_of(f"metric.{name}"))]
+    usual = [column for column in TABLE_COLUMNS if column.name not in left_out]
+    return [*usual[:2], *own, *usual[2:]]
+
+
+def _cell(column: Column, row: Row, now: float, *, clock: Callable[[Row, float], str] | None = None) -> str:
+    if column.name == "name":
+        return _WORDS["name"](row, now)
+    if column.name == "started" and clock:
+        return clock(row, now)
+    if column.kind in ("param", "tag", "metric"):
+        value = value_in(column, row, now)
+        return format_number(value) if isinstance(value, float) else printable(str(value or ""), 60)
+    return printable(_WORDS[column.name](row, now), 60 if clock else 200)
+
+
+def format_number(value: float) -> str:
+    """A number as one reads it in a table: four digits, large ones whole."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def progress_in_words(row: Row) -> str:
@@ -163,7 +188,10 @@ _WORDS: dict[str, Callable[[Row, float], str]] = {
     ),
     "exit_code": lambda row, now: "" if row.exit_code is None else str(row.exit_code),
     "language": lambda row, now: row.language or "",
+    "cpu": lambda row, now: "" if row.cpu is None else f"{row.cpu:,} %",
+    "memory": lambda row, now: "" if row.memory is None else size_in_words(row.memory),
     "id": lambda row, now: row.id,
     "connection": lambda row, now: row.connection,
+    "last": lambda row, now: row.last,
 }
 """What the cells of a column say."""

@@ -174,6 +174,8 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
     ],
     "%hopx_watch": [
         *_filters(COLUMN_NAMES, TABLE_GROUPS),
+        _argument("--columns", completions=COLUMN_NAMES),
+        _argument("--best", nargs=2, metavar=("min|max", "METRIC"), completions=("min", "max")),
         _checked("--interval", by=parse_duration),
         _flag("--notify"),
         _ON_SEVERAL,

@@ -248,12 +248,17 @@ class HopxMagics(HopxBase):
         ::
 
             %hopx_watch [ID or NAME ...] [--status S] [--lang L] [--name GLOB] [--since 2h] [--sort COL] [--limit N]
-                        [--by status|name|connection] [--interval 1s] [--notify] [--on CONNECTION ...]
+                        [--by status|name|connection|PARAM] [--columns COL,...] [--best min|max METRIC]
+                        [--interval 1s] [--notify] [--on CONNECTION ...]
 
         The table follows the processes while other cells run, too. A click selects a row, a double click or Enter
         opens its output and displays below; the header sorts, the chips above filter. Keys: arrows, Enter opens,
         Escape closes, `/` searches, `k` kills and `r` launches again (both ask first), `?` lists all. In a terminal it
         is text, refreshed in place until Ctrl-C.
+
+        Parameters, tags and metrics (the numbers that runs print: `loss: 0.3`) are columns: those that vary and the
+        first metrics at once, the others from the menu at the right. By them one sorts, groups, and searches:
+        `lr=0.1 loss<0.3`.
 
         Returns the table, which is an ipywidget: `w.selected` are the selected runs, `w.frame()` is a DataFrame of the
         shown rows, `w.close()` ends it.
@@ -264,9 +269,12 @@ class HopxMagics(HopxBase):
         --lang L       only this language
         --name GLOB    only names like this: train-*
         --since T      only what started within this time: 30m, 2h, 7d
-        --sort COL     begin sorted by a column; -COL downwards
+        --sort COL     begin sorted by a column, a parameter or a metric too; -COL downwards
         --limit N      only the first N: what runs, then what is queued, then what has ended last
-        --by COL       begin grouped by status, name or connection
+        --by COL       begin grouped by status, name, connection, or a parameter or tag: param.lr
+        --columns C,.. only these beside status and name, in their order: lr,loss,memory; param.lr, tag.exp and
+                       metric.loss are meant also when no run has them yet; remembered for the next table
+        --best min M   a column for the best value of a metric, too: --best min loss, --best max accuracy
         --interval T   ask an agent that can't tell of changes this often: 1s (default), 5s
         --notify       let the browser tell when a process that ran for over 10 s has ended
         --on NAME      of this connection, if not the current one; several: --on a,b or --on all
@@ -277,6 +285,7 @@ class HopxMagics(HopxBase):
 
             %hopx_watch
             %hopx_watch --name train-* --by status
+            %hopx_watch --columns lr,loss,memory --sort loss
             w = %hopx_watch --since 1d --notify
             w.frame().groupby("status", observed=True).size()
         """
@@ -284,7 +293,9 @@ class HopxMagics(HopxBase):
             from ..api.watch import watch
 
             references = self._references(args.reference)
-            return watch(*references, **_filters(args), interval=args.interval, notify=args.notify)
+            best = None if args.best is None else " ".join(args.best)
+            shown = {"columns": args.columns, "best": best}
+            return watch(*references, **_filters(args), **shown, interval=args.interval, notify=args.notify)
 
     @no_var_expand
     @line_magic

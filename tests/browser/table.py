@@ -45,7 +45,7 @@ class Table:
     def _column(self, column: str) -> list[str]:
         cells = self.root.locator(".hopx-row").evaluate_all(
             """(rows, column) => rows.filter(row => row.offsetParent && !row.hidden)
-                 .map(row => [Number(row.ariaRowIndex), row.querySelector(`[data-column=${column}]`).innerText])
+                 .map(row => [Number(row.ariaRowIndex), row.querySelector(`[data-column="${column}"]`).innerText])
                  .sort((a, b) => a[0] - b[0])""",
             column,
         )

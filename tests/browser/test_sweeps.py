@@ -1,21 +1,70 @@
 """A sweep in the live table of a real JupyterLab: its runs are told apart by what they were given and have printed."""
 
+import re
+
 from playwright.sync_api import expect
 
-from tests.browser.conftest import OpenNotebook, Shots, WatchIn
-from tests.browser.table import LOAD
+from tests.browser.conftest import FindBarriers, OpenNotebook, Shots, WatchIn
+from tests.browser.table import LOAD, Table
 
-FIT = """%%hopx_bg --name fit --sweep lr=0.1,0.01,0.001 --sweep seed=1:4 --param epochs=5 --tag exp=first -o runs
+FIT = """%%hopx_bg --name fit --sweep lr=0.1,0.01,0.001 --sweep seed=1:4 --param epochs=5 -o runs
 for epoch in range(epochs):
     print(f"loss: {lr * seed / (epoch + 1):.5f} accuracy: {1 - lr / (epoch + 1):.3f}", flush=True)
 """
 
 
-def test_runs_of_a_sweep_are_told_apart(open_notebook: OpenNotebook, watch_in: WatchIn, shots: Shots) -> None:
-    notebook = open_notebook(LOAD, FIT, "hopx.wait(*runs); None", "w = %hopx_watch\nw")
-    table = watch_in(notebook)
+def column(table: Table, key: str) -> list[str]:
+    return [text for text in table._column(key) if text]
+
+
+def test_a_sweep_as_a_table(
+    open_notebook: OpenNotebook, watch_in: WatchIn, shots: Shots, barriers: FindBarriers
+) -> None:
+    notebook = open_notebook(LOAD, FIT, "hopx.wait(*runs); None", "w = %hopx_watch\nw", "v = %hopx_watch\nv")
+    table = watch_in(notebook, 3)
     row = table.root.locator(".hopx-row").filter(has_text="lr=0.01 seed=3 epochs=5")
     expect(row).to_have_count(1)
     expect(row.locator("[data-column=name]")).to_have_attribute("title", "fit  lr=0.01 seed=3 epochs=5")
     assert "fit  lr=0.01 seed=3 epochs=5" in notebook.execute("print(w.bundle()['text/plain'])")
+    for key in ("param.lr", "param.seed", "metric.loss", "metric.accuracy", "last"):
+        expect(table.header(key)).to_be_visible()
+    for key in ("param.epochs", "language", "id", "exit_code", "started"):
+        expect(table.header(key)).to_have_count(0)
+    expect(row.locator("[data-column='metric.loss']")).to_have_text("0.006")
+    curve = row.locator("[data-column='metric.loss'] path")
+    expect(curve).to_have_attribute("d", re.compile(r"M2\.0 2\.0(L[0-9. ]+){3}L46\.0 14\.0"))
     shots.keep(table.root, "light")
+
+    table.header("metric.loss").click()
+    notebook.wait_until(lambda: column(table, "metric.loss")[0] == "0.0002", "the least loss is first")
+    search = table.root.get_by_label("Search processes")
+    search.fill("loss<0.003 lr=0.01")
+    notebook.wait_until(lambda: column(table, "param.seed") == ["1"], "one run is left")
+    notebook.wait_until(
+        lambda: notebook.execute("print(list(w.frame()['name']))").strip() == "['fit']", "the kernel knows the search"
+    )
+    search.fill("los<0.3")
+    expect(table.root).to_contain_text("no row has los: did you mean loss?")
+    search.fill("")
+    table.root.get_by_label("Group by").select_option("param.lr")
+    expect(table.root.locator(".hopx-group-label")).to_have_text(["lr=0.001", "lr=0.01", "lr=0.1"])
+    shots.keep(table.root, "groups")
+
+    table.root.get_by_role("button", name="Columns").click()
+    table.root.get_by_label("epochs", exact=True).check()
+    table.root.get_by_label("Memory", exact=True).check()
+    shots.keep(notebook.page, "menu")
+    notebook.page.keyboard.press("Escape")
+    expect(table.header("param.epochs")).to_be_visible()
+    assert barriers(notebook.page, ".hopx-watch") == []
+    notebook.wait_until(
+        lambda: notebook.execute("print(hopx.api.watch._chosen.by_hand)").strip() != "None", "it is remembered"
+    )
+    notebook.theme("JupyterLab Dark")
+    shots.keep(table.root, "dark")
+    assert barriers(notebook.page, ".hopx-watch") == []
+    notebook.resize(700)
+    shots.keep(table.root, "narrow")
+    notebook.resize(1280)
+    notebook.run(4)
+    expect(notebook.output(4).locator("[role=columnheader][data-column='param.epochs']")).to_be_visible()

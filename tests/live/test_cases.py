@@ -101,8 +101,12 @@ def test_the_signs_of_the_statuses() -> None:
     assert re.findall(r"\w+", statuses) == list(STATUSES)
 
 
+def metrics_of(row: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in row.get("metrics", {}).items()}
+
+
 @pytest.mark.parametrize("case", cases("order")["views"], ids=lambda case: json.dumps(case["view"]))
 def test_order(case: dict[str, Any]) -> None:
     given = cases("order")
-    rows = [row_of(**row) for row in given["rows"]]
+    rows = [row_of(**row | {"metrics": metrics_of(row)}) for row in given["rows"]]
     assert [rows[slot].id for slot in shown(enumerate(rows), case["view"], given["now"])] == case["ids"]

@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import hopx_magics
 from hopx_magics.display.frames import processes_frame
-from hopx_magics.live.columns import COLUMN_NAMES, TABLE_COLUMNS, TABLE_GROUPS, TABLE_SORTS, own_sort
+from hopx_magics.live.choosing import Chosen, chosen_in, meant, meant_group
+from hopx_magics.live.columns import COLUMN_NAMES, TABLE_COLUMNS, TABLE_GROUPS, TABLE_SORTS
 from hopx_magics.live.row import FIELDS
 
 PAGE = (Path(hopx_magics.__file__).parent / "live" / "page" / "columns.js").read_text()
@@ -23,6 +26,32 @@ def test_a_column_is_a_field_of_rows_and_a_column_of_the_frame() -> None:
     assert {column.frame for column in TABLE_COLUMNS if column.frame} <= {*processes_frame([], []).columns, "progress"}
 
 
-def test_it_can_be_sorted_by_both_names() -> None:
-    assert {*COLUMN_NAMES, "started_at", "execution_time", "process_id"} == set(TABLE_SORTS)
-    assert [own_sort(sort) for sort in ("-started_at", "process_id", "-name")] == ["-started", "id", "-name"]
+NAMES = {"param": ["lr", "seed", "status"], "tag": ["exp"], "metric": ["loss", "val loss", "lr"]}
+
+
+def test_a_word_means_a_column_by_any_of_its_names() -> None:
+    assert {*COLUMN_NAMES, "started_at", "execution_time", "process_id", "cpu_percent", "memory_bytes"} == set(
+        TABLE_SORTS
+    )
+    words = {
+        "started_at": "started", "process_id": "id", "exit": "exit_code", "lr": "param.lr", "metric.lr": "metric.lr",
+        "val loss": "metric.val loss", "status": "status", "param.status": "param.status", "exp": "tag.exp",
+        "metric.later": "metric.later",
+    }  # fmt: skip
+    assert {word: meant(word, NAMES, "column") for word in words} == words
+    assert [meant_group(word, NAMES) for word in ("name", "lr", "tag.exp")] == ["name", "param.lr", "tag.exp"]
+
+
+def test_a_word_that_means_nothing_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match="no column 'los': did you mean 'loss'"):
+        meant("los", NAMES, "column")
+    with pytest.raises(ValueError, match="no column 'zzz': use lr, seed"):
+        meant("zzz", NAMES, "column")
+    with pytest.raises(ValueError, match="can't be grouped by 'loss'"):
+        meant_group("loss", NAMES)
+
+
+def test_what_a_page_has_chosen_is_taken_over_as_far_as_it_can_be_used() -> None:
+    view = {"only": ["status", 7, "nonsense", "param.lr"], "columns": {"metric.loss": True, "x": True, "id": 1}}
+    assert chosen_in(view) == Chosen(["status", "param.lr"], {"metric.loss": True, "id": False})
+    assert chosen_in({"only": "all", "columns": []}) == Chosen()

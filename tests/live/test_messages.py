@@ -29,6 +29,7 @@ INTENTS = list(get_args(intents.Intent))
 NAMED = {Status: "Status", Stream: "Stream", Line: "Line", Literal["before", "after"]: "Direction"}
 BY_HAND = {
     ("Changes", "rows"): "[number, Partial<Row>][]",
+    ("Initial", "chosen"): "Record<string, boolean> | null",
     ("Row", "params"): "Record<string, string>",
     ("Row", "tags"): "Record<string, string>",
     ("Row", "metrics"): "Record<string, (number | string)[]>",

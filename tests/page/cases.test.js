@@ -43,7 +43,9 @@ test("states in words", () => {
 });
 
 test("order", () => {
-  const { now, rows, views } = casesOf("order");
+  const { now, rows: told, views } = casesOf("order");
+  const metricsOf = ({ metrics = {} }) => Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, [1, value]]));
+  const rows = told.map((row) => ({ ...row, metrics: metricsOf(row) }));
   for (const { view, ids } of views) {
     const store = new Store();
     store.reset(columnsOf(rows));

@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { COLUMNS, fitColumns } from "../../hopx_magics/live/page/columns.js";
-import { formatBytes, formatClock, formatPercent, formatRelative } from "../../hopx_magics/live/page/format.js";
+import { columnOf, fitColumns, wantedColumns } from "../../hopx_magics/live/page/columns.js";
+import { Known } from "../../hopx_magics/live/page/known.js";
+import { curveOf } from "../../hopx_magics/live/page/sparkline.js";
+import { formatBytes, formatClock, formatNumber, formatPercent, formatRelative } from "../../hopx_magics/live/page/format.js";
 import { freshnessOf } from "../../hopx_magics/live/page/freshness.js";
 import { sentencesOf } from "../../hopx_magics/live/page/notify.js";
 import { noCounts } from "../../hopx_magics/live/page/store.js";
@@ -58,15 +60,53 @@ test("how fresh the table is: the worst is said", () => {
   assert.equal(fresh({}, { ends: 999 }), "live, local has expired");
 });
 
+test("what varies and the first metrics are columns, others when they are asked for", () => {
+  const known = new Known();
+  const wanted = (wishes = {}) =>
+    wantedColumns({ known, connections: 1, chosen: {}, only: null, ...wishes }).map(({ key }) => key);
+  known.see({ params: { lr: "0.1", epochs: "5" }, tags: { exp: "a" }, metrics: { acc: [1], loss: [1], a: [1], b: [1] } });
+  known.see({ params: { lr: "0.2", epochs: "5" }, language: "python", exit_code: 0 });
+  assert.deepEqual(wanted().slice(2, 6), ["param.lr", "metric.acc", "metric.loss", "metric.a"]);
+  assert.deepEqual(known.groups, ["param.lr"]);
+  assert.ok(!wanted().some((key) => ["exit_code", "language", "id"].includes(key)));
+  known.see({ language: "bash", exit_code: 1, metrics: { "min loss": [1] } });
+  known.rename(null, "fit");
+  known.rename(null, "fit");
+  assert.ok(["exit_code", "language", "id", "metric.min loss"].every((key) => wanted().includes(key)));
+  known.rename("fit", "fit  lr=1");
+  assert.ok(!wanted().includes("id"));
+  const only = ["metric.b", "memory", "param.later"];
+  assert.deepEqual(wanted({ only }), ["status", "name", "metric.b", "memory", "param.later", "actions"]);
+  assert.ok(wanted({ only, chosen: { "param.epochs": true } }).includes("param.epochs"));
+});
+
+test("wild metrics are bounded, and names that are those of columns are prefixed", () => {
+  const known = new Known();
+  for (let number = 0; number < 10_000; number += 1) known.see({ metrics: { [`m${number}`]: [1] } });
+  assert.deepEqual([known.keys.length, known.leftOut], [200, true]);
+  assert.equal(columnOf("metric.status").label, "metric.status");
+  assert.equal(columnOf("metric."), undefined);
+});
+
+test("numbers, and curves of points with gaps", () => {
+  const told = [0.123456, 1e-7, 123456.7, -20000, NaN, -Infinity, 3].map(formatNumber);
+  assert.deepEqual(told, ["0.1235", "1e-7", "123,457", "-20,000", "nan", "-inf", "3"]);
+  assert.equal(curveOf([1, 3, 2]), "M2.0 14.0L24.0 2.0L46.0 8.0");
+  assert.equal(curveOf([1, NaN, 1, 1]), "M2.0 8.0M31.3 8.0L46.0 8.0");
+});
+
 test("columns find their room, and give way by their weight where it is narrow", () => {
-  const fit = (room, wishes = {}) =>
-    fitColumns({ room, chosen: {}, widths: {}, contents: {}, connections: 1, ...wishes });
+  const known = new Known();
+  const fit = (room, wishes = {}) => {
+    const all = { room, chosen: {}, widths: {}, contents: {}, connections: 1, only: null, known, ...wishes };
+    return fitColumns({ ...all, columns: wantedColumns(all) });
+  };
   const keys = (placed) => placed.map(({ column }) => column.key);
   const sum = (placed) => placed.reduce((total, { width }) => total + width, 0);
   for (let room = 320; room < 2400; room += 40) assert.ok(sum(fit(room)) <= room, `${room}`);
-  assert.deepEqual(keys(fit(1200)), COLUMNS.map(({ key }) => key).filter((key) => key !== "last" && key !== "connection"));
+  assert.deepEqual(keys(fit(1200)), ["status", "name", "progress", "elapsed", "last", "actions"]);
   assert.deepEqual(keys(fit(320)), ["status", "name", "elapsed", "actions"]);
   assert.ok(keys(fit(1200, { connections: 2 })).includes("connection"));
-  assert.ok(!keys(fit(1200, { chosen: { started: false } })).includes("started"));
-  assert.equal(fit(1200, { widths: { id: 133 } }).find(({ column }) => column.key === "id").width, 133);
+  assert.ok(!keys(fit(1200, { chosen: { last: false } })).includes("last"));
+  assert.equal(fit(1200, { chosen: { id: true }, widths: { id: 133 } }).find(({ column }) => column.key === "id").width, 133);
 });

@@ -25,7 +25,7 @@ function shown(view = {}) {
   order.rebuild(0);
   const body = document.createElement("div");
   const viewport = new Viewport(body, (line, item, index) => {
-    const state = { ...STATE, index };
+    const state = { ...STATE, known: store.known, index };
     if (line instanceof GroupLine) line.update(item, false, store, state, COLUMNS.length);
     else line.update(item.slot, store.rows.get(item.slot), state);
   });

@@ -1,6 +1,8 @@
 /** The cells of a row: built once, then changed in place and only where they differ. */
+import { nameIn } from "./columns.js";
 import { drawing, el, setAttribute, setText } from "./dom.js";
-import { ICONS, formatClock, formatPercent, formatRelative } from "./format.js";
+import { ICONS, formatBytes, formatClock, formatCount, formatNumber, formatPercent, formatRelative } from "./format.js";
+import { sparkline } from "./sparkline.js";
 import { givenOf, isOpenStatus, titleOf } from "./store.js";
 import { elapsedInWords, leftInWords, progressInWords, queuedInWords, statusInWords } from "./words.js";
 
@@ -11,12 +13,13 @@ import { elapsedInWords, leftInWords, progressInWords, queuedInWords, statusInWo
  * @property {boolean} reachable whether the button of the row can be reached by Tab
  * @property {boolean} copied whether the id of this row has just been copied
  * @property {number | undefined} place in the queue of its agent
+ * @property {import("./known.js").Known} known what the rows have
  * @typedef {Record<string, any>} Parts the elements of a cell that change
  * @typedef {{build: () => Parts, paint: (parts: Parts, row: Row, around: Surroundings) => void}} CellKind
  */
 
 /** Characters of what a process was given that are always seen: where there is no room, the middle is cut. */
-const GIVEN_END = 10;
+const GIVEN_END = 8;
 
 /** @param {(row: Row, around: Surroundings) => string} read @param {(row: Row) => string} [hover] @returns {CellKind} */
 function textCell(read, hover) {
@@ -49,17 +52,18 @@ const statusCell = {
 const nameCell = {
   build: () => {
     const name = el("span", { class: "hopx-name" });
-    const [given, end] = [el("span", { class: "hopx-given" }), el("span", { class: "hopx-given-end" })];
+    const [given, end, rest] = ["hopx-given", "hopx-given-end", "hopx-given-rest"].map((name) => el("span", { class: name }));
     const button = el("button", { type: "button", class: "hopx-action hopx-has", "data-action": "displays", tabindex: "-1" });
     button.append(drawing("displays"));
-    return { cell: el("div", {}, name, given, end, button), name, given, end, button };
+    return { cell: el("div", {}, name, given, end, rest, button), name, given, end, rest, button };
   },
-  paint: ({ cell, name, given, end, button }, row, { reachable }) => {
-    const told = givenOf(row);
+  paint: ({ cell, name, given, end, rest, button }, row, { reachable, known }) => {
+    const [told, others] = [givenOf(row, known.varies), givenOf(row, (one) => !known.varies(one))];
     const middle = Math.max(0, told.length - GIVEN_END);
     setText(name, row.name || row.id);
     setText(given, told.slice(0, middle));
     setText(end, told.slice(middle));
+    setText(rest, others && (told ? ` ${others}` : others));
     setAttribute(cell, "title", titleOf(row));
     setAttribute(button, "hidden", row.displays ? null : "");
     if (row.displays) label(button, `Displays of ${titleOf(row)}`, "Its displays", reachable);
@@ -145,7 +149,7 @@ export function isKillable(row) {
 }
 
 /** @type {Record<string, CellKind>} */
-export const CELLS = {
+const CELLS = {
   status: statusCell,
   name: nameCell,
   progress: progressCell,
@@ -154,10 +158,47 @@ export const CELLS = {
   exit_code: textCell((row) => (row.exit_code === null ? "" : String(row.exit_code))),
   language: textCell((row) => row.language ?? ""),
   id: idCell,
+  cpu: textCell((row) => (row.cpu === null ? "" : `${formatCount(row.cpu)} %`)),
+  memory: textCell((row) => (row.memory === null ? "" : formatBytes(row.memory)), (row) => (isOpenStatus(row.status) ? "" : "the most that it took")),
   connection: textCell((row) => row.connection),
   last: textCell((row) => row.last),
   actions: actionsCell,
 };
+
+/** @type {Map<string, CellKind>} of columns that not all tables have */
+const ownCells = new Map();
+
+/** @param {string} key of a column @returns {CellKind} */
+export function cellOf(key) {
+  const known = CELLS[key] ?? ownCells.get(key);
+  if (known) return known;
+  const made = key.startsWith("metric.") ? metricCell(nameIn(key)) : textCell((row) => givenText(key, row));
+  ownCells.set(key, made);
+  return made;
+}
+
+/** @param {string} key @param {Row} row */
+function givenText(key, row) {
+  return (key.startsWith("param.") ? row.params : row.tags)[nameIn(key)] ?? "";
+}
+
+/** @param {string} name @returns {CellKind} */
+function metricCell(name) {
+  return {
+    build: () => {
+      const curve = sparkline();
+      const number = el("span", { class: "hopx-number" });
+      return { cell: el("div", {}, curve.picture, number), curve, number };
+    },
+    paint: ({ cell, curve, number }, row) => {
+      const points = row.metrics[name] ?? [];
+      curve.draw(points);
+      setText(number, points.length ? formatNumber(Number(points[points.length - 1])) : "");
+      const more = row.metrics_cut ? "\nIt has more metrics: 100 are followed" : "";
+      setAttribute(cell, "title", points.length ? `${name}: ${points[points.length - 1]}${more}` : null);
+    },
+  };
+}
 
 /**
  * How long ago it started. The agent's clock may differ from the kernel's: where the start is known by both,
@@ -177,6 +218,9 @@ export function cellText(key, row, now) {
   if (key === "status") return `${ICONS[row.status]}  ${statusInWords(row)}`;
   if (key === "started") return startedText(row, now);
   if (key === "elapsed") return elapsedInWords(row, now);
+  if (key.startsWith("metric.")) return row.metrics[nameIn(key)]?.length ? formatNumber(Number(row.metrics[nameIn(key)].at(-1))) : "";
+  if (key.includes(".")) return givenText(key, row);
+  if (key === "memory") return row.memory === null ? "" : formatBytes(row.memory);
   const value = /** @type {any} */ (row)[key];
   return value === null || value === undefined ? "" : String(value);
 }

@@ -1,17 +1,20 @@
 /** The columns: what they are called, how wide they want to be, and which give way where it is narrow. Pure. */
 
 /** @import { Row } from "./messages.js" */
+import { KINDS } from "./known.js";
+import { elapsedAt } from "./store.js";
+
 /**
  * @typedef {object} Column
- * @property {keyof Row | "actions"} key the field of a row, and `data-column` in the page
+ * @property {string} key the field of a row, or its kind and name: "param.lr"; and `data-column` in the page
  * @property {string} label
- * @property {"status" | "text" | "number" | "span" | "moment" | "share"} [kind] of its values
+ * @property {"status" | "text" | "number" | "span" | "moment" | "share" | "param" | "tag" | "metric"} [kind] of its values
  * @property {number} width pixels that suit most contents
  * @property {number} least pixels under which it says nothing
  * @property {number} most pixels over which it gains nothing, while others could use them
  * @property {string} [short] the label where it is narrow
  * @property {boolean} [right] numbers stand right
- * @property {boolean} [optional] shown only when chosen
+ * @property {"chosen" | "differs"} [when] it is shown: only when chosen, or when rows differ in it; else always
  * @property {boolean} [fixed] always there
  */
 
@@ -21,17 +24,97 @@ export const COLUMNS = [
   { key: "name", label: "Name", kind: "text", width: 150, least: 84, most: 420, fixed: true },
   { key: "progress", label: "Progress", kind: "share", short: "%", width: 176, least: 92, most: 240 },
   { key: "elapsed", label: "Elapsed", kind: "span", width: 92, least: 78, most: 100, right: true },
-  { key: "started", label: "Started", kind: "moment", width: 104, least: 96, most: 104 },
-  { key: "exit_code", label: "Exit", kind: "number", width: 52, least: 46, most: 52, right: true },
-  { key: "language", label: "Language", kind: "text", width: 92, least: 88, most: 92 },
-  { key: "id", label: "Process id", kind: "text", width: 118, least: 100, most: 150 },
-  { key: "connection", label: "Connection", kind: "text", width: 110, least: 106, most: 160 },
-  { key: "last", label: "Last line", kind: "text", width: 220, least: 100, most: 4000, optional: true },
+  { key: "started", label: "Started", kind: "moment", width: 104, least: 96, most: 104, when: "chosen" },
+  { key: "exit_code", label: "Exit", kind: "number", width: 52, least: 46, most: 52, right: true, when: "differs" },
+  { key: "cpu", label: "CPU", kind: "number", width: 70, least: 60, most: 70, right: true, when: "chosen" },
+  { key: "memory", label: "Memory", kind: "number", width: 84, least: 76, most: 84, right: true, when: "chosen" },
+  { key: "language", label: "Language", kind: "text", width: 92, least: 88, most: 92, when: "differs" },
+  { key: "id", label: "Process id", kind: "text", width: 118, least: 100, most: 150, when: "differs" },
+  { key: "connection", label: "Connection", kind: "text", width: 110, least: 106, most: 160, when: "differs" },
+  { key: "last", label: "Last line", kind: "text", width: 220, least: 100, most: 4000 },
   { key: "actions", label: "Actions", width: 84, least: 56, most: 84, fixed: true },
 ];
 
-/** What rows can be grouped by. */
+/** What all rows can be grouped by. */
 export const GROUPS = ["status", "name", "connection"];
+
+/** What columns are called in a DataFrame. @type {Record<string, string>} */
+const FRAME_NAMES = { elapsed: "execution_time", cpu: "cpu_percent", memory: "memory_bytes", id: "process_id" };
+/** Where columns stand that not all tables have. */
+const BEHIND_NAME = COLUMNS.findIndex(({ key }) => key === "name") + 1;
+/** @type {Map<string, Column>} */
+const madeColumns = new Map();
+
+/**
+ * The column of that key, also one that not all tables have: "param.lr", "tag.exp", "metric.loss".
+ * @param {string} key
+ * @returns {Column | undefined}
+ */
+export function columnOf(key) {
+  const found = COLUMNS.find((column) => column.key === key) ?? madeColumns.get(key);
+  const kind = KINDS.find((one) => key.startsWith(`${one}.`));
+  if (found || !kind || key.length === kind.length + 1) return found;
+  const name = key.slice(kind.length + 1);
+  const label = COLUMNS.some((column) => column.key === name) ? key : name;
+  const width = kind === "metric" ? { width: 116, least: 62, most: 130, right: true } : { width: 72, least: 48, most: 160 };
+  /** @type {Column} */
+  const column = { key, label, kind, ...width };
+  madeColumns.set(key, column);
+  return column;
+}
+
+/** @param {string} key @returns {string} the name of a parameter, tag or metric */
+export function nameIn(key) {
+  return key.slice(key.indexOf(".") + 1);
+}
+
+/**
+ * The column that a person means: by its key or label, or by the bare name of what was given, or of a metric.
+ * @param {string} name @param {import("./known.js").Known} known
+ * @returns {Column | undefined}
+ */
+export function columnNamed(name, known) {
+  const plain = COLUMNS.find(({ key, kind, label }) => kind && kind !== "moment" && (key === name || label.toLowerCase() === name || FRAME_NAMES[key] === name));
+  if (plain) return plain;
+  const keys = [name, ...KINDS.map((kind) => `${kind}.${name}`)];
+  const key = keys.find((one) => KINDS.some((kind) => one.startsWith(`${kind}.`) && known.names[kind].has(nameIn(one))));
+  return key === undefined ? undefined : columnOf(key);
+}
+
+/**
+ * What a row has in a column, as people write it: a share in percent, a span in seconds.
+ * @param {Column} column @param {Row} row @param {number} now
+ * @returns {string | number | null}
+ */
+export function valueIn({ key, kind }, row, now) {
+  if (kind === "param") return row.params[nameIn(key)] ?? null;
+  if (kind === "tag") return row.tags[nameIn(key)] ?? null;
+  if (kind === "metric") return metricIn(row, nameIn(key));
+  if (kind === "span") return elapsedAt(row, now);
+  if (kind === "share") return row.progress === null ? null : row.progress * 100;
+  return /** @type {any} */ (row)[key];
+}
+
+/** @param {Row} row @param {string} name @returns {string | number | null} the last point: "nan" is a text */
+function metricIn(row, name) {
+  const value = row.metrics[name]?.at(-1);
+  return value === undefined ? null : value === "NaN" ? "nan" : Number(value);
+}
+
+/**
+ * All columns of a table, in their order.
+ * @param {import("./known.js").Known} known @param {string[] | null} only an order that was asked for
+ * @returns {Column[]}
+ */
+export function allColumns(known, only) {
+  const keys = [...new Set([...known.keys, ...(only ?? [])])].filter((key) => !COLUMNS.some((column) => column.key === key));
+  const own = keys.flatMap((key) => columnOf(key) ?? []);
+  const all = [...COLUMNS.slice(0, BEHIND_NAME), ...own, ...COLUMNS.slice(BEHIND_NAME)];
+  if (!only) return all;
+  const place = (/** @type {Column} */ { key }) => (key === "actions" ? Infinity : only.includes(key) ? only.indexOf(key) : key === "status" || key === "name" ? -1 : only.length);
+  return all.map((column, index) => ({ column, index })).sort((a, b) => place(a.column) - place(b.column) || a.index - b.index)
+    .map(({ column }) => column);
+}
 
 export const NARROWEST_COLUMN = 40;
 /** Under this width rows keep to what matters most. */
@@ -41,47 +124,58 @@ const NARROW_SAVES = 6;
 const NARROW_LEAST = { name: 70, progress: 54 };
 const WHOLE = new Set(["status", "elapsed"]);
 
-const GIVE_WAY = ["language", "id", "last", "started", "exit_code", "connection", "progress", "elapsed"];
-const MAKE_ROOM = ["language", "id", "started"];
+const GIVE_WAY = ["language", "id", "started", "cpu", "memory", "tag", "exit_code", "last", "param", "connection", "metric", "progress", "elapsed"];
+const MAKE_ROOM = ["language", "id", "started", "tag"];
 /** @type {Record<string, number>} */
-const COMFORT = { name: 190, progress: 165, last: 160 };
+const COMFORT = { name: 190, progress: 110, last: 120 };
+/** Pixels at which a column that not all tables have is cut, if there is no room. */
+const OWN_LEAST = 74;
 const TAKE_ROOM = ["last", "name", "progress"];
 
 /**
- * Whether a column is wanted: as chosen, else as it is by default.
- * @param {Column} column @param {Record<string, boolean>} chosen @param {number} connections
+ * Which columns are wanted: as chosen, else those that were asked for, else as it is by default.
+ * @param {{known: import("./known.js").Known, connections: number, chosen: Record<string, boolean>, only: string[] | null}} wishes
+ * @returns {Column[]}
  */
-export function isWanted(column, chosen, connections) {
-  if (column.fixed) return true;
-  if (column.key in chosen) return chosen[column.key];
-  if (column.key === "connection") return connections > 1;
-  return !column.optional;
+export function wantedColumns({ known, connections, chosen, only }) {
+  const differs = {
+    connection: connections > 1, language: known.languages.size > 1, id: known.sameTitles, exit_code: known.fails,
+  };
+  const { defaults } = known;
+  return allColumns(known, only).filter(({ key, kind, when, fixed }) => {
+    if (fixed) return true;
+    if (key in chosen) return chosen[key];
+    if (only) return only.includes(key);
+    if (kind === "param" || kind === "tag" || kind === "metric") return defaults.includes(key);
+    return when === "differs" ? differs[/** @type {keyof typeof differs} */ (key)] : !when;
+  });
 }
 
 /**
  * The columns that find room, with their widths: first everything shrinks, then the less important leave,
  * then what is left over goes where it helps.
- * @param {{room: number, chosen: Record<string, boolean>, widths: Record<string, number>,
- *   contents: Record<string, number>, connections: number}} wishes `widths`: by hand; `contents`: as measured
+ * @param {{room: number, columns: Column[], chosen: Record<string, boolean>, widths: Record<string, number>,
+ *   contents: Record<string, number>}} wishes `widths`: by hand; `contents`: as measured
  * @returns {{column: Column, width: number}[]}
  */
-export function fitColumns({ room, chosen, widths, contents, connections }) {
+export function fitColumns({ room, columns, chosen, widths, contents }) {
   const narrow = room < NARROW;
-  let fitting = COLUMNS.filter((column) => isWanted(column, chosen, connections)).map((column) => ({
+  let fitting = columns.map((column) => ({
     column,
     least: widths[column.key] ?? leastOf(column, contents, narrow),
     comfort: widths[column.key] ?? comfortable(column, contents, narrow),
     width: widths[column.key] ?? preferred(column, contents, narrow),
   }));
-  const without = (/** @type {string} */ key) => fitting.filter(({ column }) => column.key !== key);
-  for (const key of MAKE_ROOM) {
-    if (sum(fitting, "comfort") <= room) break;
-    if (!chosen[key]) fitting = without(key);
-  }
-  for (const key of GIVE_WAY) {
-    if (sum(fitting, "least") <= room) break;
-    fitting = without(key);
-  }
+  const leave = (/** @type {string[]} */ order, /** @type {"least" | "comfort"} */ field) => {
+    const last = [...fitting].reverse();
+    const leaving = order.flatMap((word) => last.filter(({ column }) => column.key === word || column.kind === word));
+    for (const one of leaving) {
+      if (sum(fitting, field) <= room) return;
+      if (field === "least" || !chosen[one.column.key]) fitting = fitting.filter((other) => other !== one);
+    }
+  };
+  leave(MAKE_ROOM, "comfort");
+  leave(GIVE_WAY, "least");
   shrink(fitting, sum(fitting, "width") - room, ({ comfort }) => comfort);
   shrink(fitting, sum(fitting, "width") - room, ({ least }) => least);
   grow(fitting, room - sum(fitting, "width"), narrow ? { ...widths, progress: 0 } : widths, contents);
@@ -96,8 +190,9 @@ export function fitColumns({ room, chosen, widths, contents, connections }) {
  */
 function comfortable(column, contents, narrow) {
   const least = leastOf(column, contents, narrow);
-  if (narrow || !(column.key in COMFORT)) return least;
-  return Math.min(preferred(column, contents, narrow), COMFORT[column.key]);
+  const comfort = column.key.includes(".") ? column.width : COMFORT[column.key];
+  if (narrow || !comfort) return least;
+  return Math.max(least, Math.min(preferred(column, contents, narrow), comfort));
 }
 
 /** @param {Column} column @param {Record<string, number>} contents @param {boolean} narrow */
@@ -115,6 +210,7 @@ function preferred(column, contents, narrow) {
 function leastOf({ key, least, width }, contents, narrow) {
   if (key === "actions" && !narrow) return width;
   if (narrow && key in NARROW_LEAST) return NARROW_LEAST[key];
+  if (key.includes(".")) return Math.max(least, Math.min(contents[key] ?? least, OWN_LEAST));
   return WHOLE.has(key) && contents[key] ? contents[key] - (narrow ? NARROW_SAVES : 0) : least;
 }
 

@@ -5,6 +5,17 @@
 /** @type {Status[]} in the order in which they are shown everywhere */
 export const STATUSES = ["queued", "running", "completed", "failed", "killed", "unknown"];
 
+/**
+ * A number as one reads it in a table: four digits, large ones whole.
+ * @param {number} value
+ */
+export function formatNumber(value) {
+  if (Number.isNaN(value)) return "nan";
+  const size = Math.abs(value);
+  if (size === Infinity) return value > 0 ? "inf" : "-inf";
+  return size >= 1e4 && size < 1e15 ? formatCount(Math.round(value)) : String(Number(value.toPrecision(4)));
+}
+
 /** @param {number} count a whole one, with its thousands set apart */
 export function formatCount(count) {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ",");

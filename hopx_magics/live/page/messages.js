@@ -59,6 +59,8 @@
  * @property {string | null} sort
  * @property {string | null} group
  * @property {string} filters
+ * @property {string[] | null} columns that were asked for
+ * @property {Record<string, boolean> | null} chosen as was remembered
  */
 
 /**

@@ -1,11 +1,12 @@
 /**
  * Which rows are shown, in which order and groups; kept right as rows change at the cost of what changed. Pure.
  */
-import { COLUMNS, GROUPS } from "./columns.js";
+import { columnOf, GROUPS, nameIn, valueIn } from "./columns.js";
 import { STATUSES } from "./format.js";
+import { numberIn, readSearch } from "./search.js";
 import { compareKeys, compareText, DEFAULT_ORDER, insertSorted, isSorted, sortKey } from "./sorting.js";
-import { elapsedAt, noCounts } from "./store.js";
-import { nothingInWords } from "./words.js";
+import { elapsedAt, noCounts, titleOf } from "./store.js";
+import { nothingInWords, unknownInWords } from "./words.js";
 
 /** @import { Row, Status } from "./messages.js" */
 /**
@@ -46,6 +47,8 @@ export class Order {
     /** @type {Set<Status>} */
     this.statuses = new Set();
     this.search = "";
+    /** What `search` means, as far as the rows are known. */
+    this.wanted = { ...readSearch("", store.known), text: "", version: 0 };
     this.grouping = "none";
     /** @type {Set<string>} */
     this.folded = new Set();
@@ -68,7 +71,8 @@ export class Order {
   /** Why the filters leave nothing. */
   nothingInWords() {
     const search = this.search ? [`"${this.search}"`] : [];
-    return nothingInWords([], this.store.rows.size, [...this.statuses, ...search].join(", "));
+    const unknown = this.wanted.unknown.slice(0, 1).map((name) => unknownInWords(name, this.store.known));
+    return [nothingInWords([], this.store.rows.size, [...this.statuses, ...search].join(", ")), ...unknown].join(": ");
   }
 
   /** What of it is worth remembering. */
@@ -85,9 +89,8 @@ export class Order {
   /** @param {Record<string, unknown>} known what was remembered, of which what can be used is taken over */
   recall(known) {
     const sorting = list(known.sort).filter((sort) => typeof sort === "string").map(readSort);
-    const sortable = sorting.filter(({ column }) => COLUMNS.some(({ key, kind }) => key === column && kind));
-    this.sorting = sortable;
-    this.grouping = GROUPS.find((group) => group === known.group) ?? "none";
+    this.sorting = sorting.filter(({ column }) => columnOf(column)?.kind);
+    this.grouping = isGrouping(known.group) ? known.group : "none";
     this.folded = new Set(list(known.folded));
     this.statuses = new Set(list(known.filters));
     this.search = typeof known.search === "string" ? known.search : "";
@@ -111,9 +114,12 @@ export class Order {
    */
   rebuild(now) {
     this.now = now;
-    const chosen = this.sorting.flatMap(({ column, reverse }) =>
-      COLUMNS.filter(({ key }) => key === column).map((found) => ({ column: found, reverse })));
+    const chosen = this.sorting.flatMap(({ column, reverse }) => {
+      const found = columnOf(column);
+      return found ? [{ column: found, reverse }] : [];
+    });
     this.levels = [...chosen, ...DEFAULT_ORDER];
+    this.#understand();
     this.entries.clear();
     this.groups.clear();
     for (const [slot, row] of this.store.rows) {
@@ -137,6 +143,10 @@ export class Order {
     const changes = new Map();
     const moved = new Set();
     if (!this.entries.size) this.now = now;
+    if (this.#understand()) {
+      this.rebuild(now);
+      return new Set(this.entries.keys());
+    }
     for (const slot of slots) {
       const before = this.entries.get(slot);
       const row = this.store.rows.get(slot);
@@ -186,9 +196,21 @@ export class Order {
   /** @param {Row} row */
   #matches(row) {
     if (this.statuses.size && !this.statuses.has(row.status)) return false;
-    if (!this.search) return true;
-    const wanted = this.search.toLowerCase();
-    return [row.name ?? "", row.id, row.last].some((text) => text.toLowerCase().includes(wanted));
+    const { words, conditions } = this.wanted;
+    if (!conditions.every((holds) => holds(row, this.now))) return false;
+    return !words || [titleOf(row), row.id, row.last].some((text) => text.toLowerCase().includes(words));
+  }
+
+  /**
+   * Reads the search, again when more is known of the rows: "loss<0.3" is a text until there is a metric of that name.
+   * @returns {boolean} whether it means something else now
+   */
+  #understand() {
+    const { known } = this.store;
+    const { text, version, conditions } = this.wanted;
+    if (text === this.search && (version === known.version || !/[<>=]/.test(text))) return false;
+    this.wanted = { ...readSearch(this.search, known), text: this.search, version: known.version };
+    return text !== this.search || conditions.length !== this.wanted.conditions.length;
   }
 
   /** @param {number} slot @param {Row} row @returns {Entry} */
@@ -197,11 +219,19 @@ export class Order {
     return { slot, keys, group: groupName(row, this.grouping) };
   }
 
+  /** @param {string} group */
+  #labelOf(group) {
+    const own = !GROUPS.includes(this.grouping);
+    const name = own ? nameIn(this.grouping) : this.grouping;
+    if (!group) return `(no ${name})`;
+    return own ? `${name}=${group}` : group;
+  }
+
   /** @param {Entry} entry @returns {Group} */
   #groupOf(entry) {
     let group = this.groups.get(entry.group);
     if (!group) {
-      group = { group: entry.group, label: entry.group || `(no ${this.grouping})`, entries: [] };
+      group = { group: entry.group, label: this.#labelOf(entry.group), entries: [] };
       this.groups.set(entry.group, group);
     }
     return group;
@@ -258,7 +288,8 @@ export class Order {
   #compareGroups(a, b) {
     if (this.grouping === "status") return statusNumber(a.group) - statusNumber(b.group);
     if (!a.group || !b.group) return Number(!a.group) - Number(!b.group);
-    return compareText(a.group, b.group);
+    const [one, other] = [numberIn(a.group), numberIn(b.group)];
+    return one !== null && other !== null && one !== other ? one - other : compareText(a.group, b.group);
   }
 
   /** @param {Entry} a @param {Entry} b */
@@ -276,6 +307,12 @@ export function list(value) {
   return Array.isArray(value) ? value : [];
 }
 
+/** @param {unknown} group @returns {group is string} */
+function isGrouping(group) {
+  if (typeof group !== "string") return false;
+  return GROUPS.includes(group) || ["param", "tag"].includes(columnOf(group)?.kind ?? "");
+}
+
 /** @param {string} sort */
 function readSort(sort) {
   return { column: sort.replace(/^-/, ""), reverse: sort.startsWith("-") };
@@ -290,6 +327,7 @@ function statusNumber(status) {
 function groupName(row, grouping) {
   if (grouping === "status") return row.status;
   if (grouping === "connection") return row.connection;
+  if (grouping.includes(".")) return String(valueIn(/** @type {import("./columns.js").Column} */ (columnOf(grouping)), row, 0) ?? "");
   return grouping === "name" ? (row.name ?? "") : "";
 }
 

@@ -1,5 +1,5 @@
 /** One line of the table in the page: of a process, or the headline of a group. */
-import { CELLS } from "./cells.js";
+import { cellOf } from "./cells.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { ICONS, STATUSES, formatCounting, formatCounts, formatDuration } from "./format.js";
 import { summarize } from "./order.js";
@@ -18,6 +18,7 @@ export const ROW_HEIGHT = 28;
  * @property {boolean} copied
  * @property {boolean} opened whether its viewer is open
  * @property {number | undefined} place in the queue of its agent
+ * @property {import("./known.js").Known} known what the rows have
  * @property {Note | undefined} note
  * @property {{text: string, action: import("./rowactions.js").Action} | null} asking
  */
@@ -49,11 +50,12 @@ export class RowLine extends TableLine {
     super("hopx-row");
     /** @type {{key: string, parts: import("./cells.js").Parts}[]} */
     this.cells = columns.map((column, position) => {
-      const parts = CELLS[column.key].build();
+      const parts = cellOf(column.key).build();
       parts.cell.classList.add("hopx-cell");
       if (column.right) parts.cell.classList.add("hopx-right");
       setAttribute(parts.cell, "role", "gridcell");
       setAttribute(parts.cell, "data-column", column.key);
+      setAttribute(parts.cell, "data-kind", column.key.includes(".") ? column.kind : null);
       setAttribute(parts.cell, "aria-colindex", position + 1);
       this.element.append(parts.cell);
       return { key: column.key, parts };
@@ -71,8 +73,8 @@ export class RowLine extends TableLine {
     setAttribute(this.element, "aria-selected", String(state.selected));
     setAttribute(this.element, "aria-level", state.level || null);
     this.element.classList.toggle("hopx-opened", state.opened);
-    const around = { now: state.now, reachable: state.active, copied: state.copied, place: state.place };
-    for (const { key, parts } of this.cells) CELLS[key].paint(parts, row, around);
+    const around = { now: state.now, reachable: state.active, copied: state.copied, place: state.place, known: state.known };
+    for (const { key, parts } of this.cells) cellOf(key).paint(parts, row, around);
     this.#updateAside(state);
   }
 

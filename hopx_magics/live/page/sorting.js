@@ -1,5 +1,7 @@
 /** What a column sorts by, and sorted lists that stay sorted at the cost of what changed. Pure. */
 import { STATUSES } from "./format.js";
+import { valueIn } from "./columns.js";
+import { numberIn } from "./search.js";
 import { elapsedAt } from "./store.js";
 
 /** @import { Column } from "./columns.js" */
@@ -25,11 +27,13 @@ const ENDED_STANDING = 2;
 export function sortKey(column, row, now) {
   if (column.key === "standing") return STANDINGS[row.status] ?? ENDED_STANDING;
   if (column.key === "newest") return row.status === "queued" ? Number(row.first) : row.started ?? row.ended;
-  const { key, kind } = /** @type {Column} */ (column);
+  const { kind } = /** @type {Column} */ (column);
   if (kind === "status") return STATUSES.indexOf(row.status);
   if (kind === "span") return elapsedAt(row, now);
   if (kind === "moment") return row.started ?? (row.status === "queued" ? Infinity : null);
-  const value = row[/** @type {keyof Row} */ (key)];
+  const value = kind === "share" ? row.progress : valueIn(/** @type {Column} */ (column), row, now);
+  if (kind === "param" || kind === "tag") return numberIn(String(value ?? "")) ?? (naturalKey(String(value ?? "")) || null);
+  if (kind === "metric") return typeof value === "number" ? value : null;
   return typeof value === "string" ? naturalKey(value) || null : Number.isFinite(value) ? Number(value) : null;
 }
 
@@ -41,7 +45,8 @@ export function compareKeys(a, b, reverse) {
   if (a === b) return 0;
   if (a === null) return 1;
   if (b === null) return -1;
-  return (a < b) === reverse ? 1 : -1;
+  const before = typeof a === typeof b ? a < b : typeof a === "number";
+  return before === reverse ? 1 : -1;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The processes that a table knows, as the kernel told them. Pure: no page, no clock. */
 import { STATUSES } from "./format.js";
+import { Known } from "./known.js";
 
 /** @import { Row, Status } from "./messages.js" */
 /** @typedef {{slot: number[]} & {[Field in keyof Row]: Row[Field][]}} Columns all rows, as one array per field */
@@ -34,10 +35,10 @@ export function elapsedAt(row, now) {
 
 /**
  * What a process was given, by which it is told from others: "lr=0.1 seed=2".
- * @param {Row} row
+ * @param {Row} row @param {(name: string) => boolean} [isMeant] of which parameters that is to be told
  */
-export function givenOf(row) {
-  return Object.entries(row.params).map(([name, value]) => `${name}=${value}`).join(" ");
+export function givenOf(row, isMeant = () => true) {
+  return Object.entries(row.params).filter(([name]) => isMeant(name)).map(([name, value]) => `${name}=${value}`).join(" ");
 }
 
 /**
@@ -67,6 +68,7 @@ export class Store {
     this.rows = new Map();
     /** @type {string[]} */
     this.connections = [];
+    this.known = new Known();
     this.ready = false;
     /** @type {Record<Status, number>} */
     this.counts = noCounts();
@@ -85,11 +87,14 @@ export class Store {
     const { slot: slots, ...fields } = columns;
     const named = Object.entries(fields);
     this.rows = new Map();
+    this.known = new Known();
     this.counts = noCounts();
     slots.forEach((slot, index) => {
       const row = /** @type {any} */ ({ ...EMPTY_ROW });
       for (const [field, values] of named) row[field] = values[index];
       this.#add(slot, row);
+      this.known.see(row);
+      this.known.rename(null, titleOf(row));
     });
     this.ready = true;
     this.#tellEnds([...this.rows].filter(([slot, row]) => hasEnded(before.get(slot), row)));
@@ -111,6 +116,8 @@ export class Store {
       if (before && fields.metrics) row.metrics = withPoints(before.metrics, fields.metrics);
       if (before) this.#count(before.status, -1);
       this.#add(slot, row);
+      this.known.see(fields);
+      this.known.rename(before ? titleOf(before) : null, titleOf(row));
       slots.add(slot);
       if (hasEnded(before, row)) ended.push([slot, row]);
     }
@@ -159,6 +166,7 @@ export class Store {
     const row = this.rows.get(slot);
     if (!row) return;
     this.rows.delete(slot);
+    this.known.rename(titleOf(row), null);
     this.#count(row.status, -1);
   }
 

@@ -82,7 +82,8 @@ export class Table {
     const seen = this.#seen();
     const moved = this.order.update(slots, this.now());
     this.question.drop();
-    if (this.layout.growForNames(this.#rowsOf(slots))) this.layOut();
+    const grows = this.layout.growForNames(this.#rowsOf(slots));
+    if (grows || this.layout.isStale(this.store)) this.layOut();
     if (moved.size) this.#keepPlace(seen, moved);
     this.render();
     this.#selectLaunched(slots);
@@ -145,6 +146,7 @@ export class Table {
 
   resetColumns() {
     this.layout.chosen = {};
+    this.layout.only = null;
     this.layout.widths = {};
     this.layOut();
     this.render();
@@ -317,7 +319,7 @@ export class Table {
   // -- columns --
 
   layOut() {
-    this.layout.fit(this.size.width, this.store.connections.length);
+    this.layout.fit(this.size.width, this.store);
     const { placed } = this.layout;
     this.grid.style.setProperty("--hopx-columns", placed.map(({ width }) => `${width}px`).join(" "));
     setAttribute(this.grid, "aria-colcount", placed.length);
@@ -352,7 +354,7 @@ export class Table {
     const state = {
       index, active: key === this.reachable, level: this.order.grouping === "none" ? 0 : 2, now: this.now(),
       selected: this.selection.slots.has(slot), copied: this.actions.copied === slot, opened: this.isOpened(slot),
-      note: this.actions.notes.get(slot), place: this.store.queue.get(slot), asking: this.question.textFor(slot),
+      known: this.store.known, note: this.actions.notes.get(slot), place: this.store.queue.get(slot), asking: this.question.textFor(slot),
     };
     if (line instanceof GroupLine) {
       const group = /** @type {import("./order.js").Group} */ (item);

@@ -1,13 +1,11 @@
 /** The line above the table: chips, search, grouping, freshness, bell, columns. */
 import { ColumnMenu } from "./columnmenu.js";
-import { GROUPS } from "./columns.js";
+import { GROUPS, nameIn } from "./columns.js";
 import { drawing, el, setAttribute, setText } from "./dom.js";
 import { formatCount, ICONS, STATUSES } from "./format.js";
 import { KeyList } from "./keys.js";
 
 /** @import { Status } from "./messages.js" */
-
-const GROUPINGS = ["none", ...GROUPS];
 
 /**
  * @typedef {object} ToolbarHooks
@@ -29,11 +27,14 @@ export class Toolbar {
     this.chips = new Map();
     this.chipBox = el("div", { class: "hopx-chips", role: "group", "aria-label": "Filter by status" });
     this.search = el("input", {
-      type: "search", class: "hopx-search", "aria-label": "Search processes", placeholder: "Search  /", spellcheck: "false",
+      type: "search", class: "hopx-search", "aria-label": "Search processes", placeholder: "Search  /", title: "Names, ids and last lines; lr=0.1 and loss<0.3 for what they were given and have printed", spellcheck: "false",
       autocomplete: "off", oninput: () => hooks.onSearch(this.search.value.trim()),
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.#onSearchKey(event),
     });
+    /** @type {string[]} */
+    this.groups = [];
     this.group = this.#buildGroup();
+    this.setGroups([], "none");
     this.freshness = el("span", { class: "hopx-fresh", "data-state": "connecting" });
     this.bell = el("button", { type: "button", class: "hopx-toolbar-button hopx-bell", "aria-pressed": "false", onclick: () => hooks.onBell() },
       drawing("bell"));
@@ -44,11 +45,19 @@ export class Toolbar {
   }
 
   #buildGroup() {
-    const options = GROUPINGS.map((grouping) =>
-      el("option", { value: grouping }, grouping === "none" ? "No groups" : `By ${grouping}`));
-    const select = el("select", { class: "hopx-select", "aria-label": "Group by", title: "Group by" }, ...options);
+    const select = el("select", { class: "hopx-select", "aria-label": "Group by", title: "Group by" });
     select.addEventListener("change", () => this.hooks.onGroup(select.value));
     return select;
+  }
+
+  /** By what rows can be grouped. @param {string[]} groups beside what all rows have @param {string} grouping as it is */
+  setGroups(groups, grouping) {
+    const all = ["none", ...GROUPS, ...new Set([...groups, ...(grouping.includes(".") ? [grouping] : [])])];
+    if (all.join("\n") !== this.groups.join("\n")) {
+      this.groups = all;
+      this.group.replaceChildren(...all.map((one) => el("option", { value: one }, groupingInWords(one))));
+    }
+    if (document.activeElement !== this.group) this.group.value = grouping;
   }
 
   close() {
@@ -83,7 +92,7 @@ export class Toolbar {
   /** Shows what was remembered; never while somebody types. @param {string} search @param {string} grouping */
   setInputs(search, grouping) {
     if (document.activeElement !== this.search) this.search.value = search;
-    this.group.value = GROUPINGS.includes(grouping) ? grouping : "none";
+    this.setGroups(this.groups.slice(1 + GROUPS.length), grouping);
   }
 
   /** @param {Status} status @param {number} count @param {boolean} pressed */
@@ -134,4 +143,9 @@ export class Toolbar {
     event.preventDefault();
     event.stopPropagation();
   }
+}
+
+/** @param {string} grouping */
+function groupingInWords(grouping) {
+  return grouping === "none" ? "No groups" : `By ${grouping.includes(".") ? nameIn(grouping) : grouping}`;
 }

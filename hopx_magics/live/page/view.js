@@ -167,6 +167,7 @@ export class WatchView {
 
   #drawAround() {
     this.toolbar.setCounts(this.store.counts, this.order.statuses);
+    this.toolbar.setGroups(this.store.known.groups, this.order.grouping);
     this.toolbar.setBell(this.page.bell.face);
     const freshness = this.page.freshness();
     this.toolbar.setFreshness(freshness);

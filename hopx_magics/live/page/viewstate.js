@@ -1,5 +1,6 @@
 /** What a view remembers over reloads and tells the second tab: a small piece of JSON that only this file reads. */
 
+import { columnOf } from "./columns.js";
 import { list } from "./order.js";
 
 const MOST_SELECTED = 500;
@@ -12,6 +13,7 @@ export function remember({ order, table, selection, viewers, page }) {
   return {
     ...order.remember(),
     columns: table.layout.chosen,
+    only: table.layout.only,
     widths: table.layout.widths,
     selected: [...selection.slots].slice(0, MOST_SELECTED),
     viewers: viewers.openViewers(),
@@ -28,14 +30,20 @@ export function remember({ order, table, selection, viewers, page }) {
  */
 export function recall(view, remembered, initial) {
   const { order, table, selection } = view;
-  const known = remembered ?? { sort: initial?.sort ? [initial.sort] : [], group: initial?.group };
+  const known = remembered ?? beginning(initial);
   order.recall(known);
   Object.assign(table.layout.chosen, known.columns);
+  table.layout.only = Array.isArray(known.only) ? known.only.filter((key) => columnOf(String(key))) : null;
   Object.assign(table.layout.widths, known.widths);
   table.height = typeof known.height === "number" ? known.height : null;
   selection.slots = new Set(list(known.selected).filter((slot) => view.store.rows.has(slot)));
   view.scrollAtFirst = Number(known.row) || 0;
   if (known.bell) view.page.bell.wanted = true;
+}
+
+/** How a table begins. @param {import("./messages.js").Initial | null} initial @returns {Record<string, unknown>} */
+function beginning(initial) {
+  return { sort: initial?.sort ? [initial.sort] : [], group: initial?.group, columns: initial?.chosen, only: initial?.columns };
 }
 
 /** @param {Record<string, unknown> | null} remembered @returns {import("./messages.js").OpenViewer[]} */

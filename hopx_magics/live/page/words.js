@@ -43,6 +43,31 @@ export function nothingInWords(asked, listed, filters) {
 }
 
 /**
+ * That no row has something of a name, and which names are like it.
+ * @param {string} name @param {import("./known.js").Known} known
+ */
+export function unknownInWords(name, known) {
+  const names = Object.values(known.names).flatMap((kind) => [...kind.keys()]);
+  const near = names.map((one) => ({ one, far: editsBetween(one.toLowerCase(), name.toLowerCase()) }))
+    .filter(({ one, far }) => far <= Math.max(1, one.length / 3)).sort((a, b) => a.far - b.far).slice(0, 3);
+  const hint = near.length ? `: did you mean ${near.map(({ one }) => one).join(" or ")}?` : "";
+  return `no row has ${name.slice(0, 40)}${hint}`;
+}
+
+/** @param {string} a @param {string} b @returns {number} letters to be changed, at least */
+function editsBetween(a, b) {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (const [index, letter] of [...a].entries()) {
+    const next = [index + 1];
+    for (let at = 0; at < b.length; at += 1) {
+      next.push(Math.min(next[at] + 1, row[at + 1] + 1, row[at] + Number(letter !== b[at])));
+    }
+    row = next;
+  }
+  return row[b.length];
+}
+
+/**
  * Where something stands in its agent's queue, and why it waits: "place 3: 4 of 4 running on this machine".
  * @param {number | undefined} place @param {string | null} reason
  */

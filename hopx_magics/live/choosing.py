@@ -1,0 +1,60 @@
+"""Which columns a live table shows: as words of the user, and as a page has them."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from .columns import KINDS, TABLE_GROUPS, TABLE_SORTS, Names, column_named, column_of
+
+LONGEST_NAME = 200
+MOST_CHOSEN = 500
+"""Characters of a column's name, and columns, that are remembered at most."""
+
+NEAREST = 3
+"""Names that an error tells."""
+
+
+class Chosen(NamedTuple):
+    """The columns of a table: those that were asked for, and what was shown and hidden by hand."""
+
+    only: list[str] | None = None
+    by_hand: dict[str, bool] | None = None
+
+
+def chosen_in(view: Mapping[str, Any]) -> Chosen:
+    """The columns that a page has by what it wants to be kept, as far as that can be used."""
+    only, by_hand = view.get("only"), view.get("columns")
+    known = isinstance(only, list) and [name for name in only if _is_name(name)][:MOST_CHOSEN]
+    pairs = list(by_hand.items())[:MOST_CHOSEN] if isinstance(by_hand, dict) else []
+    return Chosen(known or None, {name: shown is True for name, shown in pairs if _is_name(name)} or None)
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and len(name) <= LONGEST_NAME and column_of(name) is not None
+
+
+def meant(word: str, names: Names, what: str) -> str:
+    """The column that a word means, for rows with these names; `param.lr` may come later. Raises ValueError."""
+    column = column_named(word, names) or column_of(word)
+    if column is not None:
+        return column.name
+    own = [name for kind in KINDS for name in names[kind]]
+    near = get_close_matches(word, [*own, *TABLE_SORTS], n=NEAREST)
+    if near:
+        raise ValueError(f"a live table has no {what} {word!r}: did you mean {' or '.join(map(repr, near))}?")
+    there = ", ".join([*own[: 2 * NEAREST], *TABLE_SORTS])
+    raise ValueError(f"a live table has no {what} {word!r}: use {there}, or param.{word} for one that is still to come")
+
+
+def meant_group(word: str, names: Names) -> str:
+    """By what a word means to group. Raises ValueError."""
+    if word in TABLE_GROUPS:
+        return word
+    groups = {kind: () if kind == "metric" else names[kind] for kind in KINDS}
+    column = column_named(word, groups) or column_of(word)
+    if column is not None and column.kind in ("param", "tag"):
+        return column.name
+    own = [name for names_of_kind in groups.values() for name in names_of_kind]
+    near = get_close_matches(word, [*own, *TABLE_GROUPS], n=NEAREST)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"use {', '.join([*TABLE_GROUPS, *own[:6]])}"
+    raise ValueError(f"a live table can't be grouped by {word!r}: {hint}")
