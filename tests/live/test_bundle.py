@@ -63,5 +63,5 @@ def test_no_text_runs_over_several_lines(path: Path) -> None:
 
 
 def test_the_source_is_small() -> None:
-    assert len(script()) + len(styles()) < 200_000, "a notebook that keeps the state of widgets keeps this, too"
+    assert len(script()) + len(styles()) < 215_000, "a notebook that keeps the state of widgets keeps this, too"
     assert len(script("mender.js")) + len(styles("lines.css")) < 40_000, "and every kernel sends this"
