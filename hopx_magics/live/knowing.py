@@ -15,6 +15,9 @@ ASKED_AT_ONCE = 2_000
 AGAIN_AFTER = 1.0
 """Seconds after which the history is asked again about runs that it did not have yet."""
 
+REST = 0.05
+"""Seconds between two portions of output that are read, in which others have their turn."""
+
 TRIES = 3
 """How often it is asked about a run."""
 
@@ -69,7 +72,7 @@ class Knowing:
         try:
             while not self._ended.is_set():
                 self._ask()
-                while self._read_on() and not self._ended.is_set():
+                while self._read_on() and not self._ended.wait(REST):
                     pass
                 with self._lock:
                     if not self._wanted and not self._rows.has_unread:

@@ -18,6 +18,9 @@ MOST_METRICS = 100
 MOST_POINTS = 100_000
 """Points that a page is told at once, at most: of too many rows only the last ones."""
 
+ENDS = 500
+"""Bytes at the end of each output that are read when there is too much at once."""
+
 AT_ONCE = 0.05
 """Seconds for which output is read for metrics before something else has its turn."""
 
@@ -47,12 +50,13 @@ class _Stream:
         self._finder = Finder()
         self._end = 0  # bytes up to which lines were read
 
-    def new_metrics(self, text: str, size: int | None, *, ended: bool) -> Iterator[tuple[str, float]]:
+    def new_metrics(self, text: str, size: int | None, most: int | None, ended: bool) -> Iterator[tuple[str, float]]:
         """The numbers in lines that are new. `text` is the end of the stream, which has so many bytes in all."""
         if not text or size == self._end:
             return
         tail = text.encode("utf-8", "surrogatepass")
         size = len(tail) if size is None else max(size, len(tail))
+        tail = tail if most is None else tail[-most:]
         begin = size - len(tail)
         if size < self._end:  # it was cut, or is another one
             self._end = 0
@@ -86,15 +90,15 @@ class RunMetrics:
         self._best = best
         self._streams: dict[Stream, _Stream] = {}
 
-    def read(self, process: Process) -> None:
-        """Reads what is new of a process's output, as far as its listing has it."""
+    def read(self, process: Process, most: int | None = None) -> None:
+        """Reads what is new of a process's output, as far as its listing has it, and at most so many bytes."""
         values = dict(self.values)
         for stream in STREAMS:
             text, size = getattr(process, stream), getattr(process, f"{stream}_bytes")
             if not text:
                 continue
             known = self._streams.setdefault(stream, _Stream())
-            for name, value in known.new_metrics(text, size, ended=process.ended):
+            for name, value in known.new_metrics(text, size, most, process.ended):
                 self._add(values, name, value)
         if self._fresh:
             self.values = values
@@ -128,7 +132,9 @@ class Metrics:
         self._unread: dict[int, None] = {}
 
     def read(self, slot: int, process: Process, turn: "Turn") -> None:
-        """Reads what is new of a process's output, now or when it is its turn."""
+        """Reads what is new of a process's output, now or when it is its turn; of much at once only the ends."""
+        later = slot in self._unread
+        self._unread.pop(slot, None)
         if not (process.stdout or process.stderr):
             return
         if turn.over:
@@ -136,7 +142,7 @@ class Metrics:
             return
         if slot not in self._runs:
             self._runs[slot] = RunMetrics(self._best)
-        self._runs[slot].read(process)
+        self._runs[slot].read(process, ENDS if later else None)
 
     @property
     def has_unread(self) -> bool:
@@ -145,7 +151,7 @@ class Metrics:
 
     def take_unread(self) -> int | None:
         """A slot of which there is output still to be read."""
-        return self._unread.popitem()[0] if self._unread else None
+        return next(reversed(self._unread), None)
 
     def values(self, slot: int) -> tuple[dict[str, float], bool]:
         """The last values of a row's metrics, and whether there are more metrics than are followed."""

@@ -57,6 +57,7 @@ def test_a_sweep_as_a_table(
     notebook.page.keyboard.press("Escape")
     expect(table.header("param.epochs")).to_be_visible()
     assert barriers(notebook.page, ".hopx-watch") == []
+    assert notebook.save().metadata["hopx_magics"]["columns"] == {"param.epochs": True, "memory": True}
     notebook.wait_until(
         lambda: notebook.execute("print(hopx.api.watch._chosen.by_hand)").strip() != "None", "it is remembered"
     )
@@ -66,5 +67,7 @@ def test_a_sweep_as_a_table(
     notebook.resize(700)
     shots.keep(table.root, "narrow")
     notebook.resize(1280)
+    notebook.restart_kernel()
+    notebook.run(0)
     notebook.run(4)
     expect(notebook.output(4).locator("[role=columnheader][data-column='param.epochs']")).to_be_visible()

@@ -89,3 +89,12 @@ def test_more_output_than_can_be_read_at_once_is_read_on() -> None:
     while rows.has_unread:
         rows.read_on()
     assert all(row.metrics == {"loss": 99.5, "acc": 1.5} for _, row in rows)
+
+
+def test_what_is_left_unread_and_then_has_no_output_any_more_is_done() -> None:
+    rows = Rows(lambda process: True)
+    text = "".join(f"loss: {number}.5 acc: 1.5\n" for number in range(100))
+    for output in (text, None):
+        processes = tuple(Process(process_id=ProcessId(f"p{n}"), status="running", stdout=output) for n in range(100))
+        rows.update("local", Listing(processes=processes, agent="agent", received_at=datetime.now(UTC)))
+    assert not rows.has_unread

@@ -19,6 +19,7 @@ const DETACHED_VIEWS = 4;
 export class Page {
   /** @param {Model} model */
   constructor(model) {
+    this.model = model;
     this.store = new Store();
     this.link = new Link(model);
     /** @type {Set<import("./view.js").WatchView>} */

@@ -1,4 +1,5 @@
 /** One view of the table in the page: toolbar, grid and viewers, and what of it is remembered. */
+import { rememberColumns } from "./columnmemory.js";
 import { el, setAttribute, setText, FrameBatch } from "./dom.js";
 import { GridInput, passSomeShortcuts } from "./gridinput.js";
 import { Order } from "./order.js";
@@ -83,8 +84,8 @@ export class WatchView {
       onBell: () => this.page.bell.toggle().then(() => this.#saveSoon()),
       onLeave: () => this.#focusTable(),
       choices: () => this.table.layout.choices(),
-      onChoose: (key, wanted) => this.table.choose(key, wanted),
-      onResetColumns: () => this.table.resetColumns(),
+      onChoose: (key, wanted) => this.#chooseColumns(() => this.table.choose(key, wanted)),
+      onResetColumns: () => this.#chooseColumns(() => this.table.resetColumns()),
     };
   }
 
@@ -209,6 +210,12 @@ export class WatchView {
     change();
     this.table.rebuildAtTop();
     this.#drawAround();
+  }
+
+  /** @param {() => void} choose */
+  #chooseColumns(choose) {
+    choose();
+    rememberColumns(this.page.model, this.table.layout);
   }
 
   #clearFilters() {

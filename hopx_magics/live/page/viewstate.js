@@ -1,5 +1,6 @@
 /** What a view remembers over reloads and tells the second tab: a small piece of JSON that only this file reads. */
 
+import { rememberedColumns } from "./columnmemory.js";
 import { columnOf } from "./columns.js";
 import { list } from "./order.js";
 
@@ -30,7 +31,7 @@ export function remember({ order, table, selection, viewers, page }) {
  */
 export function recall(view, remembered, initial) {
   const { order, table, selection } = view;
-  const known = remembered ?? beginning(initial);
+  const known = remembered ?? beginning(initial, view.page.model);
   order.recall(known);
   Object.assign(table.layout.chosen, known.columns);
   table.layout.only = Array.isArray(known.only) ? known.only.filter((key) => columnOf(String(key))) : null;
@@ -41,9 +42,15 @@ export function recall(view, remembered, initial) {
   if (known.bell) view.page.bell.wanted = true;
 }
 
-/** How a table begins. @param {import("./messages.js").Initial | null} initial @returns {Record<string, unknown>} */
-function beginning(initial) {
-  return { sort: initial?.sort ? [initial.sort] : [], group: initial?.group, columns: initial?.chosen, only: initial?.columns };
+/**
+ * How a table begins: with the columns that were asked for, else as the notebook remembers them.
+ * @param {import("./messages.js").Initial | null} initial @param {import("./link.js").Model} model
+ * @returns {Record<string, unknown>}
+ */
+function beginning(initial, model) {
+  const told = { columns: initial?.chosen, only: initial?.columns };
+  const columns = told.columns || told.only ? told : rememberedColumns(model);
+  return { sort: initial?.sort ? [initial.sort] : [], group: initial?.group, ...columns };
 }
 
 /** @param {Record<string, unknown> | null} remembered @returns {import("./messages.js").OpenViewer[]} */
