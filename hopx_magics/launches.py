@@ -13,7 +13,8 @@ import msgspec
 
 from .durations import parse_duration, parse_limit
 from .errors import CodeError, LaunchError
-from .models import Callback, KeptRun, Launch, ProcessId, RunId
+from .kept import KeptRun
+from .models import Callback, Launch, ProcessId, RunId
 from .output.oneline import one_line, printable
 from .params import checked_params, combinations, in_its_lines
 from .surroundings import present_surroundings

@@ -10,7 +10,8 @@ from .connection.connection import Connection
 from .connection.local import LOCAL
 from .durations import format_counting
 from .errors import ResultError, UnknownProcess
-from .models import KeptOutput, KeptRun, Killed, Output, Process, ProcessId, RunId
+from .kept import KeptOutput, KeptRun
+from .models import Killed, Output, Process, ProcessId, RunId
 from .results import Index, KeptFiles, KeptValue, parts_of
 from .run_history import reading
 from .run_history.database import Database

@@ -10,7 +10,8 @@ from .connection.watcher import Listener, Update
 from .display import in_words
 from .display.sweep_frame import metric_of, sweep_frame
 from .errors import LaunchError
-from .models import KeptOutput, Process, ProcessId, RunId
+from .kept import KeptOutput
+from .models import Process, ProcessId, RunId
 from .run import Run, runs_by_connection
 from .run_history import reading
 from .sources import AgentSource

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from ..connection.connection import Connection
 from ..errors import HistoryError, HopxError, UnknownProcess
-from ..models import KeptRun, Listing, Process, ProcessId
+from ..kept import KeptRun
+from ..models import Listing, Process, ProcessId
 from ..output.oneline import one_line, printable
 from ..run import Run
 from ..run_history import reading

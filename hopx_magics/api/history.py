@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import msgspec
 
 from ..errors import HopxError
-from ..models import KeptEnd, KeptRun
+from ..kept import KeptEnd, KeptRun
 from ..results import as_outputs, decoded
 from ..run import Run
 from ..run_history import pruning, reading

@@ -4,9 +4,10 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from ..kept import KeptRun
 from ..live.intents import HeldLine
 from ..live.lines import Lines
-from ..models import KeptRun, RunId
+from ..models import RunId
 from ..run import Run
 from ..run_history import reading
 from ..session.gathering import gather

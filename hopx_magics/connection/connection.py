@@ -16,21 +16,9 @@ from ..client.files import Files
 from ..client.sent_runner import run_folder, through_runner
 from ..client.transport import Locate, Transport
 from ..errors import HistoryError, HopxError, LaunchError, NotSupported, ResultError, UnknownProcess
+from ..kept import KeptRun
 from ..launches import launch_again
-from ..models import (
-    Change,
-    CommandResult,
-    Given,
-    KeptRun,
-    Launch,
-    Listing,
-    Place,
-    Process,
-    ProcessId,
-    QueueState,
-    RunId,
-    Turned,
-)
+from ..models import Change, CommandResult, Given, Launch, Listing, Place, Process, ProcessId, QueueState, RunId, Turned
 from ..protocol.changes import aged, compare
 from ..protocol.requests import QueueRequest
 from ..results import KeptFiles

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..errors import AgentRefused, BadReply, ResultError
-from ..models import KeptCell, KeptOutput
+from ..kept import KeptCell, KeptOutput
 from ..results import CLEARED, SHOWN, Index, KeptValue, Results, identity_of, text_of
 from ..values.facts import LONGEST, MOST, Fact, Left, size_in_words, type_name
 from ..values.packed import content_hash

@@ -8,7 +8,8 @@ import msgspec
 from ..client.capture import Capture
 from ..client.local import LocalAgent
 from ..errors import LaunchError, UnknownProcess
-from ..models import CommandResult, KeptRun, Launch, Place, Process
+from ..kept import KeptRun
+from ..models import CommandResult, Launch, Place, Process
 from ..protocol.files import WORKSPACE
 from ..protocol.requests import VALUES
 from ..results import FolderHere, KeptFiles

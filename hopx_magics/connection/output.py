@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..client.agent import OutputPart
 from ..errors import AgentRefused, BadReply, NotSupported, ResultError, UnknownProcess
-from ..models import KeptCell, KeptEnd, KeptOutput, Output, Process, ProcessId, RunId
+from ..kept import KeptCell, KeptEnd, KeptOutput
+from ..models import Output, Process, ProcessId, RunId
 from ..results import Results
 from ..run_history.seal import Seal, sealed_as
 from ..words import STREAMS, Stream

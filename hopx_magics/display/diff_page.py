@@ -9,7 +9,7 @@ from itertools import accumulate
 import msgspec
 
 from ..durations import format_duration
-from ..models import KeptOutput, KeptRun
+from ..kept import KeptOutput, KeptRun
 from ..values.facts import Fact, Left
 from ..words import STREAMS, Stream
 from .coloured import Line, Part, cut, last_plain_lines, visible

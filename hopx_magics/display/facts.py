@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from ..durations import format_counting, format_duration
-from ..models import KeptRun, Process, Usage
+from ..kept import KeptRun
+from ..models import Process, Usage
 from ..output.oneline import printable
 from ..values.facts import Left, names_in_words
 from ..words import signal_name

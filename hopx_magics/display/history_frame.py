@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..models import Pruned
+from ..kept import Pruned
 from ..values.facts import Fact
 from . import accessor, arrays
 from .frames import seen_now

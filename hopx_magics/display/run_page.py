@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from ..durations import format_counting
-from ..models import KeptOutput, KeptRun
+from ..kept import KeptOutput, KeptRun
 from ..output.oneline import printable
 from ..values.facts import Left
 from ..words import STREAMS, Stream

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UnknownColumn
-from ..models import KeptOutput, Process, RunId
+from ..kept import KeptOutput
+from ..models import Process, RunId
 from ..output.oneline import instead_of, printable
 from ..words import STREAMS, Stream
 from . import accessor, arrays

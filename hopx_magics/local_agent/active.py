@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 from ..models import ProcessId
 from .family import Family, Member, Table, clock, uptime
 from .metering import Meter
+from .records import Launched, Pauses, Start
 from .resources import Needs
-from .store import Folder, Launched, Pauses, Start
+from .store import Folder
 
 _T = TypeVar("_T")
 

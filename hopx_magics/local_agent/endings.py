@@ -11,8 +11,9 @@ from .family import clock
 from .journal import Ended, Row
 from .limiting import cut
 from .metering import Usage
+from .records import Evidence, Exit, Launched, Pauses, Start
 from .resources import in_gigabytes
-from .store import DEPENDENCY, KILLED, OVER_MEMORY, Evidence, Exit, Folder, Launched, Pauses, Start
+from .store import DEPENDENCY, KILLED, OVER_MEMORY, Folder
 
 KILLED_CODE = 137
 """The exit code of a process that was killed together with the shell that would have told it: 128 + SIGKILL."""

@@ -21,8 +21,8 @@ from .journal import Ended
 from .launching import Launching
 from .processes import Processes
 from .programs import Program, Tools, code_program, command_program, working_directory
+from .records import Launched, Turn
 from .resources import Needs
-from .store import Launched, Turn
 from .values import checked_values, values_folder
 
 BACKGROUND_TIMEOUT = 300.0

@@ -26,8 +26,9 @@ from .journal import Ended
 from .killing import Killing
 from .processes import Processes
 from .programs import FORMER, VALUES, Program, Tools, environment
+from .records import Launched, Start, Turn
 from .resources import Needs
-from .store import Launched, Start, Turn, new_id
+from .store import new_id
 
 DELETED = "its folder was deleted while it ran, and what it had written with it"
 

@@ -17,8 +17,9 @@ from .forgetting import Finished, Unheard
 from .journal import Ended, Journal
 from .leftovers import Leftovers
 from .queue import Queue
+from .records import Launched
 from .resources import Resources
-from .store import DEPENDENCY, Launched, Store, delete
+from .store import DEPENDENCY, Store, delete
 from .values import remove_unneeded, values_folder
 
 

@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..errors import HistoryError, HopxError
-from ..models import KeptEnd, Place, ProcessId
+from ..kept import KeptEnd
+from ..models import Place, ProcessId
 from . import reading, writing
 from .database import Database
 

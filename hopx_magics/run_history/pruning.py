@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ..models import Pruned
+from ..kept import Pruned
 from .database import Database
 from .migrations import MOMENT
 from .reading import Wanted, moment, where

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import UnknownRun
-from ..models import KeptCell, KeptEnd, KeptOutput, KeptRun, Place, ProcessId, RunId
+from ..kept import KeptCell, KeptEnd, KeptOutput, KeptRun
+from ..models import Place, ProcessId, RunId
 from ..output.oneline import one_line, printable
 from ..values.facts import Fact, Left
 from ..words import STATUSES, Status, Stream

@@ -5,7 +5,8 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..models import KeptOutput, ProcessId, RunId
+from ..kept import KeptOutput
+from ..models import ProcessId, RunId
 from ..output.shown import as_plain
 from ..words import Status, Stream
 from .reading import NEWEST_FIRST, Wanted, where

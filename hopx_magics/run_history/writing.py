@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..models import KeptCell, KeptEnd, Place, ProcessId, RunId
+from ..kept import KeptCell, KeptEnd
+from ..models import Place, ProcessId, RunId
 from ..words import STREAMS, Status
 from .entries import Assigned, Became, Begun, LaunchRow, NotLaunched, Waiter, now
 

@@ -13,7 +13,7 @@ from ..client.control_plane import ControlPlane
 from ..connection.connection import Connection
 from ..connection.local import LOCAL, LocalConnection
 from ..errors import CredentialsError, UnknownConnection
-from ..models import KeptRun
+from ..kept import KeptRun
 from ..output.oneline import printable
 from ..run_history.database import Database
 from ..run_history.recorder import Recorder

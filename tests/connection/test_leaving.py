@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from hopx_magics.connection.leaving import cell_to_keep
-from hopx_magics.models import KeptCell, KeptOutput
+from hopx_magics.kept import KeptCell, KeptOutput
 from hopx_magics.results import Index, KeptValue, Results, as_outputs, decoded
 
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 from hopx_magics.display.document import Document
-from hopx_magics.models import KeptOutput, KeptRun, ProcessId, RunId
+from hopx_magics.kept import KeptOutput, KeptRun
+from hopx_magics.models import ProcessId, RunId
 
 NOW = datetime(2025, 11, 24, 19, 30, tzinfo=UTC)
 

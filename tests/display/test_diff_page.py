@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hopx_magics.display.diff_page import Differences
-from hopx_magics.models import KeptOutput, KeptRun
+from hopx_magics.kept import KeptOutput, KeptRun
 from hopx_magics.words import Stream
 from tests.display.pages import (
     HOSTILE,

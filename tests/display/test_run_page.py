@@ -8,7 +8,7 @@ import pytest
 
 from hopx_magics.display import coloured
 from hopx_magics.display.run_page import Shown
-from hopx_magics.models import KeptOutput
+from hopx_magics.kept import KeptOutput
 from hopx_magics.values.facts import Fact, Left
 from hopx_magics.words import Stream
 from tests.display.pages import (

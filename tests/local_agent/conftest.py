@@ -20,7 +20,8 @@ import psutil
 import pytest
 
 from hopx_magics import models
-from hopx_magics.local_agent.store import Launched, new_id
+from hopx_magics.local_agent.records import Launched
+from hopx_magics.local_agent.store import new_id
 from hopx_magics.protocol.requests import AGENT_FILE, AgentFile
 from tests.waiting import DEADLINE, wait_until
 

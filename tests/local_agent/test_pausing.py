@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from hopx_magics.local_agent.family import clock
-from hopx_magics.local_agent.store import Folder, Pauses
+from hopx_magics.local_agent.records import Pauses
+from hopx_magics.local_agent.store import Folder
 from tests.waiting import wait_until
 
 from .conftest import Agent, StartAgent, refused

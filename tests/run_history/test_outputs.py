@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hopx_magics.models import KeptEnd, KeptOutput, ProcessId, RunId
+from hopx_magics.kept import KeptEnd, KeptOutput
+from hopx_magics.models import ProcessId, RunId
 from hopx_magics.run_history import reading, writing
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.outputs import OutputKeeper

@@ -4,7 +4,8 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from hopx_magics.models import KeptCell, KeptEnd, KeptOutput, RunId
+from hopx_magics.kept import KeptCell, KeptEnd, KeptOutput
+from hopx_magics.models import RunId
 from hopx_magics.run_history import entries, pruning, reading, writing
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.pruning import Limits

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hopx_magics.errors import UnknownRun
-from hopx_magics.models import KeptEnd, KeptOutput, RunId
+from hopx_magics.kept import KeptEnd, KeptOutput
+from hopx_magics.models import RunId
 from hopx_magics.run_history import entries, reading, writing
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.origin import Origin
