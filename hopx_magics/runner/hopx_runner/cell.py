@@ -62,9 +62,12 @@ class Cell:
         show_as_notebook(watch)
         sys.meta_path.insert(0, watch)
         if os.environ.get("HOPX_VALUES"):
-            from .values import load_values
+            from .values import Given, load_values
 
-            self.given = load_values(os.environ["HOPX_VALUES"], self.namespace, watch)
+            self.given = Given()
+            load_values(os.environ["HOPX_VALUES"], self.given, self.namespace, watch)
+            if self.shell:  # what was imported with them has asked for one
+                self.given.add_magics(self.shell)
             self.titles.update(self.given.titles)
         if os.environ.get("HOPX_FORMER"):
             from .former import former_runs

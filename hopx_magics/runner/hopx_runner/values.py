@@ -47,15 +47,16 @@ class Given:
         linecache.cache.update((file, (1, None, lines, file)) for file, lines in self.lines.items())
 
 
-def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> Given:
-    """Puts the values of a manifest into the namespace, and tells what the cell has got."""
+def load_values(path: str, given: Given, namespace: "dict[str, Any]", watch: "Watch") -> None:
+    """Puts the values of a manifest into the namespace, and adds to what the cell has got."""
     import _pickle as pickle  # without what pickle imports, which takes longer than all else here
 
     folder = os.path.dirname(path)
     with open(path, encoding="utf-8") as file:
         manifest = _from_json(file.read())
     base = manifest.get("base")
-    given = load_values(os.path.join(folder, base), namespace, watch) if base else Given()
+    if base:
+        load_values(os.path.join(folder, base), given, namespace, watch)
     given.wanted = manifest["keep"]
     if manifest["futures"]:
         import __future__
@@ -97,7 +98,6 @@ def load_values(path: str, namespace: "dict[str, Any]", watch: "Watch") -> Given
     given.magics += [(kind, magic, namespace[name]) for kind, magic, name in manifest["magics"]]
     given.extensions += manifest["extensions"]
     watch.then("linecache", given.show_lines)
-    return given
 
 
 def _imported(name: str, module: str, attribute: "str | None") -> "Any":
