@@ -1,10 +1,12 @@
 """What runs have printed, as a terminal would show it."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..connection.waiting import some
 from ..display import in_words
+from ..display.run_name import in_order_of_difference
 from ..errors import HopxError, RunFailed
 from ..output.errors import end_of_error
 from ..output.shown import as_shown, last_lines
@@ -62,7 +64,11 @@ def check_completed(runs: Sequence[Run]) -> None:
     if not failed:
         return
     head = [f"{len(failed):,} of {len(runs):,} failed or were killed"] if len(failed) > 1 else []
-    told = [_failure(run, only_last=number > 0) for number, run in enumerate(failed[:FAILURES_TOLD])]
+    given = in_order_of_difference([_params_of(run) for run in failed[:FAILURES_TOLD]])
+    told = [
+        _failure(run, params, only_last=number > 0)
+        for number, (run, params) in enumerate(zip(failed, given, strict=False))
+    ]
     rest = failed[FAILURES_TOLD:]
     more = [f"and {len(rest):,} more: {some([str(run.process_id or run.run_id) for run in rest])}"] if rest else []
     raise RunFailed("\n".join([*head, *told, *more]))
@@ -79,9 +85,13 @@ def end_of_stderr(run: Run) -> str:
     return (all_of_it if has_more or output.left_out else "") + text
 
 
-def _failure(run: Run, *, only_last: bool) -> str:
-    """How a run failed, with its params and the error at the end of its standard error, or the last line of that."""
-    stderr, params = end_of_stderr(run), {}
+def _params_of(run: Run) -> dict[str, Any]:
     with contextlib.suppress(HopxError):
-        params = run.params
+        return run.params
+    return {}
+
+
+def _failure(run: Run, params: Mapping[str, Any], *, only_last: bool) -> str:
+    """How a run failed, with its params and the error at the end of its standard error, or the last line of that."""
+    stderr = end_of_stderr(run)
     return in_words.failure_in_words(run.process, last_lines(stderr, 1) if only_last else stderr, params)

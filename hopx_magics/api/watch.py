@@ -67,6 +67,8 @@ def watch(
     )
     try:
         asked = None if wanted is None else [word.strip() for word in wanted if word.strip()]
+        if asked and extreme is not None:
+            asked = list(dict.fromkeys([*asked, f"metric.{extreme.name}"]))
         table.begin(sort=sort, group=by, columns=asked, chosen=_chosen)
     except ValueError:
         table.close()

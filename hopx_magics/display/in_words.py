@@ -14,6 +14,10 @@ from ..output.errors import end_of_error
 from ..output.oneline import printable
 from ..output.shown import as_plain
 from ..words import STATUSES, Status, signal_name
+from .run_name import cut_in_middle, given_in_order, told_apart
+
+LONGEST_TITLE = 160
+"""Characters of a name with what its run was given, in the text of an error."""
 
 ICONS: dict[Status, str] = {
     "queued": "◌",
@@ -141,9 +145,9 @@ def waiting_in_words(processes: Sequence[Process], total: int) -> str:
 
 def failure_in_words(process: Process, stderr: str, params: Mapping[str, Any]) -> str:
     """How a run with these params failed, with the end of its standard error below."""
-    given = printable(", ".join(f"{name}={printable(str(value), 40)}" for name, value in params.items()), 120)
-    about = ", ".join(filter(None, [process.process_id, given]))
-    name = f"{printable(process.name, 60)} ({about})" if process.name else about or "unnamed"
+    title = cut_in_middle(told_apart(printable(process.name or "", 60), given_in_order(params)), LONGEST_TITLE)
+    about = f"({process.process_id})" if title and process.process_id else process.process_id
+    name = " ".join(filter(None, (title, about))) or "unnamed"
     end = as_plain(stderr).strip("\n")
     return f"{name} {state_in_words(process)}" + "".join(f"\n  {line}" for line in end.splitlines())
 

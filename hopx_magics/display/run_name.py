@@ -1,6 +1,6 @@
 """What a run is called so that it can be told from others: its name, and what it was given."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..output.oneline import printable
@@ -16,6 +16,13 @@ def given_in_order(values: Mapping[str, Any], differing: Collection[str] = ()) -
     """Parameters or tags as texts: first those by which the run differs from others of its sweep."""
     names = sorted(values, key=lambda name: name not in differing)[:MOST_VALUES]
     return {printable(name, LONGEST_VALUE): printable(str(values[name]), LONGEST_VALUE) for name in names}
+
+
+def in_order_of_difference(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What each of several runs was given: first that in which they differ."""
+    names = dict.fromkeys(name for given in runs for name in given)
+    differing = {name for name in names if len({repr(given.get(name)) for given in runs}) > 1}
+    return [dict(sorted(given.items(), key=lambda pair: pair[0] not in differing)) for given in runs]
 
 
 def told_apart(name: str, given: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ import html
 import io
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,10 +23,19 @@ if TYPE_CHECKING:
 HTML_ROWS = 200
 """Rows in a saved notebook, at most: more would make it large, and nobody reads them there."""
 
-LONGEST_NAME = 60
+WIDTH = 110
+"""Characters in a line where nobody says how many there are."""
+
+SHORT_NAME = 20
+"""Characters of a name that are seen where there is little room, and those of a last line."""
+
+GIVE_WAY = ("language", "started", "exit_code", "metric", "param", "id", "progress")
+"""Columns, and kinds of them, that leave where there is no room."""
+
+LONGEST_NAME = 40
 """Characters of a name with what its run was given."""
 
-METRICS = 3
+METRICS = 2
 """Metrics that are shown without being asked for."""
 
 NAMED = 3
@@ -54,14 +63,14 @@ def as_text(state: State, *, most: int | None = 50) -> str:
     """The table as plain text, with `most` rows."""
     from rich.console import Console
 
-    console = Console(file=io.StringIO(), width=110, color_system=None, force_jupyter=False)
+    console = Console(file=io.StringIO(), width=WIDTH, color_system=None, force_jupyter=False)
     with console.capture() as captured:
         console.print(renderable(state, most=most))
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
-def renderable(state: State, *, most: int | None = None) -> "RenderableType":
-    """The table for a console of the library `rich`, with at most so many rows."""
+def renderable(state: State, *, most: int | None = None, width: int = WIDTH) -> "RenderableType":
+    """The table for a console of the library `rich` of so many columns, with at most so many rows."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -69,15 +78,20 @@ def renderable(state: State, *, most: int | None = None) -> "RenderableType":
 
     columns = _columns(state, without=("language", "last"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    rows = state.rows[:most]
+    told = [{column.name: _cell(column, row, state.at, clock=_clock) for column in columns} for row in rows]
+    fitting = _fitting(columns, told, width)
+    columns = [column for column in columns if column.name in fitting]
     for column in columns:
         right = column.kind in ("span", "moment", "number", "metric")
-        table.add_column(column.label.lower(), no_wrap=True, justify="right" if right else "left")
-    for row in state.rows[:most]:
+        most_wide = fitting[column.name]
+        table.add_column(column.label.lower(), no_wrap=True, justify="right" if right else "left", max_width=most_wide)
+    for row, cells in zip(rows, told, strict=True):
         styles = {"status": _STYLES.get(row.status, ""), "id": "dim"}
-        cells = {column.name: _cell(column, row, state.at, clock=_clock) for column in columns}
-        table.add_row(*(Text(cell, styles.get(name, "")) for name, cell in cells.items()))
+        cells["name"] = cut_in_middle(cells["name"], fitting["name"])
+        table.add_row(*(Text(cells[column.name], styles.get(column.name, "")) for column in columns))
     parts: list[RenderableType] = [table] if state.rows else []
-    hidden = len(state.rows) - len(state.rows[:most])
+    hidden = len(state.rows) - len(rows)
     if hidden:
         parts.append(Text(f"and {hidden:,} more", "dim"))
     displays = _displays_in_words(state)
@@ -122,8 +136,29 @@ def _columns(state: State, without: Sequence[str]) -> list[Column]:
     left_out = {*without, "cpu", "memory", *(() if state.several else ("connection",))}
     metrics = list(dict.fromkeys(name for row in state.rows for name in row.metrics))[:METRICS]
     own = [column for name in metrics if (column := column_of(f"metric.{name}"))]
+    left_out |= {"started"} if own else set()
     usual = [column for column in TABLE_COLUMNS if column.name not in left_out]
     return [*usual[:2], *own, *usual[2:]]
+
+
+def _fitting(columns: Sequence[Column], told: Sequence[Mapping[str, str]], room: int) -> dict[str, int]:
+    """The names of the columns for which there is room, and how wide each may be: names are cut first."""
+    widths = {one.name: max(map(len, [one.label, *(cells[one.name] for cells in told)])) for one in columns}
+    longest_name = widths.get("name", 0)
+
+    def too_wide() -> int:
+        return sum(widths.values()) + 3 * len(widths) - 1 - room
+
+    for flexible in ("last", "name"):
+        if flexible in widths and (excess := too_wide()) > 0:
+            widths[flexible] -= max(0, min(excess, widths[flexible] - SHORT_NAME))
+    for word in GIVE_WAY:
+        for column in reversed(columns):
+            if word in (column.name, column.kind) and column.name in widths and too_wide() > 0:
+                del widths[column.name]
+    if "name" in widths:
+        widths["name"] = min(longest_name, widths["name"] + max(0, -too_wide()))
+    return widths
 
 
 def _cell(column: Column, row: Row, now: float, *, clock: Callable[[Row, float], str] | None = None) -> str:
@@ -134,7 +169,8 @@ def _cell(column: Column, row: Row, now: float, *, clock: Callable[[Row, float],
     if column.kind in ("param", "tag", "metric"):
         value = value_in(column, row, now)
         return format_number(value) if isinstance(value, float) else printable(str(value or ""), 60)
-    return printable(_WORDS[column.name](row, now), 60 if clock else 200)
+    most = 40 if column.name == "last" else 60
+    return printable(_WORDS[column.name](row, now), most if clock else 200)
 
 
 def format_number(value: float) -> str:

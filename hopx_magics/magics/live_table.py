@@ -107,7 +107,7 @@ def _refresh_in_place(table: "LiveTable") -> None:
         with Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
             while not table.closed:
                 most = max(1, console.height - _MARGIN)
-                live.update(text.renderable(table.state(), most=most), refresh=True)
+                live.update(text.renderable(table.state(), most=most, width=console.width), refresh=True)
                 changed.wait(TERMINAL_INTERVAL)
                 changed.clear()
     except KeyboardInterrupt:

@@ -32,9 +32,9 @@ def test_a_sweep_is_waited_for_as_a_whole(hopx: Any) -> None:
     first, second = sweep.failed
     assert re.sub(r"after .*?,", "after a moment,", str(raised.value)).splitlines() == [
         "2 of 3 failed or were killed",
-        f"fit ({first.process_id}, a=1) failed after a moment, exit 1",
+        f"fit  a=1 ({first.process_id}) failed after a moment, exit 1",
         "  no 1",
-        f"fit ({second.process_id}, a=2) failed after a moment, exit 1",
+        f"fit  a=2 ({second.process_id}) failed after a moment, exit 1",
         "  no 2",
     ]
 

@@ -160,7 +160,7 @@ def test_a_name_means_its_whole_sweep(cell: Run) -> None:
         cell("%hopx_wait fit --timeout 0.1s")
     assert list(cell("%hopx_kill fit")["result"].sort_values()) == ["already finished"] + ["killed"] * 3
     with pytest.raises(
-        RunFailed, match=r"^4 of 4 failed or were killed\nfit \(proc_\w+, a=1\) failed(?s:.*)ValueError: 1"
+        RunFailed, match=r"^4 of 4 failed or were killed\nfit  a=1 \(proc_\w+\) failed(?s:.*)ValueError: 1"
     ):
         cell("%hopx_wait fit")
     with pytest.warns(NameWarning, match="newest of 4 named fit"):
