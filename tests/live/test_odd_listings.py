@@ -60,9 +60,9 @@ def test_all_is_shown_and_in_bounds(all_listings: list[list[Any]]) -> None:
         assert_in_bounds(row)
     json.loads(zlib.decompress(rows.packed()))
     now = NOW.timestamp()
-    for sort in ("progress", "-elapsed", "started", "exit_code"):
+    for sort in ("progress", "-elapsed", "started", "exit_code", "param.lr", "-metric.loss", "memory"):
         assert len(order.shown(rows, {"sort": sort}, now)) == len(rows)
-    state = text.State(rows=[row for _, row in rows], notes=[], nothing="x", several=True, at=now)
+    state = text.State(rows=[row for _, row in rows], columns=None, notes=[], nothing="x", several=True, at=now)
     for row in state.rows:
         told = text.progress_in_words(row) + text.elapsed_in_words(row, now)
         assert not LONG_NUMBER.search(told)
