@@ -156,15 +156,18 @@ def test_a_sweep_is_spread(hopx: Any, fleet: Callable[..., Any], tmp_path: Path)
     runs = hopx.sweep(held(log, go), {"n": list(range(20))}, per=2, on="all", language="bash", env={"X": "x"})
     assert len(runs) == 20
     wait_until(lambda: log.exists() and len(log.read_text().splitlines()) == 6, "two run on each")
-    assert {name: sum(run.connection == name for run in runs) for name in "abc"} == {"a": 2, "b": 2, "c": 2}
+
+    def counts() -> dict[str, int]:
+        return {name: sum(run.connection == name for run in runs) for name in "abc"}
+
+    wait_until(lambda: counts() == {"a": 2, "b": 2, "c": 2}, "their launches have been answered")
     go.touch()
     hopx.wait(runs)
     assert runs.in_words() == "20 of 20 completed"
-    counts = {name: sum(run.connection == name for run in runs) for name in "abc"}
     assert most_at_once(log)["all"] == 6
     frame = hopx.history(sweep=runs.sweep_id)
     assert (frame["status"] == "completed").all()
-    assert frame["connection"].value_counts().to_dict() == counts
+    assert frame["connection"].value_counts().to_dict() == counts()
     assert sorted(frame["param.n"]) == list(range(20))
 
 
