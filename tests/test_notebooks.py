@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,24 @@ def test_the_line_below_a_cell_follows_its_run(run_notebook: RunNotebook) -> Non
     assert "3 of 3 ended" in shown(wait)
     assert "widgets" not in notebook.metadata, "nobody is there who could be told anything later"
     assert shown(after) == "the next cell\n"
+
+
+def test_the_page_of_a_job_says_how_its_runs_have_ended(state: Settings, tmp_path: Path) -> None:
+    cells = (
+        "%load_ext hopx_magics",
+        "%%hopx_bg --name fit\nimport time; time.sleep(0.5)\n40 + 2",
+        "%%hopx_bg --name all --sweep n=1,0\n1 / n",
+        "%hopx_wait --no-raise;",
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbformat.write(notebook, tmp_path / "job.ipynb")
+    command = [sys.executable, "-m", "nbconvert", "--execute", "--to", "html", str(tmp_path / "job.ipynb")]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    page = (tmp_path / "job.html").read_text()
+    assert re.search(r"completed in \d", page)
+    assert ">42<" in page
+    assert "ZeroDivisionError: division by zero" in page
+    assert "running" not in re.sub(r"<(style|script).*?</\1>", "", page, flags=re.DOTALL)
 
 
 def test_the_line_below_a_cell_lives(kernels: Callable[[], tuple[KernelManager, Any]], tmp_path: Path) -> None:
