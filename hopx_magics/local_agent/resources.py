@@ -144,7 +144,7 @@ def _gpus(allowed: str | None) -> tuple[str, ...]:
 
 def _gpus_of_driver() -> int | None:
     try:
-        import pynvml  # type: ignore[import-untyped]
+        import pynvml  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         return None
     try:
