@@ -56,6 +56,7 @@ class Pages:
         self.initial = initial
         """How a page begins that was told nothing else."""
         self._notify = notify
+        self._early: list[str] | None = []
         self._view: dict[str, Any] | None = None
         self._heard: dict[str, float] = {}  # when each was last heard of
         self.stays = False
@@ -71,6 +72,14 @@ class Pages:
         """How the last page shows the table, or how it begins."""
         return self._view or {"sort": self.initial.sort}
 
+    def begin(self, initial: Initial) -> None:
+        """It is known how a page begins: those that have come early are told."""
+        with self._lock:
+            self.initial = initial
+            early, self._early = self._early or [], None
+            for page in early:
+                self.hello(page)
+
     def keep(self, view: dict[str, Any]) -> None:
         """Remembers how a page shows the table, for the next one."""
         if len(msgspec.json.encode(view)) <= LONGEST_VIEW:
@@ -83,8 +92,12 @@ class Pages:
             self._following.begin()
 
     def hello(self, page: str) -> None:
-        """A page has come, or was loaded again, or has missed something: it is told everything."""
+        """A page has come, or was loaded again, or has missed something: it is told everything, once it is known how
+        the table begins."""
         with self._lock:
+            if self._early is not None:
+                self._early.append(page)
+                return
             self._heard.pop(MAKER, None)
             reset = Reset(
                 to=page,

@@ -97,13 +97,14 @@ class LiveTable(TableWidget):
         with self._lock:
             names = names_of(row for _, row in self._rows)
         asked = None if columns is None else [meant(word, names, "column") for word in columns]
-        self._pages.initial = msgspec.structs.replace(
+        initial = msgspec.structs.replace(
             self._pages.initial,
             sort=sort and ("-" if sort.startswith("-") else "") + meant(sort.lstrip("-"), names, "column"),
             group=group and meant_group(group, names),
             columns=chosen.only if asked is None else asked,
             chosen=chosen.by_hand if asked is None else None,
         )
+        self._pages.begin(initial)
 
     @property
     def columns(self) -> list[str] | None:
