@@ -24,6 +24,10 @@ TOOLS = {
 """What tests start, what works on them, or what cells in notebooks import, without an import here."""
 
 
+NOT_INSTALLED = {"pynvml": ["nvidia-ml-py"]}
+"""What tests do without, and where it comes from."""
+
+
 def named(requirements: Iterable[str]) -> set[str]:
     """The distributions that requirements name, those of our own extras in place of these."""
     names: set[str] = set()
@@ -45,7 +49,7 @@ def imported(folder: str) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module)
     libraries = {name.partition(".")[0] for name in found} - sys.stdlib_module_names - OURS
-    distributions = packages_distributions()
+    distributions = NOT_INSTALLED | packages_distributions()
     return {distributions[library][0].lower().replace("_", "-") for library in libraries}
 
 
