@@ -141,6 +141,7 @@ def test_a_row_is_launched_again(open_notebook: OpenNotebook, watch_in: WatchIn,
 def test_keyboard_only(open_notebook: OpenNotebook, watch_in: WatchIn) -> None:
     notebook = open_notebook(LOAD, launches(one=SLEEPER, two="print('hello from two')"), "%hopx_watch --sort name")
     table = watch_in(notebook)
+    table.expect_names("one", "two")
     keyboard = notebook.page.keyboard
     cells = notebook.page.locator(".jp-Cell").count()
     table.root.get_by_label("Search processes").focus()
