@@ -55,6 +55,18 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.line(f"pictures of the pages: {folder}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nobodys_own_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Stands for the folders of whoever runs the tests: one that writes there, for want of settings, is a failure."""
+    own = tmp_path_factory.mktemp("own")
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("XDG_DATA_HOME", "XDG_STATE_HOME"):
+            patched.setenv(name, str(own))
+        yield
+    written = [str(path) for path in (own / "hopx_magics").rglob("*")]
+    assert not written, "a test has written to the history or the state folder of whoever runs it"
+
+
 def agent_pid(settings: Settings) -> int | None:
     """The pid of the local agent that these settings lead to."""
     try:

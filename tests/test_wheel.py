@@ -59,6 +59,7 @@ def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", str(wheel)]
     subprocess.run(install, check=True)
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    env |= {"HOPX_STATE_DIR": str(tmp_path / "state"), "IPYTHONDIR": str(tmp_path / "ipython")}
+    env |= {"HOPX_STATE_DIR": str(tmp_path / "state"), "HOPX_HISTORY": str(tmp_path / "history.sqlite")}
+    env |= {"IPYTHONDIR": str(tmp_path / "ipython")}
     used = subprocess.run([python, "-c", USE], cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
     assert used.stdout.strip().startswith(str(tmp_path / "env"))

@@ -49,7 +49,10 @@ def reply_time() -> float:
 @pytest.fixture
 def session(tmp_path: Path, reply_time: float) -> Iterator[Session]:
     settings = msgspec.structs.replace(
-        read_settings({"HOPX_STATE_DIR": str(tmp_path)}), reply_time=reply_time, retry_time=1.5, max_reply=1_000_000
+        read_settings({"HOPX_STATE_DIR": str(tmp_path), "HOPX_HISTORY": str(tmp_path / "history.sqlite")}),
+        reply_time=reply_time,
+        retry_time=1.5,
+        max_reply=1_000_000,
     )
     session = Session(settings)
     yield session
