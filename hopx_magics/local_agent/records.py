@@ -24,7 +24,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     former: dict[str, list[str]] = {}
 
 
-class Launched(msgspec.Struct, frozen=True, kw_only=True):
+class Launched(Turn, frozen=True, kw_only=True):
     """What was launched. `sequence` orders all launches of a folder; it is the launch time in nanoseconds.
 
     `timeout` is in seconds from the start. `at_once` is False for a process that had to wait its turn. `key` is the
@@ -49,17 +49,6 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     at_once: bool
     key: str | None = None
     digest: str | None = None
-    sweep: str | None = None
-    sweep_limit: int | None = None
-    first: bool = False
-    after: dict[str, str] = {}
-    after_any: dict[str, str] = {}
-    retries: int = 0
-    retry_delay: float = 0.0
-    gpus: float = 0.0
-    cpus: float = 0.0
-    memory: int = 0
-    former: dict[str, list[str]] = {}
     retry_of: str | None = None
     not_before: int | None = None
     has_env: bool = True

@@ -139,41 +139,10 @@ class HopxMagics(HopxBase):
         """
         with self._arguments("hopx_bg", line) as args:
             from ..api.launch import launch, launch_on_each, sweep
-            from ..run_history.origin import number_of_cell
 
             on = args.on or None
-            after, after_any = self._former(args.after), self._former(args.after_any)
-            options: Any = {
-                "first_line": self._line_behind(cell),
-                "cell": number_of_cell(self.shell),
-                "language": args.language,
-                "name": args.name,
-                "timeout": args.timeout or self.timeout,
-                "env": dict(args.env),
-                "workdir": args.cwd,
-                "params": once("--param", args.param),
-                "tags": once("--tag", args.tag),
-                "callback": _callback(args),
-                "capture": args.capture,
-                "values": pack(self.shell, cell, args.values, args.language, without=(*after, *after_any)),
-                "keep": args.out,
-                "transform": self.shell.transform_cell,
-                "kill_leftovers": args.kill_leftovers,
-                "first": args.first,
-                "after": after,
-                "after_any": after_any,
-                "gpus": args.gpus or 0.0,
-                "cpus": args.cpus or 0.0,
-                "memory": args.memory,
-                "retry": args.retry or 0,
-                "retry_delay": args.retry_delay or 0.0,
-                "sending": TransferLine(self.shell, "to").show_copied,
-            }
-            for option in ("limit", "per", "yes"):
-                if getattr(args, option) not in (None, False) and not args.sweep:
-                    raise ValueError(f"--{option} is for --sweep")
-            if args.retry_delay and not args.retry:
-                raise ValueError("--retry-delay is for --retry")
+            _check_bg(args)
+            options = self._options(args, cell)
             run: Run | Sweep | None
             if args.sweep:
                 sweeps = once("--sweep", args.sweep)
@@ -436,6 +405,38 @@ class HopxMagics(HopxBase):
 
     # ------------------------------------------------------------ helpers
 
+    def _options(self, args: Any, cell: str) -> Any:
+        """What is said of the launch of a cell, as `LaunchOptions` and what else `launch` takes."""
+        from ..run_history.origin import number_of_cell
+
+        after, after_any = self._former(args.after), self._former(args.after_any)
+        return {
+            "first_line": self._line_behind(cell),
+            "cell": number_of_cell(self.shell),
+            "language": args.language,
+            "name": args.name,
+            "timeout": args.timeout or self.timeout,
+            "env": dict(args.env),
+            "workdir": args.cwd,
+            "params": once("--param", args.param),
+            "tags": once("--tag", args.tag),
+            "callback": _callback(args),
+            "capture": args.capture,
+            "values": pack(self.shell, cell, args.values, args.language, without=(*after, *after_any)),
+            "keep": args.out,
+            "transform": self.shell.transform_cell,
+            "kill_leftovers": args.kill_leftovers,
+            "first": args.first,
+            "after": after,
+            "after_any": after_any,
+            "gpus": args.gpus or 0.0,
+            "cpus": args.cpus or 0.0,
+            "memory": args.memory,
+            "retry": args.retry or 0,
+            "retry_delay": args.retry_delay or 0.0,
+            "sending": TransferLine(self.shell, "to").show_copied,
+        }
+
     def _former(self, words: "list[Word]") -> "dict[str, list[Run | str]]":
         """The runs that words stand for, in which several stand with commas between, by these words."""
         return {each.text: self._meant(each) for word in words for each in one_by_one(word)}
@@ -465,6 +466,15 @@ def _filters(args: Any) -> dict[str, Any]:
     """What is chosen of which connections, and in which order."""
     names = ("status", "language", "name", "since", "sort", "limit", "by")
     return {name: getattr(args, name) for name in names} | {"on": args.on or None}
+
+
+def _check_bg(args: Any) -> None:
+    """Raises ValueError for an option that means nothing without another one."""
+    for option in ("limit", "per", "yes"):
+        if getattr(args, option) not in (None, False) and not args.sweep:
+            raise ValueError(f"--{option} is for --sweep")
+    if args.retry_delay and not args.retry:
+        raise ValueError("--retry-delay is for --retry")
 
 
 def _callback(args: Any) -> "Callback | None":

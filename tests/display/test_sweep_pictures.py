@@ -2,11 +2,9 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,13 +16,6 @@ from hopx_magics.display import accessor
 from hopx_magics.errors import UnknownColumn
 
 accessor.register()
-
-
-@pytest.fixture(autouse=True)
-def _without_a_screen() -> Iterator[None]:
-    mpl.use("Agg")
-    yield
-    plt.close("all")
 
 
 def runs_of(metric: str = "loss", **params: Sequence[Any]) -> pd.DataFrame:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
@@ -30,13 +29,6 @@ NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 Bar = tuple[float, float, float, str]
 
 accessor.register()
-
-
-@pytest.fixture(autouse=True)
-def _without_a_screen() -> Iterator[None]:
-    mpl.use("Agg")
-    yield
-    plt.close("all")
 
 
 def at(seconds: float | None) -> datetime | None:
