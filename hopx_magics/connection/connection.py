@@ -15,7 +15,7 @@ from ..client.commands import run_command
 from ..client.files import Files
 from ..client.sent_runner import run_folder, through_runner
 from ..client.transport import Locate, Transport
-from ..errors import HistoryError, HopxError, LaunchError, NotSupported, ResultError, UnknownProcess
+from ..errors import HistoryError, HopxError, NotSupported, ResultError, UnknownProcess
 from ..kept import KeptRun
 from ..launches import launch_again
 from ..models import Change, CommandResult, Given, Launch, Listing, Place, Process, ProcessId, QueueState, RunId, Turned
@@ -27,8 +27,8 @@ from ..run_history.database import Database
 from ..run_history.recorder import Recorder
 from ..run_history.seal import Seal
 from ..settings import Settings
-from ..values.facts import names_in_words
 from ..values.packed import Packed
+from .elsewhere import as_program, check_elsewhere, values_left_behind, with_known_values
 from .files_there import FilesThere, has_left_something
 from .killing import kill
 from .output import OutputReader
@@ -37,20 +37,6 @@ from .watcher import Watcher
 
 if TYPE_CHECKING:
     from ..client.sandbox import Expiry
-
-
-def _of_queues(launch: Launch) -> list[str]:
-    """The options of a launch that only an agent with a queue knows."""
-    given = {
-        "--first": launch.first,
-        "--after": launch.after,
-        "--after-any": launch.after_any,
-        "--retry": launch.retries,
-        "--gpus": launch.gpus,
-        "--cpus": launch.cpus,
-        "--memory": launch.memory,
-    }
-    return [option for option, is_given in given.items() if is_given]
 
 
 class QueueChanges(TypedDict, total=False):
@@ -252,7 +238,7 @@ class Connection:
         known = self._recorder.environment(kept.run_id)
         again = launch_again(kept, params=params, env={**known, **(env or {})}, values=values)
         if values is None:
-            again = _with_known_values(kept, self._with_values_of(kept, again))
+            again = with_known_values(kept, self._with_values_of(kept, again))
         (process,) = self.launch([again])
         return process
 
@@ -270,46 +256,25 @@ class Connection:
 
         Raises LaunchError for what only that of this machine can do and for what can't be sent, AgentError.
         """
-        if launch.kill_leftovers:
-            raise LaunchError(
-                f"{self.name} can't kill what a run leaves running: only the agent of this machine knows that",
-                hint="Launch it without --kill-leftovers, and let the cell end what it starts.",
-            )
-        if options := _of_queues(launch):
-            raise LaunchError(
-                f"{self.name} has no queue in which {' and '.join(options)} would mean something",
-                hint="The agent of this machine has one: launch with --on local, or wait with %hopx_wait before.",
-            )
+        check_elsewhere(launch, self.name)
         launch = msgspec.structs.replace(launch, surroundings=None)
         if launch.language != "python" or launch.runner:
             return launch
         try:
             runner, values = self._sender.send(launch, sending)
         except NotSupported as error:
-            return self._as_program(launch, error)
+            program = as_program(launch, self.name, error)
+            self._remark(values_left_behind(launch, self.name))
+            return program
         return msgspec.structs.replace(launch, runner=runner, values=values)
 
-    def _as_program(self, launch: Launch, why: NotSupported) -> Launch:
-        """The launch as that of a plain program. Raises LaunchError for what is more than that."""
-        reason = why.message.removeprefix(f"{why.agent}: ")
-        if launch.needs_notebook:
-            raise LaunchError(
-                f"magics, ! and a bare await don't work in a cell on {self.name}: {reason}",
-                hint="There it is plain Python: asyncio.run() and subprocess work.",
-            )
-        if launch.keep or launch.values or (launch.packed and launch.packed.is_named):
-            raise LaunchError(
-                f"variables can't travel to or from {self.name}: {reason}",
-                hint="Launch without --in and --out, or with --here.",
-            )
-        note = f"{self.name} takes no files: what was launched there has none of the notebook's variables"
-        if launch.packed and launch.packed.names and note not in self.remarks:
+    def _remark(self, note: str | None) -> None:
+        if note and note not in self.remarks:
             self.remarks.append(note)
-        return msgspec.structs.replace(launch, packed=None)
 
     def _send(self, launch: Launch) -> Process:
-        if launch.timeout is not None and (note := self.note(until=launch.timeout)):
-            self.remarks.append(note)
+        if launch.timeout is not None:
+            self._remark(self.note(until=launch.timeout))
         launched = self.agent.launch(self._prepared(launch))
         self._recorder.launched(launch.run_id, launched)
         self.unwaited[launched.process_id] = None
@@ -414,16 +379,3 @@ class Connection:
     def note(self, *, until: float | None = None) -> str | None:
         """What is to be said of its sandbox: that it ends soon, or before `until` seconds from now are over."""
         return self.expiry.note(self.name, until=until) if self.expiry else None
-
-
-def _with_known_values(kept: KeptRun, launch: Launch) -> Launch:
-    """The launch of a kept run, if it has the values that the run had. Raises LaunchError."""
-    if launch.values:
-        return msgspec.structs.replace(launch, packed=None, given=kept.values_in)
-    if kept.values_in:
-        raise LaunchError(
-            f"the values that {kept.run_id} was launched with are not there (any more): "
-            f"{names_in_words(kept.values_in)}",
-            hint="--in auto takes those that the notebook has now, --in none launches it without.",
-        )
-    return launch

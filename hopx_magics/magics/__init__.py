@@ -7,6 +7,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from .base import Arrival
 from .completion import IDENTIFIER, Completions
 from .connections import HopxCloud
+from .following import HopxFollowing
 from .frame_views import show_frames, show_frames_no_more
 from .history import HopxHistory
 from .live_line import has_live_display, show_document
@@ -17,7 +18,7 @@ from .run_line import Mending, show_line
 from .silence import give_body, silence_magic
 from .values import HopxValues
 
-__all__ = ["HopxCloud", "HopxHistory", "HopxMagics", "HopxQueue", "HopxValues", "load", "unload"]
+__all__ = ["HopxCloud", "HopxFollowing", "HopxHistory", "HopxMagics", "HopxQueue", "HopxValues", "load", "unload"]
 
 
 _TRANSFORMERS = (silence_magic, give_body)
@@ -37,7 +38,14 @@ def load(shell: InteractiveShell) -> None:
         return
     history = HopxHistory(shell)
     arrival = Arrival(lambda: history.file)
-    for magics in (HopxMagics(shell), history, HopxQueue(shell), HopxCloud(shell), HopxValues(shell)):
+    for magics in (
+        HopxMagics(shell),
+        HopxFollowing(shell),
+        history,
+        HopxQueue(shell),
+        HopxCloud(shell),
+        HopxValues(shell),
+    ):
         magics.arrival = arrival
         shell.register_magics(magics)
     shell.input_transformers_cleanup.extend(_TRANSFORMERS)
@@ -68,7 +76,7 @@ def unload(shell: InteractiveShell) -> None:
     """Takes back what `load` did, and ends what it left running here. Processes and the agent go on."""
     if HopxMagics.__name__ not in shell.magics_manager.registry:
         return
-    for registered in (HopxMagics, HopxHistory, HopxQueue, HopxCloud, HopxValues):
+    for registered in (HopxMagics, HopxFollowing, HopxHistory, HopxQueue, HopxCloud, HopxValues):
         magics = shell.magics_manager.registry.pop(registered.__name__)
         for kind, names in magics.magics.items():
             for name in names:

@@ -13,7 +13,7 @@ from IPython.utils.capture import capture_output
 from traitlets import TraitError
 
 from hopx_magics.errors import HopxError, NameWarning, RunFailed, WaitTimeout
-from hopx_magics.magics import HopxCloud, HopxHistory, HopxMagics, HopxQueue, HopxValues
+from hopx_magics.magics import HopxCloud, HopxFollowing, HopxHistory, HopxMagics, HopxQueue, HopxValues
 from hopx_magics.magics.arguments import PARSERS
 from hopx_magics.settings import Settings
 from tests.conftest import agent_pid
@@ -278,11 +278,12 @@ def test_an_error_is_three_lines_at_most_and_stops_a_run_all(
 # ---------------------------------------------------------------- help, completion, loading
 
 
+MAGICS = (HopxMagics, HopxFollowing, HopxHistory, HopxCloud, HopxQueue, HopxValues)
+
+
 @pytest.mark.parametrize("name", PARSERS)
 def test_the_help_names_every_option_and_shows_examples(name: str) -> None:
-    (home,) = [
-        magics for magics in (HopxMagics, HopxHistory, HopxCloud, HopxQueue, HopxValues) if hasattr(magics, name)
-    ]
+    (home,) = [magics for magics in MAGICS if hasattr(magics, name)]
     text = inspect.getdoc(getattr(home, name)) or ""
     usage = text.split("Options\n")[0]
     for option in PARSERS[name].options:
