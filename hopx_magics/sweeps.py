@@ -1,24 +1,38 @@
 """The handle of a sweep: several runs that were launched together with different parameters."""
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from .connection.connection import Connection
 from .connection.watcher import Listener, Update
 from .display import in_words
+from .display.frame_view import View, as_html, as_text
 from .display.sweep_frame import metric_of, sweep_frame
-from .errors import LaunchError
+from .display.sweep_view import SweptRun, last_metrics, sweep_view
+from .errors import HistoryError, LaunchError
 from .kept import KeptOutput
 from .models import Process, ProcessId, RunId
+from .output.shown import last_line
 from .run import Run, runs_by_connection
 from .run_history import reading
+from .session.gathering import asked_until, gather
 from .sources import AgentSource
 from .words import KillResult, Stream
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+SHOWN_WITHIN = 1.0
+"""Seconds that agents have to tell how the runs go on when a sweep is shown."""
+
+TAIL = 2000
+"""Bytes at the end of each output in which metrics are looked for then."""
 
 
 class Sweep(list[Run]):
@@ -31,6 +45,8 @@ class Sweep(list[Run]):
         self._by_id = {run.run_id: run for run in self}
         self._waits = any(run.source.connection is None for run in self)
         self._listeners: list[Callable[[], None]] = []
+        self._latest: dict[int, SweptRun] = {}
+        self._ends: dict[int, SweptRun] = {}
 
     def wait(self, timeout: float | None = None) -> "Sweep":
         """Waits until all have ended, and returns this sweep. A failure is no error here.
@@ -149,7 +165,59 @@ class Sweep(list[Run]):
             return listening.pop_all().close
 
     def __repr__(self) -> str:
-        return f"<Sweep {self.sweep_id}: {self.in_words()}>"
+        return as_text(self.view(), shutil.get_terminal_size().columns)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        view = self.view()
+        return {"text/plain": as_text(view, shutil.get_terminal_size().columns), "text/html": as_html(view)}
+
+    def view(self) -> View:
+        """The small table that it is shown as: a dozen of its runs at most, the best and those that failed among them.
+
+        The agents are asked how the runs go on, and have a second for it: it is said which of them don't answer.
+        """
+        silent = self._look()
+        try:
+            params = self.params() if self else {}
+        except HistoryError:
+            params = {}
+        runs = [self._told(run)._replace(params=params.get(run.run_id or RunId(""), {})) for run in self]
+        return sweep_view(self.sweep_id, runs, f"no answer from {', '.join(silent)}" if silent else "")
+
+    def _look(self) -> list[str]:
+        """Sees how the runs go on; returns the names of the connections that don't tell."""
+        looking = {
+            connection: runs
+            for connection, runs in runs_by_connection(self).items()
+            if any(id(run) not in self._ends for run in runs.values())
+        }
+        with asked_until(time.monotonic() + SHOWN_WITHIN):
+            answers = gather(list(looking), tail=TAIL) if looking else []
+        for answer, runs in zip(answers, looking.values(), strict=True):
+            if answer.listing is None:
+                continue
+            for process_id, run in runs.items():
+                listed = answer.listing.last_try(process_id)
+                if listed is not None or answer.error is None:
+                    self._note(run, listed)
+        return [answer.connection.name for answer in answers if answer.error]
+
+    def _note(self, run: Run, listed: Process | None) -> None:
+        if not run.process.ended:
+            run.see(listed)
+        if listed is not None and not (listed.stdout is listed.stderr is None):
+            told = SweptRun(run.process, {}, last_metrics(listed), last_line(listed.stderr or ""))
+            (self._ends if listed.ended else self._latest)[id(run)] = told
+
+    def _told(self, run: Run) -> SweptRun:
+        """What is known of a run by its listing, or by what the history keeps of it."""
+        if id(run) not in self._ends and run.process.ended and run.run_id:
+            with contextlib.suppress(HistoryError):
+                if kept := run.source.history.read(reading.output, run.run_id):
+                    texts = {stream: output.text[-TAIL:] for stream, output in kept.items()}
+                    self._note(run, msgspec.structs.replace(run.process, **texts))
+        latest = self._latest.get(id(run), SweptRun(run.process))
+        return self._ends.get(id(run), latest._replace(process=run.process))
 
     def in_words(self) -> str:
         """How it was last seen, without asking: `7 of 10 completed, 1 failed`."""

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ..words import word_set
 from .error_lines import ErrorLines
@@ -50,6 +50,10 @@ _MEASURE = re.compile(
     r"|(?<![a-z])(?:acc|auc|bleu|cer|err|error|f1|iou|mae|map|mape|miou|mse|ppl|r2|rmse|rouge|top|wer)(?![a-z])",
     re.IGNORECASE,
 )
+_SMALLER = re.compile(
+    r"loss|perplexity|(?<![a-z])(?:cer|err|error|mae|mape|mse|ppl|rmse|wer)(?![a-z])",
+    re.IGNORECASE,
+)
 
 
 _QUALIFIERS = word_set("""
@@ -86,6 +90,13 @@ def metrics_in(text: str, pattern: str | None = None) -> list[Metric]:
     find = Finder().pairs if pattern is None else _by_pattern(pattern)
     lines = enumerate(as_plain(text).split("\n"), start=1)
     return [Metric(name, value, number) for number, line in lines for name, value in find(line[-LONGEST_LINE:])]
+
+
+def better(name: str) -> Literal["min", "max"] | None:
+    """Whether the smallest or the largest value of a metric is its best, as far as its name tells."""
+    if _SMALLER.search(name):
+        return "min"
+    return "max" if _MEASURE.search(name) else None
 
 
 # ---------------------------------------------------------------- a pattern of the user's

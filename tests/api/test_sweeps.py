@@ -1,12 +1,18 @@
 """What a sweep tells of its runs and does with them, on a real local agent."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hopx_magics.errors import UnknownColumn
+from hopx_magics.models import Process, ProcessId
+from hopx_magics.run import Run
+from hopx_magics.sources import AgentSource
+from hopx_magics.sweeps import Sweep
+from tests.standins.server import Asked
 from tests.waiting import wait_until
 
 CODE = "print('loss:', lr * seed)\nif lr == 3: raise SystemExit(2)"
@@ -53,3 +59,49 @@ def test_all_that_goes_on_is_killed(hopx: Any, tmp_path: Path) -> None:
     assert [run.status for run in sweep] == ["completed", "killed", "killed"]
     assert sweep.kill() == ["already finished"] * 3
     assert list(sweep.frame()["status"]) == ["completed", "killed", "killed"]
+
+
+def test_it_is_shown_as_a_small_table(sweep: Any) -> None:
+    head, *rows, note = str(sweep).splitlines()
+    assert head.split() == ["status", "lr", "seed", "loss", "time", "why"]
+    assert [row.split()[:5] for row in rows[:3]] == [
+        *(["0", "✓", "completed", "2", "1"], ["1", "✓", "completed", "2", "5"], ["2", "✓", "completed", "1", "1"]),
+    ]
+    assert "★ 1 " in rows[2]
+    assert rows[4].endswith("exit 2")
+    assert len(rows) == 6
+    assert note == f"sweep {sweep.sweep_id}: 4 of 6 completed, 2 failed · best loss 1: lr=1 seed=1"
+
+
+def test_of_many_runs_the_table_has_the_best_and_those_that_failed(hopx: Any) -> None:
+    code = (
+        "import sys\nprint('val_acc:', n if n < 28 else -n); print('<b>', file=sys.stderr)\nif n == 20: raise KeyError"
+    )
+    sweep = hopx.sweep(code, {"n": list(range(30))}).wait()
+    *rows, note = str(sweep).splitlines()
+    shown = [int(row.split()[0]) for row in rows[1:]]
+    assert shown == [*range(10), 20, 27]
+    assert "★ 27" in rows[-1]
+    assert "exit 1: KeyError" in rows[-2]
+    assert note.endswith("best val_acc 27: n=27 · 12 of 30 runs shown")
+    bundle = sweep._repr_mimebundle_()
+    assert bundle["text/plain"] == str(sweep)
+    assert bundle["text/html"].count("<tr>") == 13
+    assert "<b>" not in bundle["text/html"]
+
+
+def test_an_agent_that_hangs_holds_up_no_display(odd_agent: Any, connection_of: Any) -> None:
+    gate = threading.Event()
+
+    def hang(asked: Asked) -> None:
+        gate.wait()
+        asked.reply({"processes": []})
+
+    connection = connection_of(odd_agent(hang))
+    run = Run(Process(process_id=ProcessId("p1"), status="running"), AgentSource(connection))
+    try:
+        shown = str(Sweep([run], "abcd"))  # would wait for ever: the gate opens behind it
+    finally:
+        gate.set()
+    assert "▸ running" in shown
+    assert shown.endswith(f"sweep abcd: 0 of 1 completed, 1 running · no answer from {connection.name}")
