@@ -29,6 +29,11 @@ class ErrorLines:
         self._has_last_line = False
         self._was_warning = False
 
+    @property
+    def expects(self) -> bool:
+        """Whether what the next line is depends on those before it."""
+        return self._in_traceback or self._was_warning
+
     def take(self, line: str) -> bool:
         """Whether this line is one. Of a traceback that are its frames and the line that ends it."""
         is_indented = line.startswith((" ", "\t"))

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from ..words import word_set
 from .error_lines import ErrorLines
+from .known_lines import KnownLines
 from .oneline import printable
 from .shown import as_plain
 
@@ -152,6 +153,15 @@ class Finder:
 
     def pairs(self, line: str) -> list[_Pair]:
         """The numbers of the next line."""
+        found = None if self._expects else _KNOWN.find(line)
+        return self._look(line) if found is None else found
+
+    @property
+    def _expects(self) -> bool:
+        """Whether what the next line is depends on those before it."""
+        return self._table is not None or self._errors.expects
+
+    def _look(self, line: str) -> list[_Pair]:
         if self._errors.take(line) or not line or line.isspace():
             return []
         if line.rstrip().endswith("}") and "{" in line:
@@ -166,6 +176,16 @@ class Finder:
         if _is_boxed(line):
             return _in_box(cells)
         return list(_in_text(line))
+
+
+def _pairs_alone(line: str) -> list[_Pair] | None:
+    """The numbers of a line before which there are no others; None if more depends on it."""
+    finder = Finder()
+    found = finder._look(line)
+    return None if finder._expects else found
+
+
+_KNOWN = KnownLines(_pairs_alone, _NUMBER_ALONE)
 
 
 def _in_text(line: str) -> Iterator[_Pair]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hopx_magics.output.metrics import Metric, metrics_in
+from hopx_magics.output.metrics import Finder, Metric, metrics_in
 from tests.growth import grows_like_its_input
 
 
@@ -469,3 +469,34 @@ def test_whatever_is_printed_names_are_names_and_values_numbers(text: str) -> No
         assert name == " ".join(name.split()) != ""
         assert isinstance(value, float)
         assert 1 <= line <= text.count("\n") + 1
+
+
+FORMS = [
+    "loss: 0.31 acc=0.5",
+    "epoch 3/20 - loss: 0.1234 - lr=1e-3",
+    "f1 0.8",
+    "f2 0.8",
+    "top5: 0.3 top1: 0.2",
+    "m10x: 1.5",
+    "loss: 0.5 acc: 0.5",
+    '{"step": 3, "loss": 0.25, "eval": {"acc": 12}}',
+    "2024-01-01T12:00:00Z INFO loss: 0.3",
+    '  File "a.py", line 3',
+    "Traceback (most recent call last):",
+    "ValueError: loss: 3",
+    "UserWarning: loss: 3",
+    "  epoch    train_loss    valid_loss",
+    "      1        0.5000        0.6000",
+    "| loss | 0.25 |",
+    "worker-1 accuracy 0.5, loss 12",
+    "loss: nan",
+    "",
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(FORMS), st.integers(0, 10**9)), max_size=60))
+def test_a_line_of_a_known_form_is_read_as_the_first_one(drawn: list[tuple[str, int]]) -> None:
+    finder, anew = Finder(), Finder()
+    for form, seed in drawn:
+        line = "".join(str(1 + (seed + 7 * place) % 9) if char.isdecimal() else char for place, char in enumerate(form))
+        assert repr(finder.pairs(line)) == repr(anew._look(line)), line
