@@ -7,10 +7,11 @@ from typing import Any
 
 from ..display.frames import Standing, standing
 from ..display.run_name import told_apart
+from ..output.conditions import number_in
 from ..words import STATUSES
 from .columns import KINDS, Column, Names, column_of
 from .row import Row
-from .search import names_of, number_in, read_search, value_in
+from .search import names_of, read_search, value_in
 
 _HAS_OPERATOR = re.compile("[<>=]")
 _NO_NAMES: Names = dict.fromkeys(KINDS, ())

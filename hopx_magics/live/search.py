@@ -7,11 +7,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from ..output.conditions import IN_TEXT, holds
 from .columns import KINDS, Column, Names, column_named
 from .row import Row
-
-_CONDITION = re.compile(r"""(?:"([^"]+)"|([^\s"<>=!]+))\s*(<=|>=|!=|==?|<|>)\s*(?:"([^"]*)"|([^\s"<>=!]+))""", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 Condition = Callable[[Row, float], bool]
 """Whether it holds of a row at a moment."""
@@ -22,11 +20,6 @@ class Search(NamedTuple):
 
     words: str
     conditions: list[Condition]
-
-
-def number_in(text: str) -> float | None:
-    """What a text says as a number, None where it says none."""
-    return float(text) if _NUMBER.fullmatch(text) else None
 
 
 def names_of(rows: Iterable[Row]) -> Names:
@@ -47,10 +40,10 @@ def read_search(text: str, names: Names) -> Search:
         column = column_named(name, names)
         if column is None or column.kind == "moment":
             return found[0]
-        conditions.append(lambda row, now: _holds(value_in(column, row, now), found[3], wanted))
+        conditions.append(lambda row, now: holds(value_in(column, row, now), found[3], wanted))
         return " "
 
-    words = _CONDITION.sub(take, text)
+    words = IN_TEXT.sub(take, text)
     return Search(words.strip().lower(), conditions)
 
 
@@ -70,17 +63,3 @@ def value_in(column: Column, row: Row, now: float) -> str | float | None:
             return None if row.progress is None else row.progress * 100
     told: str | float | None = getattr(row, column.name)
     return told
-
-
-def _holds(value: str | float | None, operator: str, wanted: str) -> bool:
-    if value is None:
-        return operator == "!="
-    one, other = number_in(value) if isinstance(value, str) else value, number_in(wanted)
-    equal = str(value).lower() == wanted.lower() if one is None or other is None else one == other
-    if operator == "!=":
-        return not equal
-    if operator in ("=", "=="):
-        return equal
-    if one is None or other is None:
-        return False
-    return (operator.endswith("=") and equal) or (one < other if operator.startswith("<") else one > other)

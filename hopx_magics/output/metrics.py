@@ -146,6 +146,11 @@ class Finder:
         self._table: _Table | None = None
         self._errors = ErrorLines()
 
+    @property
+    def in_table(self) -> bool:
+        """Whether the next line may be a row of a table."""
+        return self._table is not None
+
     def find(self, text: str) -> Iterator[_Pair]:
         """The numbers of the next lines, as a terminal shows them."""
         for line in as_plain(text).split("\n"):
