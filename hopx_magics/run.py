@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -14,13 +14,16 @@ from .connection.watcher import Listener, Update
 from .display import in_words
 from .display.cell_output import CellOutput
 from .display.line import run_line
+from .display.run_name import given_in_order
 from .durations import format_duration
 from .errors import HistoryError, ResultError, RunFailed, UnknownProcess, WaitTimeout
+from .kept import KeptRun
 from .models import Output, Process, ProcessId, RunId
 from .output.shown import as_shown, last_lines
 from .protocol.listing import FORGOTTEN_AFTER
 from .results import KeptValue, Results, as_outputs
 from .run_history import reading
+from .run_history.given import differing
 from .sources import AgentSource, Source
 from .values.facts import names_in_words
 from .words import KillResult, Status, Stream
@@ -90,11 +93,28 @@ class Run:
     @cached_property
     def given(self) -> str:
         """The variables of the notebook that it was launched with, in words, as far as the history has them."""
+        return names_in_words(self._kept.values_in) if self._kept else ""
+
+    @cached_property
+    def told(self) -> dict[str, str]:
+        """Its parameters as texts, as far as the history has them: first those by which it differs in its sweep."""
+        return given_in_order(self._kept.params, self._differing(self._kept)) if self._kept else {}
+
+    @cached_property
+    def _kept(self) -> KeptRun | None:
         try:
-            kept = self._source.history.read(reading.runs, [self.run_id] if self.run_id else [])
+            return next(
+                iter(self._source.history.read(reading.runs, [self.run_id] if self.run_id else []).values()), None
+            )
         except HistoryError:
-            return ""
-        return ", ".join(names_in_words(run.values_in) for run in kept.values())
+            return None
+
+    def _differing(self, kept: KeptRun) -> Collection[str]:
+        try:
+            sweeps = [kept.sweep_id] if kept.sweep_id and len(kept.params) > 1 else []
+            return self._source.history.read(differing, sweeps).get(kept.sweep_id or "", ()) if sweeps else ()
+        except HistoryError:
+            return ()
 
     @property
     def stdout(self) -> str:
@@ -213,7 +233,7 @@ class Run:
         process = self.wait(timeout).process
         if process.status == "completed":
             return None
-        shown = in_words.run_in_words(process, self.connection)
+        shown = in_words.run_in_words(process, self.connection, self.told)
         try:
             trace, cause = self._last_error(), self._results().error(trust=trust)
         except (ResultError, UnknownProcess):  # nobody knows what it has left
@@ -295,14 +315,16 @@ class Run:
         return self
 
     def __repr__(self) -> str:
-        return f"<Run {in_words.run_in_words(self._process, self.connection)}{self._certainty()}>"
+        return f"<Run {in_words.run_in_words(self._process, self.connection, self.told)}{self._certainty()}>"
 
     def _certainty(self) -> str:
         return self._source.certainty(self._process, time.monotonic() - self._seen)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         note = self._certainty().strip(", ")
-        line = run_line(self._process, self.connection, given=self.given, notes=[note] if note else [])
+        line = run_line(
+            self._process, self.connection, given=self.given, params=self.told, notes=[note] if note else []
+        )
         return {**line.bundle(str(self.run_id or self.process_id)), "text/plain": repr(self)}
 
 

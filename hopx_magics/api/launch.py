@@ -8,6 +8,7 @@ import msgspec
 
 from ..connection.connection import Connection
 from ..connection.sending import Sending
+from ..display.run_name import given_in_order
 from ..errors import AgentWarning, HopxError, LaunchError, LaunchInterrupted, UnknownConnection
 from ..launches import LaunchOptions, SweepLaunches, checked_copies, checked_launch, checked_sweep
 from ..models import Launch, Process, RunId
@@ -72,6 +73,7 @@ def launch(
     tell_of_launches()
     run = run_on(connection, process)
     run.given = launched.packed.in_words() if launched.packed else ""
+    run.told = given_in_order(launched.params)
     return run
 
 

@@ -17,7 +17,7 @@ _WIDTH = 9.0  # inches, as are the others
 _LABEL, _AROUND = 0.17, 1.1
 _LOWEST, _HIGHEST = 2.0, 11.0
 
-_LONGEST_LABEL = 40
+LONGEST_LABEL = 40
 
 
 def check_matplotlib() -> None:
@@ -97,5 +97,5 @@ def label_of(value: Any) -> str | None:
 
 def plain(text: str) -> str:
     """The text on one line, as much of it as a label has room for."""
-    line = printable(text, _LONGEST_LABEL + 1)
-    return line if len(line) <= _LONGEST_LABEL else line[: _LONGEST_LABEL - 1] + "…"
+    line = printable(text, LONGEST_LABEL + 1)
+    return line if len(line) <= LONGEST_LABEL else line[: LONGEST_LABEL - 1] + "…"

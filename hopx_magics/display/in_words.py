@@ -108,9 +108,18 @@ def with_place(process: Process, listing: Listing) -> Process:
     return msgspec.structs.replace(process, status_detail=queued_in_words(place, process.status_detail))
 
 
-def run_in_words(process: Process, connection: str | None) -> str:
-    """One line: name, id, connection and state."""
-    words = (printable(process.name, 60) if process.name else "", place_in_words(process, connection))
+def title_in_words(name: str | None, given: Mapping[str, str], most: int = 0) -> str:
+    """What a run is called so that it can be told from others, with at most so many characters: `fit  lr=0.1 seed=2`.
+
+    Nothing where it has neither a name nor parameters.
+    """
+    title = told_apart(printable(name, 60) if name else "", given)
+    return cut_in_middle(title, most) if most else title
+
+
+def run_in_words(process: Process, connection: str | None, given: Mapping[str, str] | None = None) -> str:
+    """One line: name, parameters, id, connection and state."""
+    words = (title_in_words(process.name, given or {}, LONGEST_TITLE), place_in_words(process, connection))
     return f"{' '.join(word for word in words if word)}: {state_in_words(process)}"
 
 
@@ -145,7 +154,7 @@ def waiting_in_words(processes: Sequence[Process], total: int) -> str:
 
 def failure_in_words(process: Process, stderr: str, params: Mapping[str, Any]) -> str:
     """How a run with these params failed, with the end of its standard error below."""
-    title = cut_in_middle(told_apart(printable(process.name or "", 60), given_in_order(params)), LONGEST_TITLE)
+    title = title_in_words(process.name, given_in_order(params), LONGEST_TITLE)
     about = f"({process.process_id})" if title and process.process_id else process.process_id
     name = " ".join(filter(None, (title, about))) or "unnamed"
     end = as_plain(stderr).strip("\n")

@@ -15,13 +15,26 @@ from ..output.shown import as_plain
 from ..words import STATUSES, Status
 from .cell_output import outputs_as_html, outputs_as_text
 from .forms import Output
-from .in_words import COLOURS, ICONS, counts_in_words, place_in_words, run_in_words, state_in_words, sweep_in_words
+from .in_words import (
+    COLOURS,
+    ICONS,
+    counts_in_words,
+    place_in_words,
+    run_in_words,
+    state_in_words,
+    sweep_in_words,
+    title_in_words,
+)
+from .run_name import cut_in_middle
 
 FAILURES_SHOWN = 3
 """Failed runs of a sweep that its line tells of."""
 
 RESULTS_SHOWN = 20
 """Runs of a sweep whose results its line shows."""
+
+LONGEST_SHOWN = 80
+"""Characters of a name with what its run was given; on hover there are all."""
 
 _PRE = '<pre style="margin:.3em 0 0 1.4em;white-space:pre-wrap">{}</pre>'
 _SOFT = '<span style="opacity:.65;font-family:monospace;font-size:90%">{}</span>'
@@ -82,16 +95,18 @@ def run_line(
     progress: float | None = None,
     doing: str = "",
     given: str = "",
+    params: Mapping[str, str] | None = None,
     as_of: AsOf | None = None,
     error: str = "",
     notes: Sequence[str] = (),
     displays: Sequence[Output] = (),
 ) -> Line:
-    """The line of a run: how it is, how far it is and what it is doing, where, and what it was `given`.
+    """The line of a run: how it is, its name with its `params`, how far it is and what it is doing, where, and which
+    variables it was `given`.
 
     Below it the `error` that ended it, `notes`, and what the cell displayed.
     """
-    told = [f"<b>{html.escape(printable(process.name, 60)) if process.name else 'unnamed'}</b>"]
+    told = [_title(title_in_words(process.name or "unnamed", params or {}))]
     if process.status == "running" and progress is not None:
         told.append(_bar("5em", [("running", progress)]))
     told += [html.escape(doing)] if doing else []
@@ -99,7 +114,7 @@ def run_line(
     below = _error(error) + "".join(_PRE.format(html.escape(printable(note, 300))) for note in notes)
     below += f'<div style="margin:.3em 0 0 1.4em">{outputs_as_html(displays)}</div>' if displays else ""
     below = _below(below)
-    state = " · ".join(filter(None, [run_in_words(process, connection), doing, str(as_of or "")]))
+    state = " · ".join(filter(None, [run_in_words(process, connection, params), doing, str(as_of or "")]))
     shown = [outputs_as_text([output for output in displays if output["output_type"] != "error"])]
     text = "\n".join(filter(None, [f"<Run {state}>", *notes, *shown]))
     return Line(process.status, _head(process.status, state_in_words(process), told, place, as_of), below, text)
@@ -155,6 +170,12 @@ def _head(status: Status, state: str, told: Sequence[str], place: str, as_of: As
     )
 
 
+def _title(title: str) -> str:
+    shown = cut_in_middle(title, LONGEST_SHOWN)
+    whole = f' title="{html.escape(title)}"' if shown != title else ""
+    return f"<b{whole}>{html.escape(shown)}</b>"
+
+
 def _below(content: str) -> str:
     return f'<div class="hopx-below">{content}</div>' if content else ""
 
@@ -185,7 +206,7 @@ def _failures(failures: Sequence[Failure], count: int) -> str:
 
 
 def _failure(failure: Failure) -> str:
-    title = f"<b>{html.escape(failure.params)}</b> {html.escape(failure.state)}"
+    title = f"{_title(failure.params)} {html.escape(failure.state)}"
     text = as_plain(failure.error).strip("\n")
     if not text:
         return f"<div>{title}</div>"

@@ -2,12 +2,14 @@
 
 import heapq
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ..output.oneline import printable
 from ..words import ENDED, STATUSES, Status
-from .figures import axes_for, check_matplotlib, finish, finish_rows, label_of, plain, saying, text_of
+from .figures import LONGEST_LABEL, axes_for, check_matplotlib, finish, finish_rows, label_of, plain, saying, text_of
+from .run_name import LONGEST_VALUE, cut_in_middle, told_apart
 
 if TYPE_CHECKING:
     import numpy as np
@@ -296,18 +298,23 @@ def _draw_legend(ax: "Axes", shown: dict[Status, Any]) -> None:
 
 
 def _labels(frame: "pd.DataFrame") -> list[str]:
-    """The names, or the beginnings of the ids. Where a name comes twice, with the params in which the runs differ."""
+    """The names, or the beginnings of the ids, with what the runs were given: first that in which they differ."""
     ids = next((frame[name] for name in ("run_id", "process_id") if name in frame.columns), frame.index)
     names = frame["name"] if "name" in frame.columns else ids
-    labels = [name if isinstance(name, str) and name else str(id_)[:12] for name, id_ in zip(names, ids, strict=True)]
-    if len(set(labels)) < len(labels):
-        labels = ["".join(parts) for parts in zip(labels, *_differing(frame), strict=True)]
-    return [plain(label) for label in labels]
+    called = (name if isinstance(name, str) and name else str(id_)[:12] for name, id_ in zip(names, ids, strict=True))
+    titles = map(told_apart, map(_short, called), _given(frame))
+    return [cut_in_middle(title, LONGEST_LABEL) for title in titles]
 
 
-def _differing(frame: "pd.DataFrame") -> Iterator[list[str]]:
-    """Of each param in which the runs differ its name and value, for all runs; nothing for those that have none."""
-    for column in map(str, frame.columns):
-        if column.startswith("param.") and len(set(texts := list(map(label_of, frame[column])))) > 1:
-            name = column.removeprefix("param.")
-            yield [f" {name}={text}" if text is not None else "" for text in texts]
+def _short(text: str) -> str:
+    return cut_in_middle(printable(text, LONGEST_VALUE), LONGEST_LABEL)
+
+
+def _given(frame: "pd.DataFrame") -> list[dict[str, str]]:
+    """The params of each run, without those that it has not."""
+    columns = [column for column in map(str, frame.columns) if column.startswith("param.")]
+    texts = {column: list(map(label_of, frame[column])) for column in columns}
+    columns.sort(key=lambda column: len(set(texts[column])) < 2)
+    names = {column: printable(column.removeprefix("param."), LONGEST_LABEL) for column in columns}
+    rows = zip(*(texts[column] for column in columns), strict=True) if columns else [()] * len(frame)
+    return [{names[column]: text for column, text in zip(columns, row, strict=True) if text} for row in rows]

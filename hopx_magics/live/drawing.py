@@ -11,6 +11,7 @@ import msgspec
 from ..connection.watcher import Update
 from ..display.in_words import doing_in_words, state_in_words
 from ..display.line import FAILURES_SHOWN, RESULTS_SHOWN, AsOf, Failure, Line, Outcome, run_line, sweep_line
+from ..display.run_name import given_in_order, told_apart
 from ..errors import HopxError
 from ..models import Process, ProcessId, RunId
 from ..output.oneline import printable
@@ -184,6 +185,7 @@ class RunLine:
             process,
             self.run.connection,
             given=self.run.given,
+            params=self.run.told,
             notes=[*notes, *self._displays.notes],
             displays=self._displays.outputs,
             **how,
@@ -279,8 +281,13 @@ class SweepLine:
         )
 
     def _given(self, run: Run) -> str:
-        given = ", ".join(f"{name}={printable(str(value), 40)}" for name, value in self._params_of(run).items())
-        return printable(given, 120) or str(run.connection or run.process_id or run.run_id)
+        params = self._params_of(run)
+        differing = [name for name, value in params.items() if self._varies(name, value)]
+        given = told_apart("", given_in_order(params, differing))
+        return given or str(run.connection or run.process_id or run.run_id)
+
+    def _varies(self, name: str, value: Any) -> bool:
+        return any(repr(other.get(name)) != repr(value) for other in self._params.values())
 
     def _params_of(self, run: Run) -> dict[str, Any]:
         if not self._params:

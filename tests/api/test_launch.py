@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -481,3 +482,18 @@ def test_a_forked_child_has_connections_of_its_own(hopx: Any) -> None:
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
     assert run.wait().exit_code == 0
     stop()
+
+
+def test_a_run_is_called_by_its_name_and_what_it_was_given(hopx: Any) -> None:
+    run = hopx.launch("pass", name="fit", params={"lr": 0.1, "note": "<b>" + "x" * 200, "last": 1})
+    assert repr(run).startswith("<Run fit  lr=0.1 note=<b>xx")
+    shown = run._repr_mimebundle_()["text/html"]
+    (whole, cut) = re.search(r'<b title="(fit  [^"]*)">(fit  [^<]*)</b>', shown).groups()  # type: ignore[union-attr]
+    assert whole.startswith("fit  lr=0.1 note=&lt;b&gt;xx")
+    assert cut.startswith("fit  lr=0.1 note=&lt;b&gt;xx")
+    assert "…" in cut
+    assert cut.endswith(" last=1")
+    swept = hopx.sweep("raise SystemExit(1)", {"seed": [1, 2]}, params={"lr": 0.1}, name="fit").wait()
+    assert repr(hopx.attach(swept[1].run_id)).startswith("<Run fit  seed=2 lr=0.1 proc_")
+    with pytest.raises(hopx.RunFailed, match=r"fit  seed=2 lr=0\.1 proc_"):
+        swept[1].result()

@@ -195,14 +195,16 @@ def test_times_are_local() -> None:
 
 
 def test_labels_tell_runs_apart() -> None:
-    rows = [{"param.lr": lr, "param.seed": 1, "param.act": act} for lr, act in ((0.1, "relu"), (0.01, "relu"))]
+    rows = [{"param.act": act, "param.lr": lr, "param.seed": 1} for lr, act in ((0.1, "relu"), (0.01, "relu"))]
     same = frame_of(*(run("completed", number, number, 9, name="fit", **row) for number, row in enumerate(rows)))
-    assert words(same.hopx.timeline()) == ["fit lr=0.1", "fit lr=0.01"]
-    assert words(same.assign(name=["a", "b"]).hopx.timeline()) == ["a", "b"]
-    assert words(same.assign(name=None).hopx.timeline()) == ["0123456789ab lr=0.1", "0123456789ab lr=0.01"]
-    assert words(same.assign(name=None).iloc[:1].hopx.timeline()) == ["0123456789ab"]
-    some = same.assign(**{"param.lr": [0.1, None]})
-    assert words(some.hopx.timeline()) == ["fit lr=0.1", "fit"], "what a run has not is not named"
+    assert words(same.hopx.timeline()) == ["fit  lr=0.1 act=relu seed=1", "fit  lr=0.01 act=relu seed=1"]
+    assert words(same.assign(name=None).iloc[:1].hopx.timeline()) == ["0123456789ab  act=relu lr=0.1 seed=1"]
+    some = same.assign(**{"param.lr": [0.1, None], "name": ["a", "b"]})
+    assert words(some.hopx.timeline()) == ["a  lr=0.1 act=relu seed=1", "b  act=relu seed=1"]
+    (long,) = words(same.assign(**{"param.act": "x" * 90 + "end"}).iloc[:1].hopx.timeline())
+    assert long.startswith("fit  act=xxxx")
+    assert long.endswith(" lr=0.1 seed=1")
+    assert "…" in long
 
 
 HOSTILE = ["$x^$", "$", "\\frac{", "a\x1b[31mb\x00", "a\nb", "%s {x}", "\u202eabc", "x" * 300]
@@ -210,8 +212,10 @@ HOSTILE = ["$x^$", "$", "\\frac{", "a\x1b[31mb\x00", "a\nb", "%s {x}", "\u202eab
 
 def test_names_are_only_text() -> None:
     frame = frame_of(*(run("completed", n, n, n + 1, name=name) for n, name in enumerate(HOSTILE)))
+    unnamed = frame.hopx.timeline()
     frame["param.$y_"] = HOSTILE
-    for ax in (frame.hopx.timeline(), frame.hopx.durations(), frame.hopx.durations("$y_")):
+    assert "$  $y_=$" in words(draw(frame.hopx.timeline()))
+    for ax in (unnamed, frame.hopx.durations(), frame.hopx.durations("$y_")):
         shown = words(draw(ax))
         assert len(shown) == len(HOSTILE)
         assert {"$x^$", "$", "\\frac{", "%s {x}"} <= set(shown)
