@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-DEADLINE = 30.0
+DEADLINE = 100.0
+"""Seconds that anything may take which goes well, also on a machine that does much else. All limits are made of it."""
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:

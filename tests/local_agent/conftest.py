@@ -51,7 +51,8 @@ class Agent:
         assert self.program.poll() is None, self.log.read_text()
         try:
             about = msgspec.json.decode((self.folder / AGENT_FILE).read_bytes(), type=AgentFile)
-            healthy = httpx.get(f"{about.url}/health", verify=_TLS).json()["instance"] == about.instance
+            health = httpx.get(f"{about.url}/health", verify=_TLS, timeout=DEADLINE).json()
+            healthy = health["instance"] == about.instance
         except (OSError, msgspec.MsgspecError, httpx.HTTPError, KeyError):  # or another server has that port by now
             return None
         return about if healthy and about.pid == self.program.pid else None
@@ -71,7 +72,7 @@ class Agent:
         return rows
 
     def wait_for_change(
-        self, etag: str, headers: Mapping[str, str] | None = None, timeout: float = 90.0
+        self, etag: str, headers: Mapping[str, str] | None = None, patience: float = DEADLINE
     ) -> "Future[httpx.Response]":
         """Has a request of its own wait up to 60 s for a listing that is not `etag`; it waits when this returns."""
         sent = threading.Event()
@@ -82,8 +83,9 @@ class Agent:
 
         def ask() -> httpx.Response:
             wait = {"If-None-Match": etag, "Prefer": "wait=60", **(headers or {})}
+            times = httpx.Timeout(DEADLINE, read=patience)
             with client(self.about) as http:
-                return http.get(LISTING, headers=wait, extensions={"trace": trace}, timeout=timeout)
+                return http.get(LISTING, headers=wait, extensions={"trace": trace}, timeout=times)
 
         pool = ThreadPoolExecutor(1)
         reply = pool.submit(ask)
@@ -100,14 +102,26 @@ class Agent:
 
     def ended(self, process_id: str) -> dict[str, Any]:
         """The row of a process, as soon as it has ended."""
-        etag = ""
+        etag, deadline = "", time.monotonic() + DEADLINE
         while True:
             reply = self.http.get("/execute/processes", headers={"If-None-Match": etag, "Prefer": "wait=30"})
-            assert reply.status_code == 200, f"{process_id} does not end"
+            assert time.monotonic() < deadline, f"{process_id} does not end"
+            if reply.status_code == 304:
+                continue
+            assert reply.status_code == 200, reply.text
             etag = reply.headers["etag"]
             row: dict[str, Any] = next(row for row in reply.json()["processes"] if row["process_id"] == process_id)
             if row["status"] in models.ENDED:
                 return row
+
+    def timed_out(self, code: str, language: str = "bash", ready: str = "ready\n") -> dict[str, Any]:
+        """The row of a process whose time was over after it had said that it was ready, however long that took."""
+        limit = 0.2
+        while ready not in (row := self.ended(self.launch(code, language, timeout=limit)))["stdout"]:
+            assert limit < DEADLINE, "it is never ready"
+            limit *= 3
+        assert (row["status"], row["message"]) == ("failed", f"timed out after {limit:g} s")
+        return row
 
     def running(self, process_id: str) -> dict[str, Any]:
         """The row of a process, as soon as it runs its own program, and has been looked at."""
@@ -133,7 +147,7 @@ class Agent:
         """Ends the agent, not its processes, and returns its exit code."""
         self.http.close()
         self.program.send_signal(number)
-        return self.program.wait(30)
+        return self.program.wait(DEADLINE)
 
 
 def get(agent: Agent, etag: str = "", wait: float | None = None, **params: Any) -> httpx.Response:
@@ -182,7 +196,7 @@ def fill(path: Path) -> None:
 
 def client(about: AgentFile) -> httpx.Client:
     headers = {"Authorization": f"Bearer {about.token}"}
-    return httpx.Client(base_url=about.url, headers=headers, timeout=90, verify=_TLS)
+    return httpx.Client(base_url=about.url, headers=headers, timeout=DEADLINE, verify=_TLS)
 
 
 def start_program(folder: Path, *flags: str, log: Path, env: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
@@ -220,7 +234,7 @@ def clear(folder: Path, programs: "list[subprocess.Popen[bytes]]") -> None:
 
     wait_until(end_all, "nothing is left of the agent")
     for program in programs:
-        program.wait(30)
+        program.wait(DEADLINE)
 
 
 StartAgent = Callable[..., Agent]
@@ -245,7 +259,20 @@ def start_agent(tmp_path: Path) -> Iterator[StartAgent]:
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     """One agent for all tests of a module that only need some agent."""
-    agent = Agent(tmp_path_factory.mktemp("shared") / "agent", "--kill-grace-seconds", "1", "--max-running", "50")
+    with _shared(tmp_path_factory, "--kill-grace-seconds", "1") as agent:
+        yield agent
+
+
+@pytest.fixture(scope="module")
+def patient_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    """One agent for all tests of a module of those who end when they are asked to, and may take their time."""
+    with _shared(tmp_path_factory, "--kill-grace-seconds", str(DEADLINE)) as agent:
+        yield agent
+
+
+@contextlib.contextmanager
+def _shared(tmp_path_factory: pytest.TempPathFactory, *flags: str) -> Iterator[Agent]:
+    agent = Agent(tmp_path_factory.mktemp("shared") / "agent", "--max-running", "50", *flags)
     yield agent
     agent.http.close()
     clear(agent.folder, [agent.program])

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from hopx_magics.callbacks import verify_callback
+from tests.waiting import DEADLINE
 
 from .conftest import Agent, StartAgent, refused
 from .receivers import SECRET, Receiver, launch, pending, was_told
@@ -173,5 +174,6 @@ def test_a_callback_url_is_required(agent: Agent) -> None:
 
 
 def test_async_needs_the_token(agent: Agent) -> None:
-    assert refused(httpx.post(f"{agent.about.url}/execute/async", json={})) == (401, "AUTHENTICATION_REQUIRED")
+    reply = httpx.post(f"{agent.about.url}/execute/async", json={}, timeout=DEADLINE)
+    assert refused(reply) == (401, "AUTHENTICATION_REQUIRED")
     assert refused(agent.http.get("/execute/async")) == (405, "METHOD_NOT_ALLOWED")

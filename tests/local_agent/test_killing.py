@@ -71,7 +71,8 @@ def test_the_dead_are_not_waited_for(start_agent: StartAgent) -> None:
     assert agent.kill(process_id).status_code == 200
 
 
-def test_a_process_may_clean_up(agent: Agent) -> None:
+def test_a_process_may_clean_up(patient_agent: Agent) -> None:
+    agent = patient_agent
     process_id = agent.launch("trap 'echo cleaned; exit 9' TERM; echo ready; while :; do sleep 0.05; done")
     agent.wrote(process_id, "ready")
     agent.kill(process_id)

@@ -132,7 +132,7 @@ def test_output_is_told_while_it_grows(start_agent: StartAgent, tmp_path: Path) 
 
 def test_who_waits_and_leaves_is_forgotten(start_agent: StartAgent) -> None:
     agent = start_agent("--idle-seconds", "1")
-    waiting = agent.wait_for_change(get(agent).headers["etag"], timeout=0.1)
+    waiting = agent.wait_for_change(get(agent).headers["etag"], patience=0.1)
     with pytest.raises(httpx.ReadTimeout):
         waiting.result()
     assert agent.program.wait(DEADLINE) == 0  # it waits for nobody any more

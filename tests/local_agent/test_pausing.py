@@ -68,21 +68,28 @@ def test_all_of_a_run_stand_still_and_go_on(agent: Agent) -> None:
     assert turn(agent, "pause", process_id) == turn(agent, "resume", process_id) == ["already finished"]
 
 
+def paused_in_time(agent: Agent) -> tuple[str, float]:
+    """A process that was paused before its time was over, and its time limit."""
+    limit = 0.5
+    while turn(agent, "pause", paused := agent.launch("sleep 1000", timeout=limit)) != ["paused"]:
+        limit *= 3
+    return paused, limit
+
+
 def test_a_pause_is_no_running_time(agent: Agent) -> None:
-    paused, other = (agent.launch("sleep 1000", timeout=1.5) for _ in range(2))
-    agent.running(paused)
-    turn(agent, "pause", paused)
-    assert agent.ended(other)["message"] == "timed out after 1.5 s"
+    paused, limit = paused_in_time(agent)
+    assert agent.ended(agent.launch("sleep 1000", timeout=limit))["message"] == f"timed out after {limit:g} s"
     assert agent.row(paused)["status"] == "running", "its time limit stands still, too"
     before = agent.row(paused)["execution_time"]
-    assert before < 1.5
+    assert before < limit
     turn(agent, "resume", paused)
     ended = agent.ended(paused)
-    assert (ended["status"], ended["message"]) == ("failed", "timed out after 1.5 s")
+    assert (ended["status"], ended["message"]) == ("failed", f"timed out after {limit:g} s")
     assert ended["execution_time"] > before
 
 
-def test_a_paused_run_can_be_killed_and_hears_of_it(agent: Agent, tmp_path: Path) -> None:
+def test_a_paused_run_can_be_killed_and_hears_of_it(patient_agent: Agent, tmp_path: Path) -> None:
+    agent = patient_agent
     heard = tmp_path / "heard"
     process_id = agent.launch(f"trap 'touch {heard}; exit 3' TERM; echo ready; while :; do sleep 0.01; done")
     agent.wrote(process_id, "ready")

@@ -9,6 +9,7 @@ import pytest
 
 import hopx_magics
 from hopx_magics.local_agent.programs import RUNNER
+from tests.waiting import DEADLINE
 
 from .conftest import Agent, StartAgent
 
@@ -57,7 +58,8 @@ HAS_THREADS = """
         (HAS_THREADS, ["finally"]),
     ],
 )
-def test_a_kill_lets_it_clean_up(agent: Agent, work: str, said: list[str]) -> None:
+def test_a_kill_lets_it_clean_up(patient_agent: Agent, work: str, said: list[str]) -> None:
+    agent = patient_agent
     process_id = agent.launch(CLEANS_UP.format(work=work), "python")
     agent.wrote(process_id, {HAS_THREADS: "finally\n", AWAITS: "begun\n"}.get(work, "ready\n"))
     assert agent.kill(process_id).status_code == 200
@@ -66,13 +68,13 @@ def test_a_kill_lets_it_clean_up(agent: Agent, work: str, said: list[str]) -> No
     assert row["stdout"].split() == ["ready", *said, "atexit"]
 
 
-def test_a_time_limit_lets_it_clean_up(agent: Agent) -> None:
-    row = agent.ended(agent.launch(CLEANS_UP.format(work=SLEEPS), "python", timeout=1))
-    assert (row["status"], row["exit_code"], row["message"]) == ("failed", 143, "timed out after 1 s")
-    assert row["stdout"].split() == ["ready", "finally", "atexit"]
+def test_a_time_limit_lets_it_clean_up(patient_agent: Agent) -> None:
+    row = patient_agent.timed_out(CLEANS_UP.format(work=SLEEPS), "python")
+    assert (row["exit_code"], row["stdout"].split()) == (143, ["ready", "finally", "atexit"])
 
 
-def test_a_handler_of_its_own_wins(agent: Agent) -> None:
+def test_a_handler_of_its_own_wins(patient_agent: Agent) -> None:
+    agent = patient_agent
     work = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(9)); print('set', flush=True); "
     process_id = agent.launch(CLEANS_UP.format(work=work + SLEEPS), "python")
     agent.wrote(process_id, "set\n")
@@ -152,7 +154,7 @@ def test_it_is_what_it_would_be_without_the_runner(tmp_path: Path, what: str) ->
     cell = tmp_path / "cell.py"
     cell.write_bytes(code if isinstance(code, bytes) else code.encode())
     plain, cells = (
-        subprocess.run([sys.executable, "-P", *runner, str(cell)], capture_output=True, text=True, timeout=60)
+        subprocess.run([sys.executable, "-P", *runner, str(cell)], capture_output=True, text=True, timeout=DEADLINE)
         for runner in ([], [str(RUNNER / "__main__.py")])
     )
     assert (cells.returncode, cells.stdout, cells.stderr) == (plain.returncode, plain.stdout, plain.stderr)

@@ -78,8 +78,11 @@ def test_what_comes_after_waits_for_the_last_try(agent: Agent, tmp_path: Path) -
     gate.write_text("0\n")
     assert agent.ended(again)["status"] == "completed"
     assert [agent.ended(process_id)["stdout"] for process_id in (fit, mail, late)] == ["ran\n", "sent\n", "late\n"]
-    doomed = agent.launch("exit 1", name="doomed", retries=1)
+    doomed = agent.launch(f"read x < {gate}; exit $x", name="doomed", retries=1)
     never = agent.launch("echo ran", after=[doomed])
+    gate.write_text("1\n")
+    agent.running(agent.ended(doomed)["retried_as"])
+    gate.write_text("1\n")
     assert agent.ended(never)["message"] == "dependency doomed failed"
 
 

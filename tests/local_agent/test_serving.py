@@ -27,7 +27,7 @@ def run(folder: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
         [sys.executable, "-m", "hopx_magics.local_agent", "--state-dir", str(folder), *flags],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=DEADLINE,
     )
 
 
@@ -77,9 +77,10 @@ def test_many_agents_at_once_become_one(tmp_path: Path) -> None:
         (left,) = [program for program in programs if program.poll() is None]
         assert {program.returncode for program in programs} == {0, None}
         path = folder / AGENT_FILE
+        wait_until(path.exists, "it listens")
         about = msgspec.json.decode(path.read_bytes(), type=AgentFile)
         assert about.pid == left.pid
-        assert httpx.get(f"{about.url}/health").json()["instance"] == about.instance
+        assert httpx.get(f"{about.url}/health", timeout=DEADLINE).json()["instance"] == about.instance
     finally:
         clear(folder, programs)
 
@@ -103,7 +104,7 @@ def test_a_new_agent_takes_over_from_one_that_is_leaving(start_agent: StartAgent
     first = start_agent()
     first.program.send_signal(signal.SIGTERM)
     second = start_agent()
-    assert first.program.wait(30) == 0
+    assert first.program.wait(DEADLINE) == 0
     assert second.about.instance != first.about.instance
     assert second.http.get("/execute/processes").status_code == 200
 
@@ -126,7 +127,7 @@ def test_it_ends_although_someone_waits(start_agent: StartAgent) -> None:
     waiting = agent.wait_for_change(etag)
     agent.program.send_signal(signal.SIGTERM)
     assert waiting.result().status_code == 304
-    assert agent.program.wait(20) == 0
+    assert agent.program.wait(DEADLINE) == 0
 
 
 def test_it_leaves_when_nobody_needs_it(tmp_path: Path) -> None:
@@ -250,7 +251,8 @@ def test_what_a_shell_makes_deaf_the_agents_children_hear(tmp_path: Path) -> Non
         path = folder / AGENT_FILE
         wait_until(path.exists, "it listens")
         about = msgspec.json.decode(path.read_bytes(), type=AgentFile)
-        with httpx.Client(base_url=about.url, headers={"Authorization": f"Bearer {about.token}"}) as http:
+        token = {"Authorization": f"Bearer {about.token}"}
+        with httpx.Client(base_url=about.url, headers=token, timeout=DEADLINE) as http:
             code = "import signal; print(signal.getsignal(2), signal.getsignal(3), signal.pthread_sigmask(0, []))"
             assert "ign" not in http.post("/execute", json={"code": code}).json()["stdout"].lower()
             reply = http.post("/execute/background", json={"code": code}).json()
@@ -281,4 +283,4 @@ sys.exit(main([]))
 def test_it_ends_when_its_folder_is_removed(start_agent: StartAgent) -> None:
     agent = start_agent()
     shutil.rmtree(agent.folder)
-    assert agent.program.wait(30) == 0
+    assert agent.program.wait(DEADLINE) == 0

@@ -120,7 +120,7 @@ def test_500_launches_of_one_sweep(start_agent: StartAgent, log: Log) -> None:
     agent = start_agent("--max-running", "12")
     with ThreadPoolExecutor(50) as pool:
         ids = list(pool.map(lambda _: agent.launch(log.code(until=6), sweep="s", sweep_limit=6), range(500)))
-    wait_until(lambda: {row["status"] for row in agent.listing(tail=0)} == {"completed"}, "all have ended", 90)
+    wait_until(lambda: {row["status"] for row in agent.listing(tail=0)} == {"completed"}, "all have ended")
     assert len(set(ids)) == 500
     assert len(log.lines) == 1000
     assert log.most_at_once() == 6
@@ -176,10 +176,9 @@ def test_the_room_of_a_killed_one_is_given_on(agent: Agent) -> None:
 
 
 def test_time_limits_count_from_the_start_and_give_room(agent: Agent) -> None:
-    slow = agent.launch("sleep 1000", timeout=1.5, sweep="timed", sweep_limit=1)
-    after = agent.launch("sleep 0.2", timeout=1, sweep="timed", sweep_limit=1)
-    assert agent.ended(slow)["message"] == "timed out after 1.5 s"
-    assert agent.ended(after)["status"] == "completed"
+    first, second = (agent.launch("sleep 1000", timeout=limit, sweep="timed", sweep_limit=1) for limit in (0.6, 0.5))
+    assert agent.ended(first)["message"] == "timed out after 0.6 s"
+    assert agent.ended(second)["execution_time"] >= 0.5, "it has all of its time"
 
 
 def test_one_that_can_not_start_takes_no_room(agent: Agent, log: Log) -> None:
