@@ -56,6 +56,7 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     stdout_bytes: int | None
     stderr_bytes: int | None
     leftovers: tuple[int, ...] = ()
+    stopped_when: str | None = None
     kill_leftovers: bool = False
     values_in: tuple[Fact, ...] = ()
     keep: tuple[str, ...] = ()

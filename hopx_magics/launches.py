@@ -15,6 +15,7 @@ from .durations import parse_duration, parse_limit
 from .errors import CodeError, LaunchError
 from .kept import KeptRun
 from .models import Callback, Launch, ProcessId, RunId
+from .output.conditions import parse_bound
 from .output.oneline import one_line, printable
 from .params import checked_params, combinations, in_its_lines
 from .surroundings import present_surroundings
@@ -45,7 +46,7 @@ class LaunchOptions(TypedDict, total=False):
     `after` and `after_any` are runs, ids or names, one, several, or by the variables in which the code finds what they
     have kept; `former` are their processes by these variables. `retry` is how often it is launched anew when it
     fails, and `retry_delay` how long after that, in seconds or as a text like `30s`. `memory` is in bytes, or a text
-    like `4GB`.
+    like `4GB`. `stop_when` is a bound of a metric such as `loss>10`, or several.
     """
 
     first_line: int
@@ -73,6 +74,7 @@ class LaunchOptions(TypedDict, total=False):
     gpus: float
     cpus: float
     memory: str | int | None
+    stop_when: str | Sequence[str] | None
 
 
 def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
@@ -112,6 +114,7 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
         gpus=_checked_amount("GPUs", options.get("gpus", 0.0), whole_above=1.0),
         cpus=_checked_amount("processors", options.get("cpus", 0.0)),
         memory=parse_size(options.get("memory") or 0),
+        stop_when=_checked_bounds(options.get("stop_when") or ()),
     )
 
 
@@ -283,6 +286,11 @@ def parse_size(text: str | int) -> int:
     if found is None or found[2].lower() not in _SIZES:
         raise ValueError(f"{printable(str(text), 40)!r} is no amount of memory: use 512MB, 4GB, 1.5GiB, or bytes")
     return round(float(found[1]) * _SIZES[found[2].lower()])
+
+
+def _checked_bounds(bounds: str | Sequence[str]) -> tuple[str, ...]:
+    texts = (bounds,) if isinstance(bounds, str) else bounds
+    return tuple(dict.fromkeys(parse_bound(text).text for text in texts))
 
 
 def _checked_retries(count: int) -> int:

@@ -70,7 +70,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     are the pids of those that an ended process has started and that still live. What is `paused` stands still, or stays
     in the queue while others pass; what is queued and `first` is ahead of what is not, and `waits_for` is why it waits.
     What has failed and was launched anew was `retried_as` another process, which is a `retry_of` it. `gpus` are
-    those that it got, as CUDA names them.
+    those that it got, as CUDA names them. It was `stopped_when` a metric met that bound, as its launch wanted.
     """
 
     process_id: _Id | None
@@ -96,12 +96,18 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     gpus: tuple[str, ...] = ()
     retry_of: ProcessId | None = None
     retried_as: ProcessId | None = None
+    stopped_when: str | None = None
     usage: Usage | None = None
 
     @property
     def ended(self) -> bool:
         """Whether the process has come to its end, in one way or another."""
         return self.status in ENDED
+
+    @property
+    def failed(self) -> bool:
+        """Whether it failed or was killed, other than as its launch wanted."""
+        return self.status in ("failed", "killed") and self.stopped_when is None
 
 
 class Given(NamedTuple):
@@ -204,9 +210,9 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     `code` is as it was written, from the `first_line` of its cell on; `params` become its variables when it is sent.
     `sweep_id` is common to all launches of one sweep, of which at most `limit` are to run at once; `first` is ahead of
     all that waits, and it starts when those `after` have completed and those of `after_any` have ended; `former` are
-    processes whose kept values are in variables of these names. When it fails
-    it is launched anew, up to `retries` times, each `retry_delay` seconds later. It needs `gpus`, `cpus`, and
-    `memory` in bytes. `rerun_of` is the run whose code this launches again.
+    processes whose kept values are in variables of these names. When it fails it is launched anew, up to `retries`
+    times, each `retry_delay` seconds later. It needs `gpus`, `cpus`, and `memory` in bytes. It is ended as soon as a
+    metric that it prints meets one of the bounds of `stop_when`. `rerun_of` is the run whose code this launches again.
     `callback` is where the agent is to tell its end, and `capture` who is to keep its output: `files` of the sandbox
     that the launch itself writes, the `agent`, or `auto`, whichever works. With `kill_leftovers` its end is that of all
     that it started.
@@ -239,6 +245,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     gpus: float = 0.0
     cpus: float = 0.0
     memory: int = 0
+    stop_when: tuple[str, ...] = ()
     rerun_of: RunId | None = None
     callback: Callback | None = None
     capture: Capture = "auto"

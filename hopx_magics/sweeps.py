@@ -68,8 +68,8 @@ class Sweep(list[Run]):
 
     @property
     def failed(self) -> list[Run]:
-        """The runs that failed or were killed, as they were last seen."""
-        return [run for run in self if run.process.status in ("failed", "killed")]
+        """The runs that failed or were killed, other than as they were to be (`stop_when`), as they were last seen."""
+        return [run for run in self if run.process.failed]
 
     def frame(self) -> "pd.DataFrame":
         """One row a run, in their order, as a DataFrame: `run_id`, `name`, `status`, the parameters, the last value of

@@ -55,9 +55,10 @@ def launch(
     With `first` it is ahead of all that is queued. It starts when the runs `after` have all completed, or ends as
     failed when one of them has not, and when all of `after_any` have ended. It starts when so many `gpus` (whole ones,
     or a part of one), `cpus`, and so much `memory` (bytes, or a text like `4GB`) are left by those that asked for some;
-    it gets its GPUs in CUDA_VISIBLE_DEVICES, and is ended when it takes more memory. When it fails it is launched anew,
-    up to `retry` times, each `retry_delay` later, as a run of its own; the `Run` is the last one of these. All this and
-    `kill_leftovers` are for this machine alone.
+    it gets its GPUs in CUDA_VISIBLE_DEVICES, and is ended when it takes more memory. As soon as a metric that it prints
+    meets a bound of `stop_when`, such as `loss>10` (which `nan` does, too), it is ended as killed. When it fails it is
+    launched anew, up to `retry` times, each `retry_delay` later, as a run of its own; the `Run` is the last one of
+    these. All this and `kill_leftovers` are for this machine alone.
 
     Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
     AgentError.

@@ -59,8 +59,8 @@ def left_out_of(run: Run, streams: Sequence[Stream]) -> str:
 
 def check_completed(runs: Sequence[Run]) -> None:
     """Raises RunFailed when one of the runs failed or was killed: with the error at the end of the first one's stderr,
-    and the last line of that of the next ones."""
-    failed = [run for run in runs if run.process.status in ("failed", "killed")]
+    and the last line of that of the next ones. What was stopped as its launch wanted has done what it should."""
+    failed = [run for run in runs if run.process.failed]
     if not failed:
         return
     head = [f"{len(failed):,} of {len(runs):,} failed or were killed"] if len(failed) > 1 else []

@@ -15,6 +15,11 @@ def check_elsewhere(launch: Launch, place: str) -> None:
             f"{place} can't kill what a run leaves running: only the agent of this machine knows that",
             hint="Launch it without --kill-leftovers, and let the cell end what it starts.",
         )
+    if launch.stop_when:
+        raise LaunchError(
+            f"{place} can't stop a run by what it prints: only the agent of this machine reads that",
+            hint="Let the cell end itself, or launch with --on local.",
+        )
     if options := _of_queues(launch):
         raise LaunchError(
             f"{place} has no queue in which {' and '.join(options)} would mean something",

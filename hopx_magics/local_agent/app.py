@@ -19,6 +19,7 @@ from .access import Gate
 from .active import spawned
 from .adopting import adopt
 from .answers import Refused, Routes, answer_failure, answer_http_error, answer_refused, json_response
+from .bounds import Bounds
 from .endings import utc
 from .file_endpoints import FileEndpoints
 from .following import bound_memory, cut_outputs
@@ -76,6 +77,7 @@ class Agent:
         self._watching = (
             spawned(cut_outputs(self.processes)),
             spawned(bound_memory(self.processes, self._killing)),
+            spawned(Bounds(self.processes, self._killing).watch()),
             spawned(self.processes.leftovers.watch()),
         )
 

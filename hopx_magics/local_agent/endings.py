@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from ..output.conditions import parse_bound
 from ..words import STREAMS, Status, signal_name
 from . import outputs
 from .family import clock
@@ -13,7 +14,7 @@ from .limiting import cut
 from .metering import Usage
 from .records import Evidence, Exit, Launched, Pauses, Start
 from .resources import in_gigabytes
-from .store import DEPENDENCY, KILLED, OVER_MEMORY, Folder
+from .store import DEPENDENCY, KILLED, OVER_MEMORY, STOPPED, Folder
 
 KILLED_CODE = 137
 """The exit code of a process that was killed together with the shell that would have told it: 128 + SIGKILL."""
@@ -71,9 +72,10 @@ def conclude(
         message=message or msgspec.UNSET,
         gpus=folder.read_gpus() if launched.gpus else msgspec.UNSET,
         retry_of=launched.retry_of or msgspec.UNSET,
+        stopped_when=_bound_met(launched, intent)[0] or msgspec.UNSET,
         usage=usage or msgspec.UNSET,
     )
-    timed_out = intent not in ("", KILLED) and not intent.startswith((DEPENDENCY, OVER_MEMORY))
+    timed_out = intent not in ("", KILLED) and not intent.startswith((DEPENDENCY, OVER_MEMORY, STOPPED))
     return _with_output(row, launched, folder, ended, timed_out=timed_out)
 
 
@@ -132,6 +134,8 @@ def _judge(
     """The status and the reason for it."""
     if intent == KILLED:
         return "killed", None
+    if intent.startswith(STOPPED):
+        return "killed", _stopped(launched, intent)
     if intent.startswith(OVER_MEMORY):
         taken = "".join(intent.split()[1:2])
         more = f": {in_gigabytes(int(taken))}" if taken.isdecimal() else ""
@@ -149,6 +153,18 @@ def _judge(
     if evidence.start is None or evidence.start.failed:  # then the shell's last words are why
         return "failed", outputs.last_line(folder.output("stderr"))
     return ("failed" if code else "completed"), _ended_by(code, usage)
+
+
+def _bound_met(launched: Launched, intent: str) -> tuple[str | None, str]:
+    """Which of its bounds was met, if it was ended for that, and by which value."""
+    kind, number, value = [*intent.split(), "", "", ""][:3]
+    is_known = kind == STOPPED and number.isdecimal() and int(number) < len(launched.stop_when)
+    return (launched.stop_when[int(number)] if is_known else None), value
+
+
+def _stopped(launched: Launched, intent: str) -> str:
+    bound, value = _bound_met(launched, intent)
+    return f"stopped when {bound}: {parse_bound(bound).metric} was {value}" if bound else "stopped by a bound"
 
 
 def _unmet(launched: Launched, intent: str) -> str:

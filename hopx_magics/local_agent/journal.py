@@ -43,6 +43,7 @@ class Row(msgspec.Struct, kw_only=True):
     gpus: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     retry_of: str | msgspec.UnsetType = msgspec.UNSET
     retried_as: str | msgspec.UnsetType = msgspec.UNSET
+    stopped_when: str | msgspec.UnsetType = msgspec.UNSET
     usage: Usage | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -146,6 +146,7 @@ class LaunchEndpoints:
             return {}
         return {
             "kill_leftovers": wanted.kill_leftovers,
+            "stop_when": requests.checked_bounds("stop_when", wanted.stop_when),
             "environment": wanted.environment and requests.checked_env(wanted.environment),
             "umask": requests.checked_umask(wanted.umask),
             "values": checked_values(wanted.values, values_folder(self._workspace)),

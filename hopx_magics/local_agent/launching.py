@@ -59,6 +59,7 @@ class Launching:
         environment: Mapping[str, str] | None = None,
         umask: int | None = None,
         values: Sequence[Path] = (),
+        stop_when: Sequence[str] = (),
     ) -> Launched:
         """Launches a process, or puts it at the end of the queue. Raises OSError if its files can't be written.
 
@@ -85,6 +86,7 @@ class Launching:
             umask=umask,
             values=values[0].name if values else None,
             kill_leftovers=kill_leftovers,
+            stop_when=tuple(stop_when),
         )
         self._create(launched, {**(environment or {}), **env}, program, callback, values)
         active = Active(launched, folder)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.requests import Request
 
+from ..output.conditions import parse_bound
 from ..protocol.requests import DELTA, UNLIMITED
 from .answers import Refused
 from .resources import Needs
@@ -98,6 +99,19 @@ def checked_name(name: str | None) -> str | None:
     if name and len(name) > LONGEST_NAME:
         raise invalid(f"name is longer than {LONGEST_NAME:,} characters")
     return name or None
+
+
+MOST_BOUNDS = 20
+
+
+def checked_bounds(field: str, bounds: list[str] | None) -> tuple[str, ...]:
+    """The bounds of metrics. Raises Refused."""
+    if bounds and len(bounds) > MOST_BOUNDS:
+        raise invalid(f"{field} can be {MOST_BOUNDS} bounds at most")
+    try:
+        return tuple(parse_bound(bound).text for bound in bounds or ())
+    except ValueError as error:
+        raise invalid(f"{field}: {error}") from None
 
 
 _SWEEP = re.compile("[A-Za-z0-9_-]{1,64}")

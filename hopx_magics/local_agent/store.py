@@ -11,8 +11,8 @@ once it has ended where it may be tried again |
 | start | the shell's pid, which is the process group, the process's own pid, and where the system tells it for how \
 many seconds the machine had been up; its mtime is the start time. `failed` in place of the last says that the \
 process's program could not be run |
-| intent | why the process was asked to end, `killed` or `timed out`, written before it was asked; locked (flock) by \
-the shell that runs the process, for exactly as long as that lives |
+| intent | why the process was asked to end, `killed` or another word below, written before it was asked; locked \
+(flock) by the shell that runs the process, for exactly as long as that lives |
 | alive | nothing: it is what the shell locks in folders of an older version of this program, which alone have it |
 | exit | the exit code, 128 + N for a signal N, as shells have it, the seconds of uptime or `-`, and `asked` when the \
 intent was there by then; its mtime is the end time |
@@ -50,12 +50,15 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _ID_LENGTH = 10
 
 KILLED = "killed"
-"""The intent of those who kill a process. Any other one is that of its time limit, or begins with `DEPENDENCY`."""
+"""The intent of those who kill a process. Others are that of its time limit, or begin with one of the words below."""
 
 TIMED_OUT = "timed out"
 
 OVER_MEMORY = "memory"
 """How the intent begins that a process ends since it took more memory than it may: how much, in bytes, follows."""
+
+STOPPED = "bound"
+"""How the intent begins that a process ends since a metric met a bound: the number of that, and the value follow."""
 
 DEPENDENCY = "dependency"
 """How the intent begins that a process ends before it starts, since one that it comes after has not completed: its id

@@ -97,6 +97,12 @@ def _slots(text: str) -> int:
     return 0 if text.strip().lower() == "none" else whole_number(text)
 
 
+def _bound(text: str) -> str:
+    from ..output.conditions import parse_bound
+
+    return parse_bound(text).text
+
+
 def _param(written: "Written") -> tuple[str, Any]:
     from ..params import parse_assignment
 
@@ -149,6 +155,7 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _checked("--gpus", by=_amount),
         _checked("--cpus", by=_amount),
         _argument("--memory"),
+        _repeated("--stop-when", _bound),
         _checked("--retry", by=whole_number),
         _checked("--retry-delay", by=parse_duration),
         _checked("--per", by=whole_number),

@@ -53,7 +53,7 @@ class HopxMagics(HopxBase):
             %%hopx_bg [--name N] [--lang L] [--timeout 90s|2h|none] [--env K=V ...] [--cwd DIR] [--tag K=V ...]
                       [--param K=V ...] [--sweep K=V,V ... [--limit N] [--per N] [--yes]] [--on CONNECTION ...]
                       [--first] [--after RUN,...] [--after-any RUN,...] [--retry N [--retry-delay 30s]]
-                      [--gpus N] [--cpus N] [--memory 4GB]
+                      [--gpus N] [--cpus N] [--memory 4GB] [--stop-when "METRIC>N" ...]
                       [--callback URL [--callback-header K=V ...] [--callback-secret-env VAR]]
                       [--in auto|none|NAME,...] [--out NAME,...] [--capture auto|files|agent] [--kill-leftovers]
                       [-o VAR] [-q]
@@ -86,6 +86,9 @@ class HopxMagics(HopxBase):
         --cpus N       start when so many processors are left by those that asked for some; on this machine
         --memory SIZE  start when so much memory is left by those that asked for some, and end when it takes more: 4GB;
                        on this machine
+        --stop-when B  end it as soon as a metric that it prints meets this bound: "loss>10", "val loss<0.01", acc>=0.9;
+                       nan counts as larger than any number; can be given several times; it is killed then, and
+                       %hopx_wait takes that for no failure; on this machine
         --retry N      when it fails, launch it anew, up to N times, each as a run of its own; the Run is the last one;
                        on this machine
         --retry-delay T  with --retry: so long after it has failed: 30s, 5m
@@ -324,6 +327,7 @@ class HopxMagics(HopxBase):
             "gpus": args.gpus or 0.0,
             "cpus": args.cpus or 0.0,
             "memory": args.memory,
+            "stop_when": args.stop_when,
             "retry": args.retry or 0,
             "retry_delay": args.retry_delay or 0.0,
             "sending": TransferLine(self.shell, "to").show_copied,

@@ -107,6 +107,7 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         "ALTER TABLE runs ADD COLUMN peak_memory_bytes INTEGER",
         "ALTER TABLE runs ADD COLUMN cpu_seconds REAL",
     ),
+    "bounds": ("ALTER TABLE runs ADD COLUMN stopped_when TEXT",),
 }
 """The steps in their order: a name, and the statements. Times are microseconds since 1970, UTC."""
 

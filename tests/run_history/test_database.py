@@ -63,6 +63,7 @@ def test_the_final_schema(history: Database, file: Path) -> None:
         "leftovers",
         "values",
         "usage",
+        "bounds",
     ]
     assert columns == [
         *("number", "run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "tags", "params"),
@@ -86,6 +87,7 @@ def test_the_final_schema(history: Database, file: Path) -> None:
             "displays",
             "peak_memory_bytes",
             "cpu_seconds",
+            "stopped_when",
         ),
     ]
     assert file.stat().st_mode & 0o077 == 0, "nobody else may read it"

@@ -1,0 +1,100 @@
+"""Reads what running processes print, where a metric may meet a bound: then they are stopped.
+
+Only those are read that asked for it, each byte once, and of very much at once only the end. What an agent before this
+one has read is read again: had it met a bound, the process would have been stopped.
+"""
+
+import asyncio
+import os
+
+from ..output.bounds import Met, Watch
+from ..output.conditions import Bound, parse_bound
+from ..words import STREAMS
+from .active import Active
+from .killing import Killing
+from .limiting import gap_in
+from .processes import Processes
+from .store import STOPPED
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at what running processes have printed."""
+
+MOST_AT_ONCE = 4_000_000
+"""Bytes of one stream that are read at one look: of more only the last ones."""
+
+
+class _Stream:
+    """One stream of a process, as far as it was read."""
+
+    def __init__(self, path: str, bounds: list[Bound]) -> None:
+        self._path = path
+        self._watch = Watch(bounds)
+        self._position = 0
+
+    def read(self) -> list[Met]:
+        """What the lines meet that are new and whole."""
+        try:
+            with open(self._path, "rb", buffering=0) as file:
+                data = self._new(file.fileno())
+        except OSError:
+            return []
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        end = end or (len(data) if len(data) > MOST_AT_ONCE // 2 else 0)
+        self._position += end
+        return list(self._watch.take(data[:end].decode("utf-8", "replace"))) if end else []
+
+    def _new(self, descriptor: int) -> bytes:
+        size = os.fstat(descriptor).st_size
+        if size == self._position:
+            return b""
+        if size < self._position:  # its middle was taken out, and the end moved
+            self._position = 0
+        gap = gap_in(descriptor)
+        behind_gap = gap.end if gap and gap.end > self._position else 0
+        start = max(self._position, size - MOST_AT_ONCE, behind_gap)
+        data = os.pread(descriptor, MOST_AT_ONCE, start)
+        if start > self._position:  # the first line may be the rest of one
+            rest = data.find(b"\n") + 1
+            start, data = start + rest, data[rest:]
+        self._position = start
+        return data
+
+
+class _Reading:
+    """The output of one process."""
+
+    def __init__(self, active: Active) -> None:
+        self.bounds = [parse_bound(text) for text in active.launched.stop_when]
+        self._streams = [_Stream(active.folder.output(stream), self.bounds) for stream in STREAMS]
+
+    def read(self) -> list[Met]:
+        """The bounds that are met by what is new."""
+        return [met for stream in self._streams for met in stream.read()]
+
+
+class Bounds:
+    """The bounds of running processes. Everything here but reading runs on the event loop's thread."""
+
+    def __init__(self, processes: Processes, killing: Killing) -> None:
+        self._processes = processes
+        self._killing = killing
+        self._readings: dict[str, _Reading] = {}
+
+    async def watch(self) -> None:
+        """Looks at what running processes print, for ever."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            watched = [active for active in self._processes.running.values() if active.launched.stop_when]
+            self._readings = {active.process_id: self._reading(active) for active in watched}
+            for active in watched:
+                await self._look(active)
+
+    def _reading(self, active: Active) -> _Reading:
+        return self._readings.get(active.process_id) or _Reading(active)
+
+    async def _look(self, active: Active) -> None:
+        reading = self._readings[active.process_id]
+        for met in await asyncio.to_thread(reading.read):
+            if active.stop is None:
+                number = reading.bounds.index(met.bound)
+                self._killing.stop(active, f"{STOPPED} {number} {met.value:g}")

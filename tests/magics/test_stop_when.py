@@ -1,0 +1,71 @@
+"""Cells that are stopped when a metric meets a bound, in a real IPython with an agent of its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from IPython.core.error import UsageError
+
+from hopx_magics.connection.connection import Connection
+from hopx_magics.errors import LaunchError, RunFailed
+from hopx_magics.launches import checked_launch
+from tests.conftest import OddAgent
+from tests.magics.completing import completions
+from tests.standins.server import Answer
+
+Cell = Callable[[str], Any]
+
+DIVERGES = "import time\nfor loss in (1, 5, 12.3, 100):\n    print(f'{loss = }', flush=True)\ntime.sleep(1000)"
+STOPPED = "stopped when loss>10: loss was 12.3"
+
+
+def test_it_is_stopped_and_that_is_no_failure(cell: Cell, hopx: Any) -> None:
+    run = cell(f'%%hopx_bg --name fit --stop-when acc>=0.9 --stop-when "loss > 10" -o run\n{DIVERGES}')
+    (waited,) = cell("%hopx_wait fit").to_dict("records")
+    assert (waited["status"], waited["status_detail"]) == ("killed", STOPPED)
+    run.refresh()
+    assert repr(run).endswith(f"({STOPPED})>")
+    with pytest.raises(RunFailed, match="stopped when loss>10"):
+        run.result()  # there is none
+    (kept,) = cell("%hopx_history").to_dict("records")
+    assert (kept["status"], kept["status_detail"]) == ("killed", STOPPED)
+    assert STOPPED in str(cell("%hopx_show fit"))
+    hopx.wait(hopx.attach(run.run_id), check=True)
+
+
+def test_only_those_of_a_sweep_are_stopped_that_meet_it(cell: Cell) -> None:
+    runs = cell(
+        '%%hopx_bg --sweep x=1,20 --stop-when "loss>10" -o runs\nprint(f"loss: {x}", flush=True)\n'
+        "import time; time.sleep(1000 if x > 10 else 0)"
+    )
+    assert cell("%hopx_wait runs").status.tolist().count("killed") == 1
+    assert [run.status for run in runs] == ["completed", "killed"]
+    assert runs.failed == []
+
+
+def test_what_was_killed_by_hand_is_a_failure_still(cell: Cell) -> None:
+    run = cell('%%hopx_bg --stop-when "loss>10" -o run\nimport time; time.sleep(1000)')
+    run.kill()
+    with pytest.raises(RunFailed, match="killed"):
+        cell("%hopx_wait run")
+
+
+@pytest.mark.parametrize("bound", ["loss", '"loss > high"', "loss=>3"])
+def test_what_is_no_bound_is_refused_before_anything_is_launched(cell: Cell, bound: str) -> None:
+    with pytest.raises(UsageError, match="is no bound of a metric"):
+        cell(f"%%hopx_bg --stop-when {bound}\npass")
+    assert cell("%hopx_ps").empty
+
+
+def test_other_agents_cannot_stop_it(
+    odd_agent: Callable[[Answer], OddAgent], connection_of: Callable[[OddAgent], Connection]
+) -> None:
+    connection = connection_of(odd_agent(lambda request: pytest.fail("nothing is sent")))
+    with pytest.raises(
+        LaunchError, match="can't stop a run by what it prints: only the agent of this machine reads that"
+    ):
+        list(connection.launch([checked_launch("pass", stop_when="loss>10")]))
+
+
+def test_tab_offers_it(cell: Cell, shell: Any) -> None:
+    assert completions(shell, "%%hopx_bg --sto\nx") == ["--stop-when"]
