@@ -91,3 +91,13 @@ OFFERED_COLUMNS = (
 def word_set(text: str) -> frozenset[str]:
     """The words of a text that may have several lines, for a list of words that is long."""
     return frozenset(text.split())
+
+
+def size_in_words(size: int) -> str:
+    """A number of bytes in three digits: `24 bytes`, `1.2 kB`, `14.9 GB`. `sizeInWords` in `live/page` is the same."""
+    amount, unit = float(size), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 999.5:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.3g} {unit}" if amount < 999.5 else f"{amount:,.0f} {unit}"

@@ -1,13 +1,14 @@
 """Processes as a DataFrame."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Unpack
 
 import msgspec
 
 from ..display import frames
 from ..display.in_words import nothing_in_words, with_place
-from ..models import Listing, Process
+from ..display.run_name import given_in_order
+from ..models import Listing, Process, ProcessId
 from ..run import Run, runs_by_connection
 from ..session.finding import find_process, is_meant
 from ..session.gathering import Listed, gather
@@ -67,6 +68,19 @@ def ps(
     listed_in_all = sum(len(each.processes) for each in listed)
     why = nothing_in_words((), listed_in_all, filters_in_words(wanted, filters))
     return frames.empty_because(frame if limit is None else frame.head(limit), why)
+
+
+def given_of(connection: str, process_ids: Collection[ProcessId]) -> dict[ProcessId, dict[str, str]]:
+    """What processes of a connection were given, as texts: first that in which they differ from others of their sweep.
+
+    Asks no agent, only the history; what it doesn't know is left out.
+    """
+    known = session().connections.get(connection)
+    if known is None:
+        return {}
+    found = known.given(process_ids)
+    differing = known.differing({told.sweep_id for told in found.values() if told.sweep_id})
+    return {one: given_in_order(told.params, differing.get(told.sweep_id or "", ())) for one, told in found.items()}
 
 
 def _check_that_all_are_listed(references: list[str], listed: list[Listed]) -> None:

@@ -11,9 +11,9 @@ import msgspec
 from ..errors import AgentRefused, BadReply, ResultError
 from ..kept import KeptCell, KeptOutput
 from ..results import CLEARED, SHOWN, Index, KeptValue, Results, identity_of, text_of
-from ..values.facts import LONGEST, MOST, Fact, Left, size_in_words, type_name
+from ..values.facts import LONGEST, MOST, Fact, Left, type_name
 from ..values.packed import content_hash
-from ..words import STREAMS, Stream
+from ..words import STREAMS, Stream, size_in_words
 
 HASHED = 100_000_000
 """Bytes of a value of this machine that is hashed, at most."""

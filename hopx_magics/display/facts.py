@@ -10,7 +10,7 @@ from ..kept import KeptRun
 from ..models import Process, Usage
 from ..output.oneline import printable
 from ..values.facts import Left, names_in_words
-from ..words import signal_name
+from ..words import signal_name, size_in_words
 from .frames import Place
 
 Fact = tuple[str, str]
@@ -138,14 +138,6 @@ def _memory(usage: Usage | None) -> str | None:
         return None
     now = f"{size_in_words(usage.memory_bytes)}, " if usage.memory_bytes is not None else ""
     return f"{now}{size_in_words(usage.peak_memory_bytes)} at most"
-
-
-def size_in_words(size: int) -> str:
-    """A number of bytes in three digits: `94 MB`, `1.2 GB`."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
-        if size >= 0.9995 * factor:
-            return f"{size / factor:.3g} {unit}"
-    return f"{size / 1e3:.3g} kB"
 
 
 def _processor_time(usage: Usage | None) -> str | None:

@@ -7,18 +7,19 @@ sees these, as pandas shows them.
 import functools
 import html
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..durations import format_counting, format_duration, format_roughly
+from ..models import ProcessId
 from ..output.oneline import printable
 from ..output.shown import last_line
-from ..words import STATUSES, Status, signal_name
-from .facts import size_in_words
+from ..words import STATUSES, Status, signal_name, size_in_words
 from .frames import SEEN, WHY_EMPTY, processes_frame
 from .history_frame import COLUMNS
 from .in_words import COLOURS, ICONS, status_in_words
+from .run_name import cut_in_middle, told_apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,15 +59,22 @@ class View(NamedTuple):
     note: str
 
 
-def view_of(frame: "pd.DataFrame") -> View | None:
-    """What is shown of a DataFrame of processes or runs; None for any other."""
+Given = Callable[[str, Collection[ProcessId]], Mapping[ProcessId, Mapping[str, str]]]
+"""Tells what processes of a connection were given."""
+
+
+def view_of(frame: "pd.DataFrame", given: Given = lambda connection, process_ids: {}) -> View | None:
+    """What is shown of a DataFrame of processes or runs; None for any other.
+
+    A DataFrame of processes does not have what they were given: that is asked of `given`, for those that are shown.
+    """
     if SEEN not in frame.attrs or not frame.columns.is_unique:
         return None
     names = set(frame.columns)
     if names >= (own := _of_processes()):
-        return _view(frame, own, "process_id", "started_at", ("process", "processes"))
+        return _view(frame, own, "process_id", "started_at", ("process", "processes"), given)
     if names >= (own := _of_runs()):
-        return _view(frame, own | {"code"}, "run_id", "launched_at", ("run", "runs"))
+        return _view(frame, own | {"code"}, "run_id", "launched_at", ("run", "runs"), lambda *_: {})
     return None
 
 
@@ -80,7 +88,9 @@ def _of_runs() -> frozenset[str]:
     return frozenset(COLUMNS)
 
 
-def _view(frame: "pd.DataFrame", own: frozenset[str], key: str, began: str, words: tuple[str, str]) -> View:
+def _view(
+    frame: "pd.DataFrame", own: frozenset[str], key: str, began: str, words: tuple[str, str], given: Given
+) -> View:
     seen = datetime.fromisoformat(frame.attrs[SEEN])
     numbers, gap = _shown_rows(len(frame))
     part = frame.iloc[numbers]
@@ -93,7 +103,7 @@ def _view(frame: "pd.DataFrame", own: frozenset[str], key: str, began: str, word
             columns.append(Column(label, cells, rank, right))
 
     add("status", 0, _status)
-    add("name", 0, functools.partial(_cut_text, "name", LONGEST_NAME))
+    add("name", 0, functools.partial(_name, _given_to(rows, key, given)))
     for name, label in _varied(frame, own):
         add(label, 2, functools.partial(_cut_text, name, LONGEST_NAME), right=_is_number(frame[name]))
     add("progress", 4, _progress, right=True)
@@ -107,6 +117,14 @@ def _view(frame: "pd.DataFrame", own: frozenset[str], key: str, began: str, word
         add("connection", 7, functools.partial(_cut_text, "connection", LONGEST_NAME))
     add("id", 9, functools.partial(_cut_text, key, SHORT_ID))
     return View(columns if rows else [], gap, _note(frame, len(columns) - 1, words, seen))
+
+
+def _given_to(rows: Sequence[Mapping[str, Any]], key: str, given: Given) -> dict[tuple[str, str], Mapping[str, str]]:
+    """What the process of each of these rows was given, by connection and id."""
+    ids: dict[str, list[ProcessId]] = {}
+    for row in rows:
+        ids.setdefault(_text(row["connection"]), []).append(row[key])
+    return {(name, one): told for name, ones in ids.items() for one, told in given(name, ones).items()}
 
 
 def _note(frame: "pd.DataFrame", shown: int, words: tuple[str, str], seen: datetime) -> str:
@@ -168,6 +186,12 @@ def _cut(text: str, most: int) -> Cell:
 
 def _cut_text(name: str, most: int, row: Mapping[str, Any]) -> Cell:
     return _cut(_text(row[name]), most)
+
+
+def _name(given: Mapping[tuple[str, str], Mapping[str, str]], row: Mapping[str, Any]) -> Cell:
+    whole = told_apart(_text(row["name"]), given.get((_text(row["connection"]), row.get("process_id", "")), {}))
+    shown = cut_in_middle(whole, LONGEST_NAME)
+    return Cell(shown, whole if shown != whole else "")
 
 
 def _displays(row: Mapping[str, Any]) -> Cell:

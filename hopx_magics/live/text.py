@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..display.facts import size_in_words
 from ..display.in_words import COLOURS, ICONS, counts_in_words, status_in_words
 from ..display.run_name import cut_in_middle, told_apart
 from ..durations import format_counting, format_duration, format_roughly
 from ..output.oneline import printable
+from ..words import size_in_words
 from .columns import TABLE_COLUMNS, Column, column_of
 from .row import Row
 from .search import value_in

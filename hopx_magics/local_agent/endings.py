@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 import msgspec
 
 from ..output.conditions import parse_bound
-from ..words import STREAMS, Status, signal_name
+from ..words import STREAMS, Status, signal_name, size_in_words
 from . import outputs
 from .family import clock
 from .journal import Ended, Row
 from .limiting import cut
 from .metering import Usage
 from .records import Evidence, Exit, Launched, Pauses, Start
-from .resources import in_gigabytes
 from .store import DEPENDENCY, KILLED, OVER_MEMORY, STOPPED, Folder
 
 KILLED_CODE = 137
@@ -138,8 +137,8 @@ def _judge(
         return "killed", _stopped(launched, intent)
     if intent.startswith(OVER_MEMORY):
         taken = "".join(intent.split()[1:2])
-        more = f": {in_gigabytes(int(taken))}" if taken.isdecimal() else ""
-        return "failed", f"over its memory limit of {in_gigabytes(launched.memory)}{more}"
+        more = f": {size_in_words(int(taken))}" if taken.isdecimal() else ""
+        return "failed", f"over its memory limit of {size_in_words(launched.memory)}{more}"
     if intent.startswith(DEPENDENCY):
         return "failed", _unmet(launched, intent)
     if intent:
@@ -178,7 +177,7 @@ def _ended_by(code: int, usage: Usage | None) -> str | None:
     """Which signal ended it, which nobody here has sent."""
     if code == KILLED_CODE:
         peak = usage.peak_memory_bytes if usage else None
-        return OUT_OF_MEMORY.format(at=f" at {in_gigabytes(peak)} of {in_gigabytes(_memory())}" if peak else "")
+        return OUT_OF_MEMORY.format(at=f" at {size_in_words(peak)} of {size_in_words(_memory())}" if peak else "")
     name = signal_name(code)
     return f"killed by {name}" if name else None
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from ..words import size_in_words
+
 if TYPE_CHECKING:
     from .active import Active
 
@@ -51,17 +53,12 @@ class Machine(NamedTuple):
         if needs.cpus > self.cpus:
             return f"{_named(needs.cpus, 'processor')} wanted, and there {_count(self.cpus)}"
         if needs.memory > self.memory:
-            return f"{in_gigabytes(needs.memory)} of memory wanted, and there is {in_gigabytes(self.memory)}"
+            return f"{size_in_words(needs.memory)} of memory wanted, and there is {size_in_words(self.memory)}"
         return None
 
 
 def _count(number: float) -> str:
     return "is 1" if number == 1 else f"are {number:g}" if number else "is none"
-
-
-def in_gigabytes(size: int) -> str:
-    """An amount of memory in words."""
-    return f"{size / GB:.3g} GB" if size >= GB else f"{size / 1e6:.3g} MB"
 
 
 class Resources:
@@ -119,7 +116,7 @@ class Resources:
         if "cpus" in lacking:
             words.append(f"{needs.cpus:g} of {_named(machine.cpus, 'processor')}")
         if "memory" in lacking:
-            words.append(f"{in_gigabytes(needs.memory)} of {in_gigabytes(machine.memory)} memory")
+            words.append(f"{size_in_words(needs.memory)} of {size_in_words(machine.memory)} memory")
         return f"waits for {' and '.join(words)}" if words else "after others that wait for the same"
 
 

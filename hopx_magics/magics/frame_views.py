@@ -74,10 +74,11 @@ def _view_of(frame: "pd.DataFrame") -> "View | None":
     """The view of a DataFrame; None where it has none, and where somebody has put into it what nobody expects."""
     if not frame.attrs:
         return None
+    from ..api.ps import given_of
     from ..display.frame_view import view_of
 
     try:
-        return view_of(frame)
+        return view_of(frame, given_of)
     except Exception:  # pandas' own display shows whatever it is
         return None
 

@@ -195,7 +195,10 @@ class HopxHistory(HopxBase):
 
         if args.param or args.env or args.values:
             raise ValueError("--failed launches all as they were: --param, --env and --in are for one run")
-        return Sweep(self._runs([args.reference], None), "").rerun_failed()
+        again = Sweep(self._runs([args.reference], None), "").rerun_failed()
+        if not again:
+            raise ValueError(f"none of {args.reference.text} has failed")
+        return again
 
     def _given_back(self, launched: "Run | Sweep", args: Any) -> "Run | Sweep | None":
         if args.o:

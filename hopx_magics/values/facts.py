@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from ..words import size_in_words
+
 LONGEST = 200
 """Characters of a name, a type or a reason that are kept."""
 
@@ -36,7 +38,7 @@ class Fact(msgspec.Struct, frozen=True, array_like=True):
 
     def in_words(self) -> str:
         """What it is: `pandas.DataFrame, 94 MB`."""
-        return ", ".join(filter(None, [self.type, size_in_words(self.size), self.refused]))
+        return ", ".join(filter(None, [self.type, "" if self.size is None else size_in_words(self.size), self.refused]))
 
 
 class Left(NamedTuple):
@@ -62,16 +64,5 @@ def names_in_words(facts: Iterable[Fact]) -> str:
 def _name_in_words(fact: Fact) -> str:
     if fact.type == "function":
         return f"{fact.name}()"
-    is_large = not fact.is_imported and fact.size is not None and fact.size >= 1e6
-    return f"{fact.name} ({size_in_words(fact.size)})" if is_large else fact.name
-
-
-def size_in_words(size: int | None) -> str:
-    """`94 MB`, `1.2 kB`, `24 bytes`; nothing where it is not known."""
-    if size is None:
-        return ""
-    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if size >= 0.9995 * unit:
-            amount = size / unit
-            return f"{amount:.1f} {name}" if amount < 9.95 else f"{amount:,.0f} {name}"
-    return f"{size} bytes"
+    size = 0 if fact.is_imported else fact.size or 0
+    return f"{fact.name} ({size_in_words(size)})" if size >= 1e6 else fact.name

@@ -104,7 +104,7 @@ def test_without_room_the_oldest_become_texts_that_say_so() -> None:
     cell = kept(pictures, limit=10_000)
     assert (cell.displays, len(records(cell))) == (5, 5)
     assert ["image/png" in record["data"] for record in records(cell)] == [False, False, False, True, True]
-    assert "of 4.1 kB, for which the history has no room" in records(cell)[0]["data"]["text/plain"]
+    assert "of 4.12 kB, for which the history has no room" in records(cell)[0]["data"]["text/plain"]
     assert cell.size <= 10_000
     cell = kept([display("x" * 50)] * 10_000, limit=10_000)
     assert cell.displays == 10_000

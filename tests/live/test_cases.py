@@ -22,7 +22,7 @@ from hopx_magics.live.order import shown
 from hopx_magics.live.row import Row
 from hopx_magics.live.text import elapsed_in_words, progress_in_words
 from hopx_magics.models import Process, ProcessId
-from hopx_magics.words import STATUSES
+from hopx_magics.words import STATUSES, size_in_words
 
 NOW = 1_000_000.0
 NOTHING: dict[str, Any] = dict.fromkeys(Row.__struct_fields__) | {
@@ -52,6 +52,11 @@ def test_boxes(case: dict[str, str]) -> None:
 def test_durations(case: dict[str, Any]) -> None:
     written = [form(case["seconds"]) for form in (format_duration, format_counting, format_roughly)]
     assert written == [case["over"], case["counting"], case["roughly"]]
+
+
+@pytest.mark.parametrize("case", cases("sizes"), ids=lambda case: case["words"])
+def test_sizes(case: dict[str, Any]) -> None:
+    assert size_in_words(case["size"]) == case["words"]
 
 
 @pytest.mark.parametrize("case", cases("counts"), ids=lambda case: case["words"])

@@ -122,7 +122,7 @@ def test_processors_are_counted_and_so_is_memory(start: Start) -> None:
     for fields, says in (
         ({"gpus": 1}, "1 GPU wanted, and there is none"),
         ({"cpus": 1000}, f"1000 processors wanted, and there are {processors}"),
-        ({"memory": 10**15}, "1e+06 GB of memory wanted, and there is "),
+        ({"memory": 10**15}, "1,000 TB of memory wanted, and there is "),
         ({"gpus": 1.5}, "gpus must be a whole number, or a part of one, not 1.5"),
         ({"cpus": -1}, "cpus must be 0 or more, not -1"),
     ):

@@ -63,3 +63,13 @@ def test_a_note_that_is_broken_costs_nothing(shell: InteractiveShell, hopx: Any)
     assert shown(shell, frame)["text/plain"].startswith("No processes yet.")
     frame.attrs["hopx_seen"] = "nonsense"
     assert shown(shell, frame)["text/plain"] == repr(frame)
+
+
+def test_runs_of_a_sweep_are_told_apart(shell: InteractiveShell, hopx: Any) -> None:
+    sweep = hopx.sweep("print(n)", {"n": [1, 2], "why": ["w" * 40]}, name="fit")
+    sweep.wait()
+    bundle = shown(shell, frame := hopx.ps("fit"))
+    for n in (1, 2):
+        assert f"fit  n={n} why=ww" in bundle["text/plain"]
+        assert f'title="fit  n={n} why={"w" * 40}"' in bundle["text/html"]
+    assert set(frame.name) == {"fit"}

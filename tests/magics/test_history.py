@@ -36,6 +36,9 @@ def test_what_failed_of_a_sweep_is_launched_again(cell: Cell) -> None:
     assert cell("again") is again
     with pytest.raises(UsageError, match="--failed launches all as they were"):
         cell("%hopx_rerun --failed fit --param n=3")
+    cell("%%hopx_bg --name fine --sweep n=1,2\nn").wait()
+    with pytest.raises(UsageError, match="none of fine has failed"):
+        cell("%hopx_rerun --failed fine")
 
 
 def test_outputs_are_searched(cell: Cell) -> None:

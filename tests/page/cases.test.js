@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { formatCounting, formatCounts, formatDuration, formatRoughly } from "../../hopx_magics/live/page/format.js";
+import { formatCounting, formatCounts, formatDuration, formatRoughly, sizeInWords } from "../../hopx_magics/live/page/format.js";
 import { Order } from "../../hopx_magics/live/page/order.js";
 import { Store } from "../../hopx_magics/live/page/store.js";
 import { elapsedInWords, nothingInWords, progressInWords, queuedInWords, stateInWords } from "../../hopx_magics/live/page/words.js";
@@ -14,6 +14,10 @@ test("durations", () => {
   for (const { seconds, over, counting, roughly } of casesOf("durations")) {
     assert.deepEqual([formatDuration(seconds), formatCounting(seconds), formatRoughly(seconds)], [over, counting, roughly]);
   }
+});
+
+test("sizes", () => {
+  for (const { size, words } of casesOf("sizes")) assert.equal(sizeInWords(size), words);
 });
 
 test("counts", () => {

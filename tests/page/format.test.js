@@ -5,17 +5,11 @@ import { test } from "node:test";
 import { columnOf, fitColumns, wantedColumns } from "../../hopx_magics/live/page/columns.js";
 import { Known } from "../../hopx_magics/live/page/known.js";
 import { curveOf } from "../../hopx_magics/live/page/sparkline.js";
-import { formatBytes, formatClock, formatNumber, formatPercent, formatRelative } from "../../hopx_magics/live/page/format.js";
+import { formatClock, formatNumber, formatPercent, formatRelative } from "../../hopx_magics/live/page/format.js";
 import { freshnessOf } from "../../hopx_magics/live/page/freshness.js";
 import { sentencesOf } from "../../hopx_magics/live/page/notify.js";
 import { noCounts } from "../../hopx_magics/live/page/store.js";
 import { rowOf } from "./rows.js";
-
-test("sizes", () => {
-  const sizes = [0, 999, 1000, 99_940, 99_960, 999_600, 3.4e6, 2e15].map(formatBytes);
-  assert.deepEqual(sizes, ["0 B", "999 B", "1.0 kB", "99.9 kB", "100 kB", "1.0 MB", "3.4 MB", "2000 TB"]);
-  assert.equal(formatBytes(null), "");
-});
 
 test("shares are rounded down: 100 % is all of it", () => {
   assert.deepEqual([0, 0.29, 0.999, 1, 7, null].map(formatPercent), ["0 %", "29 %", "99 %", "100 %", "100 %", ""]);

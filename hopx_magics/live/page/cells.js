@@ -1,7 +1,7 @@
 /** The cells of a row: built once, then changed in place and only where they differ. */
 import { nameIn } from "./columns.js";
 import { drawing, el, setAttribute, setText } from "./dom.js";
-import { ICONS, formatBytes, formatClock, formatCount, formatNumber, formatPercent, formatRelative } from "./format.js";
+import { ICONS, sizeInWords, formatClock, formatCount, formatNumber, formatPercent, formatRelative } from "./format.js";
 import { sparkline } from "./sparkline.js";
 import { givenOf, isOpenStatus, titleOf } from "./store.js";
 import { elapsedInWords, leftInWords, progressInWords, queuedInWords, statusInWords } from "./words.js";
@@ -159,7 +159,7 @@ const CELLS = {
   language: textCell((row) => row.language ?? ""),
   id: idCell,
   cpu: textCell((row) => (row.cpu === null ? "" : `${formatCount(row.cpu)} %`)),
-  memory: textCell((row) => (row.memory === null ? "" : formatBytes(row.memory)), (row) => (isOpenStatus(row.status) ? "" : "the most that it took")),
+  memory: textCell((row) => (row.memory === null ? "" : sizeInWords(row.memory)), (row) => (isOpenStatus(row.status) ? "" : "the most that it took")),
   connection: textCell((row) => row.connection),
   last: textCell((row) => row.last),
   actions: actionsCell,
@@ -220,7 +220,7 @@ export function cellText(key, row, now) {
   if (key === "elapsed") return elapsedInWords(row, now);
   if (key.startsWith("metric.")) return row.metrics[nameIn(key)]?.length ? formatNumber(Number(row.metrics[nameIn(key)].at(-1))) : "";
   if (key.includes(".")) return givenText(key, row);
-  if (key === "memory") return row.memory === null ? "" : formatBytes(row.memory);
+  if (key === "memory") return row.memory === null ? "" : sizeInWords(row.memory);
   const value = /** @type {any} */ (row)[key];
   return value === null || value === undefined ? "" : String(value);
 }

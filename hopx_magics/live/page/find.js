@@ -3,7 +3,7 @@
 import { lineText } from "./ansi.js";
 import { textOf } from "./asker.js";
 import { el, setText } from "./dom.js";
-import { formatBytes } from "./format.js";
+import { sizeInWords } from "./format.js";
 import { Marks } from "./marks.js";
 import { viewerButton } from "./viewerparts.js";
 
@@ -145,7 +145,7 @@ export class Finder {
   #answered(search, answer, pane) {
     if (search !== this.search || !this.isOpen) return;
     if (!answer.found) {
-      const scanned = answer.scanned ? ` in ${formatBytes(answer.scanned)}` : "";
+      const scanned = answer.scanned ? ` in ${sizeInWords(answer.scanned)}` : "";
       this.#say(`not found${scanned}`);
     } else if (!this.current && answer.line !== null) this.matchArrived(pane, answer.line);
     else this.#count();

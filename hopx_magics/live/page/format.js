@@ -120,18 +120,17 @@ export function formatRelative(moment, now) {
 }
 
 /**
- * "17 B", "1.2 kB", "3.4 MB"; "" when unknown.
+ * "24 bytes", "1.2 kB", "14.9 GB", as `size_in_words` in `words.py`; "" when unknown.
  * @param {number | null | undefined} bytes
  */
-export function formatBytes(bytes) {
+export function sizeInWords(bytes) {
   if (bytes === null || bytes === undefined || !Number.isFinite(bytes)) return "";
-  if (bytes < 1000) return `${bytes} B`;
-  let size = bytes;
-  for (const unit of ["kB", "MB", "GB", "TB"]) {
-    size /= 1000;
-    if (size < 999.5 || unit === "TB") return `${size < 99.95 ? size.toFixed(1) : Math.round(size)} ${unit}`;
+  let [size, unit] = [bytes, "bytes"];
+  for (const larger of ["kB", "MB", "GB", "TB"]) {
+    if (size < 999.5) break;
+    [size, unit] = [size / 1000, larger];
   }
-  return "";
+  return `${size < 999.5 ? Number(size.toPrecision(3)) : Math.round(size).toLocaleString("en-US")} ${unit}`;
 }
 
 /**

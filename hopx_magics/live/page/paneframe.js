@@ -1,7 +1,7 @@
 /** What stands around the lines of a pane: its heading, and words on what comes before and behind them. */
 
 import { el, setText } from "./dom.js";
-import { formatBytes } from "./format.js";
+import { sizeInWords } from "./format.js";
 
 /**
  * @typedef {object} PaneState
@@ -48,14 +48,14 @@ export class PaneFrame {
     this.tail.hidden = tailText(state) === "";
     this.tail.classList.toggle("hopx-note", hasNote);
     this.more.hidden = !state.held || hasNote;
-    setText(this.more, state.behind ? `↓ ${formatBytes(state.behind)} more` : "↓ to the end");
-    setText(this.size, hasNote ? "" : formatBytes(state.size));
+    setText(this.more, state.behind ? `↓ ${sizeInWords(state.behind)} more` : "↓ to the end");
+    setText(this.size, hasNote ? "" : sizeInWords(state.size));
   }
 
   /** @param {PaneState} state @param {boolean} hasNote */
   #showEdge({ begin, reachable, pagedBack, paging }, hasNote) {
     const waits = paging === "before";
-    setText(this.earlier, waits ? "loading earlier output…" : `earlier output: ${formatBytes(begin)} before this`);
+    setText(this.earlier, waits ? "loading earlier output…" : `earlier output: ${sizeInWords(begin)} before this`);
     this.earlier.hidden = hasNote || !reachable;
     setText(this.beginning, begin > 0 ? "no earlier output is kept" : "beginning of output");
     this.beginning.hidden = hasNote || reachable || !pagedBack;

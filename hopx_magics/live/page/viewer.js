@@ -6,7 +6,7 @@ import { DisplayList } from "./displays.js";
 import { copyText, el, setAttribute } from "./dom.js";
 import { DownloadButton } from "./download.js";
 import { Finder } from "./find.js";
-import { formatBytes, formatCount } from "./format.js";
+import { sizeInWords, formatCount } from "./format.js";
 import { Pane } from "./panes.js";
 import { titleOf } from "./store.js";
 import { endingOf, labelButton, pressButton, TabStrip, viewerButton, viewerLabel, ViewerTitle } from "./viewerparts.js";
@@ -142,7 +142,7 @@ export class Viewer {
   receive(message) {
     const pane = this.#paneOf(message.stream);
     pane.receive(message);
-    this.tabs.setSize(pane.stream, pane.sized ? formatBytes(pane.size) : "");
+    this.tabs.setSize(pane.stream, pane.sized ? sizeInWords(pane.size) : "");
     if (!this.chosen && this.panes.every(({ sized }) => sized)) this.#leaveEmpty();
   }
 
