@@ -110,12 +110,24 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return self.status in ("failed", "killed") and self.stopped_when is None
 
 
+class Usual(NamedTuple):
+    """How many seconds completed runs of one code took: the median, and between what half of them were; `runs` is how
+    many these were."""
+
+    median: float
+    low: float
+    high: float
+    runs: int
+
+
 class Given(NamedTuple):
-    """What a run was given, by what the history has of it: parameters, tags, and in which sweep."""
+    """What a run was given, by what the history has of it: parameters, tags, and in which sweep; of one that goes on
+    also how long it usually takes."""
 
     sweep_id: str | None
     params: dict[str, Any]
     tags: dict[str, str]
+    usual: Usual | None = None
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True, dict=True):

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,12 +18,13 @@ from .display.run_name import given_in_order
 from .durations import format_duration
 from .errors import HistoryError, ResultError, RunFailed, UnknownProcess, WaitTimeout
 from .kept import KeptRun
-from .models import Output, Process, ProcessId, RunId
+from .models import Output, Process, ProcessId, RunId, Usual
 from .output.shown import as_shown, last_lines
 from .protocol.listing import FORGOTTEN_AFTER
 from .results import KeptValue, Results, as_outputs
 from .run_history import reading
 from .run_history.given import differing
+from .run_history.usual import usual_times
 from .sources import AgentSource, Source
 from .values.facts import names_in_words
 from .words import KillResult, Status, Stream
@@ -334,6 +335,14 @@ def still_waits(run: Run, seconds: float) -> WaitTimeout:
         f"{run.run_id} still waits to be launched after {format_duration(seconds)}",
         hint="%hopx_wait waits for it again, %hopx_kill takes it back.",
     )
+
+
+def usual_times_of(runs: Sequence[Run]) -> Mapping[RunId, Usual]:
+    """How long these runs usually take, by their `run_id`, as far as the history knows that."""
+    try:
+        return runs[0].source.history.read(usual_times, [run.run_id for run in runs if run.run_id])
+    except HistoryError:
+        return {}
 
 
 def runs_by_connection(runs: Iterable[Run]) -> dict[Connection, dict[ProcessId, Run]]:

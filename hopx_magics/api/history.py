@@ -14,6 +14,7 @@ from ..results import as_outputs, decoded
 from ..run import Run
 from ..run_history import pruning, reading
 from ..run_history.origin import find_origin
+from ..run_history.usual import usual_times
 from ..session.session import session
 from ..words import Status
 from .filters import RunFilters, filters_in_words, wanted_runs
@@ -88,7 +89,8 @@ def show(run: Run | str) -> "Shown":
 
     kept = kept_run(run)
     kept, end = _with_end(kept)
-    return Shown(kept, end.streams, shown=_cell_output(end), no_room=_no_room(kept))
+    usual = session().history.read(usual_times, [kept.run_id]).get(kept.run_id)
+    return Shown(kept, end.streams, shown=_cell_output(end), no_room=_no_room(kept), usual=usual)
 
 
 def diff(one: Run | str, other: Run | str) -> "Differences":

@@ -13,6 +13,7 @@ from ..output.oneline import printable
 from ..output.progress import newest_progress
 from ..run import Run
 from ..run_history import reading
+from ..run_history.usual import usual_times
 from ..session.gathering import gather
 from ..session.session import session
 from .find import runs_of, waiting_dispatchers, waiting_runs
@@ -129,7 +130,8 @@ def _expected(listing: Listing, queued: Sequence[Process]) -> dict[ProcessId, da
 
 def _usual(processes: Iterable[Process]) -> dict[RunId, float]:
     try:
-        return session().history.read(reading.usual_times, [each.run_id for each in processes if each.run_id])
+        found = session().history.read(usual_times, [each.run_id for each in processes if each.run_id])
+        return {run_id: usual.median for run_id, usual in found.items()}
     except HistoryError:
         return {}
 

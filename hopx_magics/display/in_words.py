@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..durations import format_counting, format_duration, format_roughly
-from ..models import CommandResult, Listing, Process
+from ..models import CommandResult, Listing, Process, Usual
 from ..output.errors import end_of_error
 from ..output.oneline import printable
 from ..output.shown import as_plain
@@ -27,6 +27,12 @@ ICONS: dict[Status, str] = {
     "killed": "■",
     "unknown": "?",
 }
+
+LEAST_USUAL = 2.0
+"""Seconds below which it is not told how long a run usually takes: it is over before that is read."""
+
+WIDE = 1.5
+"""How much longer than the shorter runs of a code the longer ones take when both are told."""
 
 NAMED_IN_NEWS = 3
 """How many different names are told of those that have gone the same way."""
@@ -129,9 +135,19 @@ def place_in_words(process: Process, connection: str | None) -> str:
     return " on ".join([*place, *([printable(connection, 40)] if connection else [])])
 
 
-def doing_in_words(progress: float | None, left: float | None, last: str | None) -> str:
-    """How far a running process is, by what it prints: `40 % · 18 s left · Epoch 8/20 loss 0.125`."""
+def usual_in_words(usual: Usual | None) -> str:
+    """How long such runs take: `usually 4 min`, or `usually 40 s to 3 min` where that differs much; "" if not known."""
+    if usual is None or usual.median < LEAST_USUAL:
+        return ""
+    low, high = format_roughly(usual.low), format_roughly(usual.high)
+    return f"usually {low} to {high}" if usual.high > WIDE * usual.low else f"usually {format_roughly(usual.median)}"
+
+
+def doing_in_words(progress: float | None, left: float | None, last: str | None, usual: str = "") -> str:
+    """How far a running process is, by what it prints, or else how long that usually takes:
+    `40 % · 18 s left · Epoch 8/20 loss 0.125`, `usually 4 min · loading`."""
     parts = (
+        usual if progress is None and left is None else None,
         None if progress is None else f"{math.floor(100 * progress)} %",
         None if left is None else f"{format_roughly(left)} left",
         printable(last, 80) if last else None,

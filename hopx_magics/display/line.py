@@ -124,12 +124,14 @@ def sweep_line(
     sweep_id: str,
     processes: Sequence[Process],
     *,
+    usual: str = "",
     as_of: AsOf | None = None,
     failures: Sequence[Failure] = (),
     failed: int = 0,
     outcomes: Sequence[Outcome] = (),
 ) -> Line:
-    """The line of a sweep: a bar of its states, `failures` among the `failed`, and in the end what has come out.
+    """The line of a sweep: a bar of its states, how long its runs take, `failures` among the `failed`, and in the end
+    what has come out.
 
     It is coloured as the worst of what has happened, or as running.
     """
@@ -141,8 +143,9 @@ def sweep_line(
     name = next((process.name for process in processes if process.name), None)
     told = [f"<b>{html.escape(printable(name, 60))}</b>"] if name else []
     told.append(_bar("12em", shares, counts_in_words(statuses, STATUSES)))
+    told += [html.escape(usual)] if usual else []
     head = _head(status, sweep_in_words(statuses), told, f"sweep {sweep_id}", as_of)
-    state = " · ".join(filter(None, [f"{sweep_id}: {sweep_in_words(statuses)}", str(as_of or "")]))
+    state = " · ".join(filter(None, [f"{sweep_id}: {sweep_in_words(statuses)}", usual, str(as_of or "")]))
     below = _below(_failures(failures, failed) + _table(outcomes, len(processes)))
     text = [f"<Sweep {state}>", *(f"{failure.params}: {failure.state}" for failure in failures)]
     return Line(status, head, below, "\n".join(text + _table_as_text(outcomes)))

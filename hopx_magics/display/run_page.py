@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from ..durations import format_counting
 from ..kept import KeptOutput, KeptRun
+from ..models import Usual
 from ..output.oneline import printable
 from ..values.facts import Left
 from ..words import STREAMS, Stream
@@ -12,7 +13,7 @@ from .coloured import code_lines, output_lines
 from .document import Block, Document, Facts, Head, Note, Shows, Text
 from .facts import facts_of_run, value_in_words
 from .forms import Output
-from .in_words import state_in_words
+from .in_words import state_in_words, usual_in_words
 
 LINES = 50
 """Lines of an output that are shown, the last ones."""
@@ -22,8 +23,8 @@ class Shown(Document):
     """Everything about one run: what was launched, where, with what, how it ended, and the end of its output.
 
     `outputs` are the streams that are known, `shown` all that it has shown, in its order, if there are displays among
-    that, and `no_room` is why the history did not take them; `now` is the moment to which a state that may have changed
-    is compared.
+    that, and `no_room` is why the history did not take them; `usual` is how long such runs take; `now` is the
+    moment to which a state that may have changed is compared.
     """
 
     def __init__(
@@ -33,16 +34,19 @@ class Shown(Document):
         *,
         shown: Sequence[Output] = (),
         no_room: str | None = None,
+        usual: Usual | None = None,
         now: datetime | None = None,
     ) -> None:
         output = [_in_order(shown)] if shown else _outputs(run, outputs) if outputs or not no_room else []
-        super().__init__([*_blocks(run, no_room, now or datetime.now(UTC)), *output])
+        super().__init__([*_blocks(run, no_room, usual, now or datetime.now(UTC)), *output])
 
 
-def _blocks(run: KeptRun, no_room: str | None, now: datetime) -> Iterator[Block]:
+def _blocks(run: KeptRun, no_room: str | None, usual: Usual | None, now: datetime) -> Iterator[Block]:
     yield head(run, now)
     result = [("result", run.left.result.in_words())] if run.left and run.left.result else []
-    yield Facts([*facts_of_run(run), *result])
+    yield Facts(
+        [*facts_of_run(run), *([("usual time", _usual(usual))] if usual_in_words(usual) and usual else []), *result]
+    )
     if run.params:
         yield Facts([(name, value_in_words(value)) for name, value in run.params.items()], "parameters")
     if run.tags:
@@ -51,6 +55,11 @@ def _blocks(run: KeptRun, no_room: str | None, now: datetime) -> Iterator[Block]
     yield _code(run)
     if no_room:
         yield Note(f"its output is not in the history, and is kept when there is room: {no_room}")
+
+
+def _usual(usual: Usual) -> str:
+    runs = "another completed run" if usual.runs == 1 else f"{usual.runs} other completed runs"
+    return f"{usual_in_words(usual).removeprefix('usually ')}, by {runs} of the same code"
 
 
 def _values(run: KeptRun) -> Iterator[Block]:

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from ..connection.watcher import Update
-from ..display.in_words import doing_in_words, state_in_words
+from ..display.in_words import doing_in_words, state_in_words, usual_in_words
 from ..display.line import FAILURES_SHOWN, RESULTS_SHOWN, AsOf, Failure, Line, Outcome, run_line, sweep_line
 from ..display.run_name import given_in_order, told_apart
 from ..errors import HopxError
-from ..models import Process, ProcessId, RunId
+from ..models import Process, ProcessId, RunId, Usual
 from ..output.oneline import printable
 from ..results import FolderHere, Results, as_outputs
 from ..run import Run
@@ -112,6 +112,7 @@ class RunLine:
         self._answered = datetime.now()
         self.row: Row | None = None
         """What its agent's listing tells of it besides."""
+        self._usual = ""
 
     @property
     def name(self) -> str | None:
@@ -142,6 +143,15 @@ class RunLine:
         if update.error is None:
             self._answered = datetime.now()
 
+    @property
+    def runs(self) -> list[Run]:
+        """The run, by which it is found out how long such runs take."""
+        return [self.run]
+
+    def see_usual(self, usual: Usual) -> None:
+        """Takes note of how long such runs usually take."""
+        self._usual = usual_in_words(usual)
+
     def see(self, update: Update) -> None:
         """Takes note of what its agent says of it."""
         self.hear(update)
@@ -159,7 +169,8 @@ class RunLine:
         silent = self._silence()
         now = self._answered if silent else datetime.now()
         row = self.row
-        doing = doing_in_words(row.progress, row.left, row.last) if row else ""
+        progress, left, last = (row.progress, row.left, row.last) if row else (None, None, None)
+        doing = doing_in_words(progress, left, last, self._usual)
         return self._drawn(
             _counted_on(self.run.process, row, now.timestamp()),
             progress=row.progress if row else None,
@@ -209,6 +220,7 @@ class SweepLine:
         self._why = why
         self._params: dict[RunId, dict[str, Any]] = {}
         self._failures: dict[str, Failure] = {}
+        self._usual = ""
 
     @property
     def name(self) -> str | None:
@@ -230,6 +242,16 @@ class SweepLine:
     def going(self) -> bool:
         """Whether any of the runs may still change."""
         return any(not run.process.ended and run.process.status != "unknown" for run in self.run)
+
+    @property
+    def runs(self) -> list[Run]:
+        """Some of its runs, by which it is found out how long such runs take."""
+        return self.run[:RESULTS_SHOWN]
+
+    def see_usual(self, usual: Usual) -> None:
+        """Takes note of how long such runs usually take."""
+        words = usual_in_words(usual)
+        self._usual = f"each {words}" if words else ""
 
     @property
     def unexplained(self) -> bool:
@@ -257,7 +279,7 @@ class SweepLine:
 
     def draw(self) -> Line:
         """The line as it is now, without asking anybody."""
-        return self._drawn(as_of=self._as_of() if self.going else None)
+        return self._drawn(as_of=self._as_of(), usual=self._usual) if self.going else self._drawn()
 
     def _as_of(self) -> AsOf:
         """The last answer of an agent that is silent, else now."""

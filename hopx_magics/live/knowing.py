@@ -5,9 +5,10 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 
 from ..connection.connection import Connection
+from ..display.in_words import usual_in_words
 from ..display.run_name import given_in_order
 from ..models import Given, ProcessId
-from .rows import Rows
+from .rows import NOTHING, Rows, Told
 
 ASKED_AT_ONCE = 2_000
 """Rows of which one query tells what they were given."""
@@ -112,7 +113,7 @@ class Knowing:
                 if slot not in found and tries > 1:
                     self._wanted[slot] = (connection, process_id, tries - 1)
                 elif slot not in found:
-                    self._rows.give({slot: ({}, {})})
+                    self._rows.give({slot: NOTHING})
             self._tell()
 
     def _look_at_sweeps(self, sweep_ids: Collection[str]) -> set[int]:
@@ -124,6 +125,6 @@ class Knowing:
         self._differing |= found
         return {slot for sweep_id in others for slot in self._of_sweep[sweep_id]}
 
-    def _in_order(self, told: Given) -> tuple[dict[str, str], dict[str, str]]:
+    def _in_order(self, told: Given) -> Told:
         names = self._differing.get(told.sweep_id or "", ())
-        return given_in_order(told.params, names), given_in_order(told.tags)
+        return Told(given_in_order(told.params, names), given_in_order(told.tags), usual_in_words(told.usual))

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 from ..connection.connection import Connection
 from ..connection.watcher import Update
 from ..display.line import Line
-from ..models import Process
+from ..models import Process, Usual
 from ..run import Run
 from ..sweeps import Sweep
 from .drawing import RunLine, SweepLine, Why
 from .rows import Rows
+from .usual import UsualTimes
 
 TAIL = 1000
 """Bytes of the streams' ends in which progress and the last line are looked for."""
@@ -96,6 +97,7 @@ class Lines:
         self._news = True
         """Whether something may have to be drawn that does not run, or runs since now."""
         self._all_looked_at = 0.0
+        self._usual = UsualTimes()
         self._lock = threading.RLock()
         self._finished = threading.Condition(self._lock)
         self._wake = threading.Event()
@@ -181,6 +183,7 @@ class Lines:
         if what.id not in self._followed:
             self._followed[what.id] = followed
             self._news = True
+            self._usual.ask(what.runs, partial(self._see_usual, followed))
             if isinstance(what, SweepLine):
                 followed.stop = what.run.listen(partial(self._heard, followed))
             else:
@@ -198,6 +201,10 @@ class Lines:
         if connection is not None and connection not in self._listening:
             self._listening[connection] = lambda: None
             self._listening[connection] = connection.watcher.listen(partial(self._take, connection), tail=TAIL)
+
+    def _see_usual(self, followed: Followed, usual: Usual) -> None:
+        followed.what.see_usual(usual)
+        self._heard(followed)
 
     def _heard(self, followed: Followed) -> None:
         followed.changed = self._news = True

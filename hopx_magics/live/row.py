@@ -46,6 +46,7 @@ class Row(msgspec.Struct, frozen=True):
     metrics_cut: bool
     cpu: int | None
     memory: int | None
+    usual: str
 
 
 FIELDS = Row.__struct_fields__

@@ -6,7 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -33,7 +33,19 @@ HasDisplays = Callable[[str, Process], bool]
 """Whether a process of that connection is known to have displayed something."""
 
 
-_Told = tuple[float, float | None]  # how far a process is, and the seconds left
+_Far = tuple[float, float | None]  # how far a process is, and the seconds left
+
+
+class Told(NamedTuple):
+    """What the history tells of a row: parameters, tags, and in words how long such runs usually take."""
+
+    params: dict[str, str]
+    tags: dict[str, str]
+    usual: str = ""
+
+
+NOTHING = Told({}, {})
+"""Of what the history does not have."""
 
 
 class Rows:
@@ -57,7 +69,7 @@ class Rows:
         self._processes: dict[int, Process] = {}
         self._rows: dict[int, Row] = {}
         self._paces: dict[int, Pace] = {}
-        self._given: dict[int, tuple[dict[str, str], dict[str, str]]] = {}
+        self._given: dict[int, Told] = {}
         self._unasked: dict[int, None] = {}
         self._metrics = Metrics(best)
         self._changed: dict[int, dict[str, Any]] = {}
@@ -171,12 +183,12 @@ class Rows:
         keys = [(slot, self._keys[slot]) for slot in unasked if slot in self._rows]
         return [(slot, connection, process_id) for slot, (connection, process_id, _) in keys if process_id]
 
-    def give(self, given: Mapping[int, tuple[dict[str, str], dict[str, str]]]) -> None:
-        """Takes note of parameters and tags, by slots."""
+    def give(self, given: Mapping[int, Told]) -> None:
+        """Takes note of what the history tells, by slots."""
         self._given.update(given)
-        for slot, (params, tags) in given.items():
+        for slot, told in given.items():
             if (row := self._rows.get(slot)) is not None:
-                self._put(slot, msgspec.structs.replace(row, params=params, tags=tags))
+                self._put(slot, msgspec.structs.replace(row, **told._asdict()))
 
     @property
     def has_unread(self) -> bool:
@@ -276,7 +288,7 @@ class Rows:
         began = _began(process, now, old.began if old else None)
         progress, left = self._progress(slot, process, now, began) or known
         stands = process.ended or process.paused
-        params, tags = self._given.get(slot) or ({}, {})
+        told = self._given.get(slot, NOTHING)
         metrics, metrics_cut = self._metrics.values(slot)
         cpu = process.usage.cpu_percent if process.usage else None
         return Row(
@@ -299,15 +311,16 @@ class Rows:
             paused=process.paused,
             first=process.first,
             displays=self._has_displays(connection, process),
-            params=params,
-            tags=tags,
+            params=told.params,
+            tags=told.tags,
             metrics=metrics,
             metrics_cut=metrics_cut,
             cpu=None if cpu is None else round(cpu),
             memory=_memory(process),
+            usual=told.usual,
         )
 
-    def _progress(self, slot: int, process: Process, now: float, began: float | None) -> _Told | None:
+    def _progress(self, slot: int, process: Process, now: float, began: float | None) -> _Far | None:
         """How far the process is by its output, and the seconds left."""
         if process.status in ENDED:
             pace = self._paces.pop(slot, None)

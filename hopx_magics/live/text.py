@@ -179,9 +179,9 @@ def format_number(value: float) -> str:
 
 
 def progress_in_words(row: Row) -> str:
-    """`37 %, 2 min left`, or nothing."""
+    """`37 %, 2 min left`, or of what prints nothing of that `usually 4 min`, or nothing."""
     if row.progress is None:
-        return ""
+        return row.usual if row.status == "running" else ""
     left = f", {format_roughly(row.left)} left" if row.left is not None and row.status == "running" else ""
     return f"{math.floor(row.progress * 100 + 1e-9)} %{left}"
 

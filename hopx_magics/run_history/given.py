@@ -5,18 +5,22 @@ import sqlite3
 from collections.abc import Iterable
 
 from ..models import Given, Place, ProcessId
+from .usual import OfCode, usual_of
+from .writing import GOING
 
 
 def given(db: sqlite3.Connection, place: Place, process_ids: Iterable[ProcessId]) -> dict[ProcessId, Given]:
-    """What these processes of an agent were given, as far as the history has them."""
+    """What these processes of an agent were given, as far as the history has them, and how long they usually take."""
     rows = db.execute(
-        """SELECT process_id, sweep_id, params, tags FROM runs
+        f"""SELECT process_id, sweep_id, params, tags, run_id, iif({GOING}, code_hash, NULL) FROM runs
         WHERE agent = ? AND process_id IN (SELECT value FROM json_each(?))""",
         (place.agent, json.dumps(list(process_ids))),
-    )
+    ).fetchall()
+    codes = {process_id: OfCode(run_id, code, params) for process_id, _, params, _, run_id, code in rows}
+    usual = usual_of(db, codes.values())
     return {
-        ProcessId(process_id): Given(sweep_id, json.loads(params), json.loads(tags))
-        for process_id, sweep_id, params, tags in rows
+        ProcessId(process_id): Given(sweep_id, json.loads(params), json.loads(tags), usual.get(codes[process_id]))
+        for process_id, sweep_id, params, tags, *_ in rows
     }
 
 

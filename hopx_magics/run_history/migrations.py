@@ -108,6 +108,10 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         "ALTER TABLE runs ADD COLUMN cpu_seconds REAL",
     ),
     "bounds": ("ALTER TABLE runs ADD COLUMN stopped_when TEXT",),
+    "usual times": (
+        """CREATE INDEX runs_completed ON runs (code_hash, coalesce(launched_at, started_at, seen_at, 0))
+            WHERE status = 'completed'""",
+    ),
 }
 """The steps in their order: a name, and the statements. Times are microseconds since 1970, UTC."""
 

@@ -29,9 +29,6 @@ status in `STATUSES`, `params` and `tags` are JSON objects as text, `values_in` 
 RECENT = 10_000
 """Of how many runs the newest ones are looked through for what has happened lately."""
 
-USUAL_OF = 21
-"""Runs of the same code whose times tell what is usual."""
-
 NAMED = 3
 """How many runs an error names."""
 
@@ -78,26 +75,6 @@ def where(wanted: Wanted) -> tuple[str, list[Any]]:
 
 def _marks(values: Iterable[object]) -> str:
     return ", ".join("?" for _ in values)
-
-
-def usual_times(db: sqlite3.Connection, run_ids: Collection[str]) -> dict[RunId, float]:
-    """For each of these runs, how many seconds the newest completed ones of the same code took: their median."""
-    found: dict[RunId, float] = {}
-    times: dict[str, float | None] = {}
-    for run_id in run_ids:
-        for (code,) in db.execute("SELECT code_hash FROM runs WHERE run_id = ? AND code_hash IS NOT NULL", (run_id,)):
-            if code not in times:
-                times[code] = _median_time(db, code)
-            if (usual := times[code]) is not None:
-                found[RunId(run_id)] = usual
-    return found
-
-
-def _median_time(db: sqlite3.Connection, code_hash: str) -> float | None:
-    earlier = f"""SELECT execution_time FROM runs WHERE code_hash = ? AND status = 'completed'
-        AND execution_time IS NOT NULL {NEWEST_FIRST} LIMIT {USUAL_OF}"""
-    spans = sorted(span for (span,) in db.execute(earlier, (code_hash,)))
-    return spans[len(spans) // 2] if spans else None
 
 
 # ---------------------------------------------------------------- columns

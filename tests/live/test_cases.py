@@ -81,6 +81,7 @@ def test_states_in_words(case: dict[str, Any]) -> None:
     runs = case["status"] == "running" and not paused
     row = row_of(
         **fields,
+        usual=case.get("usual", ""),
         paused=paused,
         began=NOW - seconds if runs and seconds is not None else None,
         elapsed=None if runs else seconds,

@@ -64,6 +64,7 @@ def test_the_final_schema(history: Database, file: Path) -> None:
         "values",
         "usage",
         "bounds",
+        "usual times",
     ]
     assert columns == [
         *("number", "run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "tags", "params"),

@@ -38,6 +38,7 @@
  * @property {boolean} metrics_cut whether there are more than are followed
  * @property {number | null} cpu percent of a core
  * @property {number | null} memory bytes
+ * @property {string} usual how long such runs take, in words; "" if nobody knows
  */
 
 // ---------------------------------------------------------------- what the kernel tells

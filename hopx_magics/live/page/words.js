@@ -18,19 +18,21 @@ export function elapsedInWords(row, now) {
 }
 
 /**
- * "2 min left", "" when nobody knows.
+ * "2 min left", or of what prints nothing of its progress "usually 4 min"; "" when nobody knows.
  * @param {Row} row
  */
 export function leftInWords(row) {
-  return row.left !== null && row.status === "running" ? `${formatRoughly(row.left)} left` : "";
+  if (row.status !== "running") return "";
+  if (row.progress === null) return row.usual;
+  return row.left === null ? "" : `${formatRoughly(row.left)} left`;
 }
 
 /**
- * "37 %, 2 min left", or "".
+ * "37 %, 2 min left", "usually 4 min", or "".
  * @param {Row} row
  */
 export function progressInWords(row) {
-  return row.progress === null ? "" : [formatPercent(row.progress), leftInWords(row)].filter(Boolean).join(", ");
+  return [row.progress === null ? "" : formatPercent(row.progress), leftInWords(row)].filter(Boolean).join(", ");
 }
 
 /**
