@@ -45,7 +45,7 @@ _PUBLIC = {
     "words": "STATUSES",
     "models": "Callback CommandResult Listing Output Process",
     "errors": (
-        "HopxError AgentError AgentUnreachable AgentRefused Unauthorized BadReply NotSupported "
+        "HopxError AgentError AgentUnreachable SshError AgentRefused Unauthorized BadReply NotSupported "
         "LocalAgentError ControlPlaneError SandboxError SandboxGone SandboxNotReady NotYours CredentialsError "
         "InsecureConnection CodeError LaunchError UnknownProcess UnknownRun HistoryError UnknownConnection "
         "UnknownColumn WaitTimeout RunFailed ResultError ValueRefused WaitInterrupted LaunchInterrupted "

@@ -66,6 +66,7 @@ from .errors import RunFailed as RunFailed
 from .errors import SandboxError as SandboxError
 from .errors import SandboxGone as SandboxGone
 from .errors import SandboxNotReady as SandboxNotReady
+from .errors import SshError as SshError
 from .errors import Unauthorized as Unauthorized
 from .errors import UnknownColumn as UnknownColumn
 from .errors import UnknownConnection as UnknownConnection

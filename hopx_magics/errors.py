@@ -3,6 +3,7 @@
 HopxError
 ├── AgentError               one agent, named by `.agent`, did not do what was asked
 │   ├── AgentUnreachable     no answer: refused, reset, timed out, unknown host
+│   │   └── SshError         ssh does not lead to the agent
 │   ├── AgentRefused         an answer with an error status; `.status` and `.code` tell which
 │   │   └── Unauthorized     401: no token, a wrong or an expired one
 │   ├── BadReply             an answer that can't be understood, or is too large
@@ -75,6 +76,13 @@ class AgentUnreachable(AgentError):
     def __init__(self, message: str, *, agent: str, sent: bool, hint: str | None = None) -> None:
         super().__init__(message, agent=agent, hint=hint)
         self.sent = sent
+
+
+class SshError(AgentUnreachable):
+    """The user's ssh does not lead to the agent of another machine, or there is none there."""
+
+    def __init__(self, message: str, *, agent: str, hint: str | None = None) -> None:
+        super().__init__(message, agent=agent, sent=False, hint=hint)
 
 
 class AgentRefused(AgentError):

@@ -20,10 +20,12 @@
 | HOPX_HISTORY_STREAM_MB | output that it keeps of one stream of one run, in MB; ten times that of its displays | 1 |
 | HOPX_MAX_REPLY_MB | the largest reply that the client reads, in MB, decompressed | 512 |
 | HOPX_BASE_URL | HopX's control plane | https://api.hopx.dev |
+| HOPX_SSH | the command that is OpenSSH's client, with options if need be | ssh |
 """
 
 import hashlib
 import os
+import shlex
 import stat
 import sys
 from collections.abc import Mapping
@@ -51,10 +53,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retry_time: float
     max_reply: int
     base_url: str
+    ssh: tuple[str, ...] = ("ssh",)
     history_file: Path
     history_runs: int
     history_bytes: int
     history_stream: int
+
+    @property
+    def state_folder(self) -> Path:
+        """The folder of all local agents of this user, and of what else lives no longer than programs."""
+        return self.agent_folder.parent.parent
 
     @property
     def history_key(self) -> Path:
@@ -90,6 +98,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         retry_time=number("HOPX_RETRY_SECONDS", 10),
         max_reply=int(number("HOPX_MAX_REPLY_MB", 512, least=0.1) * MB),
         base_url=environ.get("HOPX_BASE_URL", "").strip() or "https://api.hopx.dev",
+        ssh=tuple(shlex.split(environ.get("HOPX_SSH", ""))) or ("ssh",),
         history_file=_history_file(environ),
         history_runs=int(number("HOPX_HISTORY_RUNS", 1_000_000)),
         history_bytes=int(number("HOPX_HISTORY_MB", 5000) * MB),

@@ -24,6 +24,7 @@ from hopx_magics.session.connecting import connection_to
 from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings, read_settings
 from tests.standins.server import Answer, Server
+from tests.standins.sshd import Machine, require_sshd
 from tests.waiting import is_running, wait_until
 
 hypothesis.settings.register_profile("unhurried", deadline=None)
@@ -92,6 +93,11 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]
     monkeypatch.delenv("HOPX_AGENT_TOKEN", raising=False)
     settings = read_settings()
     yield settings
+    clean_up(settings)
+
+
+def clean_up(settings: Settings) -> None:
+    """Ends the local agent, and all that it runs."""
     if agent_pid(settings) is not None:
         cleaner = Session(settings)
         listed = cleaner.connection().listing(tail=0).processes
@@ -99,6 +105,18 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]
         cleaner.connection().kill(going)
         cleaner.close()
         stop_agent(settings)
+
+
+@pytest.fixture
+def gpu(state: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    """Another machine, which ssh knows as `gpu`. To be asked for ahead of what reads the settings."""
+    require_sshd()
+    machine = Machine(tmp_path / "gpu")
+    monkeypatch.setenv("HOPX_SSH", machine.ssh)
+    machine.start()
+    yield machine
+    machine.stop()
+    clean_up(msgspec.structs.replace(machine.settings, history_file=tmp_path / "gpu" / "history.sqlite"))
 
 
 @pytest.fixture

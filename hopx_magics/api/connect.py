@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..connection.connection import Connection
 from ..connection.local import LOCAL
 from ..durations import parse_duration
-from ..session.connecting import connection_to, create_sandboxes
+from ..session.connecting import SshOptions, connection_to, create_sandboxes
 from ..session.session import session
 
 if TYPE_CHECKING:
@@ -18,19 +18,31 @@ TEMPLATE = "code-interpreter"
 
 
 def connect(
-    target: Any = "local", *, name: str | None = None, token: str | None = None, resume: bool = False
+    target: Any = "local",
+    *,
+    name: str | None = None,
+    token: str | None = None,
+    resume: bool = False,
+    python: str | None = None,
+    setup: str | None = None,
+    trust: bool = True,
 ) -> Connection:
     """Chooses the agent that everything else speaks to.
 
-    `target` is `local`, a connection's name, the URL of an agent, the id of a HopX sandbox, or a live `Sandbox` object
-    of the vendor's SDK. The token of a URL is `token`, or else the environment's HOPX_AGENT_TOKEN; a sandbox needs the
-    API key of its account (HOPX_API_KEY). `resume` resumes a sandbox that is paused. Without any call of this, it is
-    `local`.
+    `target` is `local`, a connection's name, `ssh://[user@]host[:port]`, the URL of an agent, the id of a HopX sandbox,
+    or a live `Sandbox` object of the vendor's SDK. The token of a URL is `token`, or else the environment's
+    HOPX_AGENT_TOKEN; a sandbox needs the API key of its account (HOPX_API_KEY). `resume` resumes a sandbox that is
+    paused. Without any call of this, it is `local`.
 
-    Raises ValueError, UnknownConnection, InsecureConnection for http to another machine, AgentError, SandboxError,
-    ControlPlaneError, CredentialsError.
+    By ssh, `python` is the path of the Python there that has this package, and `setup` what a shell does there before;
+    what is launched works in `~/hopx/NAME`. What runs there leaves values that are loaded like those of this machine,
+    unless there is no `trust`.
+
+    Raises ValueError, UnknownConnection, InsecureConnection for http to another machine, SshError, AgentError,
+    SandboxError, ControlPlaneError, CredentialsError.
     """
-    connection = connection_to(session(), target, name=name, token=token, resume=resume)
+    ssh = SshOptions(python, setup, trust)
+    connection = connection_to(session(), target, name=name, token=token, resume=resume, ssh=ssh)
     session().add(connection)
     return connection
 

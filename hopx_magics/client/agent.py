@@ -160,11 +160,17 @@ class Agent:
     def _send_launch(self, request: Request) -> Reply:
         try:
             return self.transport.send(request)
-        except AgentUnreachable:
+        except AgentUnreachable as error:
             if not self._launches_once:
                 raise
-        self.transport.drop_connections()  # if the agent died, none of them is good any more
-        return self.transport.send(request)
+            was_sent, patience = error.sent, self.transport.patience()
+        while True:
+            self.transport.drop_connections()  # if the agent died, none of them is good any more
+            try:
+                return self.transport.send(request)
+            except AgentUnreachable as error:
+                error.sent = was_sent = was_sent or error.sent
+                patience.wait_after(error)
 
     def keeps_limits(self) -> bool:
         """Whether the agent itself keeps the limit of a sweep. Asked once; one that can't be asked does not."""

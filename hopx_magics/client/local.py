@@ -45,8 +45,12 @@ class LocalAgent:
         self._folder = settings.agent_folder
         self._log = self._folder / "agent.log"
 
-    def __call__(self, http: httpx.Client) -> Endpoint:
+    def __call__(self, http: "httpx.Client") -> Endpoint:
         """The endpoint of a local agent that answers. Raises LocalAgentError when none can be started."""
+        return self.found()
+
+    def found(self) -> Endpoint:
+        """The endpoint of the agent that there is, or is started now. Raises LocalAgentError."""
         if sys.platform == "win32":
             raise LocalAgentError(
                 "the local agent isn't available on Windows",
@@ -60,12 +64,12 @@ class LocalAgent:
 
     def _find(self) -> Endpoint | None:
         """The agent that left its address, if it listens there."""
-        left = self._left()
+        left = self.left()
         if left is None or left.socket is None or not _listens(left.socket):
             return None
         return Endpoint(left.url, left.token, socket=left.socket, when_silent=self._when_silent(left.pid))
 
-    def _left(self) -> AgentFile | None:
+    def left(self) -> AgentFile | None:
         """The address of the last agent."""
         try:
             return msgspec.json.decode((self._folder / AGENT_FILE).read_bytes(), type=AgentFile)
@@ -94,7 +98,7 @@ class LocalAgent:
 
     def _end_older(self) -> None:
         """Ends an agent of a version that has no socket in its folder; what it has launched goes on with the next."""
-        left = self._left()
+        left = self.left()
         if left is None or left.socket is not None or not _is_agent(left.pid):
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -129,7 +133,7 @@ class LocalAgent:
             if not alive:
                 break
             time.sleep(0.02)
-        if (left := self._left()) is not None and self._is_served():
+        if (left := self.left()) is not None and self._is_served():
             raise LocalAgentError("the local agent does not answer", hint=self._when_silent(left.pid))
         raise LocalAgentError(
             f"the local agent did not start: {_last_line(log)}",

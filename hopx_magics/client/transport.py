@@ -48,8 +48,8 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     `socket` is the Unix socket in a private folder through which the agent is reached, if it is, and by nothing else.
     From `renew_at` on, by `time.monotonic`, it is located anew before it is used; None: only when it is of no use any
-    more. Errors call the token what `called` says, `when_refused` is what to try when it isn't accepted, and
-    `when_silent` what to try when no answer comes.
+    more. Errors tell `shown` in place of the URL, if it is given, and call the token what `called` says; `when_refused`
+    is what to try when it isn't accepted, and `when_silent` what to try when no answer comes.
     """
 
     url: str
@@ -57,6 +57,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     scheme: Literal["Bearer", "X-API-Key"] = "Bearer"
     socket: str | None = None
     renew_at: float | None = None
+    shown: str | None = None
     called: str = "token"
     when_refused: str = "Connect again with a valid token: set HOPX_AGENT_TOKEN, or use --token-env VAR."
     when_silent: str = "Try again later."
@@ -150,8 +151,8 @@ class Transport:
     @property
     def label(self) -> str:
         """The agent as errors name it."""
-        address = f" at {self._endpoint.url}" if self._endpoint and not self._is_here else ""
-        return f"{self._kind} {self.name!r}{address}"
+        known = None if self._is_here else self._endpoint
+        return f"{self._kind} {self.name!r}{f' at {known.shown or known.url}' if known else ''}"
 
     def move(self, locate: Locate) -> None:
         """Looks for the agent elsewhere from now on."""

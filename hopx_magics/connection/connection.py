@@ -130,7 +130,7 @@ class Connection:
 
     def move(self, other: "Connection") -> None:
         """Goes on where another connection, which is closed, has found the agent; runs and watchers go on with it."""
-        other.close()
+        Connection.close(other)
         self.locate = other.locate
         self.agent.transport.move(other.locate)
         self._sender = Sender(self.files, self.name)

@@ -26,13 +26,17 @@ def has_left_something(files: Files, folder: str) -> bool | None:
 
 
 class FilesThere:
-    """The folder of an agent elsewhere, called `place`, with what a cell has left. All raise AgentError."""
+    """The folder of an agent elsewhere with what a cell has left. All raise AgentError.
+
+    `place` is the agent's name; None for one that is trusted like this machine.
+    """
 
     def __init__(self, files: Files, folder: str, place: str, *, is_empty: bool = False) -> None:
         self._is_empty = is_empty
         self._files = files
         self._folder = folder
-        self.place = place
+        self._name = place
+        self.place: str | None = place
 
     def read(self, name: str, *, start: int = 0, most: int) -> bytes | None:
         """What a file has from byte `start` on, at most so many bytes; None when there is no such file."""
@@ -56,5 +60,5 @@ class FilesThere:
                 raise ResultError(f"it has {total / 1e6:,.0f} MB, for which there is no room in {folder}")
             copy = self._files.get(f"{self._folder}/{name}", Path(folder) / "value", most=total)
             if copy.stat().st_size != total or not total:
-                raise ResultError(f"its file on {self.place} is not as long as it should be")
+                raise ResultError(f"its file on {self._name} is not as long as it should be")
             return mapped_parts(copy, sizes)

@@ -35,6 +35,7 @@ class HopxCloud(HopxBase):
         ::
 
             %hopx_connect [local | NAME | URL | SANDBOX_ID | VAR] [--as NAME] [--token-env VAR] [--resume]
+            %hopx_connect ssh://[USER@]HOST[:PORT] [--as NAME] [--python PATH] [--setup COMMAND] [--no-trust]
             %hopx_connect --new [TEMPLATE] [-n 4] [--timeout 4h] [--env K=V ...] [--region R] [--as NAME]
 
         Without arguments: a DataFrame of all connections. `local` is the agent of this machine, which is started when
@@ -45,11 +46,21 @@ class HopxCloud(HopxBase):
         token is never written on the line, where the notebook would keep it: it is read from the environment variable
         VAR, else from HOPX_AGENT_TOKEN, else asked for.
 
+        A machine that you reach by ssh runs the same agent as this one, which goes on when the notebook ends. It needs
+        Python 3.11 and this package. Your own ssh is used with your configuration, keys and jump hosts, and never asks
+        for anything: what needs a password or the approval of a host key is done once by `ssh HOST` in a terminal. A
+        connection that breaks is made again by itself, and what runs there goes on meanwhile. Cells work in the folder
+        `~/hopx/NAME` there; limits and GPUs are those of that machine. What cells leave there is loaded like what they
+        leave here.
+
         Options
         -------
         --as NAME        what to call the connection, if not after its host or id
         --token-env VAR  the environment variable that holds the token of a URL
         --resume         resume the sandbox if it is paused; without this it stays so
+        --python PATH    the Python of the other machine, if not one that a login finds there
+        --setup COMMAND  what a shell does there before: "module load cuda"
+        --no-trust       load only values that are read without running code, as from a sandbox
         --new TEMPLATE   create a sandbox of a template (code-interpreter), and wait until it is ready
         -n N             create so many
         --timeout T      let HopX delete them after this time: 90m, 4h
@@ -63,6 +74,7 @@ class HopxCloud(HopxBase):
             %hopx_connect
             %hopx_connect 1763385739w4r6dokq --as gpu
             %hopx_connect --new -n 2 --timeout 4h --as work
+            %hopx_connect ssh://me@gpu1 --setup "module load cuda python"
             %hopx_connect https://7777-abc.eu2.vms.hopx.dev --as gpu --token-env GPU_TOKEN
             %hopx_connect local
         """
@@ -77,18 +89,23 @@ class HopxCloud(HopxBase):
             for option in ("n", "timeout", "region"):
                 if getattr(args, option) is not None:
                     raise ValueError(f"{'-' if option == 'n' else '--'}{option} is for --new")
-            for option in ("as", "token_env", "resume"):
+            for option in ("as", "token_env", "resume", "python", "setup", "no_trust"):
                 if args.target is None and getattr(args, option):
                     raise ValueError(f"--{option.replace('_', '-')} is for a URL, or the id of a sandbox")
             if args.target is None:
                 return connections()
+            by_ssh = {"python": args.python, "setup": args.setup, "trust": not args.no_trust}
+            if args.target.startswith("ssh://"):
+                if args.token_env or args.resume:
+                    raise ValueError(f"--{'token-env' if args.token_env else 'resume'} is not for what ssh leads to")
+                return connect(args.target, name=name, **by_ssh)
             if args.token_env and "://" not in args.target:
                 raise ValueError("--token-env is for the URL of an agent")
             value = self.shell.user_ns.get(args.target)
             if is_vendor_sandbox(value):
                 return connect(value, name=name)
             token = _token(checked_url(args.target), args.token_env) if "://" in args.target else None
-            return connect(args.target, name=name, token=token, resume=args.resume)
+            return connect(args.target, name=name, token=token, resume=args.resume, **by_ssh)
 
     def _created(self, args: Any, name: str | None) -> "Connection | list[Connection]":
         from ..api.connect import create

@@ -1,17 +1,24 @@
-"""From a name, a URL, the id of a sandbox, or a sandbox object of the vendor's SDK to the connection to it."""
+"""From a name, a URL, an address of ssh, the id of a sandbox, or a sandbox object to the connection to it."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from ..client.control_plane import CREATED_AT_ONCE
 from ..client.sandbox import Expiry, SandboxEndpoint, find_usable, wait_for_agents
+from ..client.ssh import SCHEME, parse_address
+from ..client.ssh_agent import SshAgent
 from ..client.transport import Endpoint, checked_url
+from ..client.tunnel import Way
 from ..client.vendor import VendorSandbox, is_vendor_sandbox
 from ..connection.connection import Connection
 from ..connection.local import LOCAL
+from ..connection.ssh import SshConnection
 from ..errors import CredentialsError, HopxError, SandboxGone, UnknownConnection
 from ..models import Place, Sandbox
 from ..output.oneline import printable
@@ -19,8 +26,25 @@ from .finding import nearest
 from .session import Session
 
 
+class SshOptions(msgspec.Struct, frozen=True):
+    """How to connect by ssh: see `hopx_magics.connect`."""
+
+    python: str | None = None
+    setup: str | None = None
+    trust: bool = True
+
+
+_NO_OPTIONS = SshOptions()
+
+
 def connection_to(
-    session: Session, target: Any, *, name: str | None = None, token: str | None = None, resume: bool = False
+    session: Session,
+    target: Any,
+    *,
+    name: str | None = None,
+    token: str | None = None,
+    resume: bool = False,
+    ssh: SshOptions = _NO_OPTIONS,
 ) -> Connection:
     """The connection to `target`, under this name, whose agent has answered: the one there is, or a new one.
 
@@ -30,6 +54,10 @@ def connection_to(
         if not is_vendor_sandbox(target):
             raise ValueError(f"a {type(target).__name__} can't be connected to: use an id, a URL, or a Sandbox")
         return _to_vendor_sandbox(session, target, name)
+    if target.startswith(SCHEME):
+        return _to_ssh(session, target, name, ssh)
+    if ssh != _NO_OPTIONS:
+        raise ValueError("python, setup and trust are for what is reached by ssh://[user@]host")
     if "://" in target:
         return _to_url(session, checked_url(target), name, token or os.environ.get("HOPX_AGENT_TOKEN"))
     if target == LOCAL or target in session.connections:
@@ -49,6 +77,26 @@ def _to_url(session: Session, url: str, name: str | None, token: str | None) -> 
     place = Place(_free_name(session, name or urlsplit(url).netloc, url), url)
     made = Connection(place, lambda http: endpoint, session.settings, session.recorder, url=url)
     return _answering(session, made)
+
+
+def _to_ssh(session: Session, url: str, name: str | None, options: SshOptions) -> Connection:
+    """A connection by ssh that works; the one there is, by the new ssh, if there is one of that name."""
+    address, settings = parse_address(url), session.settings
+    name = _free_name(session, name or address.host, None)
+    way = Way(address, settings.ssh, _folder_name(name), options.python, options.setup)
+    ssh = SshAgent(way, settings.state_folder)
+    made = SshConnection(name, ssh, ssh.find(), settings, session.recorder, trusted=options.trust)
+    try:
+        _free_name(session, name, made.place.agent)
+    except ValueError:
+        made.close()
+        raise
+    return _answering(session, made)
+
+
+def _folder_name(name: str) -> str:
+    """The name of the folder of a connection: one that is a name of a folder anywhere."""
+    return re.sub(r"[^A-Za-z0-9_.@+-]", "_", name).lstrip(".-") or "notebook"
 
 
 def _to_vendor_sandbox(session: Session, sandbox: Any, name: str | None) -> Connection:
@@ -82,9 +130,10 @@ def _place(session: Session, name: str | None, sandbox_id: str) -> Place:
     return Place(_free_name(session, name or sandbox_id, sandbox_id), sandbox_id, sandbox_id)
 
 
-def _free_name(session: Session, name: str, agent: str) -> str:
+def _free_name(session: Session, name: str, agent: str | None) -> str:
+    """The name, if it is to be had for that agent, or for one of which more is known later. Raises ValueError."""
     known = session.connections.get(name)
-    if name == LOCAL or name == "all" or (known is not None and known.place.agent != agent):
+    if name in (LOCAL, "all") or (known is not None and agent is not None and known.place.agent != agent):
         raise ValueError(f"the name {name!r} is taken by another connection")
     return name
 

@@ -21,6 +21,7 @@ from tests.standins import agents
 from tests.standins.agents import AgentStandIn, Dialect
 from tests.standins.network import DeadAddress, resolve_localhost
 from tests.standins.server import Answer, Asked
+from tests.standins.sshd import Machine
 from tests.waiting import is_running, wait_until
 
 Start = Callable[..., AgentStandIn]
@@ -32,14 +33,15 @@ SLEEP = "import time\ntime.sleep(600)"
 
 
 class Place(NamedTuple):
-    """Where something is launched: `standin` is None for the local agent."""
+    """Where something is launched: `standin` is None for our own agent, on this or on another `machine`."""
 
     standin: AgentStandIn | None
     url: str | None = None
+    machine: Machine | None = None
 
     def connect(self, hopx: Any) -> Connection:
         if self.standin is None:
-            connection: Connection = hopx.connect("local")
+            connection: Connection = hopx.connect(f"ssh://{self.machine.name}" if self.machine else "local")
         else:
             connection = hopx.connect(self.url or self.standin.url, name="there", token=self.standin.token)
         return connection
@@ -57,6 +59,7 @@ class Setting(NamedTuple):
 
 SETTINGS: dict[str, Setting | None] = {
     "local": None,
+    "ssh": None,
     "documentation": Setting(agents.DOCUMENTATION),
     "openapi": Setting(agents.OPENAPI),
     "newest": Setting(agents.NEWEST),
@@ -92,7 +95,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def place(request: pytest.FixtureRequest, start: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     setting = SETTINGS[request.param]
     if setting is None:
-        yield Place(None)
+        yield Place(None, machine=request.getfixturevalue("gpu") if request.param == "ssh" else None)
         return
     standin = start(setting.dialect)
     standin.limit, standin.flaps = setting.limit, setting.flaps
@@ -182,8 +185,10 @@ def test_one_process_runs_when_the_reply_to_its_launch_was_lost(
 def address_of(place: Place, hopx: Any) -> tuple[str, str]:
     if place.standin is not None:
         return place.url or place.standin.url, place.standin.token
+    place.connect(hopx)
     hopx.connect("local")
-    agent_file = api.session().settings.agent_folder / AGENT_FILE
+    settings = place.machine.settings if place.machine else api.session().settings
+    agent_file = settings.agent_folder / AGENT_FILE
     local = msgspec.json.decode(agent_file.read_bytes(), type=AgentFile)
     return local.url, local.token
 
