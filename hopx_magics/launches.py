@@ -16,6 +16,7 @@ from .errors import CodeError, LaunchError
 from .kept import KeptRun
 from .models import Callback, Launch, ProcessId, RunId
 from .output.conditions import parse_bound
+from .output.halving import parse_keep_best
 from .output.oneline import one_line, printable
 from .params import checked_params, combinations, in_its_lines
 from .surroundings import present_surroundings
@@ -119,16 +120,22 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
 
 
 class SweepLaunches(NamedTuple):
-    """The launches of one sweep, `total` of them; each is made when it is taken, and all are checked before."""
+    """The launches of one sweep, `total` of them; each is made when it is taken, and all are checked before.
+    `keeps_by` is the metric by which the best are kept at half time."""
 
     sweep_id: str
     total: int
     launches: Iterator[Launch]
+    keeps_by: str | None = None
 
 
-def checked_sweep(launch: Launch, sweeps: Mapping[str, Sequence[Any]], *, limit: int | None = None) -> SweepLaunches:
+def checked_sweep(
+    launch: Launch, sweeps: Mapping[str, Sequence[Any]], *, limit: int | None = None, keep_best: str | None = None
+) -> SweepLaunches:
     """A launch with every combination of these values, all of one sweep. Raises ValueError."""
     limit = checked_sweep_limit(limit)
+    rule = None if keep_best is None else parse_keep_best(keep_best)
+    launch = msgspec.structs.replace(launch, keep_best=rule and rule.text)
     sweep_id = new_sweep_id()
     checked = [checked_params(params, launch.language) for params in combinations(sweeps, launch.params)]
     launches = (
@@ -137,7 +144,7 @@ def checked_sweep(launch: Launch, sweeps: Mapping[str, Sequence[Any]], *, limit:
         )
         for index, params in enumerate(checked)
     )
-    return SweepLaunches(sweep_id, len(checked), launches)
+    return SweepLaunches(sweep_id, len(checked), launches, rule and rule.metric)
 
 
 def checked_calls(launch: Launch, calls: Iterable[Written], sweep_id: str, *, limit: int | None) -> Iterator[Launch]:

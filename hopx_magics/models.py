@@ -69,8 +69,9 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `stdout_bytes` and `stderr_bytes` are whole sizes, known when the agent cut the streams to their tails. `leftovers`
     are the pids of those that an ended process has started and that still live. What is `paused` stands still, or stays
     in the queue while others pass; what is queued and `first` is ahead of what is not, and `waits_for` is why it waits.
-    What has failed and was launched anew was `retried_as` another process, which is a `retry_of` it. `gpus` are
-    those that it got, as CUDA names them. It was `stopped_when` a metric met that bound, as its launch wanted.
+    What has failed and was launched anew was `retried_as` another process, which is a `retry_of` it. `gpus` are those
+    that it got, as CUDA names them. It was `stopped_when` a metric met that bound, or was not among the best of its
+    sweep, as its launch wanted.
     """
 
     process_id: _Id | None
@@ -224,7 +225,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     all that waits, and it starts when those `after` have completed and those of `after_any` have ended; `former` are
     processes whose kept values are in variables of these names. When it fails it is launched anew, up to `retries`
     times, each `retry_delay` seconds later. It needs `gpus`, `cpus`, and `memory` in bytes. It is ended as soon as a
-    metric that it prints meets one of the bounds of `stop_when`. `rerun_of` is the run whose code this launches again.
+    metric that it prints meets one of the bounds of `stop_when`, and at half time when it is not among those of its
+    sweep that `keep_best` tells, such as `3 min loss`. `rerun_of` is the run whose code this launches again.
     `callback` is where the agent is to tell its end, and `capture` who is to keep its output: `files` of the sandbox
     that the launch itself writes, the `agent`, or `auto`, whichever works. With `kill_leftovers` its end is that of all
     that it started.
@@ -258,6 +260,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     cpus: float = 0.0
     memory: int = 0
     stop_when: tuple[str, ...] = ()
+    keep_best: str | None = None
     rerun_of: RunId | None = None
     callback: Callback | None = None
     capture: Capture = "auto"

@@ -17,6 +17,7 @@ from .display.sweep_view import SweptRun, last_metrics, sweep_view
 from .errors import HistoryError, LaunchError
 from .kept import KeptOutput
 from .models import Process, ProcessId, RunId
+from .output.oneline import instead_of, printable
 from .output.shown import last_line
 from .run import Run, runs_by_connection
 from .run_history import reading
@@ -38,8 +39,9 @@ TAIL = 2000
 class Sweep(list[Run]):
     """The runs of one sweep, in the order of their launches."""
 
-    def __init__(self, runs: Iterable[Run], sweep_id: str) -> None:
+    def __init__(self, runs: Iterable[Run], sweep_id: str, keeps_by: str | None = None) -> None:
         super().__init__(runs)
+        self._keeps_by = keeps_by
         self.sweep_id = sweep_id
         """What the runs have in common in the history."""
         self._by_id = {run.run_id: run for run in self}
@@ -182,7 +184,17 @@ class Sweep(list[Run]):
         except HistoryError:
             params = {}
         runs = [self._told(run)._replace(params=params.get(run.run_id or RunId(""), {})) for run in self]
-        return sweep_view(self.sweep_id, runs, f"no answer from {', '.join(silent)}" if silent else "")
+        notes = [f"no answer from {', '.join(silent)}"] if silent else []
+        return sweep_view(self.sweep_id, runs, " · ".join([*notes, *self._unmet(runs)]))
+
+    def _unmet(self, runs: Iterable[SweptRun]) -> list[str]:
+        """That none of its runs has printed the metric by which the best are kept, as far as some have completed."""
+        printed = {name for run in runs for name in run.metrics}
+        has_completed = any(run.process.status == "completed" for run in runs)
+        if self._keeps_by is None or self._keeps_by in printed or not has_completed:
+            return []
+        hint = f": {instead_of(self._keeps_by, sorted(printed))}" if printed else ""
+        return [f"none has printed {printable(self._keeps_by, 60)!r}, by which the best are kept{hint}"]
 
     def _look(self) -> list[str]:
         """Sees how the runs go on; returns the names of the connections that don't tell."""

@@ -97,6 +97,7 @@ def sweep(
     *,
     limit: int | None = None,
     per: int | None = None,
+    keep_best: str | None = None,
     on: str | Iterable[str] | None = None,
     progress: Progress = lambda launched, total: None,
     sending: Sending | None = None,
@@ -109,12 +110,22 @@ def sweep(
     process; a single agent that can keep the limit by itself gets all at once. `progress` is called with how many have
     been launched, and of how many. The other options are those of `launch`.
 
+    With `keep_best`, such as "3 loss", "3 min loss" or "3 max accuracy", those runs go on at half time that have the 3
+    best values of that metric by then, and the others are ended as killed, which is no failure; without min or max the
+    name of the metric tells which is best. A run is at half time when it prints that half of its work is done, and one
+    that prints no progress when it has printed the metric half as often as a run of the sweep that has completed. It is
+    compared with those that were there before; what is no number is the worst, and of equal ones the one launched first
+    goes on. One that has not printed the metric is not ended, nor is any where there are no more runs than that.
+    On this machine, by its agent: it goes on without this program.
+
     Raises as `launch` does, and LaunchInterrupted after Ctrl-C: what was launched goes on, the others were never sent.
     """
     connections = session().chosen(on)
     least = min((number for number in (limit, per) if number is not None), default=None)
     launch = checked_launch(code, **_with_former(options, *connections))
-    planned = checked_sweep(launch, sweeps, limit=least)
+    planned = checked_sweep(launch, sweeps, limit=least, keep_best=keep_best)
+    if keep_best is not None and len(connections) > 1:
+        raise ValueError("keep_best is for a sweep on one connection: its agent compares the runs")
     _send_ahead(launch, connections, sending)
     return launch_planned(planned, connections, limit=limit, per=per, progress=progress)
 
@@ -167,7 +178,7 @@ def _launched(planned: SweepLaunches, connection: Connection, progress: Progress
             "%hopx_ps shows them, %hopx_kill ends them.",
             Sweep(runs, planned.sweep_id),
         ) from None
-    return Sweep(runs, planned.sweep_id)
+    return Sweep(runs, planned.sweep_id, planned.keeps_by)
 
 
 def _dispatched(

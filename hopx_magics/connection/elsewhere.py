@@ -15,7 +15,7 @@ def check_elsewhere(launch: Launch, place: str) -> None:
             f"{place} can't kill what a run leaves running: only the agent of this machine knows that",
             hint="Launch it without --kill-leftovers, and let the cell end what it starts.",
         )
-    if launch.stop_when:
+    if launch.stop_when or launch.keep_best:
         raise LaunchError(
             f"{place} can't stop a run by what it prints: only the agent of this machine reads that",
             hint="Let the cell end itself, or launch with --on local.",

@@ -24,6 +24,7 @@ from .endings import utc
 from .file_endpoints import FileEndpoints
 from .following import bound_memory, cut_outputs
 from .foreground import Foreground
+from .halving import Halving
 from .killing import Killing
 from .launch_endpoints import LaunchEndpoints
 from .launching import Launching
@@ -78,6 +79,7 @@ class Agent:
             spawned(cut_outputs(self.processes)),
             spawned(bound_memory(self.processes, self._killing)),
             spawned(Bounds(self.processes, self._killing).watch()),
+            spawned(Halving(self.processes, self._killing).watch()),
             spawned(self.processes.leftovers.watch()),
         )
 

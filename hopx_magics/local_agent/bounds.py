@@ -5,59 +5,31 @@ one has read is read again: had it met a bound, the process would have been stop
 """
 
 import asyncio
-import os
 
 from ..output.bounds import Met, Watch
 from ..output.conditions import Bound, parse_bound
 from ..words import STREAMS
 from .active import Active
 from .killing import Killing
-from .limiting import gap_in
+from .new_lines import NewLines
 from .processes import Processes
 from .store import STOPPED
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at what running processes have printed."""
 
-MOST_AT_ONCE = 4_000_000
-"""Bytes of one stream that are read at one look: of more only the last ones."""
-
 
 class _Stream:
     """One stream of a process, as far as it was read."""
 
     def __init__(self, path: str, bounds: list[Bound]) -> None:
-        self._path = path
+        self._lines = NewLines(path)
         self._watch = Watch(bounds)
-        self._position = 0
 
     def read(self) -> list[Met]:
         """What the lines meet that are new and whole."""
-        try:
-            with open(self._path, "rb", buffering=0) as file:
-                data = self._new(file.fileno())
-        except OSError:
-            return []
-        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-        end = end or (len(data) if len(data) > MOST_AT_ONCE // 2 else 0)
-        self._position += end
-        return list(self._watch.take(data[:end].decode("utf-8", "replace"))) if end else []
-
-    def _new(self, descriptor: int) -> bytes:
-        size = os.fstat(descriptor).st_size
-        if size == self._position:
-            return b""
-        if size < self._position:  # its middle was taken out, and the end moved
-            self._position = 0
-        gap = gap_in(descriptor)
-        behind_gap = gap.end if gap and gap.end > self._position else 0
-        start = max(self._position, size - MOST_AT_ONCE, behind_gap)
-        data = os.pread(descriptor, MOST_AT_ONCE, start)
-        if start > self._position:  # the first line may be the rest of one
-            rest = data.find(b"\n") + 1
-            start, data = start + rest, data[rest:]
-        self._position = start
-        return data
+        text = self._lines.read()
+        return list(self._watch.take(text)) if text else []
 
 
 class _Reading:

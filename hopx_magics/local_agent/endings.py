@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from ..output.conditions import parse_bound
+from ..output.halving import parse_keep_best
 from ..words import STREAMS, Status, signal_name, size_in_words
 from . import outputs
 from .family import clock
@@ -13,7 +14,7 @@ from .journal import Ended, Row
 from .limiting import cut
 from .metering import Usage
 from .records import Evidence, Exit, Launched, Pauses, Start
-from .store import DEPENDENCY, KILLED, OVER_MEMORY, STOPPED, Folder
+from .store import DEPENDENCY, KILLED, NOT_BEST, OVER_MEMORY, STOPPED, Folder
 
 KILLED_CODE = 137
 """The exit code of a process that was killed together with the shell that would have told it: 128 + SIGKILL."""
@@ -71,10 +72,10 @@ def conclude(
         message=message or msgspec.UNSET,
         gpus=folder.read_gpus() if launched.gpus else msgspec.UNSET,
         retry_of=launched.retry_of or msgspec.UNSET,
-        stopped_when=_bound_met(launched, intent)[0] or msgspec.UNSET,
+        stopped_when=_bound_met(launched, intent)[0] or _not_best(launched, intent) or msgspec.UNSET,
         usage=usage or msgspec.UNSET,
     )
-    timed_out = intent not in ("", KILLED) and not intent.startswith((DEPENDENCY, OVER_MEMORY, STOPPED))
+    timed_out = intent not in ("", KILLED) and not intent.startswith((DEPENDENCY, NOT_BEST, OVER_MEMORY, STOPPED))
     return _with_output(row, launched, folder, ended, timed_out=timed_out)
 
 
@@ -135,6 +136,8 @@ def _judge(
         return "killed", None
     if intent.startswith(STOPPED):
         return "killed", _stopped(launched, intent)
+    if words := _not_best(launched, intent):
+        return "killed", f"{words}: {intent.split()[-1]} at half time"
     if intent.startswith(OVER_MEMORY):
         taken = "".join(intent.split()[1:2])
         more = f": {size_in_words(int(taken))}" if taken.isdecimal() else ""
@@ -164,6 +167,13 @@ def _bound_met(launched: Launched, intent: str) -> tuple[str | None, str]:
 def _stopped(launched: Launched, intent: str) -> str:
     bound, value = _bound_met(launched, intent)
     return f"stopped when {bound}: {parse_bound(bound).metric} was {value}" if bound else "stopped by a bound"
+
+
+def _not_best(launched: Launched, intent: str) -> str | None:
+    """Among which of its sweep it was not at half time, if it was ended for that."""
+    if not intent.startswith(NOT_BEST) or launched.keep_best is None:
+        return None
+    return f"not among the {parse_keep_best(launched.keep_best).in_words}"
 
 
 def _unmet(launched: Launched, intent: str) -> str:

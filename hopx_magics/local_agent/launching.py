@@ -60,6 +60,7 @@ class Launching:
         umask: int | None = None,
         values: Sequence[Path] = (),
         stop_when: Sequence[str] = (),
+        keep_best: str | None = None,
     ) -> Launched:
         """Launches a process, or puts it at the end of the queue. Raises OSError if its files can't be written.
 
@@ -87,6 +88,7 @@ class Launching:
             values=values[0].name if values else None,
             kill_leftovers=kill_leftovers,
             stop_when=tuple(stop_when),
+            keep_best=keep_best,
         )
         self._create(launched, {**(environment or {}), **env}, program, callback, values)
         active = Active(launched, folder)

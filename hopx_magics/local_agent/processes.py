@@ -46,6 +46,8 @@ class Processes:
         self.finished = Finished(settings, self.callbacks, self.unheard, self._needed)
         self.try_again: Callable[[Active, Ended], str | None] = lambda active, ended: None
         """Called with what has ended; launches it once more if it is to be, and returns the id of that."""
+        self.note_end: Callable[[Active, Ended], None] = lambda active, ended: None
+        """Called with what has ended."""
         self.make_room: Callable[[], None] = lambda: None
         """Called when something has ended, and others may start."""
         self._needing: dict[str, Active] = {}
@@ -140,6 +142,7 @@ class Processes:
         self.add(ended)
         self.callbacks.deliver(ended, active.folder)
         self.unheard.add(active.process_id)
+        self.note_end(active, ended)
         active.finished.set()
         self.changes.tell(active.process_id, *self.forget())
         return ended

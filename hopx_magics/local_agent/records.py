@@ -31,7 +31,8 @@ class Launched(Turn, frozen=True, kw_only=True):
     launch's Idempotency-Key, and `digest` what tells whether a second launch with that key is the same. The process
     starts when fewer than `sweep_limit` of its `sweep` are running; what is `first` is ahead of what is not. `has_env`
     tells that an environment was asked for, `kill_leftovers` that what it leaves behind is to be killed at its end.
-    It is ended when a metric that it prints meets one of the bounds of `stop_when`.
+    It is ended when a metric that it prints meets one of the bounds of `stop_when`, and at half time when it is not
+    among those of its sweep that `keep_best` tells.
     `values` is the name of the manifest in `in`. It comes after all in `after` have completed, and after all in
     `after_any` have ended: their names, or what stands for them, by their ids. When it fails it is tried again up to
     `retries` times, each `retry_delay` seconds later, as a process of its own, which is a `retry_of` the one before and
@@ -55,6 +56,7 @@ class Launched(Turn, frozen=True, kw_only=True):
     has_env: bool = True
     kill_leftovers: bool = False
     stop_when: tuple[str, ...] = ()
+    keep_best: str | None = None
     is_whole_env: bool = False
     umask: int | None = None
     values: str | None = None

@@ -7,6 +7,7 @@ import msgspec
 from starlette.requests import Request
 
 from ..output.conditions import parse_bound
+from ..output.halving import parse_keep_best
 from ..protocol.requests import DELTA, UNLIMITED
 from .answers import Refused
 from .resources import Needs
@@ -112,6 +113,18 @@ def checked_bounds(field: str, bounds: list[str] | None) -> tuple[str, ...]:
         return tuple(parse_bound(bound).text for bound in bounds or ())
     except ValueError as error:
         raise invalid(f"{field}: {error}") from None
+
+
+def checked_keep_best(rule: str | None, sweep: str | None) -> str | None:
+    """Which runs of a sweep are kept at half time. Raises Refused for a rule that can't be used, or without a sweep."""
+    if rule is None:
+        return None
+    if sweep is None:
+        raise invalid("keep_best is for a sweep")
+    try:
+        return parse_keep_best(rule).text
+    except ValueError as error:
+        raise invalid(f"keep_best: {error}") from None
 
 
 _SWEEP = re.compile("[A-Za-z0-9_-]{1,64}")

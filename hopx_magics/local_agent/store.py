@@ -60,6 +60,10 @@ OVER_MEMORY = "memory"
 STOPPED = "bound"
 """How the intent begins that a process ends since a metric met a bound: the number of that, and the value follow."""
 
+NOT_BEST = "half"
+"""How the intent begins that a process ends since at half time it was not among the best of its sweep: the value of the
+metric follows."""
+
 DEPENDENCY = "dependency"
 """How the intent begins that a process ends before it starts, since one that it comes after has not completed: its id
 and its status follow."""

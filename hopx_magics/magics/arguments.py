@@ -156,6 +156,7 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _checked("--cpus", by=_amount),
         _argument("--memory"),
         _repeated("--stop-when", _bound),
+        _argument("--keep-best", nargs="+", metavar=("N", "min|max METRIC"), completions=("min", "max")),
         _checked("--retry", by=whole_number),
         _checked("--retry-delay", by=parse_duration),
         _checked("--per", by=whole_number),

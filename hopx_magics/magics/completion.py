@@ -74,6 +74,8 @@ class Completions:
         if not equals:
             option, value = words[-2] if len(words) > 1 else "", words[-1]
         values = parser.choices(option)
+        if values is None and len(words) > 2:
+            values = parser.choices_behind(words[-3])
         if "{" in value or "$" in value or values == FILES:
             return None
         if values is not None:

@@ -64,7 +64,14 @@ class MagicParser(argparse.ArgumentParser):
     def choices(self, option: str) -> Iterable[str] | None:
         """The values that Tab offers for an option; None for what is no option, or one without a value."""
         action = self._option_string_actions.get(option)
-        return None if action is None or action.nargs == 0 else getattr(action, "completions", ())
+        if action is None or action.nargs == 0:
+            return None
+        return () if action.nargs == "+" else getattr(action, "completions", ())
+
+    def choices_behind(self, option: str) -> Iterable[str] | None:
+        """The values that Tab offers behind the first one of several words of an option."""
+        action = self._option_string_actions.get(option)
+        return getattr(action, "completions", None) if action is not None and action.nargs == "+" else None
 
     def _arguments(self, words: Iterable[list[Piece]], namespace: Mapping[str, Any]) -> Iterator[str]:
         """The options as they are, and values and all other words as a Word each; behind `--` there are no options."""

@@ -51,7 +51,8 @@ class HopxMagics(HopxBase):
         ::
 
             %%hopx_bg [--name N] [--lang L] [--timeout 90s|2h|none] [--env K=V ...] [--cwd DIR] [--tag K=V ...]
-                      [--param K=V ...] [--sweep K=V,V ... [--limit N] [--per N] [--yes]] [--on CONNECTION ...]
+                      [--param K=V ...] [--sweep K=V,V ... [--limit N] [--per N] [--keep-best N METRIC] [--yes]]
+                      [--on CONNECTION ...]
                       [--first] [--after RUN,...] [--after-any RUN,...] [--retry N [--retry-delay 30s]]
                       [--gpus N] [--cpus N] [--memory 4GB] [--stop-when "METRIC>N" ...]
                       [--callback URL [--callback-header K=V ...] [--callback-secret-env VAR]]
@@ -76,6 +77,10 @@ class HopxMagics(HopxBase):
         --sweep K=V,V  one run for each value of a parameter: lr=0.1,0.01 or seed=1:5; several: for every combination
         --limit N      with --sweep: run no more than N of them at once
         --per N        with --sweep on several connections: run no more than N of them at once on each
+        --keep-best N M  with --sweep: at half time keep the N runs with the best values of this metric, and kill the
+                       others, which is no failure: --keep-best 3 loss, 3 min loss, 3 max acc; a run is at half time
+                       when it prints so, or has printed the metric half as often as one that has completed; on this
+                       machine
         --first        ahead of all that is queued; on this machine
         --after RUNS   start when these have completed; if one has not, it ends as failed: --after prep,load; a Python
                        cell finds in prep["x"] the variable x that prep has kept with --out x
@@ -129,6 +134,10 @@ class HopxMagics(HopxBase):
 
             %%hopx_bg --name train --sweep lr=0.1,0.01 --sweep seed=1:5 --limit 4 --tag exp=first -o runs
             print("training with", lr, seed)
+
+            %%hopx_bg --sweep lr=0.1,0.03,0.01,0.003 --keep-best 2 loss -o runs
+            for epoch in range(1, 11):
+                print(f"epoch {epoch}/10 loss: {train(lr):.3f}", flush=True)
         """
         with self._arguments("hopx_bg", line) as args:
             from ..api.launch import launch, launch_on_each, sweep
@@ -142,8 +151,8 @@ class HopxMagics(HopxBase):
                 if not args.yes and not is_meant(sweeps):
                     return None
                 with LaunchLine(self.shell) as line_below, interrupted_into(self.shell, args.o):
-                    progress = line_below.show_launched
-                    run = sweep(cell, sweeps, limit=args.limit, per=args.per, on=on, progress=progress, **options)
+                    spread = {"limit": args.limit, "per": args.per, "keep_best": _joined(args.keep_best), "on": on}
+                    run = sweep(cell, sweeps, **spread, progress=line_below.show_launched, **options)
             elif on is None or (len(on) == 1 and on != ["all"]):
                 run = launch(cell, on=on[0] if on else None, **options)
             else:
@@ -352,11 +361,15 @@ def _filters(args: Any) -> dict[str, Any]:
 
 def _check_bg(args: Any) -> None:
     """Raises ValueError for an option that means nothing without another one."""
-    for option in ("limit", "per", "yes"):
+    for option in ("limit", "per", "keep_best", "yes"):
         if getattr(args, option) not in (None, False) and not args.sweep:
-            raise ValueError(f"--{option} is for --sweep")
+            raise ValueError(f"--{option.replace('_', '-')} is for --sweep")
     if args.retry_delay and not args.retry:
         raise ValueError("--retry-delay is for --retry")
+
+
+def _joined(words: "list[str] | None") -> str | None:
+    return None if words is None else " ".join(words)
 
 
 def _callback(args: Any) -> "Callback | None":

@@ -75,7 +75,8 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     a process tells in `retry_of` which one it repeats, and that one's in `retried_as` by which. It starts when so many
     `gpus` (whole ones, or a part of one), `cpus`, and bytes of `memory` are left by those that asked for some; it gets
     its GPUs in `CUDA_VISIBLE_DEVICES` and is ended when it takes more memory. It is ended, too, as soon as a metric
-    that it prints meets one of the bounds of `stop_when`, such as `loss>10`, which its row tells in `stopped_when`.
+    that it prints meets one of the bounds of `stop_when`, such as `loss>10`, which its row tells in `stopped_when`; and
+    at half time, when it is not among those of its `sweep` that `keep_best` tells, such as `3 min loss`.
 
     For background launches on the local agent, too: `kill_leftovers` makes the process's end that of all it has
     started; `environment` is the whole environment in place of the agent's own, with `env` on top, and `umask` is set.
@@ -101,6 +102,7 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     cpus: float = 0.0
     memory: int = 0
     stop_when: list[str] | None = None
+    keep_best: str | None = None
     kill_leftovers: bool = False
     environment: dict[str, str] | None = None
     umask: int | None = None
@@ -185,6 +187,7 @@ def launch_fields(launch: Launch) -> dict[str, Any]:
         **({"retries": launch.retries, "retry_delay": launch.retry_delay} if launch.retries else {}),
         **{name: count for name in ("gpus", "cpus", "memory") if (count := getattr(launch, name))},
         **({"stop_when": launch.stop_when} if launch.stop_when else {}),
+        **({"keep_best": launch.keep_best} if launch.keep_best else {}),
         **({"after": launch.after} if launch.after else {}),
         **({"after_any": launch.after_any} if launch.after_any else {}),
         **({"former": launch.former} if launch.former else {}),
