@@ -10,7 +10,9 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, Self
 
 import pytest
 
@@ -148,37 +150,54 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+Lost = Literal["all", "replies"]
+
+
 class Wire:
-    """A piece of network on the way to a port, which can be cut: what is sent then gets lost, as in a dead network."""
+    """A piece of network on the way to a port. While it is cut, what is sent gets lost, as on a dead network."""
 
     def __init__(self, port: int) -> None:
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
-        self.is_cut = False
+        self._lost: Lost | None = None
         self._ends: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def cut(self, lost: Lost = "all") -> None:
+        """Loses all that is sent from now on, or all that is sent back."""
+        self._lost = lost
+
+    def mend(self) -> None:
+        """Lets new connections through; those that were cut stay dead."""
+        self._lost = None
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                if self.is_cut:
-                    self._ends.append(near)
-                    continue
-                far = socket.create_connection(("127.0.0.1", self._target))
-                self._ends += [near, far]
-                for pair in ((near, far), (far, near)):
-                    threading.Thread(target=self._carry, args=pair, daemon=True).start()
+                self._ends.append(near)
+                if self._lost is None:
+                    far = socket.create_connection(("127.0.0.1", self._target))
+                    self._ends.append(far)
+                    there, back = (near, far, ("all",)), (far, near, ("all", "replies"))
+                    for way in (there, back):
+                        threading.Thread(target=self._carry, args=way, daemon=True).start()
 
-    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+    def _carry(self, source: socket.socket, target: socket.socket, loses: Sequence[Lost]) -> None:
         with contextlib.suppress(OSError):
-            lost = False
+            is_dead = False
             while data := source.recv(65536):
-                lost = lost or self.is_cut
-                if not lost:
+                is_dead = is_dead or self._lost in loses
+                if not is_dead:
                     target.sendall(data)
-            if not self.is_cut:
+            if not is_dead and self._lost not in loses:
                 target.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
