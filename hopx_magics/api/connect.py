@@ -26,6 +26,8 @@ def connect(
     python: str | None = None,
     setup: str | None = None,
     trust: bool = True,
+    install: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Connection:
     """Chooses the agent that everything else speaks to.
 
@@ -34,14 +36,15 @@ def connect(
     HOPX_AGENT_TOKEN; a sandbox needs the API key of its account (HOPX_API_KEY). `resume` resumes a sandbox that is
     paused. Without any call of this, it is `local`.
 
-    By ssh, `python` is the path of the Python there that has this package, and `setup` what a shell does there before;
-    what is launched works in `~/hopx/NAME`. What runs there leaves values that are loaded like those of this machine,
-    unless there is no `trust`.
+    By ssh, `python` is the path of the Python there that has this package, and `setup` what a shell does there before.
+    Where the package is missing, or is of another version, `install` makes an environment that has it, in the user's
+    data folder there, and `say` is called with how far that has come. What is launched works in `~/hopx/NAME`. What it
+    leaves there is loaded like what this machine has left, unless there is no `trust`.
 
     Raises ValueError, UnknownConnection, InsecureConnection for http to another machine, SshError, AgentError,
     SandboxError, ControlPlaneError, CredentialsError.
     """
-    ssh = SshOptions(python, setup, trust)
+    ssh = SshOptions(python, setup, trust, install, say)
     connection = connection_to(session(), target, name=name, token=token, resume=resume, ssh=ssh)
     session().add(connection)
     return connection

@@ -1,7 +1,7 @@
 """One agent: launch, list, output, kill. Finds out what the agent can do from its answers."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -31,7 +31,7 @@ CHUNK = 8_000_000
 MOST_PIECES = 1_000
 """Replies in which an agent may send what was asked for with one request."""
 
-_ONLY_LOCAL = "The agent of this machine can do that: %hopx_connect local."
+_ONLY_OURS = "Our own agents can do that: %hopx_connect local, or ssh://HOST."
 
 
 class OutputPart(msgspec.Struct, frozen=True):
@@ -76,7 +76,7 @@ class Agent:
         self._tells_changes = True
         self._serves_output: bool | None = None
         self._kill_form = 0
-        self._keeps_limits: bool | None = None
+        self._features: frozenset[str] | None = None
 
     @property
     def label(self) -> str:
@@ -172,15 +172,19 @@ class Agent:
                 error.sent = was_sent = was_sent or error.sent
                 patience.wait_after(error)
 
-    def keeps_limits(self) -> bool:
-        """Whether the agent itself keeps the limit of a sweep. Asked once; one that can't be asked does not."""
-        if self._keeps_limits is None:
+    def features(self) -> Collection[str]:
+        """What the agent says that it can do beyond the agent API. Asked once; one that can't be asked can nothing."""
+        if self._features is None:
             try:
                 info = read_json(self.transport.read(Request("GET", wire.INFO)).body, agent=self.label)
-                self._keeps_limits = "sweep-limit" in info["features"]
+                self._features = frozenset(str(feature) for feature in info["features"])
             except (AgentError, LookupError, TypeError):
-                return False
-        return self._keeps_limits
+                return ()
+        return self._features
+
+    def keeps_limits(self) -> bool:
+        """Whether the agent itself keeps the limit of a sweep."""
+        return "sweep-limit" in self.features()
 
     # ------------------------------------------------------------ output
 
@@ -300,7 +304,7 @@ class Agent:
             return self.transport.read(request)
         except AgentRefused as error:
             if error.status in (404, 405):
-                raise NotSupported(f"this agent can't {what}", agent=self.label, hint=_ONLY_LOCAL) from None
+                raise NotSupported(f"this agent can't {what}", agent=self.label, hint=_ONLY_OURS) from None
             raise
 
 

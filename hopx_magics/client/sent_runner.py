@@ -3,12 +3,13 @@
 import functools
 import hashlib
 import io
+import re
 import zipfile
 from pathlib import Path
 
 import msgspec
 
-from ..models import Launch, RunId
+from ..models import Launch, Process, RunId
 from ..protocol.files import WORKSPACE
 from ..protocol.requests import SWEEP_INDEX, TITLE, launch_fields
 
@@ -25,6 +26,15 @@ def run_folder(run_id: RunId) -> str:
     `in/manifest` has the name of the first file of its values.
     """
     return f"{HOME}/runs/{run_id}"
+
+
+def folder_of(process: Process) -> str | None:
+    """The folder there of the run that a process is; None for one that was not launched from here."""
+    name = process.process_id if process.retry_of else process.run_id
+    return f"{HOME}/runs/{name}" if name and _NAME.fullmatch(name) else None
+
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 _RUNNER = Path(__file__).parents[1] / "runner"

@@ -67,19 +67,18 @@ def parse_address(url: str) -> SshAddress:
     return SshAddress(host, user, port)
 
 
-def connection_options(control: str) -> list[str]:
-    """The options of an ssh that asks nothing, ends when the other side is gone, and is told more through `control`.
+def connection_options(control: str | None) -> list[str]:
+    """The options of an ssh that asks nothing, and ends when the other side is gone.
 
-    What the user's own configuration says otherwise of forwarding and of commands is for terminals.
+    One with a path for `control` can be told more by it. What the user's own configuration says otherwise of forwarding
+    and of commands is for terminals.
     """
     options = {
         "BatchMode": "yes",
         "ConnectTimeout": CONNECT_TIME,
         "ServerAliveInterval": ALIVE_EVERY,
         "ServerAliveCountMax": MOST_SILENT,
-        "ControlMaster": "yes",
-        "ControlPath": control,
-        "ControlPersist": "no",
+        **({} if control is None else {"ControlMaster": "yes", "ControlPath": control, "ControlPersist": "no"}),
         "ClearAllForwardings": "yes",
         "ForwardX11": "no",
         "RemoteCommand": "none",

@@ -8,14 +8,13 @@ import atexit
 import contextlib
 import os
 import secrets
-import select
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
@@ -28,17 +27,15 @@ from ..errors import SshError
 from ..output.oneline import printable
 from ..settings import is_private
 from . import ssh
+from .reading import Lines, last_line
 from .ssh import SshAddress
 from .transport import is_loopback
 
 OPEN_TIME = 60.0
-"""Seconds that may pass until the agent there is found: its start may take 20, and a login there some more."""
+"""Seconds for which the other side may say nothing: the start of its agent may take 20, and a login some more."""
 
 MUX_TIME = 10.0
 """Seconds in which a running ssh has to do what it is told."""
-
-LONGEST_ANSWER = 1_000_000
-"""Bytes that a login may print there ahead of what is waited for."""
 
 LONGEST_SOCKET = 100 - len(".1234567890123456")
 """Bytes of the path of a socket that every system can have, where ssh adds some of its own for a moment."""
@@ -115,7 +112,7 @@ class Tunnel:
         self.socket, self._control = str(folder / f"{name}.s"), str(folder / f"{name}.c")
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._owner = os.getpid()
-        self._mark = f"hopx-{secrets.token_hex(8)} "
+        self._lines = Lines()
         self._process = self._begin()
         atexit.register(self.close)
         try:
@@ -148,7 +145,7 @@ class Tunnel:
 
     def _begin(self) -> "subprocess.Popen[bytes]":
         way = self._way
-        arguments = (self._mark, __version__, way.folder)
+        arguments = (self._lines.mark, __version__, way.folder)
         script = ssh.in_login_shell(ssh.with_python(FIND, arguments, way.python), way.setup)
         words = [*way.ssh, *ssh.connection_options(self._control), *way.address.words, ssh.remote_command(script)]
         return start(words, self._errors, agent=self._label)
@@ -156,7 +153,8 @@ class Tunnel:
     def _find(self) -> Found:
         """What the program there says of the agent. Raises SshError."""
         unsuitable: list[_Told] = []
-        for line in self._lines():
+        assert self._process.stdout is not None
+        for line in self._lines.of(self._process.stdout, OPEN_TIME, self._label):
             told = _decoded(line, _Told)
             if told is None:
                 continue
@@ -167,23 +165,6 @@ class Tunnel:
             elif found := _decoded(line, Found):
                 return found
         raise self._why_not(unsuitable)
-
-    def _lines(self) -> Iterator[bytes]:
-        """The marked lines of what comes, until its end."""
-        assert self._process.stdout is not None
-        mark, deadline = self._mark.encode(), time.monotonic() + OPEN_TIME
-        descriptor, text, size = self._process.stdout.fileno(), b"", 0
-        while size < LONGEST_ANSWER:
-            if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise SshError(
-                    f"the other side said nothing for {OPEN_TIME:.0f} s", agent=self._label, hint=self._try()
-                )
-            piece = os.read(descriptor, 65536)
-            *lines, text = (text + piece).split(b"\n")
-            size += len(piece)
-            yield from (line.partition(mark)[2] for line in lines if mark in line)
-            if not piece:
-                return
 
     def _why_not(self, unsuitable: Sequence[_Told]) -> SshError:
         """Why nobody said where the agent is: there is no Python for it, or ssh or what it began has failed."""
@@ -258,16 +239,6 @@ def start(words: Sequence[str], errors: Any, *, agent: str) -> "subprocess.Popen
         raise SshError(
             f"ssh can't be started: {error}", agent=agent, hint="Install OpenSSH's client, or name it by HOPX_SSH."
         ) from None
-
-
-def last_line(errors: Any) -> str:
-    """The end of what ssh, or what it began, has complained of."""
-    with contextlib.suppress(OSError, ValueError):
-        size = errors.seek(0, os.SEEK_END)
-        errors.seek(max(0, size - 2000))
-        lines = [line for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
-        return printable(lines[-1].strip(), 300) if lines else ""
-    return ""
 
 
 def _answers(path: str) -> bool:

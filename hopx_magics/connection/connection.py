@@ -13,12 +13,12 @@ from ..client.agent import Agent
 from ..client.capture import Capture, CapturedOutput, ExitCodes, decide, is_run_id, wrapped
 from ..client.commands import run_command
 from ..client.files import Files
-from ..client.sent_runner import run_folder, through_runner
+from ..client.sent_runner import folder_of, through_runner
 from ..client.transport import Locate, Transport
 from ..errors import HistoryError, HopxError, NotSupported, ResultError, UnknownProcess
 from ..kept import KeptRun
 from ..launches import launch_again
-from ..models import Change, CommandResult, Given, Launch, Listing, Place, Process, ProcessId, QueueState, RunId, Turned
+from ..models import Change, CommandResult, Given, Launch, Listing, Place, Process, ProcessId, QueueState, Turned
 from ..protocol.changes import aged, compare
 from ..protocol.requests import QueueRequest
 from ..results import KeptFiles
@@ -28,7 +28,7 @@ from ..run_history.recorder import Recorder
 from ..run_history.seal import Seal
 from ..settings import Settings
 from ..values.packed import Packed
-from .elsewhere import as_program, check_elsewhere, values_left_behind, with_known_values
+from .elsewhere import as_program, check_features, needed_features, values_left_behind, with_known_values
 from .files_there import FilesThere, has_left_something
 from .killing import kill
 from .output import OutputReader
@@ -117,7 +117,7 @@ class Connection:
         self.outputs = OutputReader(self, kept=settings.history_stream, seal=recorder.seal)
         self.files = Files(transport, workspace=self.workspace)
         self._sender = Sender(self.files, self.name)
-        self._seen_there: dict[RunId, tuple[float, bool | None]] = {}
+        self._seen_there: dict[str, tuple[float, bool | None]] = {}
         self.watcher = Watcher(self)
         self._exit_codes = ExitCodes(self.captured)
         self._recorder = recorder
@@ -254,9 +254,10 @@ class Connection:
     def at_home(self, launch: Launch, sending: Sending | None = None) -> Launch:
         """The launch as it is to be on this agent, which has all that it needs then.
 
-        Raises LaunchError for what only that of this machine can do and for what can't be sent, AgentError.
+        Raises LaunchError for what this one can't do and for what can't be sent, AgentError.
         """
-        check_elsewhere(launch, self.name)
+        if needed := needed_features(launch):
+            check_features(needed, self.agent.features(), self.name)
         launch = msgspec.structs.replace(launch, surroundings=None)
         if launch.language != "python" or launch.runner:
             return launch
@@ -316,22 +317,23 @@ class Connection:
         Raises ResultError where there can be none, UnknownProcess when the agent no longer has them, AgentError.
         """
         label = process.name or process.process_id
-        if process.run_id is None or not is_run_id(process.run_id):
+        folder = folder_of(process)
+        if folder is None:
             raise ResultError(f"{label} was not launched from here, and leaves its output only")
-        has_left = self._has_left(process.run_id) if process.ended else True
+        has_left = self._has_left(folder) if process.ended else True
         if has_left is None:
             raise UnknownProcess(f"{self.name}: there is nothing of {label} (any more)")
-        return FilesThere(self.files, f"{run_folder(process.run_id)}/out", self.name, is_empty=not has_left)
+        return FilesThere(self.files, f"{folder}/out", self.name, is_empty=not has_left)
 
-    def _has_left(self, run_id: RunId) -> bool | None:
-        """Whether a run has left something; None when there is no folder of it. Raises ResultError."""
-        seen, has_left = self._seen_there.get(run_id, (-SEEN_FOR, None))
+    def _has_left(self, folder: str) -> bool | None:
+        """Whether the run of a folder has left something; None when that is not there. Raises ResultError."""
+        seen, has_left = self._seen_there.get(folder, (-SEEN_FOR, None))
         if time.monotonic() - seen > SEEN_FOR:
             try:
-                has_left = has_left_something(self.files, run_folder(run_id))
+                has_left = has_left_something(self.files, folder)
             except NotSupported as error:
                 raise ResultError(f"cells on {self.name} leave their output only: it serves no files") from error
-            self._seen_there = {run_id: (time.monotonic(), has_left)}
+            self._seen_there = {folder: (time.monotonic(), has_left)}
         return has_left
 
     def has_displays(self, process: Process) -> bool:

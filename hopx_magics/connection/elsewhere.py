@@ -1,5 +1,7 @@
 """What a launch becomes on an agent elsewhere, and what of it such an agent can't do. Pure."""
 
+from collections.abc import Collection, Mapping
+
 import msgspec
 
 from ..errors import LaunchError, NotSupported
@@ -7,38 +9,41 @@ from ..kept import KeptRun
 from ..models import Launch
 from ..values.facts import names_in_words
 
+_OURS = "The agents of this machine and of those reached by ssh can: launch with --on local, or"
 
-def check_elsewhere(launch: Launch, place: str) -> None:
-    """Raises LaunchError for what only the agent of this machine can do; `place` is the name of the connection."""
-    if launch.kill_leftovers:
-        raise LaunchError(
-            f"{place} can't kill what a run leaves running: only the agent of this machine knows that",
-            hint="Launch it without --kill-leftovers, and let the cell end what it starts.",
-        )
-    if launch.stop_when or launch.keep_best:
-        raise LaunchError(
-            f"{place} can't stop a run by what it prints: only the agent of this machine reads that",
-            hint="Let the cell end itself, or launch with --on local.",
-        )
-    if options := _of_queues(launch):
-        raise LaunchError(
-            f"{place} has no queue in which {' and '.join(options)} would mean something",
-            hint="The agent of this machine has one: launch with --on local, or wait with %hopx_wait before.",
-        )
+_NEEDS = {
+    "leftovers": ("can't kill what a run leaves running ({})", "let the cell end what it starts."),
+    "stop-when": ("can't stop a run by what it prints ({})", "let the cell end itself."),
+    "queue": ("has no queue in which {} would mean something", "wait with %hopx_wait before."),
+}
+"""What an agent has to say of itself for some options, what is wrong where it doesn't, and what one does instead."""
 
 
-def _of_queues(launch: Launch) -> list[str]:
-    """The options of a launch that only an agent with a queue knows."""
-    given = {
-        "--first": launch.first,
-        "--after": launch.after,
-        "--after-any": launch.after_any,
-        "--retry": launch.retries,
-        "--gpus": launch.gpus,
-        "--cpus": launch.cpus,
-        "--memory": launch.memory,
+def needed_features(launch: Launch) -> dict[str, list[str]]:
+    """What an agent has to say of itself for a launch, and for which options."""
+    given: dict[str, dict[str, object]] = {
+        "leftovers": {"--kill-leftovers": launch.kill_leftovers},
+        "stop-when": {"--stop-when": launch.stop_when, "--keep-best": launch.keep_best},
+        "queue": {
+            "--first": launch.first,
+            "--after": launch.after,
+            "--after-any": launch.after_any,
+            "--retry": launch.retries,
+            "--gpus": launch.gpus,
+            "--cpus": launch.cpus,
+            "--memory": launch.memory,
+        },
     }
-    return [option for option, is_given in given.items() if is_given]
+    needed = {feature: [name for name, value in options.items() if value] for feature, options in given.items()}
+    return {feature: options for feature, options in needed.items() if options}
+
+
+def check_features(needed: Mapping[str, list[str]], features: Collection[str], place: str) -> None:
+    """Raises LaunchError for what an agent can't do; `place` is the name of the connection."""
+    for feature, options in needed.items():
+        if feature not in features:
+            lack, instead = _NEEDS[feature]
+            raise LaunchError(f"{place} {lack.format(' and '.join(options))}", hint=f"{_OURS} {instead}")
 
 
 def as_program(launch: Launch, place: str, why: NotSupported) -> Launch:

@@ -39,8 +39,8 @@ from .workspace import Workspace
 AGENT = "hopx_magics local agent"
 
 _FEATURES = (
-    *("background", "delta", "etag", "idempotency-key", "pause", "prefer-wait", "queue"),
-    *("range", "sweep-limit", "tail"),
+    *("background", "delta", "etag", "idempotency-key", "leftovers", "pause", "prefer-wait", "queue"),
+    *("range", "stop-when", "sweep-limit", "tail"),
 )
 
 

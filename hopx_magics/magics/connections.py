@@ -35,7 +35,8 @@ class HopxCloud(HopxBase):
         ::
 
             %hopx_connect [local | NAME | URL | SANDBOX_ID | VAR] [--as NAME] [--token-env VAR] [--resume]
-            %hopx_connect ssh://[USER@]HOST[:PORT] [--as NAME] [--python PATH] [--setup COMMAND] [--no-trust]
+            %hopx_connect ssh://[USER@]HOST[:PORT] [--as NAME] [--install] [--python PATH] [--setup COMMAND]
+                [--no-trust]
             %hopx_connect --new [TEMPLATE] [-n 4] [--timeout 4h] [--env K=V ...] [--region R] [--as NAME]
 
         Without arguments: a DataFrame of all connections. `local` is the agent of this machine, which is started when
@@ -58,6 +59,8 @@ class HopxCloud(HopxBase):
         --as NAME        what to call the connection, if not after its host or id
         --token-env VAR  the environment variable that holds the token of a URL
         --resume         resume the sandbox if it is paused; without this it stays so
+        --install        install this package on the other machine, if it isn't there in this version: in an environment
+                         of its own, in your data folder there
         --python PATH    the Python of the other machine, if not one that a login finds there
         --setup COMMAND  what a shell does there before: "module load cuda"
         --no-trust       load only values that are read without running code, as from a sandbox
@@ -74,6 +77,7 @@ class HopxCloud(HopxBase):
             %hopx_connect
             %hopx_connect 1763385739w4r6dokq --as gpu
             %hopx_connect --new -n 2 --timeout 4h --as work
+            %hopx_connect ssh://gpu1 --install
             %hopx_connect ssh://me@gpu1 --setup "module load cuda python"
             %hopx_connect https://7777-abc.eu2.vms.hopx.dev --as gpu --token-env GPU_TOKEN
             %hopx_connect local
@@ -89,16 +93,17 @@ class HopxCloud(HopxBase):
             for option in ("n", "timeout", "region"):
                 if getattr(args, option) is not None:
                     raise ValueError(f"{'-' if option == 'n' else '--'}{option} is for --new")
-            for option in ("as", "token_env", "resume", "python", "setup", "no_trust"):
+            for option in ("as", "token_env", "resume", "python", "setup", "install", "no_trust"):
                 if args.target is None and getattr(args, option):
                     raise ValueError(f"--{option.replace('_', '-')} is for a URL, or the id of a sandbox")
             if args.target is None:
                 return connections()
-            by_ssh = {"python": args.python, "setup": args.setup, "trust": not args.no_trust}
+            by_ssh = {"python": args.python, "setup": args.setup, "trust": not args.no_trust, "install": args.install}
             if args.target.startswith("ssh://"):
                 if args.token_env or args.resume:
                     raise ValueError(f"--{'token-env' if args.token_env else 'resume'} is not for what ssh leads to")
-                return connect(args.target, name=name, **by_ssh)
+                with StateLine(self.shell) as line_below:
+                    return connect(args.target, name=name, say=line_below, **by_ssh)
             if args.token_env and "://" not in args.target:
                 raise ValueError("--token-env is for the URL of an agent")
             value = self.shell.user_ns.get(args.target)

@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..client.control_plane import CREATED_AT_ONCE
+from ..client.installing import install
 from ..client.sandbox import Expiry, SandboxEndpoint, find_usable, wait_for_agents
 from ..client.ssh import SCHEME, parse_address
 from ..client.ssh_agent import SshAgent
 from ..client.transport import Endpoint, checked_url
-from ..client.tunnel import Way
+from ..client.tunnel import Found, Unsuitable, Way
 from ..client.vendor import VendorSandbox, is_vendor_sandbox
 from ..connection.connection import Connection
 from ..connection.local import LOCAL
@@ -32,6 +33,8 @@ class SshOptions(msgspec.Struct, frozen=True):
     python: str | None = None
     setup: str | None = None
     trust: bool = True
+    install: bool = False
+    say: Callable[[str], None] | None = None
 
 
 _NO_OPTIONS = SshOptions()
@@ -56,8 +59,8 @@ def connection_to(
         return _to_vendor_sandbox(session, target, name)
     if target.startswith(SCHEME):
         return _to_ssh(session, target, name, ssh)
-    if ssh != _NO_OPTIONS:
-        raise ValueError("python, setup and trust are for what is reached by ssh://[user@]host")
+    if msgspec.structs.replace(ssh, say=None) != _NO_OPTIONS:
+        raise ValueError("python, setup, install and trust are for what is reached by ssh://[user@]host")
     if "://" in target:
         return _to_url(session, checked_url(target), name, token or os.environ.get("HOPX_AGENT_TOKEN"))
     if target == LOCAL or target in session.connections:
@@ -85,13 +88,26 @@ def _to_ssh(session: Session, url: str, name: str | None, options: SshOptions) -
     name = _free_name(session, name or address.host, None)
     way = Way(address, settings.ssh, _folder_name(name), options.python, options.setup)
     ssh = SshAgent(way, settings.state_folder)
-    made = SshConnection(name, ssh, ssh.find(), settings, session.recorder, trusted=options.trust)
+    found = _found_or_installed(ssh, options)
+    made = SshConnection(name, ssh, found, settings, session.recorder, trusted=options.trust)
     try:
         _free_name(session, name, made.place.agent)
     except ValueError:
         made.close()
         raise
     return _answering(session, made)
+
+
+def _found_or_installed(ssh: SshAgent, options: SshOptions) -> Found:
+    """The agent there; this package is installed there first, if it has to be, and may be."""
+    try:
+        return ssh.find()
+    except Unsuitable as error:
+        if not options.install or error.python is None:
+            raise
+        install(ssh.way, error.python, options.say or (lambda line: None))
+    ssh.way = msgspec.structs.replace(ssh.way, python=None)
+    return ssh.find()
 
 
 def _folder_name(name: str) -> str:

@@ -99,7 +99,7 @@ def test_a_cell_finds_what_those_have_kept_that_it_comes_after(cell: Cell) -> No
 def test_only_an_agent_with_a_queue_takes_what_is_for_one(
     odd_agent: Callable[[Answer], OddAgent], connection_of: Callable[[OddAgent], Connection]
 ) -> None:
-    agent = odd_agent(answering({"processes": []}))
+    agent = odd_agent(answering({"processes": []}))  # whatever it is asked
     connection = connection_of(agent)
     for option, says in (
         ({"first": True}, "--first"),
@@ -111,7 +111,7 @@ def test_only_an_agent_with_a_queue_takes_what_is_for_one(
     ):
         with pytest.raises(LaunchError, match=f"has no queue in which {says} would mean something"):
             list(connection.launch([checked_launch("1", **option)]))
-    assert not agent.asked
+    assert {asked.path for asked in agent.asked} == {"/info"}
 
 
 def test_what_is_wrong_is_said(cell: Cell) -> None:

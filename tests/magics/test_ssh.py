@@ -1,5 +1,6 @@
 """Cells on a machine that is reached by ssh: as on this one, and kept when the way there breaks."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import psutil
 import pytest
 from IPython.core.error import UsageError
 
-from hopx_magics import api
+from hopx_magics import __version__, api
 from hopx_magics.errors import ResultError, SshError
 from tests.standins.sshd import Machine
 from tests.waiting import is_running, wait_until
@@ -88,3 +89,48 @@ def test_what_is_only_for_ssh_says_so(cell: Cell) -> None:
     with pytest.raises(SshError, match=r"no Python 3\.11"):
         cell("%hopx_connect ssh://gpu --python /no/python")
     assert ssh_pids() == []
+
+
+def test_the_queue_there_is_one(cell: Cell, gpu: Machine) -> None:
+    cell("%hopx_connect ssh://gpu")
+    marks = gpu.home / "tries"
+    first = cell(
+        "%%hopx_bg --name prep --retry 1 --retry-delay 0 --out n\n"
+        f"tries = open({str(marks)!r}, 'a+')\ntries.seek(0)\nn = len(tries.read())\ntries.write('x')\ntries.close()\n"
+        "print('try', n)\nassert n\nn"
+    )
+    after = cell("%%hopx_bg --name fit --after prep --cpus 1 --memory 1GB\nprint('fitted')")
+    assert after.wait().stdout == "fitted\n"
+    assert first.wait().status == "completed"
+    assert (first.stdout, first.result(), first["n"]) == ("try 1\n1\n", 1, 1)
+    assert sorted(cell("%hopx_ps").status) == ["completed", "completed", "failed"]
+    cell("%hopx_pause --queue")
+    waiting = cell("%%hopx_bg --name later --kill-leftovers\nimport subprocess\nsubprocess.Popen(['sleep', '600'])")
+    assert waiting.status == "queued"
+    cell("%hopx_resume --queue")
+    waiting.wait()
+    assert cell("%hopx_ps later").leftovers.isna().all(), "its end was that of all that it started"
+
+
+@pytest.mark.timeout(400)
+def test_it_is_installed_there_and_used_from_then_on(cell: Cell, gpu: Machine) -> None:
+    gpu.stop()
+    del gpu.environment["PYTHONPATH"]
+    gpu.set_path(Path(sys.base_prefix, "bin"))
+    gpu.start()
+    with pytest.raises(SshError, match="lacks hopx_magics"):
+        cell("%hopx_connect ssh://gpu")
+    said: list[str] = []
+    connection = api.connect.connect("ssh://gpu", install=True, say=said.append)
+    assert said[0] == f"sending hopx_magics {__version__} to gpu"
+    assert said[-1] == "gpu: installed"
+    run = cell("%%hopx_bg\nimport sys\nprint(sys.prefix)")
+    assert run.wait().stdout == f"{gpu.home}/.local/share/hopx_magics/ssh/venv\n"
+    assert cell("%hopx_connect ssh://gpu") is connection, "without --install, from then on"
+    venv = gpu.home / ".local/share/hopx_magics/ssh/venv"
+    (package,) = venv.glob("lib/*/site-packages/hopx_magics/__init__.py")
+    package.write_text(package.read_text().replace(__version__, "0.0.1"))
+    with pytest.raises(SshError, match=r"has hopx_magics 0\.0\.1"):
+        cell("%hopx_connect ssh://gpu")
+    assert cell("%hopx_connect ssh://gpu --install") is connection, "its agent is the same"
+    assert cell("%hopx_ps").status.tolist() == ["completed"]

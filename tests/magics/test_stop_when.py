@@ -60,11 +60,11 @@ def test_what_is_no_bound_is_refused_before_anything_is_launched(cell: Cell, bou
 def test_other_agents_cannot_stop_it(
     odd_agent: Callable[[Answer], OddAgent], connection_of: Callable[[OddAgent], Connection]
 ) -> None:
-    connection = connection_of(odd_agent(lambda request: pytest.fail("nothing is sent")))
-    with pytest.raises(
-        LaunchError, match="can't stop a run by what it prints: only the agent of this machine reads that"
-    ):
+    agent = odd_agent(lambda asked: asked.reply({"agent": "another one"}))
+    connection = connection_of(agent)
+    with pytest.raises(LaunchError, match=r"can't stop a run by what it prints \(--stop-when\)"):
         list(connection.launch([checked_launch("pass", stop_when="loss>10")]))
+    assert [asked.path for asked in agent.asked] == ["/info"], "nothing is sent"
 
 
 def test_tab_offers_it(cell: Cell, shell: Any) -> None:

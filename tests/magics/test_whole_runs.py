@@ -92,6 +92,8 @@ def test_a_signal_has_its_name(cell: Run, number: int, reason: str) -> None:
 def test_other_agents_cannot_be_asked_to_take_all_along(
     odd_agent: Callable[[Answer], OddAgent], connection_of: Callable[[OddAgent], Connection]
 ) -> None:
-    connection = connection_of(odd_agent(lambda request: pytest.fail("nothing is sent")))
+    agent = odd_agent(lambda asked: asked.reply({"agent": "another one"}))
+    connection = connection_of(agent)
     with pytest.raises(LaunchError, match=r"can't kill what a run leaves running(?s:.*)--kill-leftovers"):
         list(connection.launch([checked_launch("pass", kill_leftovers=True)]))
+    assert [asked.path for asked in agent.asked] == ["/info"], "nothing is sent"

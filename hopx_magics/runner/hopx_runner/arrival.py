@@ -23,7 +23,7 @@ def arrive(launch: "dict[str, Any]", home: str, runner: str) -> "NoReturn":
 
     `launch` is what `client/sent_runner.py` tells of it, `home` the folder of all that was sent here.
     """
-    sent, run = os.path.join(home, launch["sent"]), os.path.join(home, "runs", launch["run_id"])
+    sent, run = os.path.join(home, launch["sent"]), _own_folder(os.path.join(home, "runs"), launch["run_id"])
     workspace = os.path.dirname(home)
     try:
         os.makedirs(run, 0o700, exist_ok=True)
@@ -39,6 +39,12 @@ def arrive(launch: "dict[str, Any]", home: str, runner: str) -> "NoReturn":
     _enter(_directory(launch["workdir"], workspace))
     _set_environment(values, launch["environment"])
     os.execv(sys.executable or "python3", [sys.executable or "python3", runner, cell])
+
+
+def _own_folder(runs: str, run_id: str) -> str:
+    """The folder of this run: of one that an agent launches anew, as often as it fails, that of its process."""
+    first, process = os.path.join(runs, run_id), os.environ.get("HOPX_PROCESS_ID")
+    return os.path.join(runs, process) if process and os.path.exists(os.path.join(first, "cell.py")) else first
 
 
 def _refuse(why: str) -> "NoReturn":
