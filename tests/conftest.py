@@ -25,7 +25,7 @@ from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings, read_settings
 from tests.standins.server import Answer, Server
 from tests.standins.sshd import Machine, require_sshd
-from tests.waiting import is_running, wait_until
+from tests.waiting import DEADLINE, is_running, wait_until
 
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")  # a machine that does other things as well makes no example wrong
@@ -89,7 +89,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]
     """Settings with a state folder of the test's own. Whatever its agent runs is ended afterwards."""
     monkeypatch.setenv("HOPX_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("HOPX_HISTORY", str(tmp_path / "history.sqlite"))
-    monkeypatch.setenv("HOPX_KILL_GRACE_SECONDS", "1")
+    monkeypatch.setenv("HOPX_KILL_GRACE_SECONDS", str(DEADLINE))
     monkeypatch.delenv("HOPX_AGENT_TOKEN", raising=False)
     settings = read_settings()
     yield settings
@@ -163,7 +163,7 @@ def connection_of(tmp_path: Path) -> Iterator[Callable[[OddAgent], Connection]]:
     """Makes connections to agents that answer oddly, which nobody has asked anything yet."""
     settings = msgspec.structs.replace(
         read_settings({"HOPX_STATE_DIR": str(tmp_path), "HOPX_HISTORY": str(tmp_path / "history.sqlite")}),
-        reply_time=5.0,
+        reply_time=DEADLINE,
         retry_time=0.0,
         max_reply=1_000_000,
     )

@@ -22,12 +22,12 @@ from tests.standins.agents import AgentStandIn, Dialect
 from tests.standins.network import DeadAddress, resolve_localhost
 from tests.standins.server import Answer, Asked
 from tests.standins.sshd import Machine
-from tests.waiting import is_running, wait_until
+from tests.waiting import DEADLINE, is_running, wait_until
 
 Start = Callable[..., AgentStandIn]
 
 RATE = 300
-"""Requests that agents take in a minute."""
+"""Requests that agents take before they take none for a minute."""
 
 SLEEP = "import time\ntime.sleep(600)"
 
@@ -52,7 +52,7 @@ class Setting(NamedTuple):
 
     dialect: Dialect = agents.OPENAPI
     limit: int | None = None
-    token_life: float | None = None
+    token_uses: int | None = None
     flaps: bool = False
     dead_ipv6: bool = False
 
@@ -69,7 +69,7 @@ SETTINGS: dict[str, Setting | None] = {
     "odd_openapi": Setting(agents.ODD_OPENAPI),
     "odd_documentation": Setting(agents.ODD_DOCUMENTATION),
     "rate_limited": Setting(limit=RATE),
-    "token_expiring": Setting(agents.DOCUMENTATION, token_life=0.3),
+    "token_expiring": Setting(agents.DOCUMENTATION, token_uses=5),
     "flapping": Setting(flaps=True),
     "ipv6_dead": Setting(dead_ipv6=True),
 }
@@ -112,8 +112,8 @@ def there(request: pytest.FixtureRequest, place: Place, hopx: Any) -> Connection
     """The connection to the place, which is the current one."""
     connection = place.connect(hopx)
     setting = SETTINGS[request.node.callspec.params["place"]]
-    if place.standin and setting and setting.token_life:
-        standin, standin.token_life = place.standin, setting.token_life
+    if place.standin and setting and setting.token_uses:
+        standin, standin.token_uses = place.standin, setting.token_uses
         connection.agent.transport.move(lambda http: Endpoint(standin.url, standin.new_token()))
     return connection
 
@@ -132,7 +132,7 @@ def test_runs_end_as_their_code_does(there: Connection, hopx: Any) -> None:
     )
     bad = hopx.launch("echo bye; exit 3", language="bash", name="bad")
     slow = hopx.launch(SLEEP, name="slow", timeout=1)
-    hopx.wait(good, bad, slow, timeout=20)
+    hopx.wait(good, bad, slow, timeout=DEADLINE)
     assert [(run.status, run.exit_code) for run in (good, bad)] == [("completed", 0), ("failed", 3)]
     assert slow.status == "failed"
     assert (good.stdout, good.stderr, bad.stdout) == ("grüß 'dich'\n", "beside\n", "bye\n")
@@ -142,7 +142,7 @@ def test_runs_end_as_their_code_does(there: Connection, hopx: Any) -> None:
     assert (frame.started_at >= begun).all()
     assert (frame.completed_at <= datetime.now(UTC)).all()
     assert (frame.completed_at >= frame.started_at).all()
-    assert frame.execution_time.between(0, 20).all()
+    assert frame.execution_time.between(0, DEADLINE).all()
     assert frame.execution_time["slow"] >= 0.9
 
 
@@ -156,14 +156,14 @@ def test_killed_is_said_of_what_is_dead(there: Connection, hopx: Any, tmp_path: 
     assert hopx.ps("long")[["exit_code", "completed_at"]].isna().all(axis=None)
 
     assert hopx.kill(run).result.tolist() == ["killed"]
-    wait_until(lambda: not is_running(pid), "it is dead", seconds=2)
+    wait_until(lambda: not is_running(pid), "it is dead")
     assert run.status in ("killed", "unknown")
     assert hopx.ps("long", status=["queued", "running"]).empty
 
 
 def test_what_has_ended_is_not_killed(there: Connection, hopx: Any) -> None:
-    run = hopx.launch("pass")
-    wait_until(lambda: run.status == "completed", "it has ended")
+    run = hopx.launch("pass").wait()
+    assert run.status == "completed"
     assert hopx.kill(run).result.tolist() == ["already finished"]
     assert run.status == "completed"
 
@@ -176,7 +176,7 @@ def test_one_process_runs_when_the_reply_to_its_launch_was_lost(
     hopx.connect(between.url, name="lossy", token=token)
     log = tmp_path / "log"
     run = hopx.launch(f"open({str(log)!r}, 'a').write('ran ')", name="once")
-    wait_until(lambda: run.status == "completed", "it has ended")
+    assert run.wait().status == "completed"
     assert log.read_text() == "ran "
     assert hopx.ps().name.tolist() == ["once"]
     assert sum(asked.path == EXECUTE_BACKGROUND for asked in between.asked) == 1
@@ -204,7 +204,7 @@ def losing(path: str, lose: Answer, url: str) -> Answer:
         headers = {name: asked.headers[name] for name in PASSED_ON if asked.headers[name]}
         target = url.replace("localhost", "127.0.0.1") + asked.path + (f"?{asked.query}" if asked.query else "")
         try:
-            reply = httpx.request(asked.method, target, headers=headers, content=asked.body)
+            reply = httpx.request(asked.method, target, headers=headers, content=asked.body, timeout=DEADLINE)
         except httpx.TransportError:
             asked.reset()
             return

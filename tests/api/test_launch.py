@@ -32,7 +32,7 @@ from hopx_magics.errors import (
 from hopx_magics.models import ProcessId
 from hopx_magics.settings import Settings
 from tests.conftest import agent_pid, stop_agent
-from tests.waiting import is_running, wait_until
+from tests.waiting import DEADLINE, is_running, wait_until
 
 FOREVER = "import time\nprint('on', flush=True)\ntime.sleep(1000)"
 
@@ -321,7 +321,7 @@ raise SystemExit(5)
     old = agent_pid(state)
     stop_agent(state, signal.SIGKILL)
     go.touch()
-    waiter.join(30)
+    waiter.join(DEADLINE)
     assert waited == [run]
     assert (run.status, run.exit_code, run.stdout) == ("failed", 5, "before\nafter\n")
     assert agent_pid(state) != old
@@ -344,7 +344,7 @@ hopx.launch("pass").wait()
 print(session().connection().agent.label)
 """
     kernels = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    labels = {kernel.communicate(timeout=60)[0] for kernel in kernels}
+    labels = {kernel.communicate(timeout=DEADLINE)[0] for kernel in kernels}
     assert len(labels) == 1
     pid = agent_pid(state)
     assert pid is not None
@@ -352,18 +352,27 @@ print(session().connection().agent.label)
 
 
 def test_an_agent_that_hangs_is_not_replaced(hopx: Any, state: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOPX_REPLY_SECONDS", "1")
     hopx.ps()
     pid = agent_pid(state)
     assert pid is not None
-    api.session().close()
+    monkeypatch.setenv("HOPX_REPLY_SECONDS", "1")
+    begin_anew()
     os.kill(pid, signal.SIGSTOP)
     try:
         with pytest.raises(AgentUnreachable, match="did not answer within"):
             hopx.ps()
     finally:
         os.kill(pid, signal.SIGCONT)
+    monkeypatch.delenv("HOPX_REPLY_SECONDS")
+    begin_anew()
     assert hopx.ps().empty
+    assert agent_pid(state) == pid
+
+
+def begin_anew() -> None:
+    """From now on there is another session, with the settings of the environment as they are then."""
+    api.session().close()
+    api.session.cache_clear()
 
 
 def test_a_folder_that_can_not_be_written(hopx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -452,7 +461,7 @@ def test_a_working_folder_that_is_gone(hopx: Any, tmp_path: Path, monkeypatch: p
 
 @pytest.mark.usefixtures("_hears_interrupts")
 def test_an_interrupt_during_a_kill_comes_at_once(hopx: Any, state: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOPX_KILL_GRACE_SECONDS", "3")
+    monkeypatch.setenv("HOPX_KILL_GRACE_SECONDS", "1000")
     code = "import os, signal, time; signal.signal(15, lambda *_: None); print(os.getpid())\nwhile True: time.sleep(1)"
     run = hopx.launch(code)
     pid = int(wait_until(lambda: run.stdout, "it has begun"))
@@ -461,6 +470,7 @@ def test_an_interrupt_during_a_kill_comes_at_once(hopx: Any, state: Settings, mo
     with pytest.raises(WaitInterrupted, match=f"Asked to end: {run.process_id}"):
         run.kill()
     assert is_running(pid), "its time to end is not over"
+    os.kill(pid, signal.SIGKILL)
     assert run.wait().status == "killed"
 
 

@@ -11,9 +11,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Locator, 
 
 from tests.browser.server import JupyterServer
 from tests.browser.traffic import COLLECT_LONG_TASKS, Meter, Traffic
-from tests.waiting import wait_until
-
-OPENING = 60_000
+from tests.waiting import DEADLINE, wait_until
 
 # `panel` is the notebook that is in front; `kernel` may be missing for a moment.
 PANEL = "const panel = window.jupyterapp?.shell?.currentWidget; const kernel = panel?.sessionContext?.session?.kernel;"
@@ -110,9 +108,9 @@ class NotebookPage:
 
     # ---------------------------------------------------------------- kernel
 
-    def wait_idle(self, seconds: float = 60) -> None:
+    def wait_idle(self) -> None:
         """Waits until the kernel has nothing to do."""
-        self.page.wait_for_function(IS_IDLE, timeout=1000 * seconds)
+        self.page.wait_for_function(IS_IDLE, timeout=1000 * DEADLINE)
 
     def wait_until(self, condition: Callable[[], Any], what: str) -> None:
         """Waits for what neither the page nor Playwright can wait for; fails with `what` if that does not come."""
@@ -205,4 +203,4 @@ class NotebookPage:
         self.page.close()
 
     def _wait_ready(self) -> None:
-        self.page.wait_for_function(IS_READY, timeout=OPENING)
+        self.page.wait_for_function(IS_READY, timeout=1000 * DEADLINE)

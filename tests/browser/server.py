@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import psutil
 
-from tests.waiting import wait_until
+from tests.waiting import DEADLINE, wait_until
 
 App = Literal["lab", "notebook"]
 
@@ -61,7 +61,7 @@ class JupyterServer:
         )
         self._url = ""
         try:
-            wait_until(self._answers, f"{module} answers", 60)
+            wait_until(self._answers, f"{module} answers")
         except BaseException:
             self.close()
             raise
@@ -90,7 +90,7 @@ class JupyterServer:
         """The answer of the server's REST API."""
         headers = {"Authorization": f"token {self._token}"}
         request = urllib.request.Request(f"{self._url}/api/{path}", method=method, headers=headers)
-        with urllib.request.urlopen(request, timeout=20) as reply:
+        with urllib.request.urlopen(request, timeout=DEADLINE) as reply:
             return json.loads(reply.read() or b"null")
 
     def close(self) -> None:
@@ -103,10 +103,10 @@ class JupyterServer:
             running += process.children(recursive=True)
         if running:
             self._process.send_signal(signal.SIGTERM)
-        for process in psutil.wait_procs(running, timeout=15)[1]:
+        for process in psutil.wait_procs(running, timeout=DEADLINE)[1]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        self._process.wait(15)
+        self._process.wait(DEADLINE)
         self._log.close()
 
     def _answers(self) -> bool:
@@ -143,4 +143,4 @@ class JupyterServer:
         for name, folder in folders.items():
             own[name] = str(self.home / folder)
             (self.home / folder).mkdir(exist_ok=True)
-        return own | {"JUPYTER_NO_CONFIG": "1", "HOPX_KILL_GRACE_SECONDS": "1"}
+        return own | {"JUPYTER_NO_CONFIG": "1", "HOPX_KILL_GRACE_SECONDS": str(DEADLINE)}

@@ -66,7 +66,7 @@ def test_a_widget_lives_through_clicks_reloads_and_restarts(
 
 
 def test_kernel_and_test_have_one_agent(open_notebook: OpenNotebook, session: Session) -> None:
-    notebook = open_notebook("%load_ext hopx_magics", "%%hopx_bg --name slow -o run\nimport time; time.sleep(60)")
+    notebook = open_notebook("%load_ext hopx_magics", "%%hopx_bg --name slow -o run\nimport time; time.sleep(1000)")
     notebook.run_all()
     (process,) = session.connection().listing(tail=0).processes
     assert notebook.execute("print(run.process_id)").strip() == process.process_id

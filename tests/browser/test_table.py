@@ -32,9 +32,9 @@ for i in range(1, 6):
     expect(table.cell("steps", "status")).to_contain_text("running")
     expect(table.cell("steps", "progress")).to_contain_text("40 %")
     expect(table.fresh).to_have_attribute("data-state", "live")
-    seen.touch()
     expect(table.cell("bad", "status")).to_contain_text("failed")
     expect(table.cell("bad", "exit_code")).to_have_text("1")
+    seen.touch()
     expect(table.cell("steps", "status")).to_contain_text("completed")
     expect(table.fresh).to_have_text("ended: 1 completed, 1 failed")
     expect(table.root.locator(".hopx-announce")).to_contain_text("steps completed")
@@ -85,7 +85,7 @@ def test_sort_filter_group_and_search(open_notebook: OpenNotebook, watch_in: Wat
 
 
 def test_typed_text_selection_and_focus_survive_changes(open_notebook: OpenNotebook, watch_in: WatchIn) -> None:
-    noisy = "import time\nfor i in range(1, 1000): print(f'step {i}/1000', flush=True); time.sleep(0.05)"
+    noisy = "import itertools, time\nfor i in itertools.count(): print('step', i, flush=True); time.sleep(0.05)"
     notebook = open_notebook(LOAD, launches(noisy=noisy, quiet=SLEEPER), "%hopx_watch")
     table = watch_in(notebook)
     table.row("quiet").click()

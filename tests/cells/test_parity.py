@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import nbformat
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import start_new_kernel
 
 from hopx_magics.settings import Settings
+from tests import kernels
 
 CELLS = nbformat.read(Path(__file__).with_name("what_people_write.ipynb"), 4).cells
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -31,10 +31,8 @@ class Seen(NamedTuple):
 
 @pytest.fixture
 def kernel(state: Settings, tmp_path: Path) -> Iterator[BlockingKernelClient]:
-    manager, client = start_new_kernel(kernel_name="python3", cwd=str(tmp_path))
-    yield client
-    client.stop_channels()
-    manager.shutdown_kernel(now=True)
+    with kernels.kernel(tmp_path) as (_, client):
+        yield client
 
 
 @pytest.mark.timeout(900)

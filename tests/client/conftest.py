@@ -9,6 +9,7 @@ from hopx_magics.client.control_plane import ControlPlane
 from hopx_magics.client.sandbox import SandboxEndpoint
 from hopx_magics.client.transport import Transport
 from tests.standins.control_plane import ControlPlaneStandIn
+from tests.waiting import DEADLINE
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def reach(control: ControlPlane) -> Iterator[Callable[[str], Transport]]:
 
     def reach(sandbox_id: str) -> Transport:
         locate = SandboxEndpoint(control, sandbox_id)
-        made.append(Transport("cloud", locate, timeout=10, retry_time=0, max_reply=1_000_000, kind="sandbox"))
+        made.append(Transport("cloud", locate, timeout=DEADLINE, retry_time=0, max_reply=1_000_000, kind="sandbox"))
         return made[-1]
 
     yield reach

@@ -16,7 +16,7 @@ from hopx_magics.models import Callback, Launch, RunId
 from hopx_magics.settings import Settings
 from tests.conftest import OddAgent
 from tests.standins.server import Answer, Asked
-from tests.waiting import wait_until
+from tests.waiting import DEADLINE, wait_until
 
 CATCH_ALL = {"agent": "HopX VM Agent (Go)", "status": "running", "version": "3.2.8", "message": "success"}
 LAUNCH = Launch(code="print(1)", run_id=RunId("0123456789abcdef"), name="told", timeout=60, env={"X": "y"})
@@ -35,7 +35,7 @@ def connect() -> Iterator[Callable[..., Agent]]:
     agents = []
 
     def start(locate: Any) -> Agent:
-        agents.append(Agent(Transport("it", locate, timeout=5, retry_time=2, max_reply=1_000_000)))
+        agents.append(Agent(Transport("it", locate, timeout=DEADLINE, retry_time=2, max_reply=1_000_000)))
         return agents[-1]
 
     yield start

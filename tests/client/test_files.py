@@ -23,6 +23,7 @@ from hopx_magics.protocol.files import FILES_MKDIR, decode_exists, decode_files
 from hopx_magics.settings import Settings
 from tests.conftest import OddAgent
 from tests.standins.server import Answer, Asked
+from tests.waiting import DEADLINE
 
 CATCH_ALL = {"agent": "HopX VM Agent (Go)", "status": "running", "version": "3.2.8", "message": "success"}
 
@@ -32,7 +33,7 @@ StartOdd = Callable[[Answer], OddAgent]
 @pytest.fixture
 def files(state: Settings) -> Iterator[Files]:
     """The files of a local agent of the test's own."""
-    transport = Transport("local", LocalAgent(state), timeout=30, retry_time=10, max_reply=1_000_000)
+    transport = Transport("local", LocalAgent(state), timeout=DEADLINE, retry_time=10, max_reply=1_000_000)
     yield Files(transport)
     transport.close()
 

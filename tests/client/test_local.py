@@ -19,7 +19,7 @@ from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings
 from tests.conftest import launch, stop_agent
 from tests.standins.server import Asked, Server
-from tests.waiting import wait_until
+from tests.waiting import DEADLINE, wait_until
 
 
 def left(state: Settings) -> AgentFile:
@@ -96,7 +96,7 @@ def test_an_agent_of_a_version_without_a_socket_makes_way(
         assert older.stdout is not None
         older.stdout.readline()
         process = launch(session, "print(1)")
-        assert older.wait(60) == code
+        assert older.wait(DEADLINE) == code
     assert [each.process_id for each in session.connection().listing().processes] == [process.process_id]
 
 

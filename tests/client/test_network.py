@@ -38,7 +38,7 @@ def new_session(tmp_path: Path) -> Iterator[Callable[[float], Session]]:
 
 @pytest.fixture
 def session(new_session: Callable[[float], Session]) -> Session:
-    return new_session(1.0)
+    return new_session(DEADLINE)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from hopx_magics.models import Sandbox
 from tests.conftest import OddAgent
 from tests.standins.control_plane import ControlPlaneStandIn
 from tests.standins.server import Answer, Asked, answering
-from tests.waiting import wait_until
+from tests.waiting import DEADLINE, wait_until
 
 Start = Callable[[Answer], OddAgent]
 LISTING = Request("GET", "/execute/processes")
@@ -63,7 +63,7 @@ def test_a_refused_token_is_renewed_once_for_all_threads(
 
     def answer(asked: Asked) -> None:
         if refreshed(plane) == 1 and len(agent.asked) > 1:
-            together.wait(10)  # all have asked with the token that was revoked
+            together.wait(DEADLINE)  # all have asked with the token that was revoked
         guarded(plane)(asked)
 
     agent = odd_agent(answer)
@@ -223,7 +223,7 @@ def test_a_fresh_sandbox_is_waited_for(
         lines.append(line.partition(": ")[2])
         plane.rows[sandbox.sandbox_id]["public_host"] = agent.url  # it has an address only after a while
 
-    wait_until_ready(reach(sandbox.sandbox_id), sandbox, say, 30)
+    wait_until_ready(reach(sandbox.sandbox_id), sandbox, say, DEADLINE)
     assert lines == [
         "it is being created",
         "its agent is starting (status 503)",
@@ -247,4 +247,4 @@ def test_a_sandbox_that_fails_while_it_is_created(
     plane.become = "error"
     sandbox = control.create("base")
     with pytest.raises(SandboxError, match="failed: create a new one"):
-        wait_until_ready(reach(sandbox.sandbox_id), sandbox, lambda line: None, 30)
+        wait_until_ready(reach(sandbox.sandbox_id), sandbox, lambda line: None, DEADLINE)

@@ -18,6 +18,7 @@ HOSTILE = [
     "<td colspan='1\" onload=\"alert(1)'>x</td>",
     "<![CDATA[<script>alert(1)</script>]]>",
     "<!-- --><!DOCTYPE x><p>",
+    "<![;",
     "</table></div><b>out",
 ]
 

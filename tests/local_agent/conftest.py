@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from hopx_magics import models
+from hopx_magics.local_agent.metering import NOTED_CPU
 from hopx_magics.local_agent.records import Launched
 from hopx_magics.local_agent.store import new_id
 from hopx_magics.protocol.requests import AGENT_FILE, AgentFile
@@ -153,6 +154,17 @@ class Agent:
 def get(agent: Agent, etag: str = "", wait: float | None = None, **params: Any) -> httpx.Response:
     headers = {"If-None-Match": etag, **({} if wait is None else {"Prefer": f"wait={wait}"})}
     return agent.http.get(LISTING, params=params, headers=headers)
+
+
+def settled(agent: Agent, **params: Any) -> str:
+    """The ETag of a listing in which whatever runs, and does nothing, has been looked at until that is known of it."""
+
+    def is_at_rest(row: dict[str, Any]) -> bool:
+        taken = row.get("usage", {}).get("cpu_percent")
+        return row["status"] != "running" or ("pid" in row and taken is not None and taken < NOTED_CPU)
+
+    wait_until(lambda: all(map(is_at_rest, agent.listing())), "all are at rest")
+    return get(agent, **params).headers["etag"]
 
 
 ENVELOPE = {"error", "code", "request_id", "timestamp", "path"}

@@ -23,7 +23,7 @@ from hopx_magics.models import Change, Listing, Process
 from hopx_magics.protocol.changes import compare
 from tests.waiting import wait_until
 
-from .conftest import LISTING, Agent, StartAgent, get
+from .conftest import LISTING, Agent, StartAgent, get, settled
 
 
 def delta(
@@ -35,13 +35,6 @@ def delta(
 
 def ids(reply: httpx.Response) -> list[str]:
     return [row["process_id"] for row in reply.json()["processes"]]
-
-
-def settled(agent: Agent, **params: Any) -> str:
-    """The ETag of a listing in which everything that runs has been looked at, and nothing is about to change."""
-    known = {"pid", "usage"}
-    wait_until(lambda: all(known <= {*row} or row["completed_at"] for row in agent.listing(**params)), "all have begun")
-    return get(agent, **params).headers["etag"]
 
 
 def test_only_what_changed_is_sent(start_agent: StartAgent) -> None:
@@ -94,11 +87,12 @@ def test_a_difference_can_be_waited_for(start_agent: StartAgent, tmp_path: Path)
 def test_of_the_running_ones_only_those_that_wrote_are_sent(start_agent: StartAgent, tmp_path: Path) -> None:
     agent = start_agent("--max-running", "9")
     gate = tmp_path / "gate"
-    writer = agent.launch(f"until [ -e {gate} ]; do sleep 0.02; done; echo two; sleep 1000")
+    os.mkfifo(gate)
+    writer = agent.launch(f"read x < {gate}; echo two; sleep 1000")
     silent = agent.launch("echo one; sleep 1000")
     agent.wrote(silent, "one")
     with_output, without = settled(agent, tail=100), settled(agent, tail=0)
-    gate.touch()
+    gate.write_text("\n")
     reply = delta(agent, with_output, wait=60, tail=100)
     assert (reply.status_code, ids(reply), reply.json()["processes"][0]["stdout"]) == (226, [writer], "two\n")
     assert (

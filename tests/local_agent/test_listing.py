@@ -11,7 +11,7 @@ from hopx_magics import models
 from hopx_magics.local_agent import outputs
 from tests.waiting import DEADLINE, wait_until
 
-from .conftest import LISTING, Agent, StartAgent, get
+from .conftest import LISTING, Agent, StartAgent, get, settled
 
 
 def test_an_empty_listing(start_agent: StartAgent) -> None:
@@ -72,8 +72,7 @@ def test_very_long_output_is_cut_in_the_listing(agent: Agent) -> None:
 def test_etag(agent: Agent) -> None:
     first = agent.launch("true")
     agent.ended(first)
-    wait_until(lambda: get(agent, get(agent).headers["etag"]).status_code == 304, "all is quiet")
-    etag = get(agent).headers["etag"]
+    etag = settled(agent)
     assert etag.startswith('W/"')
     for form in (etag, f'"other", {etag}', etag.removeprefix("W/"), "*"):
         reply = get(agent, form)
@@ -87,7 +86,7 @@ def test_growing_output_is_a_change_and_time_is_none(agent: Agent, tmp_path: Pat
     os.mkfifo(tmp_path / "gate")
     process_id = agent.launch(f"echo one; read x < {tmp_path}/gate; echo two; sleep 1000")
     agent.wrote(process_id, "one")
-    etag = get(agent).headers["etag"]
+    etag = settled(agent)
     assert get(agent, etag).status_code == 304
     (tmp_path / "gate").write_text("\n")
     agent.wrote(process_id, "two")
@@ -115,7 +114,7 @@ def test_waiting_ends_with_304(start_agent: StartAgent) -> None:
     agent = start_agent()
     process_id = agent.launch("sleep 1000")
     agent.running(process_id)
-    etag = get(agent).headers["etag"]
+    etag = settled(agent)
     reply = get(agent, etag, wait=0.1)
     assert (reply.status_code, reply.headers["etag"]) == (304, etag)
 

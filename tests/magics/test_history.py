@@ -14,6 +14,7 @@ import hopx_magics as hopx
 from hopx_magics import api
 from hopx_magics.errors import UnknownRun
 from hopx_magics.settings import Settings
+from tests.waiting import wait_until
 
 Cell = Callable[[str], Any]
 
@@ -141,7 +142,7 @@ def test_show_diff_rerun_and_attach(cell: Cell) -> None:
 def test_logs_of_a_run_that_its_agent_forgot(cell: Cell, state: Settings) -> None:
     cell("%%hopx_bg --name old -q\nprint('kept')")
     cell("%hopx_wait old")
-    cell("%hopx_history")
+    wait_until(lambda: list(cell("%hopx_history --output")["stdout"]) == ["kept\n"], "its output is kept")
     with sqlite3.connect(state.history_file) as db:
         db.execute("UPDATE runs SET process_id = 'proc_gone', run_id = 'gone'")
     db.close()

@@ -45,7 +45,7 @@ def forget(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         remember(cell)
         cell("%%hopx_bg --name other -q -o other\npass")
         cell("other").wait()
-        assert list(cell("%hopx_ps").name) == ["other"]
+        wait_until(lambda: list(cell("%hopx_ps").name) == ["other"], "the agent has forgotten the rest")
 
     return forget
 
@@ -248,6 +248,7 @@ def test_columns_of_the_history_tell_of_values_and_displays(cell: Cell) -> None:
     launch_fit(cell)
     cell("%%hopx_bg --lang bash --name shell -q\necho")
     cell("%hopx_wait shell")
+    remember(cell)
     frame = cell("%hopx_history").set_index("name")
     assert set(frame.values_in["fit"]) == {"data", "k", "clean"}
     assert frame.values_out["fit"] == ("model",)

@@ -1,14 +1,15 @@
 """The lines below cells, as a page of a real kernel is told of them."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_client.manager import KernelManager
 
 from hopx_magics.settings import Settings
-from tests.waiting import wait_until
+from tests.kernels import kernel
+from tests.waiting import DEADLINE, wait_until
 
 WAITS = """
 import os, time
@@ -18,14 +19,10 @@ while not os.path.exists({go!r}):
 
 
 class FakePage:
-    """A kernel, and a page of it that asks the mender and hears what it is told."""
+    """A page of a kernel that asks the mender and hears what it is told."""
 
-    def __init__(self, folder: Path) -> None:
-        self.manager = KernelManager(kernel_name="python3")
-        self.manager.start_kernel(cwd=str(folder))
-        self.client: Any = self.manager.blocking_client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
+    def __init__(self, client: Any) -> None:
+        self.client = client
         self.told: list[dict[str, Any]] = []
         self.updates: list[dict[str, Any]] = []
         self.mender = ""
@@ -35,7 +32,7 @@ class FakePage:
         done = self.client.execute(code, store_history=True)
 
         def over() -> bool:
-            message = self.client.get_iopub_msg(timeout=60)
+            message = self.client.get_iopub_msg(timeout=DEADLINE)
             self._take(message)
             content = message["content"]
             if message["parent_header"].get("msg_id") != done:
@@ -43,7 +40,7 @@ class FakePage:
             printed.append(content.get("text", "") or "\n".join(content.get("traceback", [])))
             return content.get("execution_state") == "idle"
 
-        wait_until(over, "the cell is run", 60)
+        wait_until(over, "the cell is run")
         return "".join(printed)
 
     def hear(self, condition: Callable[[], Any], what: str) -> None:
@@ -52,19 +49,23 @@ class FakePage:
         def holds() -> bool:
             if condition():
                 return True
-            self._take(self.client.get_iopub_msg(timeout=60))
+            self._take(self.client.get_iopub_msg(timeout=DEADLINE))
             return bool(condition())
 
-        wait_until(holds, what, 60)
+        wait_until(holds, what)
 
     def ask(self, **intent: Any) -> None:
         content = {"comm_id": self.mender, "data": {"method": "custom", "content": {"page": "p", **intent}}}
         self.client.shell_channel.send(self.client.session.msg("comm_msg", content))
 
+    @property
+    def together(self) -> list[list[dict[str, Any]]]:
+        """What was told of lines, by one message each."""
+        return [message["lines"] for message in self.told if message["kind"] == "lines"]
+
     def lines(self, line: str) -> list[dict[str, Any]]:
         """What was told of one line."""
-        told = [message for message in self.told if message["kind"] == "lines"]
-        return [state for message in told for state in message["lines"] if state["line"] == line]
+        return [state for lines in self.together for state in lines if state["line"] == line]
 
     def _take(self, message: dict[str, Any]) -> None:
         content = message["content"]
@@ -75,27 +76,21 @@ class FakePage:
         elif message["msg_type"] in ("display_data", "update_display_data"):
             self.updates.append(content)
 
-    def close(self) -> None:
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-        self.manager.cleanup_resources()
-
 
 @pytest.fixture
 def fake_page(state: Settings, tmp_path: Path) -> Iterator[Callable[[], FakePage]]:
     """Starts kernels, each with such a page, which has loaded the extension."""
-    opened: list[FakePage] = []
+    kernels = contextlib.ExitStack()
 
     def start() -> FakePage:
-        page = FakePage(tmp_path)
-        opened.append(page)
+        _, client = kernels.enter_context(kernel(tmp_path))
+        page = FakePage(client)
         page.run("%load_ext hopx_magics\nimport hopx_magics as hopx")
         page.hear(lambda: page.mender, "there is a mender")
         return page
 
-    yield start
-    for page in opened:
-        page.close()
+    with kernels:
+        yield start
 
 
 def held(*lines: str, **about: Any) -> list[dict[str, Any]]:
@@ -113,12 +108,13 @@ def test_a_page_is_told_of_its_lines_by_one_message_and_no_longer_by_displays(
     assert [update["metadata"]["hopx"]["run"] for update in page.updates[:2]] == [one, other]
     page.ask(do="holds", lines=held(one, other))
     page.hear(lambda: "running for" in str(page.lines(one)[-1:]), "the page is told that it runs")
+    page.hear(lambda: len(page.lines(one)) > 2, "its displays may have been told until then")
     page.updates.clear()
-    before = len(page.lines(one))
-    page.hear(lambda: len(page.lines(one)) > before + 2, "the line ticks")
+    before = len(page.together)
+    page.hear(lambda: len(page.together) > before + 2, "the lines tick")
+    page.hear(lambda: [state["line"] for state in page.together[-1]] == [one, other], "both by one message")
     assert page.updates == []
-    assert [state["line"] for state in page.told[-1]["lines"]] == [one, other]
-    assert page.told[-1]["lines"][0]["below"] is None, "what has not changed is not told again"
+    assert page.together[-1][0]["below"] is None, "what has not changed is not told again"
     (tmp_path / "go").touch()
     page.hear(lambda: [line for line in (one, other) if page.lines(line)[-1]["ended"]] == [one, other], "they end")
     page.hear(lambda: len(page.updates) >= 2, "and that is displayed, too")

@@ -11,10 +11,11 @@ from typing import Any
 import nbformat
 import pexpect
 import pytest
-from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
 from hopx_magics.settings import Settings
+from tests.kernels import run_notebook
+from tests.waiting import DEADLINE
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -25,8 +26,7 @@ def job(state: Settings, tmp_path: Path) -> Callable[..., Any]:
 
     def run(*cells: str) -> Any:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-        NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
-        return notebook
+        return run_notebook(notebook, tmp_path)
 
     return run
 
@@ -96,7 +96,7 @@ def terminal(state: Settings, tmp_path: Path) -> Iterator[pexpect.spawn]:
     environ = {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython"), "TERM": "xterm"}
     command = "-m IPython --simple-prompt --no-banner --colors=nocolor --HistoryManager.enabled=False"
     child = pexpect.spawn(
-        sys.executable, command.split(), env=environ, cwd=str(tmp_path), encoding="utf-8", timeout=30,
+        sys.executable, command.split(), env=environ, cwd=str(tmp_path), encoding="utf-8", timeout=DEADLINE,
         dimensions=(30, 120),
     )  # fmt: skip
     child.expect(r"In \[1\]: ")
@@ -127,7 +127,7 @@ def test_a_pipe_gets_it_once(state: Settings, tmp_path: Path) -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "IPython", "--simple-prompt", "--colors=nocolor", "--no-banner"],
         input=code,
-        env=environ, capture_output=True, text=True, check=True, timeout=60,
+        env=environ, capture_output=True, text=True, check=True, timeout=DEADLINE,
     )  # fmt: skip
     assert shown.stdout.count("✓ completed") == 1
     assert "1 completed" in shown.stdout

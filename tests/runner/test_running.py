@@ -158,6 +158,7 @@ def test_children_have_no_handler_of_ours(start: Start) -> None:
     assert finish(start(code)) == (0, f"{-signal.SIGTERM}\n", "")
 
 
+@pytest.mark.usefixtures("_hears_interrupts")
 def test_an_interrupt_is_that_of_a_script(start: Start) -> None:
     process = start("import time\nprint('begun', flush=True)\ntime.sleep(600)")
     assert process.stdout is not None

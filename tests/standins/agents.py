@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -107,26 +106,27 @@ ODD_DOCUMENTATION = Dialect(
 class AgentStandIn:
     """An agent that speaks a dialect, with its files below `folder`.
 
-    Its troubles may be set at any time: `limit`, the requests that it takes in `window` seconds; `token_life`, the
-    seconds that tokens live which it gives out from then on; `flaps`, to lose its reply to every 3rd request by a
-    reset, and that to every 5th by a 503, though it did what was asked; `room`, the bytes that its files may still get.
-    `forgotten` are the ids of what it lists no more. `asked` are all requests, with their moments in `moments`;
-    `refused_for_rate` is how many were too many.
+    Its troubles may be set at any time: `limit`, the requests that it takes until it takes none for `window` seconds;
+    `token_uses`, the requests that tokens are good for which it gives out from then on; `flaps`, to lose its reply to
+    every 3rd request by a reset, and that to every 5th by a 503, though it did what was asked; `room`, the bytes that
+    its files may still get. `forgotten` are the ids of what it lists no more. `asked` are all requests, with their
+    moments in `moments`; `refused_for_rate` is how many were too many.
     """
 
     def __init__(self, dialect: Dialect, folder: Path) -> None:
         self.dialect = dialect
         self.limit: int | None = None
         self.window = 60.0
-        self.token_life = 86400.0
+        self.token_uses = sys.maxsize
         self.flaps = False
         self.room: int | None = None
         self.forgotten: set[str] = set()
         self.moments: list[float] = []
         self.refused_for_rate = 0
         self.executions: dict[str, Execution] = {}
-        self._taken: deque[float] = deque()
-        self._tokens: dict[str, float] = {}
+        self._taken = 0
+        self._takes_again = 0.0
+        self._tokens: dict[str, int] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._mark = secrets.token_hex(8)
@@ -150,9 +150,9 @@ class AgentStandIn:
     # ------------------------------------------------------------ what tests do and see
 
     def new_token(self) -> str:
-        """A token that is accepted for `token_life` seconds."""
+        """A token that is accepted `token_uses` times."""
         token = f"eyJhbGciOiJIUzI1NiJ9.{secrets.token_urlsafe(60)}.{secrets.token_urlsafe(32)}"
-        self._tokens[token] = time.monotonic() + self.token_life
+        self._tokens[token] = self.token_uses
         return token
 
     def revoke(self) -> None:
@@ -181,13 +181,15 @@ class AgentStandIn:
             return None
         with self._lock:
             now = time.monotonic()
-            while self._taken and self._taken[0] <= now - self.window:
-                self._taken.popleft()
-            if len(self._taken) < self.limit:
-                self._taken.append(now)
+            if self._taken == self.limit and not self._takes_again:
+                self._takes_again = now + self.window
+            if self._takes_again and self._takes_again <= now:
+                self._taken, self._takes_again = 0, 0.0
+            if self._taken < self.limit:
+                self._taken += 1
                 return None
             self.refused_for_rate += 1
-            wait = int(self._taken[0] + self.window - now) + 1
+            wait = int(self._takes_again - now) + 1
         refusal = self._error(429, "RATE_LIMIT_EXCEEDED", "Rate limit exceeded", retry_after=wait)
         return refusal._replace(headers={"Retry-After": str(wait)})
 
@@ -196,14 +198,18 @@ class AgentStandIn:
             return {}
         return {
             "X-RateLimit-Limit": str(self.limit),
-            "X-RateLimit-Remaining": str(self.limit - len(self._taken)),
+            "X-RateLimit-Remaining": str(self.limit - self._taken),
             "X-RateLimit-Reset": str(int(time.time() + self.window)),
         }
 
     def _unauthorized(self, asked: Asked) -> Reply | None:
         scheme, _, token = (asked.headers["Authorization"] or "").partition(" ")
-        if asked.path == "/health" or (scheme == "Bearer" and time.monotonic() < self._tokens.get(token, 0.0)):
+        if asked.path == "/health":
             return None
+        with self._lock:
+            if scheme == "Bearer" and self._tokens.get(token):
+                self._tokens[token] -= 1
+                return None
         return self._error(401, "INVALID_TOKEN", "Invalid or expired token")
 
     # ------------------------------------------------------------ routes
