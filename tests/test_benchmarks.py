@@ -27,7 +27,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[report.Row]
     return report.read(file), done.stdout
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", PARTS)
 def test_each_part_measures_what_it_names(part: str, measured: tuple[list[report.Row], str]) -> None:
     rows = [row for row in measured[0] if row.part == part]

@@ -35,7 +35,7 @@ def kernel(state: Settings, tmp_path: Path) -> Iterator[BlockingKernelClient]:
         yield client
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_cells_show_in_the_background_what_they_show_in_the_foreground(kernel: BlockingKernelClient) -> None:
     run(kernel, "%load_ext hopx_magics", silent=True)
     there, here = [], []

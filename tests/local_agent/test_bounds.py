@@ -14,16 +14,17 @@ REST = "sleep 1000 & echo $! >&2; wait"
 
 
 def test_it_is_stopped_with_all_that_it_started(agent: Agent) -> None:
-    process_id = agent.launch(f"echo loss: 9; echo loss: 12.5; {REST}", stop_when=["acc>=0.9", "loss > 10"])
+    code = "sleep 1000 & echo $! >&2; echo loss: 9; echo loss: 12.5; wait"
+    process_id = agent.launch(code, stop_when=["acc>=0.9", "loss > 10"])
     row = agent.ended(process_id)
     assert (row["status"], row["message"]) == ("killed", "stopped when loss>10: loss was 12.5")
     assert row["stopped_when"] == "loss>10"
     assert not is_running(int(row["stderr"]))
 
 
-def test_it_is_asked_before_it_is_forced(agent: Agent) -> None:
-    code = "import time\nprint('loss nan', flush=True)\ntry: time.sleep(1000)\nfinally: print('saved')"
-    row = agent.ended(agent.launch(code, "python", stop_when=["loss>10"]))
+def test_it_is_asked_before_it_is_forced(patient_agent: Agent) -> None:
+    code = "import time\ntry: print('loss nan', flush=True); time.sleep(1000)\nfinally: print('saved')"
+    row = patient_agent.ended(patient_agent.launch(code, "python", stop_when=["loss>10"]))
     assert (row["stdout"], row["message"]) == ("loss nan\nsaved\n", "stopped when loss>10: loss was nan")
 
 

@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,11 +14,13 @@ Start = Callable[[str], "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Start:
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
     def start(code: str) -> "subprocess.Popen[str]":
         cell = tmp_path / "cell.py"
         cell.write_text(code)
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", str(RUNNER / "__main__.py"), str(cell)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -26,8 +28,13 @@ def start(tmp_path: Path) -> Start:
             text=True,
             cwd=tmp_path,
         )
+        started.append(process)
+        return process
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:

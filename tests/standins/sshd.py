@@ -86,8 +86,13 @@ class Machine:
         return read_settings(self.environment)
 
     def start(self, *options: str) -> None:
-        """Starts sshd, and waits until it listens."""
-        folder = self.folder
+        """Starts sshd, and waits until it listens; by another port if somebody has taken that one meanwhile."""
+        while not self._listens(*options):
+            self.port = _free_port()
+            self.write_client(self.port)
+
+    def _listens(self, *options: str) -> bool:
+        folder, log = self.folder, self.folder / "sshd.log"
         variables = " ".join(f'{name}="{value}"' for name, value in self.environment.items())
         (folder / "sshd_config").write_text(
             f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {folder}/host_key\nPidFile none\nUsePAM no\n"
@@ -98,11 +103,16 @@ class Machine:
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
         assert SSHD
-        with (folder / "sshd.log").open("ab") as log:
-            self._sshd = subprocess.Popen(
-                [SSHD, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=log, start_new_session=True
+        with log.open("wb") as output:
+            sshd = subprocess.Popen(
+                [SSHD, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=output, start_new_session=True
             )
-        wait_until(lambda: _listens(self.port), "sshd listens")
+        wait_until(lambda: sshd.poll() is not None or "Server listening" in log.read_text(), "sshd listens")
+        if sshd.poll() is not None:
+            assert "Address already in use" in log.read_text(), log.read_text()
+            return False
+        self._sshd = sshd
+        return True
 
     def stop(self) -> None:
         """Ends sshd with all its sessions, as when the machine is switched off, but for what the agent runs."""
@@ -143,11 +153,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 Lost = Literal["all", "replies"]
