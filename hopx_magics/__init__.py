@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "api.launch": "launch launch_on_each rerun sweep",
     "api.calls": "map",
+    "api.optimize": "optimize",
     "api.executor": "Executor RunFuture",
     "api.ps": "frame_of ps",
     "api.watch": "watch",

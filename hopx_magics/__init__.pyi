@@ -26,6 +26,7 @@ from .api.launch import launch_on_each as launch_on_each
 from .api.launch import rerun as rerun
 from .api.launch import sweep as sweep
 from .api.logs import logs as logs
+from .api.optimize import optimize as optimize
 from .api.pause import pause as pause
 from .api.pause import resume as resume
 from .api.ps import frame_of as frame_of

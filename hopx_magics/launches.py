@@ -162,6 +162,12 @@ def checked_calls(launch: Launch, calls: Iterable[Written], sweep_id: str, *, li
         )
 
 
+def checked_trial(launch: Launch, params: Mapping[str, Any], sweep_id: str) -> Launch:
+    """The same launch with these parameters, too, as one of a sweep. Raises ValueError."""
+    checked = checked_params({**launch.params, **params}, launch.language)
+    return msgspec.structs.replace(launch, run_id=_new_run_id(), params=checked, sweep_id=sweep_id)
+
+
 def checked_copies(launch: Launch, count: int) -> list[Launch]:
     """The same launch so many times, as one sweep."""
     sweep_id = new_sweep_id()

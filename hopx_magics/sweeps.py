@@ -167,13 +167,13 @@ class Sweep(list[Run]):
             return listening.pop_all().close
 
     def __repr__(self) -> str:
-        return as_text(self.view(), shutil.get_terminal_size().columns)
+        return as_text(self._view(), shutil.get_terminal_size().columns)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        view = self.view()
+        view = self._view()
         return {"text/plain": as_text(view, shutil.get_terminal_size().columns), "text/html": as_html(view)}
 
-    def view(self) -> View:
+    def _view(self) -> View:
         """The small table that it is shown as: a dozen of its runs at most, the best and those that failed among them.
 
         The agents are asked how the runs go on, and have a second for it: it is said which of them don't answer.

@@ -10,9 +10,9 @@ import hopx_magics as hopx
 
 FOREIGN = {
     *("Any", "Callable", "DataFrame", "Iterable", "Iterator", "Literal", "Mapping", "None", "Path", "PathLike"),
-    *("RunId", "Sequence"),
+    *("RunId", "Sequence", "Space", "Study", "Trial"),
 }
-"""What is not a class of ours; a RunId is a text."""
+"""What is not a class of ours; a RunId is a text, Study and Trial are those of optuna."""
 
 
 def test_every_public_name_exists_and_is_documented() -> None:

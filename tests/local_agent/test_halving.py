@@ -77,9 +77,8 @@ def test_what_is_no_number_is_the_worst_and_what_prints_nothing_goes_on(agent: A
 
 
 def test_of_no_more_than_are_kept_none_is_ended(agent: Agent, launch: Launch) -> None:
-    few = [
-        launch(prints(f"epoch 9/10 loss: {loss}"), sweep=secrets.token_hex(4), keep_best="2 loss") for loss in (8, 9)
-    ]
+    sweep = secrets.token_hex(4)
+    few = [launch(prints(f"epoch 9/10 loss: {loss}"), sweep=sweep, keep_best="2 loss") for loss in (8, 9)]
     for process_id in few:
         wait_until(lambda process_id=process_id: agent.row(process_id)["stdout"], "it has printed")
     launch(prints("epoch 9/10 loss: 1"))
