@@ -19,14 +19,17 @@ def drawn() -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All files, each folder's `__init__.py` first and its folders last."""
+    """All files, each folder's `__init__.py` first and its folders last. What others made: its README alone."""
     for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name != "__init__.py", path.name)):
-        yield from _files(path) if path.is_dir() else [path]
+        if path.name == "vendor":
+            yield path / "README.md"
+        else:
+            yield from _files(path) if path.is_dir() else [path]
 
 
 def _place(path: Path) -> str:
     """Where a file stands, its folder for that of a folder."""
-    return re.sub("/__init__.py$", "/", str(path.relative_to(PACKAGE)))
+    return re.sub("/(__init__.py|README.md)$", "/", str(path.relative_to(PACKAGE)))
 
 
 def _opening(path: Path) -> str:
@@ -34,6 +37,8 @@ def _opening(path: Path) -> str:
     comment = None
     if path.suffix in (".py", ".pyi"):
         return " ".join((ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0].split())
+    if path.suffix == ".md":
+        return path.read_text().split("\n\n")[1].partition(". ")[0] + "."
     if path.suffix in (".js", ".css"):
         comment = re.match(r"/\*\*?(.*?)(\n \*\n|\*/)", path.read_text(), re.DOTALL)
     elif path.suffix == ".sh":
@@ -47,7 +52,7 @@ def test_the_map_is_the_tree() -> None:
 
 
 def test_every_module_is_on_the_map() -> None:
-    modules = {_place(path) for path in _files(PACKAGE) if path.suffix in (".py", ".pyi", ".js", ".css", ".sh")}
+    modules = {_place(path) for path in _files(PACKAGE) if path.suffix in (".py", ".pyi", ".js", ".css", ".sh", ".md")}
     assert table("The package").keys() == modules
 
 

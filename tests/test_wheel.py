@@ -53,6 +53,10 @@ def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
     assert "hopx_magics/py.typed" in names
     assert not [name for name in names if name.startswith(("tests", "notebooks"))]
     assert [name for name in names if name.endswith("dist-info/licenses/LICENSE")]
+    vendor = "hopx_magics/live/page/vendor/"
+    of_charts = {"LICENSE-uPlot", "README.md", "uPlot.esm.js", "uPlot.min.css"}
+    assert {name.removeprefix(vendor) for name in names if name.startswith(vendor)} == of_charts
+    assert [name for name in names if name.endswith(f"dist-info/licenses/{vendor}LICENSE-uPlot")]
 
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
     python = str(tmp_path / "env" / "bin" / "python")

@@ -7,8 +7,10 @@ of their own, and indentation are left out: the source is a part of the widget's
 
 import functools
 import re
+import zlib
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Literal
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async function|function|class|const|let) )", re.MULTILINE)
@@ -28,6 +30,18 @@ def script(name: str = "main.js") -> str:
 def styles(*names: str) -> str:
     """Style sheets as one: by default those of the live table."""
     return "\n".join(_bare((_page() / name).read_text()) for name in names or STYLES)
+
+
+@functools.cache
+def program(name: Literal["viewers", "charts"]) -> bytes:
+    """A program that a page loads when it is needed: a style sheet and modules, with zero bytes between, deflated."""
+    if name == "viewers":
+        parts = [styles(), script("lineviewer.js")]
+    else:
+        vendor = _page() / "vendor"
+        library = [(vendor / file).read_text() for file in ("uPlot.min.css", "uPlot.esm.js")]
+        parts = [f".hopx-charts {{\n{library[0]}\n}}\n{styles('charts.css')}", library[1], script("charts.js")]
+    return zlib.compress("\0".join(parts).encode(), 6)
 
 
 def _page() -> Traversable:

@@ -71,18 +71,20 @@ class Details(_OfProcess):
 
 
 class Open(_OfProcess):
-    """Show the output of a process from now on, or its displays."""
+    """Show the output of a process from now on, or its displays, or the curves of these ones."""
 
     streams: _Streams = []
     displays: bool = False
+    curves: _Slots = []
     pinned: bool = False
 
 
 class Show(_OfProcess):
-    """Only these streams of an open process, or its displays, can be seen from now on."""
+    """Only these streams of an open process, or its displays, or these curves, can be seen from now on."""
 
     streams: _Streams
     displays: bool = False
+    curves: _Slots = []
 
 
 class More(_OfProcess):
@@ -149,7 +151,9 @@ class Stop(_Intent):
 
 
 class Program(_Intent):
-    """Tell the program by which a page shows output below a line."""
+    """Tell the program by which a page shows output below a line, or charts."""
+
+    name: Literal["viewers", "charts"] = "viewers"
 
 
 Deed = Kill | Rerun | Details | Chunk

@@ -8,7 +8,6 @@ import contextlib
 import logging
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
@@ -18,7 +17,8 @@ from ..run import Run
 from ..sweeps import Sweep
 from ..words import KillResult, Status
 from . import intents
-from .bundle import script, styles
+from .bundle import program, script, styles
+from .charts import ChartViewers
 from .deeds import Deeds
 from .displays import DisplayViewers
 from .drawing import RunLine, SweepLine
@@ -61,7 +61,8 @@ class Mender(TableWidget):
         self._opened: dict[str, set[int]] = {}
         self._deeds = Deeds(connections, lines.rows, self)
         displays = DisplayViewers(lines.rows.process, self._deeds.displays_reader, self.tell)
-        self._viewers = Viewers(lines.rows.process, self._deeds.reader, self.tell, displays)
+        charts = ChartViewers(lines.rows.process, lines.rows.growth, self._deeds.reader, self.tell)
+        self._viewers = Viewers(lines.rows.process, self._deeds.reader, self.tell, displays, charts)
         lines.tell, lines.held, lines.listed = self._tell_drawn, self._is_held, self._tell_listed
 
     def close(self) -> None:
@@ -133,7 +134,7 @@ class Mender(TableWidget):
                 self._accept(intent.request)
                 self._aside(lambda: self.tell(attempted(intent.request, partial(self._stop, intent.line))))
             case intents.Program():
-                self.tell(Done(request=intent.request), [_program()])
+                self.tell(Done(request=intent.request), [program(intent.name)])
             case intents.Details() | intents.Chunk():
                 self._accept(intent.request)
                 self._deeds.carry_out(intent)
@@ -201,8 +202,3 @@ def _lost(held: HeldLine) -> LineState:
     return LineState(
         line=held.line, slot=None, status="unknown", ended=True, head=drawn.head, below="", text=drawn.text
     )
-
-
-def _program() -> bytes:
-    """The program of the viewers, deflated: their style sheet and their module, with a zero byte between."""
-    return zlib.compress(f"{styles()}\0{script('lineviewer.js')}".encode(), 6)

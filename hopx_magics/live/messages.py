@@ -49,11 +49,12 @@ class Initial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenViewer(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that is opened: by which streams, or by its displays."""
+    """A process that is opened: by which streams, or by its displays, or by its metrics."""
 
     slot: int
     streams: list[Stream]
     displays: bool
+    metrics: bool
     pinned: bool
 
 
@@ -161,6 +162,25 @@ class FrameForm(_Form, tag="frame"):
 
 
 Form = TextForm | PictureForm | MarkupForm | FrameForm
+
+# ---------------------------------------------------------------- curves
+
+
+class CurvePart(msgspec.Struct, frozen=True, kw_only=True):
+    """What is new of a curve: `count` values of the message's buffer behind the first `first`; if that is 0, all anew.
+
+    Of these the first `head` are two for each `every` that were printed, the least and the largest. `total` is how many
+    were printed until now; `knots` say after how many seconds some were: a number of a value, from 1, and seconds.
+    """
+
+    name: str
+    first: int
+    every: int
+    head: int
+    count: int
+    total: int
+    knots: list[tuple[int, float]]
+
 
 # ---------------------------------------------------------------- answers to intents
 
@@ -298,6 +318,24 @@ class Displays(_Message):
     shown: list[tuple[int, Form]]
 
 
+class Curves(_Message):
+    """What is new of the curves of a `run`, for the viewer of `slot` in the page `to`, as 32-bit numbers in a buffer.
+
+    `unread` bytes are still to be read, and `skipped` ones never are. `cut` says that there are more metrics than are
+    told; since `seen` seconds of the run its output was seen to grow. A `note` says why there is nothing to see.
+    """
+
+    to: str
+    slot: int
+    run: int
+    note: str | None
+    unread: int
+    skipped: int
+    cut: bool
+    seen: float | None
+    parts: list[CurvePart]
+
+
 class Lines(_Message):
     """How lines below cells are now: for the page `to`, or for all."""
 
@@ -305,7 +343,7 @@ class Lines(_Message):
     lines: list[LineState]
 
 
-Message = Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output | Displays | Lines
+Message = Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output | Displays | Curves | Lines
 
 
 def attempted(request: int, do: Callable[[], Answer | None]) -> Done:

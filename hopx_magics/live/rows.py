@@ -2,6 +2,7 @@
 
 import heapq
 import math
+import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from ..output.oneline import printable
 from ..output.progress import fraction_at_end, newest_progress, progress_in
 from ..output.shown import last_line
 from ..words import ENDED
+from .growth import Growth, Growths
 from .messages import Changes
 from .metrics import Best, Metrics, Turn, joined
 from .pace import Pace
@@ -72,6 +74,7 @@ class Rows:
         self._given: dict[int, Told] = {}
         self._unasked: dict[int, None] = {}
         self._metrics = Metrics(best)
+        self._growths = Growths()
         self._changed: dict[int, dict[str, Any]] = {}
         self._gone: dict[int, None] = {}
         self._listings: dict[str, Listing] = {}
@@ -108,6 +111,10 @@ class Rows:
     def process(self, slot: int) -> Process:
         """The process of a slot as last listed. Raises LookupError."""
         return self._processes[slot]
+
+    def growth(self, slot: int) -> Growth:
+        """How the output of a row's process grew. Raises LookupError."""
+        return self._growths.of(slot, self._processes[slot], _elapsed(self._rows[slot], time.time()))
 
     @property
     def processes(self) -> Mapping[int, Process]:
@@ -157,6 +164,7 @@ class Rows:
         self.take_changes()
         self._paces.clear()
         self._metrics.clear()
+        self._growths.clear()
         for slot, process in self._processes.items():
             self._processes[slot] = msgspec.structs.replace(process, stdout=None, stderr=None)
 
@@ -255,7 +263,9 @@ class Rows:
             self._unasked[slot] = None
         self._processes[slot] = process
         self._metrics.read(slot, process, turn)
-        self._put(slot, self._row(slot, key[0], process, now, self._rows.get(slot)))
+        row = self._row(slot, key[0], process, now, self._rows.get(slot))
+        self._growths.see(slot, process, _elapsed(row, now))
+        self._put(slot, row)
 
     def _put(self, slot: int, row: Row) -> None:
         old = self._rows.get(slot)
@@ -279,6 +289,7 @@ class Rows:
         self._queued.discard(slot)
         self._paces.pop(slot, None)
         self._metrics.drop(slot)
+        self._growths.drop(slot)
         self._changed.pop(slot, None)
         self._gone[slot] = None
 
@@ -367,6 +378,11 @@ def _memory(process: Process) -> int | None:
     usage = process.usage
     size = (usage.peak_memory_bytes if process.ended else usage.memory_bytes) if usage else None
     return None if size is None else int(float(f"{size:.3g}"))
+
+
+def _elapsed(row: Row, now: float) -> float | None:
+    """Seconds for which a process has been running, at a moment of the kernel's clock."""
+    return row.elapsed if row.began is None else max(0.0, now - row.began)
 
 
 def _began(process: Process, now: float, known: float | None) -> float | None:

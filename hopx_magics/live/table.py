@@ -16,13 +16,15 @@ from ..display.in_words import nothing_in_words, queued_in_words
 from ..models import Process
 from ..run import Run
 from . import intents, order, text
+from .bundle import program
+from .charts import ChartViewers
 from .choosing import Chosen, chosen_in, meant, meant_group
 from .deeds import Deeds
 from .displays import DisplayViewers
 from .following import Following
 from .freshness import ConnectionFreshness
 from .knowing import Knowing
-from .messages import Accepted, Freshness, Initial, Pong, StaticAnswer, attempted
+from .messages import Accepted, Done, Freshness, Initial, Pong, StaticAnswer, attempted
 from .metrics import Best
 from .pages import MAKER, Pages
 from .row import Row
@@ -71,7 +73,8 @@ class LiveTable(TableWidget):
         self._keepers: list[Callable[[], None]] = []
         self._deeds = Deeds(self._connections, self._rows, self)
         displays = DisplayViewers(self._rows.process, self._deeds.displays_reader, self.tell)
-        self._viewers = Viewers(self._rows.process, self._deeds.reader, self.tell, displays)
+        charts = ChartViewers(self._rows.process, self._rows.growth, self._deeds.reader, self.tell)
+        self._viewers = Viewers(self._rows.process, self._deeds.reader, self.tell, displays, charts)
         self._following = Following(connections, interval, self._take)
         self._pages = Pages(
             self,
@@ -306,7 +309,9 @@ class LiveTable(TableWidget):
                 ).start()
             case intents.Selected():
                 self._selected = intent.slots
-            case intents.Holds() | intents.Stop() | intents.Program():
+            case intents.Program():
+                self.tell(Done(request=intent.request), [program(intent.name)])
+            case intents.Holds() | intents.Stop():
                 pass  # what is asked of the mender
             case intents.Kill() | intents.Rerun() | intents.Details() | intents.Chunk():
                 self.tell(Accepted(request=intent.request))

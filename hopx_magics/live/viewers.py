@@ -12,6 +12,7 @@ import msgspec
 from ..errors import HopxError
 from ..models import Process
 from ..words import STREAMS, Stream
+from .charts import ChartViewers
 from .displays import DisplayViewers
 from .intents import Close, Find, Follow, Hold, More, Open, Page, PaneIntent, Show
 from .messages import Anew, FindAnswer, Message, OpenViewer, Output, Part, Sized, attempted
@@ -24,16 +25,17 @@ _NOTHING = Anew(lines=[], first=0, begin=0, end=0, size=0, following=True, match
 
 
 class Opened(msgspec.Struct):
-    """A process that a page shows: by which streams, and with which panes, or by its displays.
+    """A process that a page shows: by which streams, and with which panes, or by its displays, or by its metrics.
 
     `sizes` are those of the streams that it doesn't show, as last told.
     """
 
     streams: list[Stream]
-    displays: bool
-    pinned: bool
-    panes: dict[Stream, Pane]
-    sizes: dict[Stream, Sized]
+    displays: bool = False
+    metrics: bool = False
+    pinned: bool = False
+    panes: dict[Stream, Pane] = {}
+    sizes: dict[Stream, Sized] = {}
 
 
 class Viewers:
@@ -41,7 +43,7 @@ class Viewers:
 
     The methods return at once; the work is done by a thread that lives until `close`. `process_of` gives the process
     of a slot as last listed, `reader_of` reads one of its streams, and `tell` sends a message to the pages. Displays
-    are left to `displays`.
+    are left to `displays`, and curves to `charts`.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class Viewers:
         reader_of: Callable[[int, Stream], Read],
         tell: Callable[[Message], None],
         displays: DisplayViewers,
+        charts: ChartViewers,
     ) -> None:
+        self._charts = charts
         self._displays = displays
         self._process_of = process_of
         self._reader_of = reader_of
@@ -74,16 +78,19 @@ class Viewers:
         if self._pages and not self._growing.is_set():
             self._growing.set()
             self._work.put(self._grow_all)
+        self._charts.grow()
 
     def forget(self, page: str) -> None:
         """The page is gone, and its panes with it."""
         self._pages.pop(page, None)
         self._displays.forget(page)
+        self._charts.forget(page)
 
     def close(self) -> None:
         """Forgets all panes and ends the thread."""
         self._pages.clear()
         self._displays.close()
+        self._charts.close()
         if self._thread is not None:
             self._work.put(None)
 
@@ -112,6 +119,7 @@ class Viewers:
             case Close():
                 self._pages.get(intent.page, {}).pop(intent.slot, None)
                 self._displays.hide(intent.page, intent.slot)
+                self._charts.hide(intent.page, intent.slot)
                 self._note_opened(intent.page)
             case Follow():
                 with self._noting(intent, [intent.stream]):
@@ -126,12 +134,16 @@ class Viewers:
 
     def _show(self, intent: Open | Show, streams: list[Stream], *, pinned: bool | None = None) -> None:
         process = self._process_of(intent.slot)
-        opened = self._pages.setdefault(intent.page, {}).setdefault(intent.slot, Opened(streams, False, False, {}, {}))
-        opened.streams, opened.displays = streams, intent.displays
+        opened = self._pages.setdefault(intent.page, {}).setdefault(intent.slot, Opened(streams))
+        opened.streams, opened.displays, opened.metrics = streams, intent.displays, bool(intent.curves)
         opened.pinned = opened.pinned if pinned is None else pinned
         opened.panes = {stream: pane for stream, pane in opened.panes.items() if stream in streams}
         self._note_opened(intent.page)
         (self._displays.show if intent.displays else self._displays.hide)(intent.page, intent.slot)
+        if intent.curves:
+            self._charts.show(intent.page, intent.slot, intent.curves, anew=isinstance(intent, Open))
+        else:
+            self._charts.hide(intent.page, intent.slot)
         with self._noting(intent, streams):
             for stream in streams:
                 pane = self._pane(intent, stream)
@@ -156,7 +168,13 @@ class Viewers:
 
     def _note_opened(self, page: str) -> None:
         self.last_opened = [
-            OpenViewer(slot=slot, streams=opened.streams, displays=opened.displays, pinned=opened.pinned)
+            OpenViewer(
+                slot=slot,
+                streams=opened.streams,
+                displays=opened.displays,
+                metrics=opened.metrics,
+                pinned=opened.pinned,
+            )
             for slot, opened in self._pages.get(page, {}).items()
         ]
 

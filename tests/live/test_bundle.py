@@ -1,19 +1,20 @@
 """The front end's source: one module for the widget, and plain ES modules for everybody else."""
 
 import re
+import zlib
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import hopx_magics
-from hopx_magics.live.bundle import STYLES, script, styles
+from hopx_magics.live.bundle import STYLES, program, script, styles
 from tests.page.node import run
 
 MODULES = sorted((Path(hopx_magics.__file__).parent / "live" / "page").glob("*.js"))
 DECLARED = re.compile(r"^(?:export )?(?:async )?(?:function\*?|class|const|let) (\w+)", re.MULTILINE)
 
-PROGRAMS = ("main.js", "mender.js", "lineviewer.js")
+PROGRAMS = ("main.js", "mender.js", "lineviewer.js", "charts.js")
 """The modules that a page loads, each with what it imports."""
 
 # What would turn text of other people into a page's own elements or code.
@@ -49,7 +50,7 @@ def test_text_never_becomes_html(path: Path) -> None:
 
 
 def test_the_style_sheet_stays_within_the_widget() -> None:
-    rules = re.sub(r"/\*.*?\*/", "", styles(*STYLES, "lines.css"), flags=re.DOTALL)
+    rules = re.sub(r"/\*.*?\*/", "", styles(*STYLES, "lines.css", "charts.css"), flags=re.DOTALL)
     selectors = [line.strip() for line in re.findall(r"^[^@{}\n][^{}]*(?=\{)", rules, re.MULTILINE)]
     assert len(selectors) > 50
     assert [selector for selector in selectors if "hopx-" not in selector] == []
@@ -60,6 +61,18 @@ def test_no_text_runs_over_several_lines(path: Path) -> None:
     """Its indentation would be lost with that of the code."""
     code = re.sub(r"/\*.*?\*/|^\s*//.*|^const LINK = .*", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
     assert [line for line in code.splitlines() if line.count("`") % 2] == []
+
+
+def test_charts_come_with_their_library_when_they_are_opened() -> None:
+    sheet, library, own = zlib.decompress(program("charts")).decode().split("\0")
+    vendor = Path(hopx_magics.__file__).parent / "live" / "page" / "vendor"
+    assert library == (vendor / "uPlot.esm.js").read_text()
+    (version,) = re.findall(r"uPlot\.js .*\n.*\n.*\(v([0-9.]+)\)", library)
+    assert (vendor / "README.md").read_text().startswith(f"# uPlot {version}\n")
+    assert sheet.startswith(".hopx-charts {\n.uplot,"), "its rules hold within the charts alone"
+    assert "uPlot.esm" not in script() + own
+    assert "class MetricChart" in own
+    assert "class MetricChart" not in script()
 
 
 def test_the_source_is_small() -> None:

@@ -17,7 +17,15 @@ from hopx_magics.words import Status, Stream
 PAGE = (Path(hopx_magics.__file__).parent / "live" / "page" / "messages.js").read_text()
 TEXT = re.sub(r"\n \*", " ", PAGE)
 
-PARTS = (messages.ConnectionState, messages.Initial, messages.OpenViewer, messages.LineState, intents.HeldLine, Row)
+PARTS = (
+    messages.ConnectionState,
+    messages.CurvePart,
+    messages.Initial,
+    messages.OpenViewer,
+    messages.LineState,
+    intents.HeldLine,
+    Row,
+)
 MESSAGES = [
     *get_args(messages.Message),
     *get_args(messages.Part),

@@ -195,7 +195,7 @@ def test_output_is_followed_and_details_are_told(hopx: Any, watch: Callable[...,
     again = PageStandIn(page.table, "p2")
     again.ask("hello")
     assert again.of("reset")[0]["open"] == [
-        {"slot": 0, "streams": ["stdout", "stderr"], "displays": False, "pinned": True}
+        {"slot": 0, "streams": ["stdout", "stderr"], "displays": False, "metrics": False, "pinned": True}
     ]
     again.ask("open", **again.of("reset")[0]["open"][0])
     wait_until(lambda: again.lines.get((0, "stdout"), {}).get(0) == "out", "a second page gets the output, too")

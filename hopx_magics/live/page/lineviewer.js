@@ -1,6 +1,7 @@
 /** The viewers of output below lines: what a page loads when the first one is to be opened. */
 import { el } from "./dom.js";
 import { Store } from "./store.js";
+import { newChartSettings } from "./metricstab.js";
 import { Viewer } from "./viewer.js";
 
 /** @import { Link, Told } from "./link.js" */
@@ -12,6 +13,7 @@ export class LineViewers {
   constructor(link) {
     this.link = link;
     this.store = new Store();
+    this.charts = newChartSettings();
     /** @type {Map<HTMLElement, Viewer>} */
     this.viewers = new Map();
     this.store.onChange(() => this.#each((viewer) => viewer.rowChanged()));
@@ -38,7 +40,7 @@ export class LineViewers {
     }
     const viewer = new Viewer({
       slot, link: this.link, store: this.store, now: () => this.link.now(), tab: "stdout", pinned: true, wrapped: true,
-      chosen: false, onClose: close, onSettings: () => {},
+      chosen: false, charts: this.charts, selected: null, onClose: close, onSettings: () => {},
     });
     viewer.pinButton.hidden = true;
     this.viewers.set(place, viewer);
@@ -52,11 +54,12 @@ export class LineViewers {
   /** @param {Told} message */
   receive(message) {
     if (message.kind === "changes") this.store.apply(message.rows, message.gone);
-    else if ((message.kind === "output" || message.kind === "displays") && message.to === this.link.page) {
+    else if ((message.kind === "output" || message.kind === "displays" || message.kind === "curves") && message.to === this.link.page) {
       for (const viewer of this.viewers.values()) {
         if (viewer.slot !== message.slot) continue;
         if (message.kind === "output") viewer.receive(message);
-        else viewer.receiveDisplays(message);
+        else if (message.kind === "displays") viewer.receiveDisplays(message);
+        else viewer.receiveCurves(message);
       }
     }
   }

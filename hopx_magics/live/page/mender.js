@@ -1,11 +1,11 @@
 /** The mender of the lines below cells: what the notebook loads once for each kernel, and nobody ever sees. */
 import { textOf } from "./asker.js";
-import { el } from "./dom.js";
 import { KernelHealth } from "./health.js";
 import { HeldLines } from "./heldlines.js";
 import { LineBox, lineIn, watchBoxes } from "./linebox.js";
-import { inflate, Link } from "./link.js";
+import { Link } from "./link.js";
 import { notebookOf } from "./notebook.js";
+import { loadProgram } from "./program.js";
 
 /** @import { Model, Told } from "./link.js" */
 /** @import { LineState } from "./messages.js" */
@@ -103,7 +103,7 @@ class LinesMender {
     this.health.heard(message);
     if (message.kind === "lines") {
       if (message.to === null || message.to === this.link.page) this.#linesTold(message.lines);
-    } else if (["output", "displays", "changes"].includes(message.kind)) {
+    } else if (["output", "displays", "curves", "changes"].includes(message.kind)) {
       this.viewers?.then((viewers) => viewers.receive(message));
     }
   }
@@ -216,16 +216,8 @@ function adopt(box, old) {
 
 /** @param {Link} link @returns {Promise<LineViewers>} */
 async function loadViewers(link) {
-  const { buffers: [packed] } = await link.ask({ do: "program" });
-  const [styles, source] = (await (await inflate(packed)).text()).split("\0");
-  document.head.append(el("style", { "data-hopx": "viewers" }, styles));
-  const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-  try {
-    const { default: lineViewers } = await import(address);
-    return lineViewers(link);
-  } finally {
-    URL.revokeObjectURL(address);
-  }
+  const [lineViewers] = await loadProgram(link, "viewers");
+  return lineViewers(link);
 }
 
 function menderWidget() {

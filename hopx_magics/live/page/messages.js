@@ -69,6 +69,7 @@
  * @property {number} slot
  * @property {Stream[]} streams
  * @property {boolean} displays
+ * @property {boolean} metrics
  * @property {boolean} pinned
  */
 
@@ -195,7 +196,32 @@
  * @property {string | null} [text]
  */
 
-/** @typedef {Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output | Displays | Lines} Message */
+/**
+ * @typedef {object} Curves values as 32-bit numbers in a buffer
+ * @property {"curves"} kind
+ * @property {string} to the page
+ * @property {number} slot of the viewer
+ * @property {number} run
+ * @property {string | null} note
+ * @property {number} unread
+ * @property {number} skipped
+ * @property {boolean} cut
+ * @property {number | null} seen
+ * @property {CurvePart[]} parts
+ */
+
+/**
+ * @typedef {object} CurvePart
+ * @property {string} name
+ * @property {number} first values before it; 0: all anew
+ * @property {number} every
+ * @property {number} head values of which two stand for `every`
+ * @property {number} count
+ * @property {number} total
+ * @property {[number, number][]} knots numbers of values, from 1, and their seconds
+ */
+
+/** @typedef {Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output | Displays | Curves | Lines} Message */
 
 // ---------------------------------------------------------------- parts of a stream
 
@@ -358,6 +384,7 @@
  * @property {number} slot
  * @property {Stream[]} [streams]
  * @property {boolean} [displays]
+ * @property {number[]} [curves] of which processes
  * @property {boolean} [pinned]
  */
 
@@ -367,6 +394,7 @@
  * @property {number} slot
  * @property {Stream[]} streams
  * @property {boolean} [displays]
+ * @property {number[]} [curves] of which processes
  */
 
 /**
@@ -446,6 +474,7 @@
 /**
  * @typedef {object} Program
  * @property {"program"} do
+ * @property {"viewers" | "charts"} [name]
  */
 
 /**

@@ -161,7 +161,7 @@ export class Page {
   #handle(message) {
     if (message.kind === "changes") this.store.apply(message.rows, message.gone);
     else if (message.kind === "freshness") this.#setFreshness(message);
-    else if (message.kind === "output" || message.kind === "displays") for (const view of this.views) view.viewers.receive(message);
+    else if (message.kind === "output" || message.kind === "displays" || message.kind === "curves") for (const view of this.views) view.viewers.receive(message);
     else if (!this.store.ready) this.#hello();
   }
 

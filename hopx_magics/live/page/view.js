@@ -35,6 +35,7 @@ export class WatchView {
     this.frames = new FrameBatch(() => this.#draw());
     this.viewers = new Viewers({
       link: this.page.link, store: this.store, now: () => this.page.shownNow(), onChange: () => this.#viewersChanged(),
+      selected: () => [...this.selection.slots],
       onFocusTable: (slot) => this.#focusTable(slot),
     });
     this.table = new Table({
@@ -265,6 +266,7 @@ export class WatchView {
   }
 
   #selected() {
+    this.viewers.selectionChanged();
     clearTimeout(this.timers.selected);
     this.timers.selected = window.setTimeout(() => {
       this.page.link.send({ do: "selected", slots: [...this.selection.slots] });

@@ -7,17 +7,18 @@ import { copyText, el, setAttribute } from "./dom.js";
 import { DownloadButton } from "./download.js";
 import { Finder } from "./find.js";
 import { sizeInWords, formatCount } from "./format.js";
+import { MetricsTab } from "./metricstab.js";
 import { Pane } from "./panes.js";
 import { titleOf } from "./store.js";
 import { endingOf, labelButton, pressButton, TabStrip, viewerButton, viewerLabel, ViewerTitle } from "./viewerparts.js";
 
 /** @import { Link } from "./link.js" */
-/** @import { Displays, OpenViewer, Output, Stream } from "./messages.js" */
+/** @import { Curves, Displays, OpenViewer, Output, Stream } from "./messages.js" */
 /** @import { Store } from "./store.js" */
-/** @typedef {"stdout" | "stderr" | "both" | "displays" | "details"} Tab */
+/** @typedef {"stdout" | "stderr" | "both" | "displays" | "metrics" | "details"} Tab */
 
 /** @type {Tab[]} */
-const VIEWER_TABS = ["stdout", "stderr", "both", "displays", "details"];
+const VIEWER_TABS = ["stdout", "stderr", "both", "displays", "metrics", "details"];
 const NOTICE_SHOWN = 1500;
 
 let viewersMade = 0;
@@ -25,11 +26,12 @@ let viewersMade = 0;
 /** @param {Tab} tab @returns {Stream[]} the streams that it shows */
 export function streamsOfTab(tab) {
   if (tab === "both") return ["stdout", "stderr"];
-  return tab === "details" || tab === "displays" ? [] : [tab];
+  return tab === "details" || tab === "displays" || tab === "metrics" ? [] : [tab];
 }
 
-/** @param {Pick<OpenViewer, "streams" | "displays">} shown @returns {Tab} */
-export function tabShowing({ streams, displays }) {
+/** @param {Pick<OpenViewer, "streams" | "displays" | "metrics">} shown @returns {Tab} */
+export function tabShowing({ streams, displays, metrics }) {
+  if (metrics) return "metrics";
   if (displays) return "displays";
   if (streams.length > 1) return "both";
   return streams.length ? streams[0] : "details";
@@ -45,6 +47,8 @@ export class Viewer {
    * @param {Tab} options.tab
    * @param {boolean} options.pinned
    * @param {boolean} options.wrapped
+   * @param {import("./metricstab.js").ChartSettings} options.charts
+   * @param {(() => number[]) | null} options.selected rows that are selected in the table, if there is one
    * @param {boolean} options.chosen whether somebody wants this tab for this process
    * @param {(viewer: Viewer) => void} options.onClose
    * @param {(viewer: Viewer) => void} options.onSettings pinned, tab or wrap have changed
@@ -65,6 +69,10 @@ export class Viewer {
     this.panes = streamsOfTab("both").map((stream) => new Pane(stream, this.#paneHost()));
     this.active = this.panes[0];
     this.displays = new DisplayList(this.asker);
+    this.metrics = new MetricsTab({
+      link: options.link, store: options.store, slot: options.slot, settings: options.charts, selected: options.selected,
+      onAsk: () => this.#askToShow(), onSettings: () => this.onSettings(this),
+    });
     this.details = new Details(this.asker);
     this.title = new ViewerTitle();
     this.finder = new Finder({
@@ -83,7 +91,7 @@ export class Viewer {
     this.findButton = viewerButton("find", "Find (Ctrl+F or /)", () => this.#openFind());
     this.endButton = viewerButton("to-end", "To the end (End)", () => this.#toEnd());
     const paneElements = el("div", { class: "hopx-panes" }, this.panes.map((pane) => pane.element));
-    this.body = el("div", { class: "hopx-viewer-body", role: "tabpanel" }, paneElements, this.displays.element, this.details.element);
+    this.body = el("div", { class: "hopx-viewer-body", role: "tabpanel" }, paneElements, this.displays.element, this.metrics.element, this.details.element);
     this.body.id = newPanelId();
     this.tabs = new TabStrip(VIEWER_TABS, this.body.id, (tab) => this.selectTab(tab));
     this.element = this.#build();
@@ -135,7 +143,8 @@ export class Viewer {
   }
 
   get #shown() {
-    return { streams: streamsOfTab(this.tab), displays: this.tab === "displays" };
+    const curves = this.tab === "metrics" ? this.metrics.runs : [];
+    return { streams: streamsOfTab(this.tab), displays: this.tab === "displays", curves };
   }
 
   /** @param {Output} message */
@@ -150,6 +159,11 @@ export class Viewer {
   receiveDisplays(message) {
     this.displays.receive(message);
     this.#showCount();
+  }
+
+  /** @param {Curves & {buffers: DataView[]}} message */
+  receiveCurves(message) {
+    this.metrics.receive(message);
   }
 
   #showCount() {
@@ -174,6 +188,9 @@ export class Viewer {
     for (const pane of this.panes) pane.setEnding(endingOf(this.row));
     this.details.refreshSoon();
     this.#showCount();
+    this.metrics.changed();
+    const names = Object.keys(this.row.metrics).length;
+    this.tabs.setSize("metrics", names ? `${names}${this.row.metrics_cut ? "+" : ""}` : "");
   }
 
   /** A second has passed. */
@@ -195,6 +212,10 @@ export class Viewer {
     this.tab = tab;
     this.#showTab();
     if (hadFocus) this.focus();
+    this.#askToShow();
+  }
+
+  #askToShow() {
     this.asker.ask({ do: "show", ...this.#shown }).catch(() => {});
   }
 
@@ -204,6 +225,7 @@ export class Viewer {
     this.body.classList.toggle("hopx-both", streams.length > 1);
     for (const pane of this.panes) pane.element.hidden = !streams.includes(pane.stream);
     this.displays.show(this.tab === "displays");
+    this.metrics.show(this.tab === "metrics");
     this.details.show(this.tab === "details");
     const outputTools = [this.wrapButton, this.download.element, this.findButton, this.endButton];
     for (const tool of outputTools) tool.hidden = !streams.length;
@@ -255,6 +277,7 @@ export class Viewer {
   /** Where the reader is. @returns {HTMLElement} */
   get #place() {
     if (this.tab === "displays") return this.displays.element;
+    if (this.tab === "metrics") return this.metrics.element;
     return this.tab === "details" ? this.details.element : this.active.output;
   }
 
@@ -320,6 +343,7 @@ export class Viewer {
   #loadedText() {
     if (this.tab === "details") return this.details.text();
     if (this.tab === "displays") return this.displays.text();
+    if (this.tab === "metrics") return this.metrics.text();
     const panes = this.shownPanes;
     if (panes.length === 1) return panes[0].window.text();
     return panes.map((pane) => `--- ${pane.stream} ---\n${pane.window.text()}`).join("\n\n");
@@ -329,6 +353,7 @@ export class Viewer {
     this.download.destroy();
     this.finder.destroy();
     this.displays.destroy();
+    this.metrics.destroy();
     this.details.destroy();
     for (const pane of this.panes) pane.destroy();
     this.element.remove();

@@ -1,10 +1,11 @@
 /** All open viewers of a table: any number of pinned ones, and one that shows what is opened next. */
 
 import { el } from "./dom.js";
+import { newChartSettings } from "./metricstab.js";
 import { streamsOfTab, tabShowing, Viewer } from "./viewer.js";
 
 /** @import { Link } from "./link.js" */
-/** @import { Displays, OpenViewer, Output } from "./messages.js" */
+/** @import { Curves, Displays, OpenViewer, Output } from "./messages.js" */
 /** @import { Store } from "./store.js" */
 /** @import { Tab } from "./viewer.js" */
 
@@ -14,13 +15,15 @@ export class Viewers {
    * @param {Link} options.link
    * @param {Store} options.store
    * @param {() => number} options.now the clock by which times are shown
+   * @param {() => number[]} options.selected rows that are selected in the table
    * @param {() => void} options.onChange viewers were opened, closed or set otherwise
    * @param {(slot: number) => void} options.onFocusTable a viewer that had the focus was closed
    */
-  constructor({ link, store, now, onChange, onFocusTable }) {
+  constructor({ link, store, now, selected, onChange, onFocusTable }) {
     this.link = link;
     this.store = store;
     this.now = now;
+    this.selected = selected;
     this.onChange = onChange;
     this.onFocusTable = onFocusTable;
     /** @type {Map<number, Viewer>} */
@@ -28,6 +31,7 @@ export class Viewers {
     /** @type {Tab} */
     this.tab = "stdout";
     this.wrapped = true;
+    this.charts = newChartSettings();
     this.element = el("div", { class: "hopx-viewers", "data-lm-suppress-shortcuts": "true", hidden: true });
   }
 
@@ -54,6 +58,7 @@ export class Viewers {
   #add(slot, tab, pinned, chosen) {
     const viewer = new Viewer({
       slot, tab, pinned, chosen, link: this.link, store: this.store, now: this.now, wrapped: this.wrapped,
+      charts: this.charts, selected: this.selected,
       onClose: () => this.close(slot),
       onSettings: (changed) => this.#settingsChanged(changed),
     });
@@ -110,7 +115,7 @@ export class Viewers {
   /** @returns {OpenViewer[]} what `restore` takes */
   openViewers() {
     return [...this.viewers.values()].map(({ slot, tab, pinned }) => (
-      { slot, streams: streamsOfTab(tab), displays: tab === "displays", pinned }
+      { slot, streams: streamsOfTab(tab), displays: tab === "displays", metrics: tab === "metrics", pinned }
     ));
   }
 
@@ -129,12 +134,18 @@ export class Viewers {
     this.#changed();
   }
 
-  /** @param {Output | Displays} message */
+  /** @param {(Output | Displays | Curves) & {buffers: DataView[]}} message */
   receive(message) {
     if (message.to !== this.link.page) return;
     const viewer = this.viewers.get(message.slot);
     if (message.kind === "output") viewer?.receive(message);
-    else viewer?.receiveDisplays(message);
+    else if (message.kind === "displays") viewer?.receiveDisplays(message);
+    else viewer?.receiveCurves(message);
+  }
+
+  /** Other rows are selected in the table. */
+  selectionChanged() {
+    for (const viewer of this.viewers.values()) viewer.metrics.changed();
   }
 
   /** @param {Set<number> | number[] | null} slots null: all */

@@ -18,6 +18,7 @@ export function remember({ order, table, selection, viewers, page }) {
     widths: table.layout.widths,
     selected: [...selection.slots].slice(0, MOST_SELECTED),
     viewers: viewers.openViewers(),
+    charts: viewers.charts,
     row: Math.round(table.top),
     height: table.height,
     bell: page.bell.wanted,
@@ -38,6 +39,7 @@ export function recall(view, remembered, initial) {
   Object.assign(table.layout.widths, known.widths);
   table.height = typeof known.height === "number" ? known.height : null;
   selection.slots = new Set(list(known.selected).filter((slot) => view.store.rows.has(slot)));
+  Object.assign(view.viewers.charts, known.charts);
   view.scrollAtFirst = Number(known.row) || 0;
   if (known.bell) view.page.bell.wanted = true;
 }
