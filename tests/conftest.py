@@ -129,8 +129,7 @@ def session(state: Settings) -> Iterator[Session]:
 
 def launch(session: Session, code: str, **options: Any) -> Process:
     """Launches on the session's current connection."""
-    (process,) = session.connection().launch([checked_launch(code, **options)])
-    return process
+    return session.connection().launch(checked_launch(code, **options))
 
 
 def connect_to(session: Session, target: Any, **options: Any) -> Connection:

@@ -170,7 +170,7 @@ class Executor(concurrent.futures.Executor):
                     f"{self._connection.name} can't hold calls back until it is their turn",
                     hint="Executor(limit=None) launches them at once; hopx.map hands them out one by one.",
                 )
-            (process,) = self._connection.launch([msgspec.structs.replace(launch, index=self._count)])
+            process = self._connection.launch(msgspec.structs.replace(launch, index=self._count))
             self._count += 1
         future = RunFuture(run_on(self._connection, process), self._connection)
         self._follower.add(future)

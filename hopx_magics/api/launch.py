@@ -1,5 +1,6 @@
 """Launching: one run, a sweep, one on each of several connections, or an earlier run once more."""
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Unpack
@@ -70,7 +71,7 @@ def launch(
     elif args or kwargs:
         raise ValueError("args and kwargs are for a function: code gets variables by values")
     launched = connection.at_home(checked_launch(code, **_with_former(options, connection)), sending)
-    (process,) = connection.launch([launched])
+    process = connection.launch(launched)
     tell_of_launches()
     run = run_on(connection, process)
     run.given = launched.packed.in_words() if launched.packed else ""
@@ -167,14 +168,18 @@ def launch_planned(
 
 def _launched(planned: SweepLaunches, connection: Connection, progress: Progress) -> Sweep:
     runs: list[Run] = []
+    taken = itertools.count()
+    launches = (launch for launch, _ in zip(planned.launches, taken, strict=False))
     try:
-        for process in connection.launch(planned.launches):
-            runs.append(run_on(connection, process))
+        for processes in connection.launch_all(launches):
+            runs += (run_on(connection, process) for process in processes)
             progress(len(runs), planned.total)
     except KeyboardInterrupt:
         launched = f"{len(runs):,} of {planned.total:,} were launched and go on"
+        unsure = next(taken) - len(runs)
+        others = f"{unsure:,} may have been, the others were never sent" if unsure else "the others were never sent"
         raise LaunchInterrupted(
-            f"Stopped launching the sweep {planned.sweep_id}: {launched}, the others were never sent.\n"
+            f"Stopped launching the sweep {planned.sweep_id}: {launched}, {others}.\n"
             "%hopx_ps shows them, %hopx_kill ends them.",
             Sweep(runs, planned.sweep_id),
         ) from None

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, NotSupported
+from ..errors import AgentError, AgentRefused, AgentUnreachable, BadReply, HopxError, NotSupported
 from ..models import Change, Launch, Listing, ProcessId, QueueState
 from ..protocol import requests as wire
 from ..protocol.changes import can_be_base, decode_change
@@ -17,6 +17,7 @@ from ..protocol.replies import (
     Launched,
     check_kill_reply,
     decode_launched,
+    decode_many,
     decode_queue,
     decode_results,
     read_json,
@@ -152,7 +153,10 @@ class Agent:
             return decode_launched(reply.body, agent=self.label, endpoint=f"POST {request.path}")
         except AgentError as error:
             if lost_replies.may_have_launched(error):
-                return lost_replies.find_launched(self, launch, error)
+                (found,) = lost_replies.find_all(self, [launch], error)
+                if isinstance(found, HopxError):
+                    raise found from None
+                return found
             if no_callbacks := _no_callbacks(launch, error):
                 raise no_callbacks from None
             raise
@@ -171,6 +175,40 @@ class Agent:
             except AgentUnreachable as error:
                 error.sent = was_sent = was_sent or error.sent
                 patience.wait_after(error)
+
+    def launch_many(self, launches: Sequence[Launch]) -> Sequence[Launched | HopxError]:
+        """Launches one after the other, each once, until one can't be; what became of each so far, as of `launch`.
+
+        With one request, where there are several and the agent knows that.
+        """
+        try:
+            answers = self._launch_together(launches) if len(launches) > 1 and wire.MANY in self.features() else None
+            return answers or self._launch_singly(launches)
+        except HopxError as error:
+            return [error]
+
+    def _launch_singly(self, launches: Sequence[Launch]) -> Sequence[Launched | HopxError]:
+        answers: list[Launched | HopxError] = []
+        for launch in launches:
+            try:
+                answers.append(self.launch(launch))
+            except HopxError as error:
+                return [*answers, error]
+        return answers
+
+    def _launch_together(self, launches: Sequence[Launch]) -> Sequence[Launched | HopxError] | None:
+        """As `launch_many`; None where the agent does not understand that, or not so much. Raises its refusal."""
+        content = wire.many_body([wire.launch_body(launch) for launch in launches], [each.run_id for each in launches])
+        request = Request("POST", wire.EXECUTE_MANY, content=content)
+        try:
+            body = self.transport.redacted(self._send_launch(request).body)
+            return decode_many(body, len(launches), agent=self.label, endpoint=f"POST {request.path}")
+        except AgentError as error:
+            if lost_replies.may_have_launched(error):
+                return lost_replies.find_all(self, launches, error)
+            if isinstance(error, NotSupported) or (isinstance(error, AgentRefused) and error.status in (404, 405, 413)):
+                return None
+            raise
 
     def features(self) -> Collection[str]:
         """What the agent says that it can do beyond the agent API. Asked once; one that can't be asked can nothing."""

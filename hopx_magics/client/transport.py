@@ -294,6 +294,11 @@ class Transport:
             kind, message, hint = Unauthorized, f"{complaint}: {message}", endpoint.when_refused
         return kind(message, agent=self.label, status=status, code=said.code, retry_after=said.retry_after, hint=hint)
 
+    def redacted(self, body: bytearray) -> bytearray:
+        """A body without the token, should the agent repeat it."""
+        token = self._endpoint.token if self._endpoint else None
+        return body.replace(token.encode(), b"[token]") if token else body
+
     def _redacted(self, endpoint: Endpoint, text: str) -> str:
         return text.replace(endpoint.token, "[token]") if endpoint.token else text
 

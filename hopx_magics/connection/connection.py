@@ -20,7 +20,8 @@ from ..kept import KeptRun
 from ..launches import launch_again
 from ..models import Change, CommandResult, Given, Launch, Listing, Place, Process, ProcessId, QueueState, Turned
 from ..protocol.changes import aged, compare
-from ..protocol.requests import QueueRequest
+from ..protocol.replies import Launched
+from ..protocol.requests import MANY, QueueRequest
 from ..results import KeptFiles
 from ..run_history import given, reading
 from ..run_history.database import Database
@@ -31,6 +32,7 @@ from ..values.packed import Packed
 from .elsewhere import as_program, check_features, needed_features, values_left_behind, with_known_values
 from .files_there import FilesThere, has_left_something
 from .killing import kill
+from .launching import LAUNCHED_AT_ONCE, portions, uninterrupted
 from .output import OutputReader
 from .sending import Sender, Sending
 from .watcher import Watcher
@@ -203,19 +205,40 @@ class Connection:
 
     # ------------------------------------------------------------ launch
 
-    def launch(self, launches: Iterable[Launch]) -> Iterator[Process]:
-        """Launches one after the other, in the order given, as they are taken. Each is written down before it is sent.
+    def launch(self, launch: Launch) -> Process:
+        """Launches once. It is written down before it is sent. Raises LaunchError and AgentError."""
+        launch = self.at_home(launch)
+        try:
+            self._recorder.begin([launch], self.place)
+            return self._send(launch)
+        except BaseException as error:
+            self._recorder.failed(launch, error)
+            raise
 
-        Raises LaunchError and AgentError; those before the one that failed are launched then.
+    def launch_all(self, launches: Iterable[Launch]) -> Iterator[list[Process]]:
+        """Launches one after the other, in the order given, as they are taken: some at once where the agent knows that.
+
+        Each is written down before it is sent. Raises LaunchError and AgentError; those before the one that failed are
+        launched then, and were returned.
         """
-        for launch in map(self.at_home, launches):
-            try:
-                self._recorder.begin([launch], self.place)
-                process = self._send(launch)
-            except BaseException as error:
-                self._recorder.failed(launch, error)
-                raise
-            yield process
+        most = LAUNCHED_AT_ONCE if MANY in self.agent.features() else 1
+        for some in portions(map(self.at_home, launches), most):
+            answers, interrupt = self._answers(some)
+            self._recorder.answered(some, answers)
+            told = list(zip(some, answers, strict=False))  # what is behind a refused one was not sent
+            yield [self._launched(launch, answer) for launch, answer in told if isinstance(answer, Launched)]
+            errors = [answer for answer in answers if not isinstance(answer, Launched)]
+            if interrupt or errors:
+                raise interrupt or errors[0]
+
+    def _answers(self, launches: Sequence[Launch]) -> tuple[Sequence[Launched | BaseException], BaseException | None]:
+        """What became of launches that are sent together, and what interrupted that."""
+        try:
+            self._recorder.begin(launches, self.place)
+            prepared = [self._prepared(launch) for launch in launches]
+            return uninterrupted(lambda: self.agent.launch_many(prepared), at_once=len(launches) == 1)
+        except BaseException as error:
+            return [error] * len(launches), error
 
     def launch_assigned(self, launch: Launch) -> Process:
         """Launches here what is in the history already, and waited for an agent. Raises as `launch` does."""
@@ -239,8 +262,7 @@ class Connection:
         again = launch_again(kept, params=params, env={**known, **(env or {})}, values=values)
         if values is None:
             again = with_known_values(kept, self._with_values_of(kept, again))
-        (process,) = self.launch([again])
-        return process
+        return self.launch(again)
 
     def _with_values_of(self, kept: KeptRun, launch: Launch) -> Launch:
         """The launch with the variables of the notebook that the run had."""
@@ -274,10 +296,11 @@ class Connection:
             self.remarks.append(note)
 
     def _send(self, launch: Launch) -> Process:
-        if launch.timeout is not None:
-            self._remark(self.note(until=launch.timeout))
         launched = self.agent.launch(self._prepared(launch))
         self._recorder.launched(launch.run_id, launched)
+        return self._launched(launch, launched)
+
+    def _launched(self, launch: Launch, launched: Launched) -> Process:
         self.unwaited[launched.process_id] = None
         self.watcher.look()
         return Process(
@@ -291,6 +314,8 @@ class Connection:
 
     def _prepared(self, launch: Launch) -> Launch:
         """The launch as it is sent: for the runner, if that is there, and wrapped if its output would be lost else."""
+        if launch.timeout is not None:
+            self._remark(self.note(until=launch.timeout))
         if launch.runner:
             launch = through_runner(launch)
         how = launch.capture

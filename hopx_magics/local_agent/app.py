@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from hopx_magics import __version__
 
-from ..protocol.requests import HEALTH, INFO
+from ..protocol.requests import HEALTH, INFO, MANY
 from ..settings import Settings
 from .access import Gate
 from .active import spawned
@@ -39,7 +39,7 @@ from .workspace import Workspace
 AGENT = "hopx_magics local agent"
 
 _FEATURES = (
-    *("background", "delta", "etag", "idempotency-key", "leftovers", "pause", "prefer-wait", "queue"),
+    *("background", "delta", "etag", "idempotency-key", "leftovers", MANY, "pause", "prefer-wait", "queue"),
     *("range", "stop-when", "sweep-limit", "tail"),
 )
 

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -51,6 +51,7 @@ class LaunchEndpoints:
             ("POST", wire.EXECUTE, self._execute),
             ("POST", wire.EXECUTE_RICH, self._execute_rich),
             ("POST", wire.EXECUTE_BACKGROUND, self._execute_background),
+            ("POST", wire.EXECUTE_MANY, self._execute_many),
             ("POST", wire.EXECUTE_ASYNC, self._execute_async),
             ("POST", wire.COMMANDS_RUN, self._run_command),
             ("POST", wire.COMMANDS_BACKGROUND, self._command_background),
@@ -60,12 +61,26 @@ class LaunchEndpoints:
 
     async def _execute_background(self, request: Request) -> Response:
         body = await requests.read_body(request)
-        return json_response(self._launch(request, body, requests.decode_body(body, wire.BackgroundRequest)).reply)
+        return json_response(
+            self._launch(_asked(request, body), requests.decode_body(body, wire.BackgroundRequest)).reply
+        )
+
+    async def _execute_many(self, request: Request) -> Response:
+        replies: list[dict[str, str | int]] = []
+        error = None
+        for body, key in requests.decode_many(await requests.read_body(request)):
+            try:
+                wanted = requests.decode_body(body, wire.BackgroundRequest)
+                replies.append(self._launch(_Asked(wire.EXECUTE_BACKGROUND, body, key), wanted).reply)
+            except Refused as refused:
+                error = {"status": refused.status, "code": refused.code, "message": refused.message}
+                break
+        return json_response({"results": replies, **({"error": error} if error else {})})
 
     async def _execute_async(self, request: Request) -> Response:
         body = await requests.read_body(request)
         wanted = requests.decode_body(body, wire.AsyncRequest)
-        launched = self._launch(request, body, wanted, _callback(wanted))
+        launched = self._launch(_asked(request, body), wanted, _callback(wanted))
         return json_response(
             {
                 "execution_id": launched.execution_id,
@@ -77,11 +92,10 @@ class LaunchEndpoints:
 
     async def _command_background(self, request: Request) -> Response:
         body = await requests.read_body(request)
-        return json_response(self._launch(request, body, requests.decode_body(body, wire.CommandRequest)).reply)
+        return json_response(self._launch(_asked(request, body), requests.decode_body(body, wire.CommandRequest)).reply)
 
-    def _launch(self, request: Request, body: bytes, wanted: _Background, callback: Target | None = None) -> Launched:
-        key = requests.idempotency_key(request)
-        digest = hashlib.sha256(request.url.path.encode() + b"\0" + body).hexdigest() if key else None
+    def _launch(self, asked: "_Asked", wanted: _Background, callback: Target | None = None) -> Launched:
+        key, digest = asked.key, asked.digest
         launched = self._processes.launched_with(key) if key else None
         if launched is not None:
             if launched.digest not in (digest, None):
@@ -187,6 +201,22 @@ class LaunchEndpoints:
         if isinstance(wanted, wire.CommandRequest):
             return command_program(wanted.command, wanted.args)
         return code_program(wanted.code, wanted.language, self._tools)
+
+
+class _Asked(NamedTuple):
+    """What tells whether a launch is the one that was made with a key before: its path, and its body as it came."""
+
+    path: str
+    body: bytes
+    key: str | None
+
+    @property
+    def digest(self) -> str | None:
+        return hashlib.sha256(self.path.encode() + b"\0" + self.body).hexdigest() if self.key else None
+
+
+def _asked(request: Request, body: bytes) -> _Asked:
+    return _Asked(request.url.path, body, requests.idempotency_key(request))
 
 
 def _callback(wanted: wire.AsyncRequest) -> Target:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from ..output.conditions import parse_bound
 from ..output.halving import parse_keep_best
-from ..protocol.requests import DELTA, UNLIMITED
+from ..protocol.requests import DELTA, MOST_AT_ONCE, UNLIMITED, ManyRequest
 from .answers import Refused
 from .resources import Needs
 
@@ -57,6 +57,25 @@ def decode_body(body: bytes, kind: type[_Body]) -> _Body:
         wanted = (field.encode_name for field in msgspec.structs.fields(kind) if field.required)
         missing = next((name for name in wanted if isinstance(content, dict) and name not in content), None)
         raise missing_parameter(missing) if missing else invalid(str(error)) from None
+
+
+def decode_many(body: bytes) -> list[tuple[bytes, str | None]]:
+    """The bodies of many launches as they came, each with its Idempotency-Key. Raises Refused."""
+    try:
+        wanted = msgspec.json.decode(body, type=ManyRequest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise invalid(f"the body is not that of many launches: {error}") from None
+    launches, keys = wanted.launches, wanted.idempotency_keys or [""] * len(wanted.launches)
+    if len(launches) != len(keys):
+        raise invalid(f"{len(launches):,} launches can't have {len(keys):,} idempotency_keys")
+    checked_many(len(launches))
+    return [(bytes(launch), checked_key(key)) for launch, key in zip(launches, keys, strict=True)]
+
+
+def checked_many(count: int) -> None:
+    """Raises Refused for more than one request may name."""
+    if count > MOST_AT_ONCE:
+        raise invalid(f"{count:,} are too many for one request: name {MOST_AT_ONCE:,} at most")
 
 
 def missing_parameter(name: str) -> Refused:
@@ -170,7 +189,11 @@ def checked_needs(gpus: float, cpus: float, memory: int) -> Needs:
 
 def idempotency_key(request: Request) -> str | None:
     """The launch's key. Raises Refused for an endless one."""
-    key = request.headers.get("idempotency-key", "")
+    return checked_key(request.headers.get("idempotency-key", ""))
+
+
+def checked_key(key: str) -> str | None:
+    """An Idempotency-Key; None for an empty one. Raises Refused for an endless one."""
     if len(key) > LONGEST_KEY:
         raise invalid(f"Idempotency-Key is longer than {LONGEST_KEY} characters")
     return key or None

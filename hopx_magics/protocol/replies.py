@@ -5,11 +5,11 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from ..errors import BadReply, NotSupported
+from ..errors import AgentRefused, BadReply, HopxError, NotSupported
 from ..models import ProcessId, QueueState
 from ..output.oneline import printable
 from ..words import PauseResult, Status
@@ -30,15 +30,57 @@ def decode_launched(body: Body, *, agent: str, endpoint: str) -> Launched:
     content = read_json(body, agent=agent)
     if isinstance(content, dict):
         reject_catch_all(content, "process_id", agent=agent, endpoint=endpoint)
-        process_id = first(read_text, content, "process_id", "id", "execution_id")
-        if process_id:
-            return Launched(
-                process_id=ProcessId(process_id),
-                execution_id=first(read_text, content, "execution_id"),
-                status=read_status(content.get("status"))[0],
-                sweep_limit=read_count(content.get("sweep_limit")),
-            )
-    raise BadReply(f"its reply to the launch names no process: {excerpt(body)}", agent=agent)
+    launched = _read_launched(content)
+    if launched is None:
+        raise BadReply(f"its reply to the launch names no process: {excerpt(body)}", agent=agent)
+    return launched
+
+
+def _read_launched(content: Any) -> Launched | None:
+    if not isinstance(content, dict):
+        return None
+    process_id = first(read_text, content, "process_id", "id", "execution_id")
+    if not process_id:
+        return None
+    return Launched(
+        process_id=ProcessId(process_id),
+        execution_id=first(read_text, content, "execution_id"),
+        status=read_status(content.get("status"))[0],
+        sweep_limit=read_count(content.get("sweep_limit")),
+    )
+
+
+def decode_many(body: Body, count: int, *, agent: str, endpoint: str) -> list[Launched | HopxError]:
+    """The reply to `count` launches: what became of each, until one was refused.
+
+    Raises BadReply where it does not tell of all, NotSupported when the agent launches one at a time.
+    """
+    content = read_json(body, agent=agent)
+    if isinstance(content, dict):
+        reject_catch_all(content, "results", agent=agent, endpoint=endpoint)
+        with contextlib.suppress(msgspec.ValidationError):
+            reply = msgspec.convert(content, _Many)
+            answers: list[Launched | HopxError] = [each for each in map(_read_launched, reply.results) if each]
+            if len(answers) == len(reply.results):
+                answers += [reply.error.refusal(agent)] if reply.error else []
+                if len(answers) == count or (reply.error and len(answers) < count):
+                    return answers
+    raise BadReply(f"its reply does not tell what became of {count:,} launches: {excerpt(body)}", agent=agent)
+
+
+class _Refusal(msgspec.Struct):
+    status: Annotated[int, msgspec.Meta(ge=400, le=599)]
+    message: str
+    code: str | None = None
+
+    def refusal(self, agent: str) -> AgentRefused:
+        message = f"{printable(self.message)} (status {self.status})"
+        return AgentRefused(message, agent=agent, status=self.status, code=self.code)
+
+
+class _Many(msgspec.Struct):
+    results: list[Any]
+    error: _Refusal | None = None
 
 
 def check_kill_reply(body: Body, *, agent: str, endpoint: str) -> None:

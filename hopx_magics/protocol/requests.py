@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -25,6 +26,14 @@ KILL = "/execute/kill"
 PAUSE = "/execute/pause"
 RESUME = "/execute/resume"
 QUEUE = "/execute/queue"
+EXECUTE_MANY = "/execute/many"
+KILL_MANY = "/execute/many/kill"
+
+MANY = "many"
+"""The feature of an agent that launches and kills many with one request, each by itself."""
+
+MOST_AT_ONCE = 1_000
+"""Launches or processes that one request may name."""
 
 DELTA = "hopx-rows"
 """The name, in the headers `A-IM` and `IM` of RFC 3229, of how a listing can be told by what differs from an older one.
@@ -135,6 +144,28 @@ class CommandRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     working_dir: str | None = None
 
 
+class ManyRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Body of `POST /execute/many`, which agents with the feature `MANY` know: bodies of `/execute/background`.
+
+    They are launched in their order until one can't be. The reply has their replies in `results`, and in `error` why
+    the one behind them was refused, if one was: `status`, `code` and `message` are those that it would have got alone.
+    `idempotency_keys` has the Idempotency-Key of each.
+    """
+
+    launches: list[msgspec.Raw]
+    idempotency_keys: list[str] | None = None
+
+
+class KillManyRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /execute/many/kill`, which agents with the feature `MANY` know.
+
+    What is queued is taken out of the queue ahead of all else, so that none of it starts. The reply has `results`: for
+    each id a `words.KillResult`.
+    """
+
+    process_ids: list[str]
+
+
 class PauseRequest(msgspec.Struct, kw_only=True):
     """Body of `POST /execute/pause` and `/execute/resume`, which the local agent alone knows.
 
@@ -169,6 +200,11 @@ class KillForm(msgspec.Struct, frozen=True):
 def launch_body(launch: Launch) -> bytes:
     """The body that launches `launch`, with a callback by `EXECUTE_ASYNC`, and by `EXECUTE_BACKGROUND` without one."""
     return msgspec.json.encode(launch_fields(launch))
+
+
+def many_body(bodies: Sequence[bytes], keys: Sequence[str]) -> bytes:
+    """The body that launches what these bodies would launch, each with its key."""
+    return msgspec.json.encode(ManyRequest(launches=list(map(msgspec.Raw, bodies)), idempotency_keys=list(keys)))
 
 
 def launch_fields(launch: Launch) -> dict[str, Any]:

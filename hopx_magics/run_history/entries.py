@@ -101,7 +101,13 @@ class NotLaunched(msgspec.Struct, frozen=True, tag=True):
     at: int
 
 
-Entry = Begun | Assigned | Became | NotLaunched
+class NeverSent(msgspec.Struct, frozen=True, tag=True):
+    """A launch that was not sent after all, since one before it was refused: there is nothing to tell of it."""
+
+    run_id: RunId
+
+
+Entry = Begun | Assigned | Became | NotLaunched | NeverSent
 
 
 def begun(

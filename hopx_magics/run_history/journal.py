@@ -21,7 +21,7 @@ import msgspec
 
 from ..models import RunId
 from . import writing
-from .entries import Assigned, Became, Begun, Entry, now
+from .entries import Assigned, Became, Begun, Entry, NeverSent, NotLaunched, now
 
 MOST_BYTES = 100_000_000
 """How large a journal becomes, at most."""
@@ -175,8 +175,10 @@ def _apply(db: sqlite3.Connection, entry: Entry) -> None:
             writing.assign(db, entry)
         case Became():
             writing.launched(db, entry)
-        case _:
+        case NotLaunched():
             writing.not_launched(db, entry)
+        case NeverSent():
+            writing.never_sent(db, entry)
 
 
 def forget(db: sqlite3.Connection, journal: str) -> None:

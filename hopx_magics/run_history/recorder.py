@@ -21,7 +21,7 @@ from ..words import Status
 from . import pruning, reading, writing
 from .ahead import Ahead
 from .database import Database
-from .entries import NOWHERE, Assigned, Became, NotLaunched, Waiter, batched, begun, now
+from .entries import NOWHERE, Assigned, Became, NeverSent, NotLaunched, Waiter, batched, begun, now
 from .journal import is_alive
 from .listings import ListingRecorder
 from .origin import find_folder, find_origin
@@ -76,7 +76,15 @@ class Recorder:
 
     def launched(self, run_id: RunId, reply: Launched) -> None:
         """Writes down which process a launch became."""
-        self._writer.tell(Became(run_id, reply.process_id, reply.execution_id, reply.status))
+        self._writer.tell(_became(run_id, reply))
+
+    def answered(self, launches: Sequence[Launch], answers: Sequence[Launched | BaseException]) -> None:
+        """Writes down what became of launches that were begun together, in their order; the others were never sent."""
+        told = [
+            _became(launch.run_id, answer) if isinstance(answer, Launched) else _failed(launch, answer)
+            for launch, answer in zip(launches, answers, strict=False)
+        ]
+        self._writer.tell(*told, *(NeverSent(launch.run_id) for launch in launches[len(answers) :]))
 
     def not_launched(self, run_id: RunId, status: Status, reason: str) -> None:
         """Writes down that a launch failed, or (`unknown`) that nobody knows whether it did."""
@@ -84,9 +92,7 @@ class Recorder:
 
     def failed(self, launch: Launch, error: BaseException) -> None:
         """Writes down that a launch failed with `error`."""
-        reason = error.message if isinstance(error, HopxError) else type(error).__name__
-        certain = isinstance(error, HopxError) and not (isinstance(error, LaunchError) and error.may_run)
-        self.not_launched(launch.run_id, "failed" if certain else "unknown", f"not launched: {reason}")
+        self._writer.tell(_failed(launch, error))
 
     def take_over(self) -> None:
         """Finds what other programs have not written, and what they were to launch, and have not, when they ended."""
@@ -186,3 +192,13 @@ class Recorder:
         with contextlib.suppress(HistoryError):
             if pruned := self.history.read(pruning.over_limits, self.limits, SLACK):
                 pruning.prune(self.history.file, pruned)
+
+
+def _became(run_id: RunId, reply: Launched) -> Became:
+    return Became(run_id, reply.process_id, reply.execution_id, reply.status)
+
+
+def _failed(launch: Launch, error: BaseException) -> NotLaunched:
+    reason = error.message if isinstance(error, HopxError) else type(error).__name__
+    certain = isinstance(error, HopxError) and not (isinstance(error, LaunchError) and error.may_run)
+    return NotLaunched(launch.run_id, "failed" if certain else "unknown", f"not launched: {reason}", now())

@@ -11,7 +11,7 @@ import msgspec
 from ..kept import KeptCell, KeptEnd
 from ..models import Place, ProcessId, RunId
 from ..words import STREAMS, Status
-from .entries import Assigned, Became, Begun, LaunchRow, NotLaunched, Waiter, now
+from .entries import Assigned, Became, Begun, LaunchRow, NeverSent, NotLaunched, Waiter, now
 
 LAUNCH_TAKES = 60.0
 """Seconds from the row of a launch to the first listing that has it, at most."""
@@ -109,6 +109,11 @@ def not_launched(db: sqlite3.Connection, told: NotLaunched) -> None:
         msgspec.structs.asdict(told),
     )
     db.execute("DELETE FROM waiting WHERE run_id = ?", (told.run_id,))
+
+
+def never_sent(db: sqlite3.Connection, told: NeverSent) -> None:
+    """Removes what was to be launched, and was not sent."""
+    db.execute("DELETE FROM runs WHERE run_id = ? AND process_id IS NULL", (told.run_id,))
 
 
 # ---------------------------------------------------------------- listings

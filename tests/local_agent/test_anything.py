@@ -40,6 +40,10 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+ONE = st.fixed_dictionaries({}, optional={name: values | JSON for name, values in FIELDS.items()})
+FIELDS["launches"] = st.lists(ONE | JSON, max_size=3)
+FIELDS["idempotency_keys"] = st.lists(TEXTS, max_size=3)
+
 BODIES = st.fixed_dictionaries(FIELDS) | st.fixed_dictionaries({}, optional={n: v | JSON for n, v in FIELDS.items()})
 
 SPANS = st.from_regex(r"bytes=[0-9]{0,20}-[0-9]{0,20}", fullmatch=True) | st.text(max_size=20)

@@ -11,7 +11,17 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
+
+from hopx_magics.local_agent.store import new_id
 
 from .conftest import Agent, clear
 
@@ -78,17 +88,32 @@ class Rules(RuleBasedStateMachine):
     def launch(self, **wanted: Any) -> str:
         return self.launched({name: value for name, value in wanted.items() if value})
 
+    @rule(
+        target=runs,
+        wanted=st.lists(st.fixed_dictionaries({}, optional={"sweep": st.sampled_from(["a", "b"])}), max_size=5),
+        twice=st.booleans(),
+    )
+    def launch_many(self, wanted: list[Row], twice: bool) -> Any:
+        body = {"launches": list(map(self.body, wanted)), "idempotency_keys": [new_id("key") for _ in wanted]}
+        replies = [self.agent.post("/execute/many", **body).json() for _ in range(1 + twice)]
+        ids = [row["process_id"] for row in replies[-1]["results"]]
+        self.wanted |= dict(zip(ids, wanted, strict=True))
+        return multiple(*ids)
+
     @rule(target=runs, former=runs, field=st.sampled_from(["after", "after_any"]))
     def launch_after(self, former: str, field: str) -> str:
         if field == "after" and self.row(former)["status"] in ("failed", "killed"):
             field = "after_any"
         return self.launched({field: [former]})
 
-    def launched(self, wanted: Row) -> str:
+    def body(self, wanted: Row) -> Row:
         gate = f"{self.folder}/$HOPX_PROCESS_ID"
         code = f"echo $HOPX_PROCESS_ID >> {self.log}; until [ -s {gate} ]; do sleep 0.02; done; exit $(cat {gate})"
         limit = {"sweep_limit": LIMITS[wanted["sweep"]]} if "sweep" in wanted else {}
-        process_id = self.agent.launch(code, **wanted, **limit)
+        return {"code": code, "language": "bash", **wanted, **limit}
+
+    def launched(self, wanted: Row) -> str:
+        process_id = self.agent.launch(**self.body(wanted))
         self.wanted[process_id] = wanted
         return process_id
 

@@ -235,7 +235,7 @@ def test_what_was_sent_and_is_gone_is_said(start: Start, tmp_path: Path) -> None
     ready = connection.at_home(checked_launch("1"))
     for file in sent(agent, tmp_path):
         file.unlink()
-    (process,) = connection.launch([ready])
+    process = connection.launch(ready)
     run = run_on(connection, process).wait()
     assert (run.exit_code, run.stderr) == (126, "hopx: what runs cells was sent here, and is gone: launch it again\n")
 

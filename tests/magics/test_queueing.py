@@ -110,7 +110,7 @@ def test_only_an_agent_with_a_queue_takes_what_is_for_one(
         ({"memory": "1GB"}, "--memory"),
     ):
         with pytest.raises(LaunchError, match=f"has no queue in which {says} would mean something"):
-            list(connection.launch([checked_launch("1", **option)]))
+            connection.launch(checked_launch("1", **option))
     assert {asked.path for asked in agent.asked} == {"/info"}
 
 

@@ -64,7 +64,7 @@ def test_an_interrupt_ends_the_launching_and_leaves_no_trace_of_what_was_never_s
     with pytest.raises(LaunchInterrupted) as caught:
         cell("%%hopx_bg --sweep n=1:100000 --yes -o runs\npass")
     said = "\n".join(caught.value._render_traceback_())
-    assert "5 of 100,000 were launched and go on, the others were never sent" in said
+    assert "5 of 100,000 were launched and go on, 1 may have been, the others were never sent" in said
     assert len(said.splitlines()) == 2
     assert [run.process_id for run in cell("runs")] == ["p1", "p2", "p3", "p4", "p5"]
     frame = cell("%hopx_history")

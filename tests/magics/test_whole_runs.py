@@ -95,5 +95,5 @@ def test_other_agents_cannot_be_asked_to_take_all_along(
     agent = odd_agent(lambda asked: asked.reply({"agent": "another one"}))
     connection = connection_of(agent)
     with pytest.raises(LaunchError, match=r"can't kill what a run leaves running(?s:.*)--kill-leftovers"):
-        list(connection.launch([checked_launch("pass", kill_leftovers=True)]))
+        connection.launch(checked_launch("pass", kill_leftovers=True))
     assert [asked.path for asked in agent.asked] == ["/info"], "nothing is sent"
