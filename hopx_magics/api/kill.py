@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from ..connection.connection import Connection
+from ..connection.killing import Progress
 from ..display import frames
 from ..models import Killed
 from ..run import Run, runs_by_connection
@@ -21,11 +23,13 @@ def kill(
     status: str | Iterable[str] = (),
     leftovers: bool = False,
     on: str | Iterable[str] | None = None,
+    progress: Progress = lambda asked, total: None,
 ) -> "pd.DataFrame":
     """Kills runs with all that they started, or all processes of some statuses, and checks in a listing that they died.
 
     A name means all its runs that have not ended, and the whole of its last sweep; if all have ended, the newest. Of a
-    run that has ended, what it has left running is killed; with `leftovers` that of all runs.
+    run that has ended, what it has left running is killed; with `leftovers` that of all runs. `progress` is called with
+    how many were asked to end, and of how many, where all are on one connection.
 
     Returns one row for each: `process_id`, `name`, `result` (killed, leftovers killed, already finished, still running,
     unknown id), `status`, `leftovers` (how many were killed that an ended run had left), and `connection`.
@@ -47,6 +51,13 @@ def kill(
             killed.append((run.connection, answer))
     wanted = runs_by_connection(left)
     with ThreadPoolExecutor(max(1, len(wanted))) as pool:
-        for connection, answers in zip(wanted, pool.map(Connection.kill, wanted, wanted.values()), strict=True):
+        ask, tell = (map, progress) if len(wanted) == 1 else (pool.map, _tell_nobody)
+        for connection, answers in zip(
+            wanted, ask(Connection.kill, wanted, wanted.values(), repeat(tell)), strict=False
+        ):
             killed += [(connection.name, answer) for answer in answers]
     return frames.killed_frame(killed)
+
+
+def _tell_nobody(asked: int, total: int) -> None:
+    """What several connections do at once is not told."""

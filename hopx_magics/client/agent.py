@@ -16,10 +16,11 @@ from ..protocol.listing import decode_listing
 from ..protocol.replies import (
     Launched,
     check_kill_reply,
+    decode_kills,
     decode_launched,
     decode_many,
     decode_queue,
-    decode_results,
+    decode_turns,
     read_json,
 )
 from ..words import PauseResult, Stream
@@ -301,6 +302,22 @@ class Agent:
                 patience.wait_after(error)
                 is_repeated = True
 
+    def kill_many(self, process_ids: Sequence[ProcessId]) -> set[ProcessId]:
+        """Asks for the end of processes, with one request where the agent takes that; those for which it accepted."""
+        content = msgspec.json.encode(wire.KillManyRequest(process_ids=list(process_ids)))
+        request = Request("POST", wire.KILL_MANY, content=content)
+        patience, accepted = self.transport.patience(), {"killed", "leftovers killed", "still running"}
+        while True:
+            try:
+                body = self.transport.send(request).body
+                results = decode_kills(body, agent=self.label, endpoint=f"POST {wire.KILL_MANY}")
+                return {process_id for process_id in process_ids if results.get(process_id) in accepted}
+            except (AgentUnreachable, AgentRefused) as error:
+                if isinstance(error, AgentRefused) and error.status in (404, 405, 413):
+                    return {process_id for process_id in process_ids if self.kill(process_id)}
+                patience.wait_after(error)
+                accepted.add("already finished")  # which may be the work of the earlier request
+
     def _ask_to_end(self, process_id: ProcessId) -> bool:
         forms = wire.kill_forms(process_id)
         for index, form in enumerate(forms[self._kill_form :], self._kill_form):
@@ -327,7 +344,7 @@ class Agent:
         path = wire.PAUSE if pause else wire.RESUME
         content = msgspec.json.encode({"process_ids": process_ids})
         reply = self._ask(Request("POST", path, content=content), "pause processes")
-        return decode_results(reply.body, agent=self.label, endpoint=f"POST {path}")
+        return decode_turns(reply.body, agent=self.label, endpoint=f"POST {path}")
 
     def queue(self, change: wire.QueueRequest | None = None) -> QueueState:
         """How the agent works off its queue, after a change or as it is. Raises NotSupported where it can't tell."""

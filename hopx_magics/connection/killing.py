@@ -1,7 +1,7 @@
 """Asking for the end of processes, and verifying in a later listing that they are dead."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..client.agent import Agent
 from ..errors import AgentUnreachable, WaitInterrupted
 from ..models import Killed, Listing, Process, ProcessId
+from ..protocol.requests import MANY
 from ..words import KillResult
 from .waiting import some
 
@@ -18,12 +19,22 @@ if TYPE_CHECKING:
 KILL_SEEN_WITHIN = 10.0
 """Seconds within which a listing should show that a killed process is dead: more than an agent's grace time."""
 
-KILLS_AT_ONCE = 8
+REQUESTS_AT_ONCE = 8
 """An agent may answer only when the process is dead, and each may use up its grace time."""
 
+KILLED_AT_ONCE = 100
+"""Processes that are killed with one request, at most, where the agent can do that."""
 
-def kill(connection: "Connection", process_ids: Iterable[ProcessId]) -> list[Killed]:
+Progress = Callable[[int, int], None]
+"""Called with how many were asked to end, and of how many."""
+
+
+def kill(
+    connection: "Connection", process_ids: Iterable[ProcessId], progress: Progress = lambda asked, total: None
+) -> list[Killed]:
     """Kills processes of one agent, and what ended ones have left running; says what a later listing shows of each.
+
+    What is queued is taken back first, so that nothing is started to be killed.
 
     Raises AgentError when the agent can't be asked or has no way to kill, and WaitInterrupted after Ctrl-C.
     """
@@ -31,29 +42,40 @@ def kill(connection: "Connection", process_ids: Iterable[ProcessId]) -> list[Kil
     before = connection.listing(tail=0)
     tries = (before.last_try(process_id) for process_id in wanted)
     ids = [(last and last.process_id) or process_id for process_id, last in zip(wanted, tries, strict=True)]
-    alive = [id_ for id_ in ids if (process := before.find(id_)) and (process.leftovers or not process.ended)]
-    pool = ThreadPoolExecutor(KILLS_AT_ONCE)
+    found = [process for id_ in ids if (process := before.find(id_)) and (process.leftovers or not process.ended)]
+    queued = [process for process in found if process.status == "queued"]
+    others = [process for process in found if process.status != "queued"]
+    asked: set[ProcessId] = set()
+    pool = ThreadPoolExecutor(REQUESTS_AT_ONCE)
     try:
-        accepted = list(pool.map(partial(_ask_for_end, connection.agent), alive))
-        asked = {process_id for process_id, is_accepted in zip(alive, accepted, strict=True) if is_accepted}
+        for some_of_them in (queued, others):
+            for ended in pool.map(partial(_ask_for_end, connection.agent), _portions(connection.agent, some_of_them)):
+                asked |= ended
+                progress(len(asked), len(found))
         after = _listing_without(connection, asked)
     except KeyboardInterrupt:
-        raise WaitInterrupted(
-            f"Stopped waiting. Asked to end: {some(alive)}\n%hopx_ps shows whether they have."
-        ) from None
+        alive = some([process.process_id for process in found if process.process_id])
+        raise WaitInterrupted(f"Stopped waiting. Asked to end: {alive}\n%hopx_ps shows whether they have.") from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C must not wait for those that take their grace time
     connection.waited(wanted)
     return [_killed(process_id, before, after, process_id in asked) for process_id in ids]
 
 
-def _ask_for_end(agent: Agent, process_id: ProcessId) -> bool:
-    """Whether the agent accepted that, or may have accepted it before its answer was lost."""
+def _portions(agent: Agent, processes: list[Process]) -> list[list[ProcessId]]:
+    """The ids of those that one request asks to end."""
+    process_ids = [process.process_id for process in processes if process.process_id]
+    size = KILLED_AT_ONCE if len(process_ids) > 1 and MANY in agent.features() else 1
+    return [process_ids[first : first + size] for first in range(0, len(process_ids), size)]
+
+
+def _ask_for_end(agent: Agent, process_ids: list[ProcessId]) -> set[ProcessId]:
+    """Those for which the agent accepted that, or may have accepted it before its answer was lost."""
     try:
-        return agent.kill(process_id)
+        return agent.kill_many(process_ids) if len(process_ids) > 1 else {id_ for id_ in process_ids if agent.kill(id_)}
     except AgentUnreachable as error:
         if error.sent:
-            return True  # the listing will tell
+            return set(process_ids)  # the listing will tell
         raise
 
 

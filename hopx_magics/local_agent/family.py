@@ -117,6 +117,12 @@ def _ticks_of_ps(spent: str) -> int:
     return round((86400 * int(days or 0) + seconds) * TICKS)
 
 
+def see_all() -> tuple[Table, Mapping[int, str]]:
+    """All living processes, and the runs to which they belong as far as their environments say."""
+    table = read_table()
+    return table, marks(table)
+
+
 def is_marked(pid: int, process_id: str) -> bool:
     """Whether the environment of a process says that it belongs to this run. That of others can't be read."""
     return _mark(pid) == process_id
@@ -180,8 +186,7 @@ class Family:
     def look(self, table: Table | None = None, marked: Mapping[int, str] | None = None) -> set[Member]:
         """Those who live now, as `known` is from now on. Without a table, the system is asked for all there is."""
         if table is None:
-            table = read_table()
-            marked = marks(table)
+            table, marked = see_all()
         with self._lock:
             roots = {pid for pid, started in self.known if pid in table and table[pid].started == started}
             roots.update(pid for pid, entry in table.items() if self._is_in_session(entry))
@@ -207,9 +212,14 @@ class Family:
         """The known ones that are no longer in the session."""
         return {member for member in self.known if (entry := table.get(member.pid)) and entry.session != self._session}
 
-    def signal(self, number: signal.Signals) -> None:
-        """Signals each that lives once: those in the group together, so that none of them slips away."""
-        members = self.look()
+    def signal(
+        self, number: signal.Signals, table: Table | None = None, marked: Mapping[int, str] | None = None
+    ) -> None:
+        """Signals each that lives once: those in the group together, so that none of them slips away.
+
+        What is known of all processes may be given, as to `look`.
+        """
+        members = self.look(table, marked)
         in_group = {member for member in members if (entry := read_entry(member.pid)) and entry.group == self._session}
         if in_group and self._session:
             with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from ..protocol.requests import DELTA, KILL, PROCESSES
+from ..protocol.requests import DELTA, KILL, KILL_MANY, PROCESSES, KillManyRequest
 from ..words import STREAMS
 from . import requests
 from .answers import Routes, json_response
@@ -31,6 +31,7 @@ class ProcessEndpoints:
         self.routes: Routes = [
             ("GET", PROCESSES, self._list),
             ("GET", PROCESSES + "/{process_id}/{stream}", self._output),
+            ("POST", KILL_MANY, self._kill_many),
             ("DELETE POST", KILL, self._kill),
             ("DELETE POST", KILL + "/{process_id}", self._kill),
         ]
@@ -88,6 +89,11 @@ class ProcessEndpoints:
             raise requests.missing_parameter("process_id")
         done = await self._killing.kill(process_id)
         return json_response({"process_id": process_id, "status": "killed", "message": done})
+
+    async def _kill_many(self, request: Request) -> Response:
+        wanted = requests.decode_body(await requests.read_body(request), KillManyRequest)
+        requests.checked_many(len(wanted.process_ids))
+        return json_response({"results": await self._killing.kill_many(wanted.process_ids)})
 
 
 def _opened(path: str) -> BinaryIO:

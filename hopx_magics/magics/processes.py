@@ -8,7 +8,7 @@ from traitlets import Enum, TraitError, Unicode, validate
 from .base import HopxBase
 from .line import once
 from .live_line import TransferLine
-from .sweeping import LaunchLine, interrupted_into, is_meant
+from .sweeping import CountLine, interrupted_into, is_meant
 from .values import pack
 from .words import one_by_one
 
@@ -150,9 +150,9 @@ class HopxMagics(HopxBase):
                 sweeps = once("--sweep", args.sweep)
                 if not args.yes and not is_meant(sweeps):
                     return None
-                with LaunchLine(self.shell) as line_below, interrupted_into(self.shell, args.o):
+                with CountLine(self.shell, "launched") as line_below, interrupted_into(self.shell, args.o):
                     spread = {"limit": args.limit, "per": args.per, "keep_best": _joined(args.keep_best), "on": on}
-                    run = sweep(cell, sweeps, **spread, progress=line_below.show_launched, **options)
+                    run = sweep(cell, sweeps, **spread, progress=line_below.show, **options)
             elif on is None or (len(on) == 1 and on != ["all"]):
                 run = launch(cell, on=on[0] if on else None, **options)
             else:
@@ -306,7 +306,9 @@ class HopxMagics(HopxBase):
             from ..api.kill import kill
 
             on = args.on or None
-            return kill(*self._runs(args.reference, on), status=statuses, leftovers=args.all, on=on)
+            runs = self._runs(args.reference, on)
+            with CountLine(self.shell, "killed") as line_below:
+                return kill(*runs, status=statuses, leftovers=args.all, on=on, progress=line_below.show)
 
     # ------------------------------------------------------------ helpers
 

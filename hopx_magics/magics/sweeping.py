@@ -45,15 +45,16 @@ def interrupted_into(shell: "InteractiveShell", variable: str | None) -> Iterato
         raise
 
 
-class LaunchLine(StateLine):
-    """How many runs of a sweep have been launched; of a small one it says nothing."""
+class CountLine(StateLine):
+    """How many runs have been `launched`, or killed; of what is over soon it says nothing."""
 
-    def __init__(self, shell: "InteractiveShell") -> None:
+    def __init__(self, shell: "InteractiveShell", done: str) -> None:
         super().__init__(shell)
+        self._done = done
         self._due = time.monotonic() + SHOW_LATER
 
-    def show_launched(self, launched: int, total: int) -> None:
-        """Shows it now and then and at the end, as a `progress` of `hopx_magics.sweep`."""
-        if time.monotonic() > self._due or (launched == total and self._shown):
+    def show(self, count: int, total: int) -> None:
+        """Shows it now and then and at the end, as a `progress` of `hopx_magics.sweep` and `kill`."""
+        if time.monotonic() > self._due or (count == total and self._shown):
             self._due = time.monotonic() + SHOW_EVERY
-            self(f"launched {launched:,} of {total:,}")
+            self(f"{self._done} {count:,} of {total:,}")

@@ -5,15 +5,17 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from ..errors import AgentRefused, BadReply, HopxError, NotSupported
 from ..models import ProcessId, QueueState
 from ..output.oneline import printable
-from ..words import PauseResult, Status
+from ..words import KillResult, PauseResult, Status
 from .fields import Body, first, load_json, read_count, read_seconds, read_status, read_text
+
+_Results = TypeVar("_Results")
 
 
 class Launched(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,13 +98,22 @@ def check_kill_reply(body: Body, *, agent: str, endpoint: str) -> None:
         reject_catch_all(content, "process_id", agent=agent, endpoint=endpoint)
 
 
-def decode_results(body: Body, *, agent: str, endpoint: str) -> dict[ProcessId, PauseResult]:
+def decode_kills(body: Body, *, agent: str, endpoint: str) -> dict[ProcessId, KillResult]:
+    """What became of processes that were to be killed. Raises BadReply, NotSupported."""
+    return _results(body, dict[ProcessId, KillResult], agent, endpoint)
+
+
+def decode_turns(body: Body, *, agent: str, endpoint: str) -> dict[ProcessId, PauseResult]:
     """What became of processes that were to be paused, or to go on. Raises BadReply, NotSupported."""
+    return _results(body, dict[ProcessId, PauseResult], agent, endpoint)
+
+
+def _results(body: Body, kind: type[_Results], agent: str, endpoint: str) -> _Results:
     content = read_json(body, agent=agent)
     if isinstance(content, dict):
         reject_catch_all(content, "results", agent=agent, endpoint=endpoint)
         with contextlib.suppress(msgspec.ValidationError):
-            return msgspec.convert(content.get("results"), dict[ProcessId, PauseResult])
+            return msgspec.convert(content.get("results"), kind)
     raise BadReply(f"its reply does not tell what was done: {excerpt(body)}", agent=agent)
 
 

@@ -1,7 +1,8 @@
-"""Many launches with one request, each of them once."""
+"""Many launches with one request, each of them once; and many ends."""
 
 import json
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,3 +84,40 @@ def test_a_queue_of_many_keeps_its_order_and_its_limit(agent: Agent) -> None:
     agent.kill(blocker)
     rows = [agent.ended(process_id) for process_id in launched]
     assert [row["started_at"] for row in rows] == sorted(row["started_at"] for row in rows)
+
+
+def test_many_are_killed_and_nothing_is_started_for_that(start_agent: StartAgent, tmp_path: Path) -> None:
+    agent = start_agent("--max-running", "1")
+    over = agent.launch("echo over")
+    agent.ended(over)
+    left = agent.launch("sleep 1000 & echo $!")
+    assert agent.ended(left)["leftovers"]
+    running = agent.launch("echo on; sleep 1000")
+    agent.wrote(running, "on")
+    mark = {"code": f"touch {tmp_path}/started", "language": "bash"}
+    queued = ids(agent.post(MANY, launches=[mark] * 20))
+    after = agent.launch(mark["code"], after_any=[queued[0]])
+    wanted = [running, *queued, after, over, left, "proc_nobody", running]
+    reply = agent.post(f"{MANY}/kill", process_ids=wanted)
+    assert reply.json()["results"] == {
+        **dict.fromkeys([running, *queued, after], "killed"),
+        over: "already finished",
+        left: "leftovers killed",
+        "proc_nobody": "unknown id",
+    }
+    assert {agent.row(process_id)["status"] for process_id in [running, *queued, after]} == {"killed"}
+    assert not (tmp_path / "started").exists()
+    assert agent.ended(agent.launch("echo next"))["stdout"] == "next\n"
+
+
+def test_many_that_are_deaf_are_killed_at_the_same_time(agent: Agent) -> None:
+    code = "trap '' TERM; echo deaf; while :; do sleep 1; done"
+    deaf = ids(agent.post(MANY, launches=[{"code": code, "language": "bash"}] * 10))
+    for process_id in deaf:
+        agent.wrote(process_id, "deaf")
+    assert set(agent.post(f"{MANY}/kill", process_ids=deaf).json()["results"].values()) == {"killed"}
+
+
+def test_too_many_can_not_be_killed_at_once(agent: Agent) -> None:
+    reply = agent.post(f"{MANY}/kill", process_ids=["proc_nobody"] * 1001)
+    assert refused(reply) == (400, "INVALID_REQUEST")

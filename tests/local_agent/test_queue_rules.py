@@ -133,6 +133,12 @@ class Rules(RuleBasedStateMachine):
     def kill(self, run: str) -> None:
         self.agent.kill(run)
 
+    @rule(runs=st.lists(runs, max_size=6))
+    def kill_many(self, runs: list[str]) -> None:
+        results = self.agent.post("/execute/many/kill", process_ids=runs).json()["results"]
+        assert set(results.values()) <= {"killed", "already finished"}
+        assert not {self.row(run)["status"] for run in runs} & {"queued", "running"}
+
     @rule(runs=st.lists(runs, min_size=1, max_size=3), verb=st.sampled_from(["pause", "resume"]))
     def turn(self, runs: list[str], verb: str) -> None:
         reply = self.agent.post(f"/execute/{verb}", process_ids=list(dict.fromkeys(runs)))
