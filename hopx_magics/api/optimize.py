@@ -276,7 +276,7 @@ class _Search:
         trial = self._asked.ask()
         try:
             connection = min(self._connections, key=self._load)
-            (process,) = connection.launch([launcher(self._asked.params(trial), self._sweep_id, trial.number)])
+            process = connection.launch(launcher(self._asked.params(trial), self._sweep_id, trial.number))
         except BaseException:
             self._tell_failed(trial)
             raise

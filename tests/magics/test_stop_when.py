@@ -63,7 +63,7 @@ def test_other_agents_cannot_stop_it(
     agent = odd_agent(lambda asked: asked.reply({"agent": "another one"}))
     connection = connection_of(agent)
     with pytest.raises(LaunchError, match=r"can't stop a run by what it prints \(--stop-when\)"):
-        list(connection.launch([checked_launch("pass", stop_when="loss>10")]))
+        connection.launch(checked_launch("pass", stop_when="loss>10"))
     assert [asked.path for asked in agent.asked] == ["/info"], "nothing is sent"
 
 
