@@ -47,7 +47,7 @@ def usual_of(db: sqlite3.Connection, runs: Iterable[OfCode]) -> dict[OfCode, Usu
     return found
 
 
-_EARLIER = f"""SELECT run_id, params, execution_time FROM runs INDEXED BY runs_completed
+_EARLIER = f"""SELECT run_id, params, execution_time FROM runs
     WHERE code_hash = ? AND status = 'completed' AND execution_time IS NOT NULL ORDER BY {MOMENT} DESC LIMIT {AMONG}"""
 
 

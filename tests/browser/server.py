@@ -4,9 +4,11 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from pathlib import Path
 from typing import Any, Literal
@@ -36,12 +38,17 @@ os.environ["HOPX_HISTORY"] = os.path.join(os.getcwd(), "history.sqlite")
 
 
 class JupyterServer:
-    """Serves the folders of all tests; everything that it writes for itself is in `home`."""
+    """Serves the folders of all tests; everything that it writes for itself is in `home`.
+
+    But for the sockets of its kernels, whose paths must be short. Ports that are free when they are chosen may be taken
+    by others until kernels bind them.
+    """
 
     def __init__(self, app: App, home: Path, root: Path) -> None:
         self.app = app
         self.home = home
         self.root = root
+        self._runtime = Path(tempfile.mkdtemp(prefix="hopx-"))
         self._token = secrets.token_hex(16)
         self._write_settings()
         self._log = (home / "server.log").open("wb")
@@ -49,6 +56,7 @@ class JupyterServer:
         command = [
             *(sys.executable, "-m", module, "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0"),
             *(f"--IdentityProvider.token={self._token}", f"--ServerApp.root_dir={root}"),
+            "--KernelManager.transport=ipc",
             *options,
         ]
         self._process = subprocess.Popen(
@@ -108,12 +116,13 @@ class JupyterServer:
                 process.kill()
         self._process.wait(DEADLINE)
         self._log.close()
+        shutil.rmtree(self._runtime, ignore_errors=True)
 
     def _answers(self) -> bool:
         if self._process.poll() is not None:
             raise RuntimeError((self.home / "server.log").read_text())
         try:
-            about = json.loads((self.home / "runtime" / f"jpserver-{self._process.pid}.json").read_text())
+            about = json.loads((self._runtime / f"jpserver-{self._process.pid}.json").read_text())
             self._url = f"http://127.0.0.1:{about['port']}"
             self.ask("status")
         except (OSError, ValueError):
@@ -133,7 +142,6 @@ class JupyterServer:
         own = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "HOPX_"))}
         folders = {
             "JUPYTER_DATA_DIR": "data",
-            "JUPYTER_RUNTIME_DIR": "runtime",
             "IPYTHONDIR": "ipython",
             "MPLCONFIGDIR": "matplotlib",
             "JUPYTERLAB_SETTINGS_DIR": "settings",
@@ -143,4 +151,5 @@ class JupyterServer:
         for name, folder in folders.items():
             own[name] = str(self.home / folder)
             (self.home / folder).mkdir(exist_ok=True)
+        own["JUPYTER_RUNTIME_DIR"] = str(self._runtime)
         return own | {"JUPYTER_NO_CONFIG": "1", "HOPX_KILL_GRACE_SECONDS": str(DEADLINE)}
