@@ -10,7 +10,7 @@ import msgspec
 
 from ..connection.connection import Connection
 from ..connection.watcher import Listener, Update
-from ..errors import AgentUnreachable, HopxError, ResultError, RunFailed, UnknownColumn
+from ..errors import AgentUnreachable, HopxError, LaunchInterrupted, ResultError, RunFailed, UnknownColumn
 from ..launches import LaunchOptions, checked_calls, checked_launch, checked_sweep_limit, checked_trial, new_sweep_id
 from ..models import Launch, ProcessId
 from ..output.halving import Course
@@ -70,7 +70,8 @@ def optimize(
     An interrupt, and every error here, kills what runs and tells these trials as failed: what the study has is whole.
 
     Raises ValueError for what is no space, UnknownColumn or ResultError as soon as a run has completed and none has a
-    value, KeyboardInterrupt, and as `launch` does. It takes optuna: pip install 'hopx_magics[optuna]'.
+    value, LaunchInterrupted, a KeyboardInterrupt, and as `launch` does. It takes optuna:
+    pip install 'hopx_magics[optuna]'.
 
     Example::
 
@@ -263,6 +264,13 @@ class _Search:
                 self._check_silence()
                 for each in list(self._going):
                     self._look(each)
+        except KeyboardInterrupt:
+            going = self._give_up()
+            raise LaunchInterrupted(
+                f"Stopped the search {self._sweep_id}: {len(self._runs) - going:,} of {n:,} trials had ended, and "
+                f"{going:,} are told as failed.\nTheir runs were killed.",
+                Sweep(self._runs, self._sweep_id),
+            ) from None
         except BaseException:
             self._give_up()
             raise
@@ -355,10 +363,11 @@ class _Search:
             hint=instead_of(missing, sorted(printed)) if printed else "What is printed as `loss: 0.3` is one.",
         )
 
-    def _give_up(self) -> None:
-        """Tells the study that what goes on has failed, and kills it."""
+    def _give_up(self) -> int:
+        """Tells the study that what goes on has failed, and kills it; how many these are."""
         going, self._going = self._going, []
         for each in going:
             self._tell_failed(each.trial)
         with contextlib.suppress(HopxError):  # it goes on where nobody can reach it
             Sweep([each.run for each in going], self._sweep_id).kill()
+        return len(going)

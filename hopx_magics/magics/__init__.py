@@ -14,7 +14,7 @@ from .live_line import has_live_display, show_document
 from .live_table import show_table
 from .processes import HopxMagics
 from .queueing import HopxQueue
-from .run_line import Mending, show_line
+from .run_line import Mending, show_line, show_sweep
 from .silence import give_body, silence_magic
 from .values import HopxValues
 
@@ -59,7 +59,7 @@ def load(shell: InteractiveShell) -> None:
         displayed.for_type_by_name("hopx_magics.live.table", "LiveTable", show_table)
         if has_live_display(shell):
             displayed.for_type_by_name("hopx_magics.run", "Run", show_line)
-            displayed.for_type_by_name("hopx_magics.sweeps", "Sweep", show_line)
+            displayed.for_type_by_name("hopx_magics.sweeps", "Sweep", show_sweep)
         else:
             displayed.for_type_by_name("hopx_magics.display.document", "Document", show_document)
 

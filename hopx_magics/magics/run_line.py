@@ -20,11 +20,26 @@ SETTLED_WITHIN = 3.0
 _log = logging.getLogger(__name__)
 
 
+_shown: set[str] = set()
+"""The sweeps that were shown before."""
+
+
 def show_line(item: "Run | Sweep") -> None:
     """Shows a run or a sweep as one line that follows it until it has ended, as far as somebody can tell of it."""
     from ..api.lines import lines
 
     lines().show(item, Display().show)
+
+
+def show_sweep(sweep: "Sweep") -> None:
+    """Shows a sweep as a line when it is launched, and as its table when it is looked at later."""
+    if sweep.sweep_id not in _shown:
+        _shown.add(sweep.sweep_id)
+        show_line(sweep)
+        return
+    if any(not run.process.ended for run in sweep):
+        show_line(sweep)
+    Display().show(sweep._repr_mimebundle_())
 
 
 def settle_lines(_: object) -> None:

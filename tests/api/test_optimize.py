@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 import pytest
 
-from hopx_magics.errors import LaunchError, ResultError, UnknownColumn
+from hopx_magics.errors import LaunchError, LaunchInterrupted, ResultError, UnknownColumn
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -89,9 +89,10 @@ def test_an_interrupt_leaves_nothing_open(hopx: Any) -> None:
         return {"x": trial.suggest_int("x", 0, 9)}
 
     study = study_of()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(LaunchInterrupted, match="0 of 5 trials had ended, and 2 are told as failed") as interrupted:
         hopx.optimize(FOREVER, study, 5, space, metric="loss", name="open")
     assert states(study) == ["FAIL"] * 3
+    assert len(interrupted.value.launched) == 2
     assert set(hopx.ps(name="open")["status"]) == {"killed"}
 
 

@@ -131,7 +131,7 @@ def test_a_line_in_notebook_7(open_notebook: OpenNotebook, tmp_path: Path) -> No
     expect(line).to_contain_text("42")
 
 
-SWEEP = """%%hopx_bg --name fit --sweep lr=0.1,0.01 --sweep seed=1:5 --limit 5
+SWEEP = """%%hopx_bg --name fit --sweep lr=0.1,0.01 --sweep seed=1:5 --limit 5 -o runs
 import time
 if seed == 4 or lr == 0.1 and seed > 2:
     raise ValueError(f"no convergence with <b>lr</b> = {lr}")
@@ -153,12 +153,12 @@ display(SVG(f'<svg xmlns="http://www.w3.org/2000/svg" onload="{reach}"><text y="
 def test_how_runs_and_sweeps_have_ended(
     open_notebook: OpenNotebook, shots: Shots, barriers: FindBarriers, tmp_path: Path
 ) -> None:
-    notebook = open_notebook(LOAD, SWEEP, FAILS, UNSET, CANARY)
+    notebook = open_notebook(LOAD, SWEEP, FAILS, UNSET, CANARY, "runs")
     notebook.run(0)
     sweep, failed, unset, hostile = (notebook.run(index) for index in (1, 2, 3, 4))
     expect(sweep).to_contain_text("and 1 more")
     expect(sweep.locator("tbody tr")).to_have_count(10)
-    expect(sweep.locator("details").first).to_contain_text("lr=0.1, seed=3 failed after")
+    expect(sweep.locator("details").first).to_contain_text("lr=0.1 seed=3 failed after")
     expect(sweep.locator("summary").first).to_contain_text("ValueError: no convergence with <b>lr</b> = 0.1")
     expect(failed).to_contain_text("ZeroDivisionError: division by zero")
     expect(failed).to_contain_text("<img src=x onerror=alert(1)>")
@@ -166,7 +166,11 @@ def test_how_runs_and_sweeps_have_ended(
     expect(hostile).to_contain_text("text </pre><b>bold</b>")
     hostile.frame_locator("iframe").locator("img").wait_for(state="attached")
     assert notebook.page.evaluate("() => window.canary ?? null") is None
-    for name, line in {"sweep": sweep, "failed": failed, "unset": unset, "hostile": hostile}.items():
+    table = notebook.run(5)
+    expect(table.locator(".hopx-frame tbody tr")).to_have_count(10)
+    expect(table).to_contain_text("6 of 10 completed, 4 failed")
+    expect(table).to_contain_text("exit 1: ValueError: no convergence with <b>lr</b> = 0.1")
+    for name, line in {"sweep": sweep, "table": table, "failed": failed, "unset": unset, "hostile": hostile}.items():
         shots.keep(line, name)
     assert barriers(notebook.page, "hopx-line") == []
     notebook.theme("JupyterLab Dark")
