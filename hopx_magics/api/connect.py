@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..connection.connection import Connection
 from ..connection.local import LOCAL
 from ..durations import parse_duration
-from ..session.connecting import SshOptions, connection_to, create_sandboxes
+from ..session.connecting import SshOptions, connection_to, create_sandboxes, say_nothing
 from ..session.session import session
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def connect(
     setup: str | None = None,
     trust: bool = True,
     install: bool = False,
-    say: Callable[[str], None] = lambda line: None,
+    sync: bool = False,
+    say: Callable[[str], None] = say_nothing,
 ) -> Connection:
     """Chooses the agent that everything else speaks to.
 
@@ -38,13 +39,14 @@ def connect(
 
     By ssh, `python` is the path of the Python there that has this package, and `setup` what a shell does there before.
     Where the package is missing, or is of another version, `install` makes an environment that has it, in the user's
-    data folder there, and `say` is called with how far that has come. What is launched works in `~/hopx/NAME`. What it
-    leaves there is loaded like what this machine has left, unless there is no `trust`.
+    data folder there. What is launched works in `~/hopx/NAME`; `sync` copies the present folder there, without what its
+    `.gitignore` leaves out. `say` is called with how far that has come. What cells leave there is loaded like what this
+    machine has left, unless there is no `trust`.
 
     Raises ValueError, UnknownConnection, InsecureConnection for http to another machine, SshError, AgentError,
     SandboxError, ControlPlaneError, CredentialsError.
     """
-    ssh = SshOptions(python, setup, trust, install, say)
+    ssh = SshOptions(python, setup, trust, install, sync, say)
     connection = connection_to(session(), target, name=name, token=token, resume=resume, ssh=ssh)
     session().add(connection)
     return connection
@@ -58,7 +60,7 @@ def create(
     timeout: str | float | None = None,
     region: str | None = None,
     env: Mapping[str, str] | None = None,
-    say: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] = say_nothing,
 ) -> list[Connection]:
     """Creates HopX sandboxes, waits until they are ready, and connects to them.
 

@@ -6,6 +6,7 @@ It ends when ssh does, and when the agent does: so whoever is at the near end le
 import contextlib
 import os
 import select
+import shutil
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import HopxError
+from ..protocol.files import WORK
 from ..settings import read_settings
 from .local import LocalAgent
 
@@ -22,9 +24,6 @@ BREATH = 60.0
 
 LOOK_EVERY = 0.25
 """Seconds between two looks for an agent where its end can't be waited for."""
-
-WORK = "~/hopx"
-"""The folder there with one folder for each connection."""
 
 
 def serve(say: Callable[..., None], name: str) -> None:
@@ -40,8 +39,9 @@ def serve(say: Callable[..., None], name: str) -> None:
     except (HopxError, ValueError, OSError) as error:
         say(error=getattr(error, "message", str(error)), hint=getattr(error, "hint", None))
         return
-    folder, pid = str(settings.agent_folder), left.pid if left else 0
-    say(url=found.url, token=found.token, socket=found.socket, pid=pid, folder=folder, workdir=str(workdir))
+    pid, has_rsync = left.pid if left else 0, shutil.which("rsync") is not None
+    where = {"folder": str(settings.agent_folder), "workdir": str(workdir)}
+    say(url=found.url, token=found.token, socket=found.socket, pid=pid, rsync=has_rsync, **where)
     for wait in (_until_nobody_listens, partial(_until_ended, pid), _breathe):
         threading.Thread(target=_then_leave, args=(wait,), daemon=True).start()
     threading.Event().wait()

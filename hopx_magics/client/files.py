@@ -30,12 +30,22 @@ class Files:
 
     `workspace` is the folder of this machine that is the agent's `/workspace`; None for agents elsewhere.
 
-    Paths are those of the agent: absolute, or relative to its work folder, `/workspace`. An empty path, and one that
-    can't be one, is a ValueError. All methods raise AgentError; an AgentRefused with status 403 speaks of the path.
+    Paths are those of the agent: absolute, or relative to `folder`, by default its work folder, `/workspace`. An empty
+    path, and one that can't be one, is a ValueError. All methods raise AgentError; an AgentRefused with status 403
+    speaks of the path, and `policy` says then what may be asked for.
     """
 
-    def __init__(self, transport: Transport, *, workspace: Path | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        workspace: Path | None = None,
+        folder: str = wire.WORKSPACE,
+        policy: str = _POLICY,
+    ) -> None:
         self._transport = transport
+        self._folder = folder
+        self._policy = policy
         self._where = f"{wire.WORKSPACE} is {workspace}; other files of this machine need no copying."
         self._is_here = workspace is not None
 
@@ -49,7 +59,7 @@ class Files:
         """
         if not local.is_file():
             raise ValueError(f"{local} is no file: use the path of a file on this machine")
-        path = _checked(remote)
+        path = self._checked(remote)
         if path.endswith("/"):
             path += local.name
         self._make_room_for(path)
@@ -60,7 +70,7 @@ class Files:
     def put_content(self, content: bytes | memoryview, remote: str, progress: Progress | None = None) -> None:
         """Writes a file of the agent, whose directory must be there; again for a while when no answer comes."""
         view = memoryview(content).cast("B")
-        path = _checked(remote)
+        path = self._checked(remote)
         self._send(_Upload(path, view.nbytes, partial(_pieces_of, view), progress), path, again=True)
 
     def _send(self, upload: "_Upload", path: str, *, again: bool = False) -> None:
@@ -92,7 +102,7 @@ class Files:
         What is there already is replaced when all has arrived, and untouched otherwise. Tried again for a while when
         the connection breaks. Raises ValueError for a folder that isn't there, and OSError for one without room.
         """
-        path = _checked(remote)
+        path = self._checked(remote)
         target = Path(os.path.realpath(local / posixpath.basename(path) if local.is_dir() else local))
         if target.is_dir():
             raise ValueError(f"{target} is a folder: use the paths of files, here and on the agent")
@@ -118,7 +128,9 @@ class Files:
         content = _Content(most)
         try:
             with self._explained():
-                reply = self._transport.read(Request("GET", wire.FILES_DOWNLOAD, {"path": _checked(path)}), content)
+                reply = self._transport.read(
+                    Request("GET", wire.FILES_DOWNLOAD, {"path": self._checked(path)}), content
+                )
         except AgentRefused as error:
             if error.status == 404 and error.code in wire.FILE_UNKNOWN_CODES:
                 return None
@@ -139,15 +151,15 @@ class Files:
 
     # ------------------------------------------------------------ looking and changing
 
-    def list(self, path: str = wire.WORKSPACE) -> tuple[FileInfo, ...]:
+    def list(self, path: str = ".") -> tuple[FileInfo, ...]:
         """What is in a directory, in the agent's order."""
-        request = Request("GET", wire.FILES_LIST, {"path": _checked(path)})
+        request = Request("GET", wire.FILES_LIST, {"path": self._checked(path)})
         with self._explained():
             return wire.decode_files(self._transport.read(request).body, agent=self._transport.label)
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file or directory."""
-        request = Request("GET", wire.FILES_EXISTS, {"path": _checked(path)})
+        request = Request("GET", wire.FILES_EXISTS, {"path": self._checked(path)})
         try:
             with self._explained():
                 return wire.decode_exists(self._transport.read(request).body, agent=self._transport.label)
@@ -156,14 +168,20 @@ class Files:
                 return False
             raise
 
+    def _checked(self, path: str) -> str:
+        """The path as an absolute one. Raises ValueError."""
+        if not path or "\0" in path:
+            raise ValueError(f"{path!r} is no path: use one like {self._folder}/data.csv")
+        return self._folder if path == "." else posixpath.join(self._folder, path)
+
     def mkdir(self, path: str) -> None:
         """Makes a directory, and those above it that are missing."""
-        content = msgspec.json.encode({"path": _checked(path)})
+        content = msgspec.json.encode({"path": self._checked(path)})
         self._change(Request("POST", wire.FILES_MKDIR, content=content), again=True)
 
     def remove(self, path: str) -> None:
         """Removes a file, or a directory with all that is in it."""
-        self._change(Request("DELETE", wire.FILES_REMOVE, {"path": _checked(path)}))
+        self._change(Request("DELETE", wire.FILES_REMOVE, {"path": self._checked(path)}))
 
     def _change(self, request: Request, *, again: bool = False) -> int | None:
         """Sends a request that changes a file, and returns the size of that, where the agent tells it.
@@ -184,17 +202,10 @@ class Files:
             if error.status == 405 or (error.status == 404 and not error.code):  # a 404 of a file has a code
                 raise NotSupported("this agent does not serve files in this way", agent=error.agent) from None
             if error.status == 403:
-                error.hint = self._where if self._is_here else _POLICY
+                error.hint = self._where if self._is_here else self._policy
             if error.status == 404 and error.code in wire.FILE_UNKNOWN_CODES:
                 error.hint = self._where if self._is_here else None
             raise
-
-
-def _checked(path: str) -> str:
-    """The path as an absolute one. Raises ValueError."""
-    if not path or "\0" in path:
-        raise ValueError(f"{path!r} is no path: use one like {wire.WORKSPACE}/data.csv")
-    return posixpath.join(wire.WORKSPACE, path)
 
 
 class _Upload:

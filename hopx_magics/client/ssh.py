@@ -93,6 +93,11 @@ def forwarding(ssh: Sequence[str], control: str, here: str, there: str) -> list[
     return [*ssh, "-F", "/dev/null", "-S", control, "-O", "forward", "-L", f"{here}:{there}", "--", "there"]
 
 
+def through(ssh: Sequence[str], control: str) -> list[str]:
+    """The command that runs something over an ssh that runs already, as an ssh with a host."""
+    return [*ssh, "-F", "/dev/null", "-S", control, "-o", "BatchMode=yes", "there"]
+
+
 def remote_command(script: str) -> str:
     """A line that runs a script of /bin/sh there, whatever the user's shell is, whose quotes may be others."""
     packed = base64.b64encode(script.encode()).decode()

@@ -1,10 +1,12 @@
 """Where the agent of another machine is: behind an ssh that is begun when it is needed, and again when it has ended."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SshError
+from .syncing import Copied, copy
 from .transport import Endpoint
 from .tunnel import Found, Tunnel, Way
 
@@ -76,6 +78,12 @@ class SshAgent:
             shown=address.url,
             when_silent=f"Is {address.host} there? Its agent has the pid {found.pid}; what it runs goes on.",
         )
+
+    def copy(self, copied: Copied, say: Callable[[str], None]) -> None:
+        """Copies files of this machine into the work folder there. Raises HopxError."""
+        assert self._tunnel is not None
+        found = self._tunnel.found
+        copy(copied, self._tunnel.words, found.workdir, has_rsync=found.rsync, say=say)
 
     def close(self) -> None:
         """Ends ssh, for good; the agent goes on."""

@@ -66,6 +66,7 @@ class Found(msgspec.Struct, frozen=True):
     pid: int
     folder: str
     workdir: str
+    rsync: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError for an agent to which no socket would lead."""
@@ -140,6 +141,11 @@ class Tunnel:
             Path(path).unlink(missing_ok=True)
         if self._own_folder:
             shutil.rmtree(self._own_folder, ignore_errors=True)
+
+    @property
+    def words(self) -> list[str]:
+        """The command of an ssh that runs something there over this one."""
+        return ssh.through(self._way.ssh, self._control)
 
     # ------------------------------------------------------------ how it begins
 

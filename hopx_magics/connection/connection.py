@@ -117,13 +117,16 @@ class Connection:
         self.agent = Agent(transport, launches_once=self.launches_once, listing_time=self.listing_time)
         self.captured = CapturedOutput(transport)
         self.outputs = OutputReader(self, kept=settings.history_stream, seal=recorder.seal)
-        self.files = Files(transport, workspace=self.workspace)
+        self.files = self._files(transport)
         self._sender = Sender(self.files, self.name)
         self._seen_there: dict[str, tuple[float, bool | None]] = {}
         self.watcher = Watcher(self)
         self._exit_codes = ExitCodes(self.captured)
         self._recorder = recorder
         self._record = recorder.listings_of(place, self.outputs.ends_to_keep)
+
+    def _files(self, transport: Transport) -> Files:
+        return Files(transport, workspace=self.workspace)
 
     def close(self) -> None:
         """Ends all that is under way to the agent, which itself goes on."""

@@ -5,7 +5,9 @@ from pathlib import PurePosixPath
 import msgspec
 
 from ..client.capture import Capture
+from ..client.files import Files
 from ..client.ssh_agent import SshAgent
+from ..client.transport import Transport
 from ..client.tunnel import Found, Way
 from ..models import CommandResult, Launch, Place, Process
 from ..results import KeptFiles
@@ -46,6 +48,10 @@ class SshConnection(Connection):
         if hasattr(self, "agent"):  # then this is a forked child
             self.ssh.let_go()
         super().open(recorder)
+
+    def _files(self, transport: Transport) -> Files:
+        policy = f"Its agent serves files in {self.workdir} and beside that, and in /workspace, only."
+        return Files(transport, folder=self.workdir, policy=policy)
 
     def close(self) -> None:
         """Ends ssh, too. What runs there goes on."""

@@ -34,7 +34,7 @@ from .process_endpoints import ProcessEndpoints
 from .processes import Processes
 from .programs import install_tools, installed_languages
 from .queue_endpoints import QueueEndpoints
-from .workspace import Workspace
+from .workspace import Workspaces
 
 AGENT = "hopx_magics local agent"
 
@@ -68,7 +68,7 @@ class Agent:
             *LaunchEndpoints(self.processes, self._launching, foreground, self._workspace, tools).routes,
             *ProcessEndpoints(self.processes, killing, listing, self._closing).routes,
             *QueueEndpoints(self.processes, self._launching, self._pausing).routes,
-            *FileEndpoints(Workspace(self._workspace, settings.agent_folder / "incoming")).routes,
+            *FileEndpoints(Workspaces(self._workspace, settings.agent_folder / "incoming")).routes,
         ]
         self.gate = Gate(self._application(), token)
 

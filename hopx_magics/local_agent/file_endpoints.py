@@ -18,17 +18,17 @@ from .answers import Routes, json_response
 from .endings import utc
 from .multipart import Form
 from .ranges import file_response
-from .workspace import Workspace, explained
+from .workspace import Workspaces, explained
 
 LARGEST_TEXT = 32_000_000
 """Bytes of a file that `/files/read` answers with, at most: it has to be held in memory as a whole."""
 
 
 class FileEndpoints:
-    """The endpoints for the files of a work folder."""
+    """The endpoints for the files of work folders."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, workspaces: Workspaces) -> None:
+        self._at = workspaces.of
         self.routes: Routes = [
             ("GET", wire.FILES_READ, self._read),
             ("POST", wire.FILES_WRITE, self._write),
@@ -44,12 +44,12 @@ class FileEndpoints:
 
     async def _list(self, request: Request) -> Response:
         path = request.query_params.get("path") or wire.WORKSPACE
-        rows = await asyncio.to_thread(self._workspace.list, path)
+        rows = await asyncio.to_thread(self._at(path).list, path)
         return json_response({"files": rows, "path": path, "count": len(rows)})
 
     async def _exists(self, request: Request) -> Response:
         path = _asked_path(request)
-        return json_response({"exists": await asyncio.to_thread(self._workspace.exists, path), "path": path})
+        return json_response({"exists": await asyncio.to_thread(self._at(path).exists, path), "path": path})
 
     async def _read(self, request: Request) -> Response:
         path = _asked_path(request)
@@ -61,7 +61,7 @@ class FileEndpoints:
         return json_response({"content": text, "path": path, "size": len(content)})
 
     def _content(self, path: str) -> bytes:
-        with self._workspace.open(path) as file:
+        with self._at(path).open(path) as file:
             content = file.read(LARGEST_TEXT + 1)
         if len(content) > LARGEST_TEXT:
             raise requests.invalid(f"{path[:200]} is larger than {LARGEST_TEXT:,} bytes: use {wire.FILES_DOWNLOAD}")
@@ -69,7 +69,7 @@ class FileEndpoints:
 
     async def _download(self, request: Request) -> Response:
         path = _asked_path(request)
-        file = await asyncio.to_thread(self._workspace.open, path)
+        file = await asyncio.to_thread(self._at(path).open, path)
         name = quote(PurePosixPath(path).name, safe="")
         return file_response(request, file, {"content-disposition": f"attachment; filename*=UTF-8''{name}"})
 
@@ -82,29 +82,32 @@ class FileEndpoints:
         return _done(path, "File written successfully", len(content))
 
     def _put(self, path: str, content: bytes, mode: int | None, overwrite: bool) -> str:
-        with explained(path), self._workspace.incoming() as file:
+        workspace = self._at(path)
+        with explained(path), workspace.incoming() as file:
             file.write(content)
-            return self._workspace.install(file, path, mode=mode, overwrite=overwrite, parents=True)
+            return workspace.install(file, path, mode=mode, overwrite=overwrite, parents=True)
 
     async def _upload(self, request: Request) -> Response:
         announced = int(request.headers.get("content-length", "0"))
         asked = request.query_params.get("path", "")
+        workspace = self._at(asked)
         with explained(asked):
-            if announced > self._workspace.free:
+            if announced > workspace.free:
                 raise OSError(errno.ENOSPC, "")
-            with self._workspace.incoming() as file:
+            with workspace.incoming() as file:
                 form = await _received(request, file)
                 path = form.fields.get("path") or asked or _path_for(form.filename)
-                installed = await asyncio.to_thread(self._workspace.install, file, path)
+                installed = await asyncio.to_thread(workspace.install, file, path)
         return _done(installed, "File uploaded successfully", form.size)
 
     async def _mkdir(self, request: Request) -> Response:
         wanted = requests.decode_body(await requests.read_body(request), wire.PathRequest)
-        path = await asyncio.to_thread(self._workspace.mkdir, _checked_path(wanted.path))
+        path = await asyncio.to_thread(self._at(wanted.path).mkdir, _checked_path(wanted.path))
         return _done(path, "Directory created successfully")
 
     async def _remove(self, request: Request) -> Response:
-        path = await asyncio.to_thread(self._workspace.remove, _asked_path(request))
+        path = _asked_path(request)
+        path = await asyncio.to_thread(self._at(path).remove, path)
         return _done(path, "Removed successfully")
 
 

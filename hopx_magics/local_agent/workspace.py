@@ -1,4 +1,4 @@
-"""The agent's work folder as its files API has it: nothing outside of it can be named, links and `..` included.
+"""The agent's work folders as its files API has them: nothing outside of it can be named, links and `..` included.
 
 A path is resolved first, so that links within the folder work. What it leads to is then opened step by step from the
 folder on, without following any link: one that is put in the way meanwhile leads nowhere. All of this blocks, and is
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..protocol.files import WORKSPACE
+from ..protocol.files import WORK, WORKSPACE
 from .answers import Refused
 from .endings import utc
 from .store import emptied
@@ -59,9 +59,13 @@ def explained(wanted: str, *, is_file: bool = False) -> Iterator[None]:
 
 
 class Workspace:
-    """The folder `root`. Files on their way into it are kept in `staging`, which has to be on the same file system."""
+    """The folder `root`, which clients know as `name`, and where relative paths are.
 
-    def __init__(self, root: Path, staging: Path) -> None:
+    Files on their way into it are kept in `staging`, which has to be on the same file system.
+    """
+
+    def __init__(self, root: Path, staging: Path, name: str = WORKSPACE) -> None:
+        self._name = name
         self._root = Path(os.path.realpath(root))
         self._staging = staging
         emptied(staging)
@@ -87,7 +91,7 @@ class Workspace:
             return None
         return {
             "name": _shown(name),
-            "path": _shown(path_of((*parts, name))),
+            "path": _shown(self._path_of((*parts, name))),
             "size": found.st_size,
             "is_directory": stat.S_ISDIR(found.st_mode),
             "permissions": stat.filemode(found.st_mode),
@@ -149,13 +153,13 @@ class Workspace:
                     os.fchmod(file.fileno(), mode)
                 put = os.replace if overwrite else os.link  # which does not replace
                 put(file.name, parts[-1], dst_dir_fd=directory)
-        return path_of(parts)
+        return self._path_of(parts)
 
     def mkdir(self, wanted: str) -> str:
         """Makes a directory, and those above it that are missing, and returns its path. Raises Refused."""
         parts = self._parts(wanted)
         with explained(wanted), self._directory(parts, make=True):
-            return path_of(parts)
+            return self._path_of(parts)
 
     def remove(self, wanted: str) -> str:
         """Deletes a file, a link, or a directory with all that is in it, and returns its path. Raises Refused."""
@@ -167,7 +171,7 @@ class Workspace:
                 shutil.rmtree(parts[-1], dir_fd=directory)
             else:
                 os.unlink(parts[-1], dir_fd=directory)
-        return path_of(parts)
+        return self._path_of(parts)
 
     # ------------------------------------------------------------ paths
 
@@ -176,13 +180,17 @@ class Workspace:
         if "\0" in wanted:
             raise _refused(400, "INVALID_PATH", "a path can't hold the character NUL", wanted.replace("\0", "\\0"))
         path = Path(wanted)
-        path = self._root / (path.relative_to(WORKSPACE) if path.is_relative_to(WORKSPACE) else path)
+        path = self._root / (path.relative_to(self._name) if path.is_relative_to(self._name) else path)
         last = "" if follow_last or path == self._root or path.name == ".." else path.name
         with explained(wanted):
             real = Path(os.path.realpath(path.parent if last else path), last)
         if not real.is_relative_to(self._root):
-            raise _refused(403, "PATH_NOT_ALLOWED", f"only {WORKSPACE} and what is in it can be asked for", wanted)
+            raise _refused(403, "PATH_NOT_ALLOWED", f"only {self._name} and what is in it can be asked for", wanted)
         return real.relative_to(self._root).parts
+
+    def _path_of(self, parts: Parts) -> str:
+        """The path as clients of the agent know it."""
+        return "/".join((self._name, *parts))
 
     @contextlib.contextmanager
     def _directory(self, parts: Parts, *, make: bool = False) -> Iterator[int]:
@@ -201,9 +209,22 @@ class Workspace:
             os.close(descriptor)
 
 
-def path_of(parts: Parts) -> str:
-    """The path as clients of the agent know it."""
-    return "/".join((WORKSPACE, *parts))
+class Workspaces:
+    """All folders that an agent serves: its work folder, and the one of connections by ssh, when it is there."""
+
+    def __init__(self, root: Path, staging: Path) -> None:
+        self._own = Workspace(root, staging)
+        self._shared = Path(WORK).expanduser()
+        self._staging = self._shared / f".incoming-{root.parent.name}"
+        self._of_ssh: Workspace | None = None
+
+    def of(self, wanted: str) -> Workspace:
+        """The one in which a path is, or would be."""
+        if not Path(wanted).is_relative_to(self._shared) or not self._shared.is_dir():
+            return self._own
+        if self._of_ssh is None:
+            self._of_ssh = Workspace(self._shared, self._staging, str(self._shared))
+        return self._of_ssh
 
 
 def _name(parts: Parts) -> str:

@@ -234,6 +234,7 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _argument("--python"),
         _argument("--setup"),
         _flag("--install"),
+        _flag("--sync"),
         _flag("--no-trust"),
         _argument("--new", nargs="?", const="code-interpreter", completions=("code-interpreter", "base")),
         _checked("-n", by=whole_number),

@@ -35,8 +35,8 @@ class HopxCloud(HopxBase):
         ::
 
             %hopx_connect [local | NAME | URL | SANDBOX_ID | VAR] [--as NAME] [--token-env VAR] [--resume]
-            %hopx_connect ssh://[USER@]HOST[:PORT] [--as NAME] [--install] [--python PATH] [--setup COMMAND]
-                [--no-trust]
+            %hopx_connect ssh://[USER@]HOST[:PORT] [--as NAME] [--sync] [--install] [--python PATH]
+                [--setup COMMAND] [--no-trust]
             %hopx_connect --new [TEMPLATE] [-n 4] [--timeout 4h] [--env K=V ...] [--region R] [--as NAME]
 
         Without arguments: a DataFrame of all connections. `local` is the agent of this machine, which is started when
@@ -51,14 +51,16 @@ class HopxCloud(HopxBase):
         Python 3.11 and this package. Your own ssh is used with your configuration, keys and jump hosts, and never asks
         for anything: what needs a password or the approval of a host key is done once by `ssh HOST` in a terminal. A
         connection that breaks is made again by itself, and what runs there goes on meanwhile. Cells work in the folder
-        `~/hopx/NAME` there; limits and GPUs are those of that machine. What cells leave there is loaded like what they
-        leave here.
+        `~/hopx/NAME` there, from which %hopx_get brings files. Limits and GPUs are those of that machine. What cells
+        leave there is loaded like what they leave here.
 
         Options
         -------
         --as NAME        what to call the connection, if not after its host or id
         --token-env VAR  the environment variable that holds the token of a URL
         --resume         resume the sandbox if it is paused; without this it stays so
+        --sync           copy the notebook's folder to `~/hopx/NAME` first, what is new in it, without what its
+                         `.gitignore` leaves out; nothing there is deleted
         --install        install this package on the other machine, if it isn't there in this version: in an environment
                          of its own, in your data folder there
         --python PATH    the Python of the other machine, if not one that a login finds there
@@ -77,7 +79,7 @@ class HopxCloud(HopxBase):
             %hopx_connect
             %hopx_connect 1763385739w4r6dokq --as gpu
             %hopx_connect --new -n 2 --timeout 4h --as work
-            %hopx_connect ssh://gpu1 --install
+            %hopx_connect ssh://gpu1 --install --sync
             %hopx_connect ssh://me@gpu1 --setup "module load cuda python"
             %hopx_connect https://7777-abc.eu2.vms.hopx.dev --as gpu --token-env GPU_TOKEN
             %hopx_connect local
@@ -93,12 +95,13 @@ class HopxCloud(HopxBase):
             for option in ("n", "timeout", "region"):
                 if getattr(args, option) is not None:
                     raise ValueError(f"{'-' if option == 'n' else '--'}{option} is for --new")
-            for option in ("as", "token_env", "resume", "python", "setup", "install", "no_trust"):
+            for option in ("as", "token_env", "resume", "python", "setup", "install", "sync", "no_trust"):
                 if args.target is None and getattr(args, option):
                     raise ValueError(f"--{option.replace('_', '-')} is for a URL, or the id of a sandbox")
             if args.target is None:
                 return connections()
-            by_ssh = {"python": args.python, "setup": args.setup, "trust": not args.no_trust, "install": args.install}
+            by_ssh = {option: getattr(args, option) for option in ("python", "setup", "install", "sync")}
+            by_ssh["trust"] = not args.no_trust
             if args.target.startswith("ssh://"):
                 if args.token_env or args.resume:
                     raise ValueError(f"--{'token-env' if args.token_env else 'resume'} is not for what ssh leads to")

@@ -18,6 +18,9 @@ FILES_EXISTS = "/files/exists"
 FILES_MKDIR = "/files/mkdir"
 FILES_REMOVE = "/files/remove"
 
+WORK = "~/hopx"
+"""The folder with those in which connections by ssh work, one each: it is served, too, by its real path."""
+
 WORKSPACE = "/workspace"
 """What agents call their work folder, whatever its real path is."""
 

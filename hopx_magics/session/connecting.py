@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from ..client.installing import install
 from ..client.sandbox import Expiry, SandboxEndpoint, find_usable, wait_for_agents
 from ..client.ssh import SCHEME, parse_address
 from ..client.ssh_agent import SshAgent
+from ..client.syncing import to_copy
 from ..client.transport import Endpoint, checked_url
 from ..client.tunnel import Found, Unsuitable, Way
 from ..client.vendor import VendorSandbox, is_vendor_sandbox
@@ -27,6 +29,10 @@ from .finding import nearest
 from .session import Session
 
 
+def say_nothing(line: str) -> None:
+    """Tells nobody how far something has come."""
+
+
 class SshOptions(msgspec.Struct, frozen=True):
     """How to connect by ssh: see `hopx_magics.connect`."""
 
@@ -34,7 +40,8 @@ class SshOptions(msgspec.Struct, frozen=True):
     setup: str | None = None
     trust: bool = True
     install: bool = False
-    say: Callable[[str], None] | None = None
+    sync: bool = False
+    say: Callable[[str], None] = say_nothing
 
 
 _NO_OPTIONS = SshOptions()
@@ -59,8 +66,8 @@ def connection_to(
         return _to_vendor_sandbox(session, target, name)
     if target.startswith(SCHEME):
         return _to_ssh(session, target, name, ssh)
-    if msgspec.structs.replace(ssh, say=None) != _NO_OPTIONS:
-        raise ValueError("python, setup, install and trust are for what is reached by ssh://[user@]host")
+    if msgspec.structs.replace(ssh, say=say_nothing) != _NO_OPTIONS:
+        raise ValueError("python, setup, install, sync and trust are for what is reached by ssh://[user@]host")
     if "://" in target:
         return _to_url(session, checked_url(target), name, token or os.environ.get("HOPX_AGENT_TOKEN"))
     if target == LOCAL or target in session.connections:
@@ -88,11 +95,14 @@ def _to_ssh(session: Session, url: str, name: str | None, options: SshOptions) -
     name = _free_name(session, name or address.host, None)
     way = Way(address, settings.ssh, _folder_name(name), options.python, options.setup)
     ssh = SshAgent(way, settings.state_folder)
+    copied = to_copy(Path.cwd()) if options.sync else None
     found = _found_or_installed(ssh, options)
     made = SshConnection(name, ssh, found, settings, session.recorder, trusted=options.trust)
     try:
         _free_name(session, name, made.place.agent)
-    except ValueError:
+        if copied:
+            ssh.copy(copied, options.say)
+    except BaseException:
         made.close()
         raise
     return _answering(session, made)
@@ -105,7 +115,7 @@ def _found_or_installed(ssh: SshAgent, options: SshOptions) -> Found:
     except Unsuitable as error:
         if not options.install or error.python is None:
             raise
-        install(ssh.way, error.python, options.say or (lambda line: None))
+        install(ssh.way, error.python, options.say)
     ssh.way = msgspec.structs.replace(ssh.way, python=None)
     return ssh.find()
 

@@ -1,5 +1,6 @@
 """Cells on a machine that is reached by ssh: as on this one, and kept when the way there breaks."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from IPython.core.error import UsageError
 
 from hopx_magics import __version__, api
-from hopx_magics.errors import ResultError, SshError
+from hopx_magics.api.connect import connect
+from hopx_magics.errors import HopxError, ResultError, SshError
 from tests.standins.sshd import Machine
 from tests.waiting import is_running, wait_until
 
@@ -121,7 +123,7 @@ def test_it_is_installed_there_and_used_from_then_on(cell: Cell, gpu: Machine) -
     with pytest.raises(SshError, match="lacks hopx_magics"):
         cell("%hopx_connect ssh://gpu")
     said: list[str] = []
-    connection = api.connect.connect("ssh://gpu", install=True, say=said.append)
+    connection = connect("ssh://gpu", install=True, say=said.append)
     assert said[0] == f"sending hopx_magics {__version__} to gpu"
     assert said[-1] == "gpu: installed"
     run = cell("%%hopx_bg\nimport sys\nprint(sys.prefix)")
@@ -134,3 +136,51 @@ def test_it_is_installed_there_and_used_from_then_on(cell: Cell, gpu: Machine) -
         cell("%hopx_connect ssh://gpu")
     assert cell("%hopx_connect ssh://gpu --install") is connection, "its agent is the same"
     assert cell("%hopx_ps").status.tolist() == ["completed"]
+
+
+@pytest.mark.parametrize("by", ["rsync", "tar"])
+def test_the_folder_of_the_notebook_is_copied_there_and_results_come_back(
+    cell: Cell, gpu: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    project = tmp_path / "project"
+    for name in ("train.py", "data/it's $1 `x`.csv", "data/line\nend", "big/weights.bin", "data/skip.tmp", "-rf"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(name)
+    (project / "run.sh").symlink_to("train.py")
+    (project / ".gitignore").write_text("big/\n*.tmp\n")
+    (project / "train.py").chmod(0o755)
+    monkeypatch.chdir(project)
+    if by == "tar":
+        tools = tmp_path / "tools"
+        tools.mkdir()
+        for tool in ("ssh", "git"):
+            (tools / tool).symlink_to(shutil.which(tool) or "")
+        monkeypatch.setenv("PATH", str(tools))
+    there = gpu.home / "hopx" / "gpu"
+    there.mkdir(parents=True)
+    (there / "kept").touch()
+    said: list[str] = []
+    connect("ssh://gpu", sync=True, say=said.append)
+    assert said == [f"copying 6 files, 0.0 MB, to {there}"]
+    expected = {".gitignore", "-rf", "data", "data/it's $1 `x`.csv", "data/line\nend", "kept", "run.sh", "train.py"}
+    assert {str(path.relative_to(there)) for path in there.rglob("*")} == expected
+    assert (there / "run.sh").readlink() == Path("train.py")
+    assert (there / "train.py").stat().st_mode & 0o111
+    (project / "train.py").write_text("print('trained')\nopen('model', 'w').write('good')")
+    (project / "helper.py").write_text("word = 'helped'")
+    cell("%hopx_connect ssh://gpu --sync")
+    assert (there / "helper.py").exists()
+    run = cell("%%hopx_bg --name t\nfrom helper import word\nimport train\nprint(word)")
+    assert run.wait().stdout == "trained\nhelped\n", run.stderr
+    assert sorted(cell("%hopx_ls").name)[0] == "-rf"
+    monkeypatch.chdir(tmp_path)
+    assert cell("%hopx_get model").read_text() == "good"
+    cell("%hopx_put model results/")
+    assert (there / "results" / "model").read_text() == "good"
+    assert cell("%hopx_ls results").path.tolist() == [f"{there}/results/model"]
+    for outside in ("/etc/passwd", "../../.profile"):
+        with pytest.raises(HopxError, match=r"(?s)Its agent serves files in .*/hopx/gpu and beside that"):
+            cell(f"%hopx_get {outside}")
+    monkeypatch.chdir(Path.home())
+    with pytest.raises(UsageError, match="as a whole is not copied"):
+        cell("%hopx_connect ssh://gpu --sync")
