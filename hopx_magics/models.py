@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple, NewType
 
 import msgspec
 
-from .durations import LONGEST
+from .durations import LONGEST, bounded
 from .surroundings import Surroundings
 from .values.facts import Fact
 from .values.packed import Packed
@@ -135,14 +135,32 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """All processes of one agent at one moment, in the agent's order.
 
     `agent` names the agent, `received_at` is when its reply arrived here, `etag` what to ask for changes with; `tail`
-    is to how many last bytes the agent was asked to cut each stream, None for not at all.
+    is to how many last bytes the agent was asked to cut each stream, None for not at all. `told` are the processes as
+    the agent has told them: at that moment, or those with an own id earlier, where `told_at` says so.
     """
 
-    processes: tuple[Process, ...]
+    told: tuple[Process, ...]
     agent: str
     received_at: datetime
     etag: str | None = None
     tail: int | None = None
+    told_at: Mapping[ProcessId, datetime] = {}
+
+    @cached_property
+    def processes(self) -> tuple[Process, ...]:
+        """The processes as they are at that moment: what runs has run on since it was told."""
+        return tuple(map(self._run_on, self.told)) if self.told_at else self.told
+
+    def _run_on(self, process: Process) -> Process:
+        if process.status != "running" or process.paused or process.execution_time is None or not process.process_id:
+            return process
+        later = (self.received_at - self.told_at.get(process.process_id, self.received_at)).total_seconds()
+        return msgspec.structs.replace(process, execution_time=bounded(process.execution_time + later))
+
+    @cached_property
+    def told_by_id(self) -> Mapping[ProcessId, Process]:
+        """What the agent has told of the processes, by their ids, of those that share one of any."""
+        return {process.process_id: process for process in self.told if process.process_id}
 
     @cached_property
     def by_id(self) -> Mapping[ProcessId, Process]:

@@ -130,5 +130,5 @@ def _whole(listed: list[Listed]) -> Listing:
     listings = [each.listing for each in listed if each.listing is not None]
     processes = tuple(process for listing in listings for process in listing.processes)
     return msgspec.structs.replace(
-        listings[0], processes=processes, agent=" and ".join(each.connection.agent.label for each in listed[:3])
+        listings[0], told=processes, told_at={}, agent=" and ".join(each.connection.agent.label for each in listed[:3])
     )

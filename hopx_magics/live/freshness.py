@@ -31,7 +31,7 @@ class ConnectionFreshness:
         """
         before = self._state, str(self._error), self.listed
         self._error = update.error
-        self.listed = self.listed if update.listing is None else len(update.listing.processes)
+        self.listed = self.listed if update.listing is None else len(update.listing.told)
         if update.error is None:
             self._state, self._since = "live" if self._connection.agent.waits else "polling", None
             self._updated = time.time()

@@ -5,7 +5,6 @@ from datetime import datetime
 
 import msgspec
 
-from ..durations import bounded
 from ..errors import BadReply
 from ..models import Change, Listing, Process, ProcessId
 from .fields import Body, read_etag
@@ -24,7 +23,7 @@ _decode_delta = msgspec.json.Decoder(_Delta).decode
 
 def can_be_base(listing: Listing) -> bool:
     """Whether an agent can be asked for what differs from this listing."""
-    return listing.etag is not None and len(listing.by_id) == len(listing.processes)
+    return listing.etag is not None and len(listing.told_by_id) == len(listing.told)
 
 
 def decode_change(body: Body, headers: Mapping[str, str], base: Listing, *, received_at: datetime) -> Change:
@@ -40,39 +39,40 @@ def decode_change(body: Body, headers: Mapping[str, str], base: Listing, *, rece
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise BadReply(f"its reply is no difference between two listings: {excerpt(body)}", agent=agent) from None
     rows = decode_rows(body, agent=agent, received_at=received_at)
-    gone = [process_id for process_id in dict.fromkeys(delta.gone) if process_id in base.by_id]
+    gone = [process_id for process_id in dict.fromkeys(delta.gone) if process_id in base.told_by_id]
     listing = _merged(base, rows, gone, received_at, read_etag(headers.get("etag")))
     ids = {row.process_id for row in rows}
-    if None in ids or len(ids) < len(rows) or not ids.isdisjoint(delta.gone) or len(listing.processes) != delta.count:
+    if None in ids or len(ids) < len(rows) or not ids.isdisjoint(delta.gone) or len(listing.told) != delta.count:
         raise BadReply("the difference that it told does not fit to the listing before", agent=agent)
-    changed = tuple(row for row in rows if _differ(base.find(row.process_id), row))
+    changed = tuple(row for row in rows if _differ(base.told_by_id.get(ProcessId(row.process_id or "")), row))
     return Change(listing, changed, tuple(gone))
 
 
 def _merged(
     base: Listing, rows: tuple[Process, ...], gone: list[ProcessId], received_at: datetime, etag: str | None
 ) -> Listing:
-    by_id = dict(aged(base, received_at).by_id)
+    by_id, told_at = dict(base.told_by_id), dict(base.told_at or dict.fromkeys(base.told_by_id, base.received_at))
     for process_id in gone:
-        del by_id[process_id]
-    by_id.update((row.process_id, row) for row in rows if row.process_id)
+        del by_id[process_id], told_at[process_id]
+    for row in rows:
+        if row.process_id:
+            by_id[row.process_id], told_at[row.process_id] = row, received_at
     listing = Listing(
-        processes=tuple(by_id.values()), agent=base.agent, received_at=received_at, etag=etag, tail=base.tail
+        told=tuple(by_id.values()),
+        told_at=told_at,
+        agent=base.agent,
+        received_at=received_at,
+        etag=etag,
+        tail=base.tail,
     )
-    vars(listing)["by_id"] = by_id
+    vars(listing)["told_by_id"] = by_id
     return listing
 
 
 def aged(listing: Listing, now: datetime) -> Listing:
     """A listing that still holds, `now`: what runs has run on."""
-    later = (now - listing.received_at).total_seconds()
-    processes = tuple(
-        msgspec.structs.replace(process, execution_time=bounded(process.execution_time + later))
-        if process.status == "running" and process.execution_time is not None
-        else process
-        for process in listing.processes
-    )
-    return msgspec.structs.replace(listing, processes=processes, received_at=now)
+    told_at = listing.told_at or dict.fromkeys(listing.told_by_id, listing.received_at)
+    return msgspec.structs.replace(listing, told_at=told_at, received_at=now)
 
 
 def compare(known: Listing | None, listing: Listing) -> Change:

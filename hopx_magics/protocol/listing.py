@@ -34,7 +34,7 @@ def decode_listing(
     Raises BadReply when it is no listing at all, and NotSupported when the agent doesn't have the endpoint.
     """
     processes = decode_rows(body, agent=agent, received_at=received_at)
-    listing = Listing(processes=processes, agent=agent, received_at=received_at, etag=etag, tail=tail)
+    listing = Listing(told=processes, agent=agent, received_at=received_at, etag=etag, tail=tail)
     if shared := listing.shared_ids:
         for process in processes:
             _tell_shared(process, shared.get(process.process_id or ProcessId(""), 1) - 1)

@@ -13,14 +13,15 @@ import msgspec
 
 DELTA = "hopx-rows"
 
-Kind = Literal["finished", "stepping", "ending"]
+Kind = Literal["finished", "stepping", "training", "ending"]
 
 
 class Processes(msgspec.Struct, frozen=True):
     """What each of the agents lists: `count` processes with `size` bytes of output.
 
     They are all `finished` and stay as they are, or one in a hundred changes at each tick: it says something new
-    (`stepping`) or ends (`ending`). Where they change, changes are told as the local agent does.
+    (`stepping`, or `training` with four metrics) or ends (`ending`). Where they change, changes are told as the local
+    agent does.
     """
 
     count: int = 0
@@ -131,7 +132,8 @@ class _Agent:
         kind = self._processes.kind
         last = self._ticks - (self._ticks - number) % 100  # the last tick at which something happened to this one
         ended = kind == "finished" or (kind == "ending" and last > 1)
-        stdout = f"step {max(last, 1)}/1000\n" if kind == "stepping" else self._output
+        said = "".join(_said(kind, max(last - back, 1)) for back in (1, 0)) if kind in ("stepping", "training") else ""
+        stdout = said or self._output
         return {
             "process_id": f"proc_{number:09x}",
             "execution_id": f"exec_{number}",
@@ -143,7 +145,7 @@ class _Agent:
             "started_at": "2026-11-24T08:00:00Z",
             "completed_at": "2026-11-24T08:00:01Z" if ended else None,
             "stdout": stdout,
-            "stdout_bytes": 10 * max(last, 1) if kind == "stepping" else len(stdout),
+            "stdout_bytes": len(said) * max(last, 1) if said else len(stdout),
             "stderr": "",
             "stderr_bytes": 0,
         }
@@ -152,6 +154,13 @@ class _Agent:
     def _output(self) -> str:
         text = self._processes.text
         return text * (self._processes.size // len(text))
+
+
+def _said(kind: Kind, step: int) -> str:
+    if kind == "stepping":
+        return f"step {step}/1000\n"
+    numbers = f"loss: {1 / step:.4f} accuracy: {1 - 1 / step:.4f} reward: {step / 7:6.2f} grad: {1 / (step + 2):.3e}"
+    return f"step {step:3}/1000 {numbers}\n"
 
 
 _REASONS = {200: "OK", 226: "IM Used", 304: "Not Modified", 404: "Not Found"}

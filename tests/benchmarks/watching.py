@@ -30,6 +30,18 @@ os.environ["HOPX_HISTORY"] = os.path.join(os.getcwd(), "history.sqlite")
 import hopx_magics as hopx
 """
 
+CONNECT = "hopx.connect({url!r}, name='ticking', token='t')\nhopx.ps(limit=1, output='none')\nNone"
+
+GIVEN = """
+import sqlite3, time
+history = sqlite3.connect(os.environ["HOPX_HISTORY"])
+while history.execute("SELECT count(*) FROM runs").fetchone() < ({count},):
+    time.sleep(0.05)
+with history:
+    history.execute('''UPDATE runs SET sweep_id = 'a sweep', params = json_object(
+        'lr', printf('%.5f', rowid / 1e5), 'seed', rowid % 10 || '', 'depth', rowid % 7 || '', 'dropout', rowid % 3 || '')''')
+"""
+
 # What most notebooks do that show something live: one HTML text, written anew whenever something has changed.
 REWRITTEN = """
 import ipywidgets
@@ -122,7 +134,7 @@ def ticks(lab: Lab, smallest: bool) -> Iterator[Row]:
 
 def ticks_of(count: int, goals: tuple[str, str, str], lab: Lab, smallest: bool) -> Iterator[Row]:
     with standins(processes=Processes(count, "stepping")) as (url,):
-        connect = f"hopx.connect({url!r}, name='ticking', token='t')\nhopx.ps(limit=1, output='none')\nNone"
+        connect = CONNECT.format(url=url)
         with notebook_of(lab, LOAD, connect, "%hopx_watch --sort -progress") as notebook:
             notebook.run(0)
             notebook.run(1)
@@ -131,6 +143,24 @@ def ticks_of(count: int, goals: tuple[str, str, str], lab: Lab, smallest: bool) 
             notebook.run(2)
             notebook.output(2).locator(".hopx-row").first.wait_for()
             what = f"a tick, {count:,} rows, 1 % changed"
+            yield from ticking(notebook, lambda tick: tell(url, "tick"), lambda tick: None, what, goals, smallest)
+
+
+COLUMNS = "status,name,lr,seed,depth,dropout,loss,accuracy,reward,grad,progress,elapsed,last"
+
+
+def columns(lab: Lab, smallest: bool) -> Iterator[Row]:
+    """The same of a table with four parameters and four metrics as columns."""
+    count = 120 if smallest else 10_000
+    with standins(processes=Processes(count, "training")) as (url,):
+        given = GIVEN.format(count=count)
+        with notebook_of(lab, LOAD, CONNECT.format(url=url), given, f"%hopx_watch --columns {COLUMNS}") as notebook:
+            for index in range(4):
+                notebook.run(index)
+            for column in ("param.lr", "metric.accuracy"):
+                notebook.output(3).locator(f".hopx-row [data-column='{column}']", has_text="0").first.wait_for()
+            what = f"a tick, {count:,} rows, 1 % changed, 4 param and 4 metric columns"
+            goals = ("14 kB", "5 ms", "20 ms")
             yield from ticking(notebook, lambda tick: tell(url, "tick"), lambda tick: None, what, goals, smallest)
 
 
@@ -273,4 +303,10 @@ def chatter(lab: Lab, smallest: bool) -> Iterator[Row]:
     yield Row(what=f"the same: long tasks in {seconds} s", value=len(cost.long_tasks), unit="", goal="none", note=busy)
 
 
-MEASUREMENTS = {"ticks": ticks, "rewritten": rewritten, "rest": at_rest_and_ends, "chatter": chatter}
+MEASUREMENTS = {
+    "ticks": ticks,
+    "columns": columns,
+    "rewritten": rewritten,
+    "rest": at_rest_and_ends,
+    "chatter": chatter,
+}

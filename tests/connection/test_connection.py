@@ -18,16 +18,17 @@ def test_a_listing_that_still_holds_is_not_sent_again(
         if asked.headers["If-None-Match"] == '"1"':
             asked.reply(b"", 304, ETag='"1"')
         else:
-            asked.reply({"processes": [RUNNING]}, ETag='"1"')
+            asked.reply({"processes": [RUNNING, RUNNING | {"process_id": "b", "paused": True}]}, ETag='"1"')
 
     agent = odd_agent(answer)
     connection = connection_of(agent)
     first, second = connection.listing(tail=0), connection.listing(tail=0)
     assert [asked.headers["If-None-Match"] for asked in agent.asked] == [None, '"1"']
-    (before,), (after,) = first.processes, second.processes
+    (before, _), (after, paused) = first.processes, second.processes
     assert before.execution_time == 1.0
     passed = (second.received_at - first.received_at).total_seconds()
     assert after.execution_time == 1.0 + passed, "what runs has run on"
+    assert paused.execution_time == 1.0, "what is paused has not"
     connection.listing(tail=5)
     assert agent.asked[-1].headers["If-None-Match"] is None, "an ETag says nothing of another address"
 

@@ -25,7 +25,7 @@ class Watched:
         told: dict[str, Any] = {"status": "running", "stdout_bytes": len(self.printed), **fields}
         end = self.printed[-TAIL:].decode(errors="replace")
         process = Process(process_id=ProcessId("proc_1"), stdout=end, **told)
-        listing = Listing(processes=(process,), agent="agent", received_at=datetime.now(UTC))
+        listing = Listing(told=(process,), agent="agent", received_at=datetime.now(UTC))
         self.rows.update("local", listing)
         changes = self.rows.take_changes().rows
         return dict(changes).get(0, {}).get("metrics", {})
@@ -84,7 +84,7 @@ def test_more_output_than_can_be_read_at_once_is_read_on() -> None:
     rows = Rows(lambda process: True)
     text = "".join(f"loss: {number}.5 acc: 1.5\n" for number in range(100))
     processes = tuple(Process(process_id=ProcessId(f"p{n}"), status="running", stdout=text) for n in range(100))
-    rows.update("local", Listing(processes=processes, agent="agent", received_at=datetime.now(UTC)))
+    rows.update("local", Listing(told=processes, agent="agent", received_at=datetime.now(UTC)))
     assert rows.has_unread
     while rows.has_unread:
         rows.read_on()
@@ -96,5 +96,5 @@ def test_what_is_left_unread_and_then_has_no_output_any_more_is_done() -> None:
     text = "".join(f"loss: {number}.5 acc: 1.5\n" for number in range(100))
     for output in (text, None):
         processes = tuple(Process(process_id=ProcessId(f"p{n}"), status="running", stdout=output) for n in range(100))
-        rows.update("local", Listing(processes=processes, agent="agent", received_at=datetime.now(UTC)))
+        rows.update("local", Listing(told=processes, agent="agent", received_at=datetime.now(UTC)))
     assert not rows.has_unread

@@ -121,6 +121,6 @@ def test_a_process_that_seems_to_take_for_ever() -> None:
         process = Process(
             process_id=ProcessId("a"), status="running", execution_time=seconds, stdout=f"0.{'0' * 305}{digit}%"
         )
-        rows.update("x", Listing(processes=(process,), agent="x", received_at=NOW + timedelta(seconds=seconds)))
+        rows.update("x", Listing(told=(process,), agent="x", received_at=NOW + timedelta(seconds=seconds)))
     ((_, row),) = rows
     assert (row.progress, row.left) == (0.0, None)

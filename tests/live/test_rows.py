@@ -23,7 +23,7 @@ def process(number: int, **fields: Any) -> Process:
 
 
 def listing(*processes: Process, later: float = 0.0) -> Listing:
-    return Listing(processes=processes, agent="agent", received_at=NOW + timedelta(seconds=later))
+    return Listing(told=processes, agent="agent", received_at=NOW + timedelta(seconds=later))
 
 
 def unpacked(rows: Rows) -> dict[int, dict[str, Any]]:

@@ -19,7 +19,7 @@ from .conftest import HERE, launch
 
 def change(status: Status, etag: str | None, tail: int | None = None) -> Change:
     process = Process(process_id=ProcessId("p"), status=status)
-    return Change(Listing(processes=(process,), agent="a", received_at=datetime.now(UTC), etag=etag, tail=tail))
+    return Change(Listing(told=(process,), agent="a", received_at=datetime.now(UTC), etag=etag, tail=tail))
 
 
 def listings_into(history: Database) -> ListingRecorder:

@@ -20,19 +20,19 @@ class ExitCodes:
         """The listing with the exit codes that it lacks of what has ended, as far as they can be read."""
         lacking = {
             process.run_id
-            for process in listing.processes
+            for process in listing.told
             if process.run_id is not None and process.ended and process.exit_code is None
         }
         if not lacking:
             return listing
         self._learn(lacking - self._known.keys())
-        processes = tuple(
+        told = tuple(
             msgspec.structs.replace(process, exit_code=self._known.get(process.run_id))
             if process.run_id in lacking and process.exit_code is None
             else process
-            for process in listing.processes
+            for process in listing.told
         )
-        return msgspec.structs.replace(listing, processes=processes)
+        return msgspec.structs.replace(listing, told=told)
 
     def _learn(self, run_ids: set[RunId]) -> None:
         with contextlib.suppress(AgentError):  # the next listing asks again
