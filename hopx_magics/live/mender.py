@@ -27,7 +27,6 @@ from .lines import Drawn, Lines
 from .messages import Accepted, Changes, Done, KillAnswer, LineState, Pong, attempted
 from .messages import Lines as Told
 from .pages import GONE_AFTER
-from .row import FIELDS
 from .viewers import Viewers
 from .widget import TableWidget
 
@@ -109,13 +108,12 @@ class Mender(TableWidget):
         """Tells pages with viewers what their agents have told of the runs in them."""
         changes = self._lines.rows.take_changes()
         opened = set().union(*self._opened.values())
-        if told := [row for row in changes.rows if row[0] in opened]:
-            self.tell(Changes(rows=told, gone=[]))
+        if told := {slot: fields for slot, fields in changes.rows.items() if slot in opened}:
+            self.tell(Changes.of(told))
         self._viewers.grow()
 
     def _tell_row(self, slot: int) -> None:
-        row = self._lines.rows.row(slot)
-        self.tell(Changes(rows=[(slot, {field: getattr(row, field) for field in FIELDS})], gone=[]))
+        self.tell(Changes.of({slot: self._lines.rows.told(slot)}))
 
     # ------------------------------------------------------------ what pages ask for
 

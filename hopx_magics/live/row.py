@@ -54,7 +54,8 @@ FIELDS = Row.__struct_fields__
 
 def differences(old: Row | None, new: Row) -> dict[str, Any]:
     """The fields that differ, of a new row all. Of metrics only new points are told, which is not known here."""
+    values = msgspec.structs.astuple(new)
     if old is None:
-        return {field: getattr(new, field) for field in FIELDS}
-    told = (field for field in FIELDS if field != "metrics")  # of which only the new points are told
-    return {field: value for field in told if (value := getattr(new, field)) != getattr(old, field)}
+        return dict(zip(FIELDS, values, strict=True))
+    compared = zip(FIELDS, msgspec.structs.astuple(old), values, strict=True)
+    return {field: value for field, before, value in compared if value != before and field != "metrics"}

@@ -18,7 +18,6 @@ from ..output.progress import fraction_at_end, newest_progress, progress_in
 from ..output.shown import last_line
 from ..words import ENDED
 from .growth import Growth, Growths
-from .messages import Changes
 from .metrics import Best, Metrics, Turn, joined
 from .pace import Pace
 from .row import FIELDS, Row, differences
@@ -48,6 +47,13 @@ class Told(NamedTuple):
 
 NOTHING = Told({}, {})
 """Of what the history does not have."""
+
+
+class Changed(NamedTuple):
+    """Fields of rows that have changed, all of new ones, by their slots; and the slots of rows that are gone."""
+
+    rows: dict[int, dict[str, Any]]
+    gone: list[int]
 
 
 class Rows:
@@ -168,9 +174,14 @@ class Rows:
         for slot, process in self._processes.items():
             self._processes[slot] = msgspec.structs.replace(process, stdout=None, stderr=None)
 
-    def take_changes(self) -> Changes:
+    def told(self, slot: int) -> dict[str, Any]:
+        """All fields of a row, as a page is told them. Raises LookupError."""
+        row = self._rows[slot]
+        return differences(None, row) | {"metrics": self._metrics.points(slot, row.metrics)}
+
+    def take_changes(self) -> Changed:
         """What has changed since the last call."""
-        changes = Changes(rows=list(self._changed.items()), gone=list(self._gone))
+        changes = Changed(self._changed, list(self._gone))
         self._changed, self._gone = {}, {}
         return changes
 
@@ -276,10 +287,8 @@ class Rows:
         (self._queued.add if row.status == "queued" else self._queued.discard)(slot)
         self._gone.pop(slot, None)
         changed = self._changed.setdefault(slot, {})
-        changed.update(differences(old, row))
-        if old is None:
-            changed["metrics"] = self._metrics.points(slot, row.metrics)
-        elif fresh:
+        changed.update(self.told(slot) if old is None else differences(old, row))
+        if old is not None and fresh:
             changed["metrics"] = joined(changed.get("metrics", {}), fresh)
 
     def _remove(self, slot: int | None) -> None:

@@ -56,11 +56,13 @@ _BEHIND_BAR = re.compile(
     rf"(?:[━╸╺─]|----|[=>#] {{0,60}}\]) +({_NUMBER})/({_NUMBER})(?![\w/,]|\.\d)(?: +\d+(?::\d\d)+ +• +({_TIME}))?"
 )
 _FASTAI = re.compile(rf"% \[({_NUMBER})/({_NUMBER}) [\d:]+<({_TIME})")
+_MAY_BE_BAR = re.compile(r"[━─╸╺\[\]#=>]|--|- ")
 _SIZES = re.compile(r"[━╸╺#=>\]] +(\d+(?:\.\d+)?)/(\d+(?:\.\d+)?) *[kKMGT]?i?B\b")
 _CATBOOST = re.compile(rf"\btotal: *(\d+[mu]s|{_SPAN})\s+remaining: *(\d+[mu]s|{_SPAN})")
 _COUNT = re.compile(rf"(?<![\w/.,-])({_NUMBER})(?: ?/ {{0,9}}| {{1,9}}(?:out +)?of +)({_NUMBER})(?![\w/,-]|[.:]\d)")
 _PERCENT = re.compile(r"(?<![\w.,+/%-])(\d{1,3}(?:\.\d+)?) ?%(?![\w%]| /)(?: +(\d+(?::\d\d){2}))?")
 _LEFT = re.compile(rf"(?:\beta:? *|\bremaining: *|(?<=[\ds])<)({_TIME})", re.IGNORECASE)
+_MAY_TELL_LEFT = re.compile(r"<|[Ee][Tt][Aa]|[Rr][Ee][Mm]")
 _TO_CHECK = re.compile(r"\b(?:to|ir)-chk=(\d+)/(\d+)\)")
 
 _WORD_BEFORE = re.compile(r"([a-z]+)[\s:#=]{0,12}[\[(]? {0,9}\Z", re.IGNORECASE)
@@ -202,9 +204,10 @@ def _lines(text: str) -> list[str]:
 def _newest(text: str, within: Piece | None = None) -> Progress | None:
     lines = reversed(_lines(text))
     for line in lines:
-        if line and (progress := _in_line(line)):
-            if _begun(line):
-                return progress
+        progress, is_of_piece = _read(line) if line else (None, False)
+        if progress and is_of_piece:
+            return progress
+        if progress:
             piece = (_piece_of(lines) if _may_name_a_piece(text) else None) or within
             return piece.at(progress) if piece else progress
     return None
@@ -285,15 +288,20 @@ def _piece_of(lines: Iterator[str]) -> Piece | None:
 
 
 def _in_line(line: str, depth: int = _DEEPEST) -> Progress | None:
+    return _read(line, depth)[0]
+
+
+def _read(line: str, depth: int = _DEEPEST) -> tuple[Progress | None, bool]:
+    """What a line tells, and whether it names the piece that it tells of."""
     if not _MAYBE.search(line) or _YOLO_CHECK.match(line) or _WIPED.search(line):
-        return None
+        return None, False
     if "\x1b" in line:
         line = _SEQUENCE.sub("", line)
     if begun := _begun(line):
         piece, behind = begun
         part = _in_line(behind, depth - 1) if depth and _begun(behind) else _bar(behind) or _count(behind)
-        return piece.at(part or Progress(float(_is_over(line, behind)), None))
-    return _bar(line) or _count(line) or _percent(line)
+        return piece.at(part or Progress(float(_is_over(line, behind)), None)), True
+    return _bar(line) or _count(line) or _percent(line), False
 
 
 def _bar(line: str) -> Progress | None:
@@ -304,7 +312,7 @@ def _bar(line: str) -> Progress | None:
     for bar in _latest(_CATBOOST, line) if "remaining:" in line else ():
         spent, left = _seconds(bar[1]), _seconds(bar[2])
         return _progress(spent / (spent + left), bar[2]) if spent + left else None
-    if "/" not in line:
+    if "/" not in line or not _MAY_BE_BAR.search(line):
         return None
     for pattern in (_KERAS, _FASTAI, _BEHIND_BAR):
         for bar in _latest(pattern, line):
@@ -368,7 +376,7 @@ def _decimal(digits: str) -> float:
 
 
 def _left(line: str) -> str | None:
-    found = _LEFT.search(line)
+    found = _LEFT.search(line) if _MAY_TELL_LEFT.search(line) else None
     return found[1] if found else None
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import multiprocessing
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +69,7 @@ class _Agent:
         self._ticks = 1
         self._launched = 0
         self._hangs = False
+        self._began = time.monotonic()
         self._ticked = asyncio.Event()
         self._whole = self._listing(range(processes.count))
 
@@ -141,7 +143,7 @@ class _Agent:
             "status": "completed" if ended else "running",
             "language": "python",
             "exit_code": 0 if ended else None,
-            "execution_time": 1.5 if ended else 100.0,
+            "execution_time": 1.5 if ended else 100.0 + time.monotonic() - self._began,
             "started_at": "2026-11-24T08:00:00Z",
             "completed_at": "2026-11-24T08:00:01Z" if ended else None,
             "stdout": stdout,

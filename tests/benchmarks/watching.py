@@ -39,7 +39,8 @@ while history.execute("SELECT count(*) FROM runs").fetchone() < ({count},):
     time.sleep(0.05)
 with history:
     history.execute('''UPDATE runs SET sweep_id = 'a sweep', params = json_object(
-        'lr', printf('%.5f', rowid / 1e5), 'seed', rowid % 10 || '', 'depth', rowid % 7 || '', 'dropout', rowid % 3 || '')''')
+        'lr', printf('%.5f', rowid / 1e5), 'seed', rowid % 10 || '', 'depth', rowid % 7 || '',
+        'dropout', rowid % 3 || '')''')
 """
 
 # What most notebooks do that show something live: one HTML text, written anew whenever something has changed.
@@ -159,9 +160,18 @@ def columns(lab: Lab, smallest: bool) -> Iterator[Row]:
                 notebook.run(index)
             for column in ("param.lr", "metric.accuracy"):
                 notebook.output(3).locator(f".hopx-row [data-column='{column}']", has_text="0").first.wait_for()
+            _wait_quiet(notebook)
             what = f"a tick, {count:,} rows, 1 % changed, 4 param and 4 metric columns"
             goals = ("14 kB", "5 ms", "20 ms")
             yield from ticking(notebook, lambda tick: tell(url, "tick"), lambda tick: None, what, goals, smallest)
+
+
+def _wait_quiet(notebook: "NotebookPage") -> None:
+    """Waits until what is found out aside of so many rows has been told."""
+    before = -1
+    while len(notebook.traffic.messages) > before:
+        before = len(notebook.traffic.messages)
+        notebook.page.wait_for_timeout(4000)
 
 
 Act = Callable[[int], object]

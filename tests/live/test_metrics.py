@@ -28,7 +28,7 @@ class Watched:
         listing = Listing(told=(process,), agent="agent", received_at=datetime.now(UTC))
         self.rows.update("local", listing)
         changes = self.rows.take_changes().rows
-        return dict(changes).get(0, {}).get("metrics", {})
+        return changes.get(0, {}).get("metrics", {})
 
     @property
     def packed(self) -> dict[str, list[float | str]]:

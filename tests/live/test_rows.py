@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from hopx_magics.live.messages import Changes
 from hopx_magics.live.row import FIELDS
 from hopx_magics.live.rows import Rows
 from hopx_magics.models import Listing, Process, ProcessId
@@ -35,15 +34,15 @@ def test_a_page_that_is_told_the_changes_knows_what_a_new_page_is_told() -> None
     rows = Rows(lambda process: True)
     rows.update("a", listing(process(1), process(2)))
     page = unpacked(rows)
-    assert rows.take_changes() == Changes(rows=[], gone=[])
+    assert rows.take_changes() == ({}, [])
     ended = process(2, status="failed", exit_code=1, execution_time=7.5, stderr="Traceback\nValueError: no\n")
     rows.update("a", listing(process(1, execution_time=104), ended, process(3), later=5))
     changes = rows.take_changes()
-    assert dict(changes.rows)[1] == {
+    assert changes.rows[1] == {
         "status": "failed", "began": None, "elapsed": 7.5, "exit_code": 1, "last": "ValueError: no",
     }  # fmt: skip
-    assert 0 not in dict(changes.rows), "that time goes by is no change"
-    for slot, changed in changes.rows:
+    assert 0 not in changes.rows, "that time goes by is no change"
+    for slot, changed in changes.rows.items():
         page.setdefault(slot, {}).update(changed)
     assert page == unpacked(rows)
 
@@ -54,9 +53,9 @@ def test_what_is_gone_is_told_and_comes_back_whole() -> None:
     rows.update("b", listing(process(1)))
     rows.packed()
     rows.update("a", listing(process(1, status="completed"), process(2)), [process(1, status="completed")], ["proc_2"])
-    assert rows.take_changes() == Changes(rows=[], gone=[0, 1])
+    assert rows.take_changes() == ({}, [0, 1])
     rows.update("a", listing(process(1)))
-    ((slot, fields),) = rows.take_changes().rows
+    ((slot, fields),) = rows.take_changes().rows.items()
     assert slot == 0
     assert set(fields) == set(FIELDS)
     assert [row.connection for _, row in rows] == ["b", "a"]
@@ -162,7 +161,7 @@ def test_a_limit_that_leaves_something_out_goes_on_telling_of_the_rest() -> None
     rows.packed()
     printed = [process(number, stdout="a line", stdout_bytes=6) for number in (1, 2)]
     rows.update("a", listing(*printed), printed)
-    ((_, told),) = rows.take_changes().rows
+    ((_, told),) = rows.take_changes().rows.items()
     assert told == {"last": "a line"}
     assert names(rows) == ["2"]
 
@@ -176,7 +175,7 @@ def test_the_places_in_the_queue_where_only_some_of_it_is_shown() -> None:
     assert [rows.place(slot) for slot, _ in rows] == [3, 6]
     running = process(0, name="other")
     rows.update("a", listing(running, *queue[1:]), [running])
-    assert rows.take_changes() == Changes(rows=[(0, {"skipped": 1})], gone=[]), "one row for one turn"
+    assert rows.take_changes() == ({0: {"skipped": 1}}, []), "one row for one turn"
     assert [rows.place(slot) for slot, _ in rows] == [2, 5]
     rows.update("a", listing(running, *queue[1:5], msgspec.structs.replace(queue[5], first=True)))
     assert [rows.place(slot) for slot, _ in rows] == [3, 1], "what is first is ahead"

@@ -25,6 +25,20 @@ from tests.waiting import DEADLINE, wait_until
 FOREVER = "import time\nprint('on', flush=True)\ntime.sleep(1000)"
 
 
+def told_in(message: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The fields of rows that a message of changes tells, by their slots."""
+
+    def at(place: int, named: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: at(place, values) if isinstance(values, dict) else values[place] for name, values in named.items()
+        }
+
+    for alike in message["rows"]:
+        for place in range(len(alike["slot"])):
+            fields = at(place, alike)
+            yield fields.pop("slot"), fields
+
+
 class PageStandIn:
     """Keeps what a page would know."""
 
@@ -56,7 +70,7 @@ class PageStandIn:
             slots = columns.pop("slot")
             self.rows = {slot: {name: columns[name][n] for name in columns} for n, slot in enumerate(slots)}
         elif message["kind"] == "changes":
-            for slot, fields in message["rows"]:
+            for slot, fields in told_in(message):
                 self.rows.setdefault(slot, {}).update(fields)
             for slot in message["gone"]:
                 self.rows.pop(slot)

@@ -53,7 +53,7 @@ export class LineViewers {
 
   /** @param {Told} message */
   receive(message) {
-    if (message.kind === "changes") this.store.apply(message.rows, message.gone);
+    if (message.kind === "changes") this.store.take(message);
     else if ((message.kind === "output" || message.kind === "displays" || message.kind === "curves") && message.to === this.link.page) {
       for (const viewer of this.viewers.values()) {
         if (viewer.slot !== message.slot) continue;

@@ -10,6 +10,7 @@
 /** @typedef {"before" | "after"} Direction */
 /** @typedef {[string, string]} Run a text and its style: tokens separated by blanks */
 /** @typedef {string | Run[]} Line */
+/** @typedef {{slot: number[]} & Record<string, any>} Alike a list a field, and of what has names itself a list a name */
 
 /**
  * @typedef {object} Row
@@ -76,7 +77,7 @@
 /**
  * @typedef {object} Changes
  * @property {"changes"} kind
- * @property {[number, Partial<Row>][]} rows
+ * @property {Alike[]} rows
  * @property {number[]} gone
  */
 

@@ -159,7 +159,7 @@ export class Page {
 
   /** @param {Exclude<Told, {kind: "reset"}>} message */
   #handle(message) {
-    if (message.kind === "changes") this.store.apply(message.rows, message.gone);
+    if (message.kind === "changes") this.store.take(message);
     else if (message.kind === "freshness") this.#setFreshness(message);
     else if (message.kind === "output" || message.kind === "displays" || message.kind === "curves") for (const view of this.views) view.viewers.receive(message);
     else if (!this.store.ready) this.#hello();

@@ -2,7 +2,7 @@
 import { STATUSES } from "./format.js";
 import { Known } from "./known.js";
 
-/** @import { Row, Status } from "./messages.js" */
+/** @import { Alike, Changes, Row, Status } from "./messages.js" */
 /** @typedef {{slot: number[]} & {[Field in keyof Row]: Row[Field][]}} Columns all rows, as one array per field */
 
 const OPEN_STATUSES = new Set(["queued", "running"]);
@@ -59,6 +59,19 @@ function withPoints(before, told) {
   return after;
 }
 
+/**
+ * The fields of each of the rows that are told alike.
+ * @param {Alike} alike @returns {[number, Partial<Row>][]}
+ */
+function changesIn({ slot, ...fields }) {
+  return slot.map((one, place) => [one, fieldsAt(fields, place)]);
+}
+
+/** @param {Record<string, any>} named @param {number} place @returns {Partial<Row>} */
+function fieldsAt(named, place) {
+  return Object.fromEntries(Object.entries(named).map(([name, values]) => [name, Array.isArray(values) ? values[place] : fieldsAt(values, place)]));
+}
+
 export class Store {
   /** @type {Map<number, number> | null} null: to be found out anew */
   #queue = null;
@@ -99,6 +112,11 @@ export class Store {
     this.ready = true;
     this.#tellEnds([...this.rows].filter(([slot, row]) => hasEnded(before.get(slot), row)));
     this.#tell(null);
+  }
+
+  /** What the kernel tells of rows. @param {Pick<Changes, "rows" | "gone">} changes */
+  take({ rows, gone }) {
+    this.apply(rows.flatMap(changesIn), gone);
   }
 
   /**
