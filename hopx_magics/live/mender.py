@@ -24,7 +24,7 @@ from .displays import DisplayViewers
 from .drawing import RunLine, SweepLine
 from .intents import HeldLine
 from .lines import Drawn, Lines
-from .messages import Accepted, Changes, Done, KillAnswer, LineState, Pong, attempted
+from .messages import Accepted, Changes, Done, KillAnswer, LineState, Pong, attempted, packed_changes
 from .messages import Lines as Told
 from .pages import GONE_AFTER
 from .viewers import Viewers
@@ -109,11 +109,11 @@ class Mender(TableWidget):
         changes = self._lines.rows.take_changes()
         opened = set().union(*self._opened.values())
         if told := {slot: fields for slot, fields in changes.rows.items() if slot in opened}:
-            self.tell(Changes.of(told))
+            self.tell(Changes(gone=[]), [packed_changes(told)])
         self._viewers.grow()
 
     def _tell_row(self, slot: int) -> None:
-        self.tell(Changes.of({slot: self._lines.rows.told(slot)}))
+        self.tell(Changes(gone=[]), [packed_changes({slot: self._lines.rows.told(slot)})])
 
     # ------------------------------------------------------------ what pages ask for
 

@@ -5,7 +5,7 @@ since 1970 by the kernel's clock, sizes and offsets in bytes. A `slot` stands fo
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -257,22 +257,26 @@ class Reset(_Message):
 class Changes(_Message):
     """The changed fields of rows, all fields of new ones, and the slots that are gone.
 
-    Rows of which the same fields are told are told together, as one list a field: the first is `slot`. So are rows with
-    the same names of parameters, tags and metrics: a list a name.
+    The rows are in the message's one buffer: see `packed_changes`.
     """
 
-    rows: list[dict[str, Any]]
     gone: list[int]
 
-    @classmethod
-    def of(cls, rows: Mapping[int, Mapping[str, Any]], gone: Iterable[int] = ()) -> "Changes":
-        """What is told of these fields of rows, by their slots."""
-        alike: dict[tuple[object, ...], dict[int, Mapping[str, Any]]] = {}
-        for slot, fields in rows.items():
-            alike.setdefault(_names_in(fields), {})[slot] = fields
-        return cls(
-            rows=[{"slot": list(same), **_by_name(list(same.values()))} for same in alike.values()], gone=[*gone]
-        )
+
+def packed_changes(rows: Mapping[int, Mapping[str, Any]]) -> bytes:
+    """Fields of rows, by their slots, as JSON.
+
+    Rows of which the same fields are told are told together, as one list a field: the first is `slot`. So are rows with
+    the same names of parameters, tags and metrics: a list a name. Of a metric a point that came alone is in no list.
+    """
+    alike: dict[tuple[object, ...], dict[int, Mapping[str, Any]]] = {}
+    for slot, fields in rows.items():
+        alike.setdefault(_names_in(fields), {})[slot] = fields
+    together = [{"slot": list(same), **_by_name(list(same.values()))} for same in alike.values()]
+    for named in together:
+        if "metrics" in named:
+            named["metrics"] = {name: list(map(_bare, points)) for name, points in named["metrics"].items()}
+    return msgspec.json.encode(together)
 
 
 def _names_in(fields: Mapping[str, Any]) -> tuple[object, ...]:
@@ -283,6 +287,10 @@ def _by_name(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A list for each of the names that all these have, of what each has."""
     named: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
     return named | {name: _by_name(values) for name, values in named.items() if isinstance(values[0], dict)}
+
+
+def _bare(points: list[float | str]) -> object:
+    return points[0] if len(points) == 1 else points
 
 
 class Freshness(_Message):

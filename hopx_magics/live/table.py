@@ -24,7 +24,7 @@ from .displays import DisplayViewers
 from .following import Following
 from .freshness import ConnectionFreshness
 from .knowing import Knowing
-from .messages import Accepted, Changes, Done, Freshness, Initial, Pong, StaticAnswer, attempted
+from .messages import Accepted, Changes, Done, Freshness, Initial, Pong, StaticAnswer, attempted, packed_changes
 from .metrics import Best
 from .pages import MAKER, Pages
 from .row import Row
@@ -264,7 +264,7 @@ class LiveTable(TableWidget):
             return  # each page begins with the whole
         changes = self._rows.take_changes()
         if changes.rows or changes.gone:
-            self.tell(Changes.of(*changes))
+            self.tell(Changes(gone=changes.gone), [packed_changes(changes.rows)])
 
     def _tell_freshness(self) -> None:
         states = [freshness.state() for freshness in self._freshness.values()]

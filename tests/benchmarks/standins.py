@@ -71,7 +71,8 @@ class _Agent:
         self._hangs = False
         self._began = time.monotonic()
         self._ticked = asyncio.Event()
-        self._whole = self._listing(range(processes.count))
+        self._held = b""
+        """The whole listing, where nothing changes."""
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -99,14 +100,17 @@ class _Agent:
             return _http(200, msgspec.json.encode(body))
         if path != "/execute/processes":
             return _http(404, b'{"error": "not found"}')
-        return _http(200, self._whole) if self._processes.kind == "finished" else await self._changes(headers)
+        return await self._changes(headers) if self._processes.kind != "finished" else _http(200, self._finished())
+
+    def _finished(self) -> bytes:
+        self._held = self._held or self._listing(range(self._processes.count))
+        return self._held
 
     def _take(self, path: str) -> None:
         if path.endswith("hang"):
             self._hangs = True
             return
         self._ticks += 1
-        self._whole = self._listing(range(self._processes.count))
         self._ticked.set()
         self._ticked = asyncio.Event()
 
@@ -120,7 +124,7 @@ class _Agent:
         if headers.get("a-im") == DELTA and known == f'"{self._ticks - 1}"':
             changed = self._listing(range(self._ticks % 100, self._processes.count, 100))
             return _http(226, changed, ETag=self._etag, IM=DELTA, **{"Delta-Base": known}, **held)
-        return _http(200, self._whole, ETag=self._etag, **held)
+        return _http(200, self._listing(range(self._processes.count)), ETag=self._etag, **held)
 
     @property
     def _etag(self) -> str:
@@ -161,7 +165,7 @@ class _Agent:
 def _said(kind: Kind, step: int) -> str:
     if kind == "stepping":
         return f"step {step}/1000\n"
-    numbers = f"loss: {1 / step:.4f} accuracy: {1 - 1 / step:.4f} reward: {step / 7:6.2f} grad: {1 / (step + 2):.3e}"
+    numbers = f"loss: {1 / step:.4f} accuracy: {1 - 1 / step:.4f} reward: {step / 7:6.2f} grad: {1 / (step + 2):.4f}"
     return f"step {step:3}/1000 {numbers}\n"
 
 

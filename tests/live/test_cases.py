@@ -18,6 +18,7 @@ from hopx_magics.display.in_words import (
 )
 from hopx_magics.display.line import as_html
 from hopx_magics.durations import format_counting, format_duration, format_roughly
+from hopx_magics.live.messages import packed_changes
 from hopx_magics.live.order import shown
 from hopx_magics.live.row import Row
 from hopx_magics.live.text import elapsed_in_words, progress_in_words
@@ -116,3 +117,8 @@ def test_order(case: dict[str, Any]) -> None:
     given = cases("order")
     rows = [row_of(**row | {"metrics": metrics_of(row)}) for row in given["rows"]]
     assert [rows[slot].id for slot in shown(enumerate(rows), case["view"], given["now"])] == case["ids"]
+
+
+def test_what_is_told_of_rows_that_are_told_alike() -> None:
+    given = cases("changes")
+    assert json.loads(packed_changes({int(slot): fields for slot, fields in given["told"].items()})) == given["packed"]

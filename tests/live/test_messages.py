@@ -36,7 +36,6 @@ MESSAGES = [
 INTENTS = list(get_args(intents.Intent))
 NAMED = {Status: "Status", Stream: "Stream", Line: "Line", Literal["before", "after"]: "Direction"}
 BY_HAND = {
-    ("Changes", "rows"): "Alike[]",
     ("Initial", "chosen"): "Record<string, boolean> | null",
     ("Row", "params"): "Record<string, string>",
     ("Row", "tags"): "Record<string, string>",

@@ -33,7 +33,7 @@ def told_in(message: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
             name: at(place, values) if isinstance(values, dict) else values[place] for name, values in named.items()
         }
 
-    for alike in message["rows"]:
+    for alike in json.loads(message["buffers"][0]):
         for place in range(len(alike["slot"])):
             fields = at(place, alike)
             yield fields.pop("slot"), fields

@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { Selection } from "../../hopx_magics/live/page/selection.js";
 import { elapsedAt, Store } from "../../hopx_magics/live/page/store.js";
-import { columnsOf, rowOf } from "./rows.js";
+import { casesOf, columnsOf, rowOf } from "./rows.js";
 
 function storeOf(...rows) {
   const store = new Store();
@@ -20,6 +20,14 @@ test("changes are fields of rows, all fields of new ones, and slots that are gon
   assert.deepEqual([...store.rows.keys()], [0, 7]);
   assert.deepEqual([store.rows.get(0).id, store.rows.get(0).last], ["a", "more"]);
   assert.deepEqual(told, [new Set([0, 1, 7])]);
+});
+
+test("rows that are told alike become fields of each", () => {
+  const { known, packed, rows } = casesOf("changes");
+  const store = new Store();
+  store.apply(Object.entries(known).map(([slot, fields]) => [Number(slot), rowOf(fields)]), []);
+  store.take({ kind: "changes", gone: [], buffers: [new DataView(new TextEncoder().encode(JSON.stringify(packed)).buffer)] });
+  assert.deepEqual(Object.fromEntries(store.rows), Object.fromEntries(Object.entries(rows).map(([slot, row]) => [slot, rowOf(row)])));
 });
 
 test("it counts statuses, and takes a word that it does not know as unknown", () => {

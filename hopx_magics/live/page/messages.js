@@ -10,7 +10,6 @@
 /** @typedef {"before" | "after"} Direction */
 /** @typedef {[string, string]} Run a text and its style: tokens separated by blanks */
 /** @typedef {string | Run[]} Line */
-/** @typedef {{slot: number[]} & Record<string, any>} Alike a list a field, and of what has names itself a list a name */
 
 /**
  * @typedef {object} Row
@@ -77,7 +76,6 @@
 /**
  * @typedef {object} Changes
  * @property {"changes"} kind
- * @property {Alike[]} rows
  * @property {number[]} gone
  */
 

@@ -2,7 +2,7 @@
 import { STATUSES } from "./format.js";
 import { Known } from "./known.js";
 
-/** @import { Alike, Changes, Row, Status } from "./messages.js" */
+/** @import { Changes, Row, Status } from "./messages.js" */
 /** @typedef {{slot: number[]} & {[Field in keyof Row]: Row[Field][]}} Columns all rows, as one array per field */
 
 const OPEN_STATUSES = new Set(["queued", "running"]);
@@ -55,9 +55,14 @@ export function titleOf(row) {
  */
 function withPoints(before, told) {
   const after = { ...before };
-  for (const [name, points] of Object.entries(told)) after[name] = [...(before[name] ?? []), ...points].slice(-POINTS);
+  for (const [name, points] of Object.entries(told)) after[name] = (before[name] ?? []).concat(points).slice(-POINTS);
   return after;
 }
+
+/**
+ * @typedef {{slot: number[]} & Record<string, any>} Alike rows of which the same is told: a list a field, and of a field
+ *   that has names itself a list a name
+ */
 
 /**
  * The fields of each of the rows that are told alike.
@@ -114,8 +119,10 @@ export class Store {
     this.#tell(null);
   }
 
-  /** What the kernel tells of rows. @param {Pick<Changes, "rows" | "gone">} changes */
-  take({ rows, gone }) {
+  /** What the kernel tells of rows. @param {Changes & {buffers: DataView[]}} changes */
+  take({ gone, buffers }) {
+    /** @type {Alike[]} */
+    const rows = JSON.parse(new TextDecoder().decode(buffers[0]));
     this.apply(rows.flatMap(changesIn), gone);
   }
 
@@ -131,7 +138,7 @@ export class Store {
     for (const [slot, fields] of changes) {
       const before = this.rows.get(slot);
       const row = { ...(before ?? EMPTY_ROW), ...fields };
-      if (before && fields.metrics) row.metrics = withPoints(before.metrics, fields.metrics);
+      if (fields.metrics) row.metrics = withPoints(before?.metrics ?? {}, fields.metrics);
       if (before) this.#count(before.status, -1);
       this.#add(slot, row);
       this.known.see(fields);
