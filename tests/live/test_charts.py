@@ -72,7 +72,7 @@ class Followed:
             )
             for number, (printed, status) in enumerate(zip(self.printed, self.status, strict=True))
         )
-        self.rows.update("local", Listing(processes=processes, agent="agent", received_at=datetime.now(UTC)))
+        self.rows.update("local", Listing(told=processes, agent="agent", received_at=datetime.now(UTC)))
         self.charts.grow()
 
     def prints(self, text: str, run: int = 0) -> None:
