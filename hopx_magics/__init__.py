@@ -27,6 +27,7 @@ _PUBLIC = {
     "api.kill": "kill",
     "api.pause": "pause resume",
     "api.queue": "queue",
+    "api.doctor": "doctor",
     "api.find": "attach",
     "api.history": "diff history prune show use_history",
     "api.connect": "connect connections create disconnect extend sandboxes",

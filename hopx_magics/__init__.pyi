@@ -9,6 +9,7 @@ from .api.connect import create as create
 from .api.connect import disconnect as disconnect
 from .api.connect import extend as extend
 from .api.connect import sandboxes as sandboxes
+from .api.doctor import doctor as doctor
 from .api.executor import Executor as Executor
 from .api.executor import RunFuture as RunFuture
 from .api.filters import ProcessFilters as ProcessFilters

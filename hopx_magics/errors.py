@@ -50,13 +50,18 @@ if TYPE_CHECKING:
 class HopxError(Exception):
     """Base of all errors of this package. `hint` says what to try."""
 
+    shown_by_doctor = False
+    """Whether `%hopx_doctor` would show the cause: then the text ends with that."""
+
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
 
     def __str__(self) -> str:
-        return self.message if self.hint is None else f"{self.message}\n{self.hint}"
+        more = "%hopx_doctor says more." if self.shown_by_doctor else None
+        try_this = " ".join(text for text in (self.hint, more) if text)
+        return f"{self.message}\n{try_this}" if try_this else self.message
 
     def _render_traceback_(self) -> list[str]:
         return f"{type(self).__name__}: {self}".splitlines()
@@ -72,6 +77,8 @@ class AgentError(HopxError):
 
 class AgentUnreachable(AgentError):
     """No answer arrived. `sent` is False when the request certainly never reached the agent."""
+
+    shown_by_doctor = True
 
     def __init__(self, message: str, *, agent: str, sent: bool, hint: str | None = None) -> None:
         super().__init__(message, agent=agent, hint=hint)
@@ -111,6 +118,8 @@ class AgentRefused(AgentError):
 class Unauthorized(AgentRefused):
     """The agent did not accept the token."""
 
+    shown_by_doctor = True
+
 
 class BadReply(AgentError):
     """The agent's reply can't be understood."""
@@ -122,6 +131,8 @@ class NotSupported(AgentError):
 
 class LocalAgentError(HopxError):
     """The local agent could not be started on this machine."""
+
+    shown_by_doctor = True
 
 
 class ControlPlaneError(HopxError):
@@ -137,6 +148,7 @@ class ControlPlaneError(HopxError):
         super().__init__(message, hint=hint)
         self.status = status
         self.code = code
+        self.shown_by_doctor = status in (None, 401, 403)
 
 
 class SandboxError(HopxError):
@@ -196,6 +208,8 @@ class UnknownRun(HopxError):
 
 class HistoryError(HopxError):
     """The run history can't be read or written."""
+
+    shown_by_doctor = True
 
 
 class UnknownConnection(HopxError):

@@ -35,6 +35,14 @@ import msgspec
 
 MB = 1_000_000
 
+VARIABLES = (
+    *("HOPX_STATE_DIR", "HOPX_MAX_RUNNING", "HOPX_KEEP_FINISHED", "HOPX_HOLD_SECONDS", "HOPX_KEEP_MB"),
+    *("HOPX_OUTPUT_LIMIT_MB", "HOPX_IDLE_SECONDS", "HOPX_KILL_GRACE_SECONDS", "HOPX_GPUS"),
+    *("HOPX_CALLBACK_RETRY_SECONDS", "HOPX_REPLY_SECONDS", "HOPX_RETRY_SECONDS", "HOPX_HISTORY", "HOPX_HISTORY_RUNS"),
+    *("HOPX_HISTORY_MB", "HOPX_HISTORY_STREAM_MB", "HOPX_MAX_REPLY_MB", "HOPX_BASE_URL", "HOPX_SSH"),
+)
+"""The names of these variables, in this order."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings. Sizes are in bytes, times in seconds."""

@@ -28,11 +28,21 @@ def lines() -> Lines:
     return Lines(end_of_stderr)
 
 
+_menders: "list[Mender]" = []
+"""The mender of this kernel, if it has one."""
+
+
 def make_mender() -> "Mender":
     """A mender of these lines, which every page of this kernel finds from now on."""
     from ..live.mender import Mender
 
-    return Mender(lines(), session().connections, find_lines, stop)
+    _menders[:] = [Mender(lines(), session().connections, find_lines, stop)]
+    return _menders[0]
+
+
+def mender() -> "Mender | None":
+    """The mender that was made last; None where no page is to be expected, or nothing was loaded."""
+    return _menders[0] if _menders else None
 
 
 def find_lines(held: Iterable[HeldLine]) -> Mapping[str, Run | Sweep]:

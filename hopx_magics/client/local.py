@@ -43,7 +43,8 @@ class LocalAgent:
 
     def __init__(self, settings: Settings) -> None:
         self._folder = settings.agent_folder
-        self._log = self._folder / "agent.log"
+        self.log = self._folder / "agent.log"
+        """What its agents complain of, the last lines of it."""
 
     def __call__(self, http: "httpx.Client") -> Endpoint:
         """The endpoint of a local agent that answers. Raises LocalAgentError when none can be started."""
@@ -65,7 +66,7 @@ class LocalAgent:
     def _find(self) -> Endpoint | None:
         """The agent that left its address, if it listens there."""
         left = self.left()
-        if left is None or left.socket is None or not _listens(left.socket):
+        if left is None or left.socket is None or not listens(left.socket):
             return None
         return Endpoint(left.url, left.token, socket=left.socket, when_silent=self._when_silent(left.pid))
 
@@ -77,7 +78,7 @@ class LocalAgent:
             return None
 
     def _when_silent(self, pid: int) -> str:
-        return f"Its pid is {pid}, its log {self._log}. It can be ended by kill -9 {pid}: what it runs goes on."
+        return f"Its pid is {pid}, its log {self.log}. It can be ended by kill -9 {pid}: what it runs goes on."
 
     @contextlib.contextmanager
     def _one_starter(self) -> Iterator[None]:
@@ -99,21 +100,32 @@ class LocalAgent:
     def _end_older(self) -> None:
         """Ends an agent of a version that has no socket in its folder; what it has launched goes on with the next."""
         left = self.left()
-        if left is None or left.socket is not None or not _is_agent(left.pid):
-            return
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            deadline = time.monotonic() + END_TIMEOUT
-            if self._is_served():  # or the pid may be anybody's
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(left.pid, number)
-            while self._is_served() and time.monotonic() < deadline:
-                time.sleep(0.02)
+        if left is not None and left.socket is None:
+            self.end(left.pid, signal.SIGTERM, signal.SIGKILL)
 
-    def _is_served(self) -> bool:
+    def end(self, pid: int, *signals: signal.Signals) -> bool:
+        """Ends the agent of this folder by one of these signals, and tells whether there is none any more.
+
+        What it has launched goes on with the next one. A process that is no agent of this machine is left alone.
+        """
+        for number in signals:
+            deadline = time.monotonic() + END_TIMEOUT
+            if self.is_served() and _is_agent(pid):  # or the pid may be anybody's
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            while self.is_served() and time.monotonic() < deadline:
+                time.sleep(0.02)
+        return not self.is_served()
+
+    def is_served(self) -> bool:
         """Whether there is an agent of this folder, which holds its lock as long as it lives."""
         import fcntl  # not on Windows
 
-        with (self._folder / "agent.lock").open("a") as lock:
+        try:
+            lock = (self._folder / "agent.lock").open("r+b")  # NFS locks what can be written alone
+        except FileNotFoundError:
+            return False
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -122,7 +134,7 @@ class LocalAgent:
 
     def _start(self) -> Endpoint:
         self._end_older()
-        log = self._log
+        log = self.log
         pid = _spawn_detached([sys.executable, "-P", "-m", "hopx_magics.local_agent"], log)
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
@@ -133,7 +145,7 @@ class LocalAgent:
             if not alive:
                 break
             time.sleep(0.02)
-        if (left := self.left()) is not None and self._is_served():
+        if (left := self.left()) is not None and self.is_served():
             raise LocalAgentError("the local agent does not answer", hint=self._when_silent(left.pid))
         raise LocalAgentError(
             f"the local agent did not start: {_last_line(log)}",
@@ -153,7 +165,7 @@ def _is_agent(pid: int) -> bool:
     return b"hopx_magics.local_agent" in command
 
 
-def _listens(path: str) -> bool:
+def listens(path: str) -> bool:
     """Whether somebody listens at a Unix socket."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(2.0)

@@ -103,6 +103,7 @@ class SandboxEndpoint:
             url,
             token.value,
             renew_at=_renew_at(token),
+            expires_at=token.expires_at,
             when_refused="The token is new: the sandbox may still be starting. Try again in some seconds.",
         )
 

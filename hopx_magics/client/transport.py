@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import datetime
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -49,7 +50,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     `socket` is the Unix socket in a private folder through which the agent is reached, if it is, and by nothing else.
     From `renew_at` on, by `time.monotonic`, it is located anew before it is used; None: only when it is of no use any
     more. Errors tell `shown` in place of the URL, if it is given, and call the token what `called` says; `when_refused`
-    is what to try when it isn't accepted, and `when_silent` what to try when no answer comes.
+    is what to try when it isn't accepted, and `when_silent` what to try when no answer comes. The token is good until
+    `expires_at`, as far as that is known.
     """
 
     url: str
@@ -58,6 +60,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     socket: str | None = None
     renew_at: float | None = None
     shown: str | None = None
+    expires_at: datetime | None = None
     called: str = "token"
     when_refused: str = "Connect again with a valid token: set HOPX_AGENT_TOKEN, or use --token-env VAR."
     when_silent: str = "Try again later."
@@ -153,6 +156,11 @@ class Transport:
         """The agent as errors name it."""
         known = None if self._is_here else self._endpoint
         return f"{self._kind} {self.name!r}{f' at {known.shown or known.url}' if known else ''}"
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Where the agent was when it was last asked."""
+        return self._endpoint
 
     def move(self, locate: Locate) -> None:
         """Looks for the agent elsewhere from now on."""

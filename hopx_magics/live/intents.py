@@ -34,6 +34,13 @@ class Ping(_Intent):
     """A page is still there."""
 
 
+class Here(_Intent):
+    """A page answers a call, and says how many messages of the kernel have not reached it."""
+
+    call: int
+    missed: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class View(_Intent):
     """How the page shows the table (sorting, filters, ...), to be given back to the next page."""
 
@@ -162,7 +169,7 @@ Deed = Kill | Rerun | Details | Chunk
 PaneIntent = Open | Show | More | Close | Follow | Hold | Page | Find
 """The intents about output that is shown, which are carried out in their order."""
 
-Intent = Hello | Bye | Ping | View | Keep | Static | Selected | Holds | Stop | Program | Deed | PaneIntent
+Intent = Hello | Bye | Ping | Here | View | Keep | Static | Selected | Holds | Stop | Program | Deed | PaneIntent
 
 
 def read_intent(content: object) -> Intent:

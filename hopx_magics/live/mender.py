@@ -24,7 +24,7 @@ from .displays import DisplayViewers
 from .drawing import RunLine, SweepLine
 from .intents import HeldLine
 from .lines import Drawn, Lines
-from .messages import Accepted, Changes, Done, KillAnswer, LineState, Pong, attempted, packed_changes
+from .messages import Accepted, Call, Changes, Done, KillAnswer, LineState, Pong, attempted, packed_changes
 from .messages import Lines as Told
 from .pages import GONE_AFTER
 from .viewers import Viewers
@@ -32,6 +32,9 @@ from .widget import TableWidget
 
 ANSWERED_TOGETHER = 50
 """Lines of which a page that has come is told in one message."""
+
+CALL_EVERY = 0.3
+"""Seconds after which pages that have not answered a call are called again."""
 
 Find = Callable[[Iterable[HeldLine]], Mapping[str, Run | Sweep]]
 """Finds the runs and sweeps of lines, as agents and the history know them."""
@@ -58,6 +61,11 @@ class Mender(TableWidget):
         self._below: dict[str, str] = {}
         self._items: dict[str, Run | Sweep] = {}
         self._opened: dict[str, set[int]] = {}
+        self.made_at = time.monotonic()
+        """When it was made: pages need a moment to load it."""
+        self._calls = 0
+        self._missed: dict[str, int] = {}
+        self._answered = threading.Condition()
         self._deeds = Deeds(connections, lines.rows, self)
         displays = DisplayViewers(lines.rows.process, self._deeds.displays_reader, self.tell)
         charts = ChartViewers(lines.rows.process, lines.rows.growth, self._deeds.reader, self.tell)
@@ -74,6 +82,29 @@ class Mender(TableWidget):
         layout.close()
 
     # ------------------------------------------------------------ what pages are told
+
+    def call(self, seconds: float) -> dict[str, int]:
+        """Calls all pages, and waits for those that are known, or so long; the messages that each answering one missed.
+
+        Not to be called by two threads at once.
+        """
+        deadline = time.monotonic() + seconds
+        self._calls += 1
+        self._missed = {}
+        with self._answered:
+            while time.monotonic() < deadline and not self._has_answers():
+                self.tell(Call(call=self._calls))  # again: a page that loads has no ears yet
+                self._answered.wait_for(self._has_answers, min(CALL_EVERY, max(0.0, deadline - time.monotonic())))
+            return dict(self._missed)
+
+    def _has_answers(self) -> bool:
+        return bool(self._missed) and self._missed.keys() >= set(self._pages())
+
+    def _take_answer(self, here: intents.Here) -> None:
+        with self._answered:
+            if here.call == self._calls:
+                self._missed[here.page] = here.missed
+                self._answered.notify_all()
 
     def _is_held(self, line_id: str) -> bool:
         return any(line_id in self._held.get(page, ()) for page in self._pages())
@@ -120,6 +151,9 @@ class Mender(TableWidget):
     def _take_intent(self, intent: intents.Intent) -> None:
         if isinstance(intent, intents.Bye):
             self._forget(intent.page)
+            return
+        if isinstance(intent, intents.Here):
+            self._take_answer(intent)
             return
         self._heard[intent.page] = time.monotonic()
         match intent:

@@ -310,6 +310,12 @@ class Pong(_Message):
     page: str
 
 
+class Call(_Message):
+    """The kernel calls all pages: those that are there answer with this number."""
+
+    call: int
+
+
 class Accepted(_Message):
     """What a page asked for is being done."""
 
@@ -375,7 +381,7 @@ class Lines(_Message):
     lines: list[LineState]
 
 
-Message = Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output | Displays | Curves | Lines
+Message = Reset | Changes | Freshness | Beat | Pong | Call | Accepted | Done | Output | Displays | Curves | Lines
 
 
 def attempted(request: int, do: Callable[[], Answer | None]) -> Done:

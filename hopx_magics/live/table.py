@@ -311,7 +311,7 @@ class LiveTable(TableWidget):
                 self._selected = intent.slots
             case intents.Program():
                 self.tell(Done(request=intent.request), [program(intent.name)])
-            case intents.Holds() | intents.Stop():
+            case intents.Here() | intents.Holds() | intents.Stop():
                 pass  # what is asked of the mender
             case intents.Kill() | intents.Rerun() | intents.Details() | intents.Chunk():
                 self.tell(Accepted(request=intent.request))

@@ -7,6 +7,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from .base import Arrival
 from .completion import IDENTIFIER, Completions
 from .connections import HopxCloud
+from .doctoring import HopxDoctor
 from .following import HopxFollowing
 from .frame_views import show_frames, show_frames_no_more
 from .history import HopxHistory
@@ -18,7 +19,17 @@ from .run_line import Mending, show_line, show_sweep
 from .silence import give_body, silence_magic
 from .values import HopxValues
 
-__all__ = ["HopxCloud", "HopxFollowing", "HopxHistory", "HopxMagics", "HopxQueue", "HopxValues", "load", "unload"]
+__all__ = [
+    "HopxCloud",
+    "HopxDoctor",
+    "HopxFollowing",
+    "HopxHistory",
+    "HopxMagics",
+    "HopxQueue",
+    "HopxValues",
+    "load",
+    "unload",
+]
 
 
 _TRANSFORMERS = (silence_magic, give_body)
@@ -45,6 +56,7 @@ def load(shell: InteractiveShell) -> None:
         HopxQueue(shell),
         HopxCloud(shell),
         HopxValues(shell),
+        HopxDoctor(shell),
     ):
         magics.arrival = arrival
         shell.register_magics(magics)
@@ -76,7 +88,7 @@ def unload(shell: InteractiveShell) -> None:
     """Takes back what `load` did, and ends what it left running here. Processes and the agent go on."""
     if HopxMagics.__name__ not in shell.magics_manager.registry:
         return
-    for registered in (HopxMagics, HopxFollowing, HopxHistory, HopxQueue, HopxCloud, HopxValues):
+    for registered in (HopxMagics, HopxFollowing, HopxHistory, HopxQueue, HopxCloud, HopxValues, HopxDoctor):
         magics = shell.magics_manager.registry.pop(registered.__name__)
         for kind, names in magics.magics.items():
             for name in names:

@@ -242,6 +242,7 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _ENV,
         _argument("--region"),
     ],
+    "%hopx_doctor": [_argument("connection", nargs="?", metavar="CONNECTION"), _flag("--fix")],
     "%hopx_disconnect": [_CONNECTION, _flag("--delete")],
     "%hopx_sandboxes": [],
     "%hopx_extend": [_CONNECTION, _checked("time", by=parse_duration, metavar="TIME")],
@@ -273,7 +274,7 @@ TAKE_REFERENCES = (
 )
 """The magics whose arguments are ids and names of processes."""
 
-TAKE_CONNECTIONS = ("hopx_connect", "hopx_disconnect", "hopx_extend")
+TAKE_CONNECTIONS = ("hopx_connect", "hopx_disconnect", "hopx_doctor", "hopx_extend")
 """The magics whose first argument is a connection."""
 
 TAKE_RUNS = ("hopx_show", "hopx_rerun", "hopx_diff", "hopx_attach")

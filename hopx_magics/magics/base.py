@@ -77,11 +77,12 @@ class HopxBase(Magics):
             magics.update({name: _HelpPage(magic)(magic) for name, magic in magics.items()})
 
     @contextmanager
-    def _arguments(self, magic: str, line: str) -> Iterator[Any]:
+    def _arguments(self, magic: str, line: str, *, greets: bool = True) -> Iterator[Any]:
         """The arguments of a magic, to call Python with: its ValueError and OSError are one line to the user."""
         parser = PARSERS[magic]
         arguments = parser.parse_line(line, self.shell.user_ns)
-        self.arrival.greet()
+        if greets:
+            self.arrival.greet()
         try:
             yield arguments
         except (ValueError, OSError) as error:  # of a file of this machine that can't be read or written

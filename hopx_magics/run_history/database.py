@@ -101,6 +101,13 @@ class Database:
                 self._db.close()
             self._db = None
 
+    def set_aside(self) -> Path:
+        """Renames the file, which is damaged, and returns its new name; a fresh one begins. Raises OSError."""
+        with self._lock:
+            status = self.file.stat()
+            self._identity = (status.st_dev, status.st_ino)
+            return self._set_aside() or self.file
+
     def _do(self, begin: str, action: Callable[[sqlite3.Connection], Result]) -> Result:
         if self._owner != os.getpid():
             self._begin_anew()
@@ -189,21 +196,22 @@ class Database:
         except OSError:
             return False
 
-    def _set_aside(self) -> None:
-        """Renames the damaged file, unless another program has done so by now."""
+    def _set_aside(self) -> Path | None:
+        """Renames the damaged file, unless another program has done so by now; its new name."""
         self.close()
         try:
             status = self.file.stat()
         except FileNotFoundError:
-            return
+            return None
         if (status.st_dev, status.st_ino) != self._identity:
-            return
+            return None
         aside = self.file.with_name(f"{self.file.stem}.damaged-{datetime.now():%Y%m%d-%H%M%S-%f}{self.file.suffix}")
         self.file.rename(aside)
         for suffix in ("-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 Path(f"{self.file}{suffix}").rename(f"{aside}{suffix}")
         self.notes.append(_damaged(aside))
+        return aside
 
     def _why_it_is_gone(self) -> str:
         for aside in self.file.parent.glob(f"{glob.escape(self.file.stem)}.damaged-*"):

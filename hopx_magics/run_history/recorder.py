@@ -148,6 +148,11 @@ class Recorder:
         self._writer.settle()
 
     @property
+    def unwritten(self) -> int:
+        """How much of what was told is not in the history yet."""
+        return len(self._writer.lines)
+
+    @property
     def no_room(self) -> HistoryError | None:
         """Why the history can't take the outputs of what has ended; None when it can."""
         return self._keeper.failure

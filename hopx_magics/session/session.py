@@ -47,6 +47,11 @@ class Session:
         """Held around changes of the connections."""
         atexit.register(self._end)
 
+    @property
+    def has_api_key(self) -> bool:
+        """Whether this environment has a key for the control plane, without a look at files or the system's keyring."""
+        return "control_plane" in vars(self) or bool(os.environ.get("HOPX_API_KEY", "").strip())
+
     @functools.cached_property
     def control_plane(self) -> ControlPlane:
         """The control plane of the account whose API key this environment has. Raises CredentialsError."""

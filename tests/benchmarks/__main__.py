@@ -36,6 +36,7 @@ PARTS = (
     "drawing",
     "watching",
     "lines",
+    "doctor",
 )
 
 

@@ -51,6 +51,8 @@ export class Link {
     this.receiveCustom = (/** @type {unknown} */ content, /** @type {DataView[]} */ buffers) => this.#receive(content, buffers);
     /** The number of the newest message; 0 before the first. */
     this.number = 0;
+    /** How many messages of the kernel did not arrive. */
+    this.missed = 0;
     /** Called when messages of the kernel did not arrive. */
     this.onMissed = () => {};
     /** Called when nothing can be sent any more: the kernel of this model is gone. */
@@ -124,6 +126,7 @@ export class Link {
     this.#count(message.number);
     if (message.kind === "accepted") this.#accepted(message.request);
     else if (message.kind === "done") this.#done(message, buffers);
+    else if (message.kind === "call") this.send({ do: "here", call: message.call, missed: this.missed });
     else for (const listener of this.listeners) listener({ ...message, buffers });
   }
 
@@ -131,6 +134,7 @@ export class Link {
   #count(number) {
     if (!Number.isInteger(number)) return;
     const missed = this.number > 0 && number !== this.number + 1;
+    if (missed) this.missed += Math.max(0, number - this.number - 1);
     this.number = number;
     if (missed) this.onMissed();
   }

@@ -225,7 +225,11 @@ function menderWidget() {
     /** @param {{model: Model}} parts */
     initialize({ model }) {
       const notebook = notebookOf(model);
-      if (!notebook) return undefined;
+      if (!notebook) {
+        // Here it can mend nothing, but answers when the kernel calls.
+        const link = new Link(model);
+        return () => link.close();
+      }
       const mender = new LinesMender(model, notebook);
       return () => mender.end();
     },

@@ -110,6 +110,12 @@
  */
 
 /**
+ * @typedef {object} Call
+ * @property {"call"} kind
+ * @property {number} call
+ */
+
+/**
  * @typedef {object} Accepted
  * @property {"accepted"} kind
  * @property {number} request
@@ -220,7 +226,7 @@
  * @property {[number, number][]} knots numbers of values, from 1, and their seconds
  */
 
-/** @typedef {Reset | Changes | Freshness | Beat | Pong | Accepted | Done | Output | Displays | Curves | Lines} Message */
+/** @typedef {Reset | Changes | Freshness | Beat | Pong | Call | Accepted | Done | Output | Displays | Curves | Lines} Message */
 
 // ---------------------------------------------------------------- parts of a stream
 
@@ -335,6 +341,13 @@
 /**
  * @typedef {object} Ping
  * @property {"ping"} do
+ */
+
+/**
+ * @typedef {object} Here
+ * @property {"here"} do
+ * @property {number} call
+ * @property {number} missed
  */
 
 /**
@@ -478,7 +491,7 @@
 
 /**
  * Each goes with the page's name and a number that the page chose.
- * @typedef {Hello | Bye | Ping | View | Keep | Static | Selected | Holds | Stop | Program | Kill | Rerun | Details | Open | Show
+ * @typedef {Hello | Bye | Ping | Here | View | Keep | Static | Selected | Holds | Stop | Program | Kill | Rerun | Details | Open | Show
  *   | More | Close | Follow | Hold | Page | Find | Chunk} Intent
  */
 

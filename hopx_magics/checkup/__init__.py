@@ -1,0 +1,1 @@
+"""What is wrong here, if anything: looks at this program, its page, agents, history and network."""
