@@ -30,7 +30,7 @@ _PUBLIC = {
     "api.doctor": "doctor",
     "api.find": "attach",
     "api.history": "diff history prune show use_history",
-    "api.connect": "connect connections create disconnect extend sandboxes",
+    "api.connect": "connect connections create disconnect extend forget sandboxes",
     "api.shell": "get ls put run_command",
     "launches": "LaunchOptions",
     "api.filters": "ProcessFilters RunFilters",

@@ -8,6 +8,7 @@ from .api.connect import connections as connections
 from .api.connect import create as create
 from .api.connect import disconnect as disconnect
 from .api.connect import extend as extend
+from .api.connect import forget as forget
 from .api.connect import sandboxes as sandboxes
 from .api.doctor import doctor as doctor
 from .api.executor import Executor as Executor

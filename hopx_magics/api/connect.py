@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ..connection.connection import Connection
 from ..connection.local import LOCAL
 from ..durations import parse_duration
+from ..errors import UnknownConnection
+from ..output.oneline import printable
 from ..session.connecting import SshOptions, connection_to, create_sandboxes, say_nothing
 from ..session.session import session
 
@@ -33,7 +35,8 @@ def connect(
     """Chooses the agent that everything else speaks to.
 
     `target` is `local`, a connection's name, `ssh://[user@]host[:port]`, the URL of an agent, the id of a HopX sandbox,
-    or a live `Sandbox` object of the vendor's SDK. The token of a URL is `token`, or else the environment's
+    or a live `Sandbox` object of the vendor's SDK. Connections by ssh and to URLs are known to later programs by their
+    names, too. The token of a URL is `token`, or else the environment's
     HOPX_AGENT_TOKEN; a sandbox needs the API key of its account (HOPX_API_KEY). `resume` resumes a sandbox that is
     paused. Without any call of this, it is `local`.
 
@@ -127,12 +130,24 @@ def sandboxes() -> "pd.DataFrame":
 
 
 def connections() -> "pd.DataFrame":
-    """The connections: `name`, `url` (missing for agents that may move), `sandbox`, and which is the `current` one."""
+    """The connections: `name`, `url` (missing for agents that may move), `sandbox`, which is the `current` one, and
+    whether this program is `connected` to it: those of earlier kernels are connected to again by their names.
+    """
     from ..display.connection_frames import connections_frame
 
     session().connection()
-    rows = [
-        (each.name, each.url, each.place.sandbox, each.name == session().current)
-        for each in list(session().connections.values())
-    ]
-    return connections_frame(rows)
+    current = session().current
+    connected = list(session().connections.values())
+    rows = [(each.name, each.url, each.place.sandbox, each.name == current, True) for each in connected]
+    names = {each.name for each in connected}
+    earlier = [(name, kept.target) for name, kept in session().kept.all().items() if name not in names]
+    return connections_frame([*rows, *((name, url, None, False, False) for name, url in earlier)])
+
+
+def forget(name: str) -> None:
+    """Forgets how a connection of this name is made, which the next kernel would know. Raises UnknownConnection."""
+    if not session().kept.forget(name):
+        raise UnknownConnection(
+            f"nothing is kept of a connection {printable(name, 60)!r}",
+            hint="%hopx_connect shows the connections, %hopx_disconnect ends one.",
+        )

@@ -4,11 +4,12 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 
-from ..errors import AgentWarning, HistoryWarning, NameWarning
+from ..errors import AgentWarning, HistoryError, HistoryWarning, NameWarning
 from ..output.oneline import printable
 from ..run import Run
+from ..run_history import reading
 from ..session.gathering import Listed
-from ..session.session import session
+from ..session.session import Session, session
 
 _NOT_THE_USERS = ("hopx_magics", "IPython", "contextlib")
 
@@ -20,6 +21,19 @@ def tell_notes() -> None:
             tell(connection.remarks.popleft(), AgentWarning)
     for note in session().recorder.notes():
         tell(note, HistoryWarning)
+    for name in _left_by_earlier_kernels(session()):
+        tell(f"runs of an earlier kernel may go on on {name}: %hopx_connect {name} connects to it again", AgentWarning)
+
+
+def _left_by_earlier_kernels(session: Session) -> list[str]:
+    """The names of connections of earlier kernels, on which runs were seen that had not ended; once a session."""
+    unconnected = {} if session.told_of_earlier_kernels else session.unconnected()
+    session.told_of_earlier_kernels = True
+    try:
+        going = session.history.read(reading.going) if unconnected else set()
+    except HistoryError:
+        return []
+    return [printable(name, 60) for name, kept in unconnected.items() if kept.agent in going]
 
 
 def tell_of(listed: Iterable[Listed]) -> None:

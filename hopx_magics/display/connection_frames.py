@@ -11,16 +11,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def connections_frame(rows: Sequence[tuple[str, str | None, str | None, bool]]) -> "pd.DataFrame":
-    """One row a connection: `name`, `url`, `sandbox`, and whether it is the `current` one."""
+def connections_frame(rows: Sequence[tuple[str, str | None, str | None, bool, bool]]) -> "pd.DataFrame":
+    """One row a connection: `name`, `url`, `sandbox`, whether it is the `current` one, and `connected` at all."""
     import pandas as pd
 
     return pd.DataFrame(
         {
             "name": arrays.texts([name for name, *_ in rows]),
-            "url": arrays.texts([url for _, url, _, _ in rows]),
-            "sandbox": arrays.texts([sandbox for _, _, sandbox, _ in rows]),
-            "current": arrays.truths([current for *_, current in rows]),
+            "url": arrays.texts([url for _, url, *_ in rows]),
+            "sandbox": arrays.texts([sandbox for _, _, sandbox, *_ in rows]),
+            "current": arrays.truths([current for *_, current, _ in rows]),
+            "connected": arrays.truths([connected for *_, connected in rows]),
         }
     )
 

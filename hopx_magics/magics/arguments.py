@@ -231,6 +231,7 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _argument("--as"),
         _argument("--token-env"),
         _flag("--resume"),
+        _argument("--forget"),
         _argument("--python"),
         _argument("--setup"),
         _flag("--install"),

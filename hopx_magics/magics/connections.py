@@ -37,10 +37,12 @@ class HopxCloud(HopxBase):
             %hopx_connect [local | NAME | URL | SANDBOX_ID | VAR] [--as NAME] [--token-env VAR] [--resume]
             %hopx_connect ssh://[USER@]HOST[:PORT] [--as NAME] [--sync] [--install] [--python PATH]
                 [--setup COMMAND] [--no-trust]
+            %hopx_connect --forget NAME
             %hopx_connect --new [TEMPLATE] [-n 4] [--timeout 4h] [--env K=V ...] [--region R] [--as NAME]
 
-        Without arguments: a DataFrame of all connections. `local` is the agent of this machine, which is started when
-        it is needed and is the connection until another one is chosen.
+        Without arguments: a DataFrame of all connections, with those that earlier kernels had by ssh or to a URL: they
+        are kept without secrets, and made again by their names. `local` is the agent of this machine, which is started
+        when it is needed and is the connection until another one is chosen.
 
         A sandbox of HopX is found by its id, or is held by a variable as an object of the vendor's SDK. Its account is
         that of the API key in HOPX_API_KEY, or of the vendor's command line program. A URL is that of any agent. Its
@@ -65,6 +67,7 @@ class HopxCloud(HopxBase):
                          of its own, in your data folder there
         --python PATH    the Python of the other machine, if not one that a login finds there
         --setup COMMAND  what a shell does there before: "module load cuda"
+        --forget NAME    don't keep how this connection is made
         --no-trust       load only values that are read without running code, as from a sandbox
         --new TEMPLATE   create a sandbox of a template (code-interpreter), and wait until it is ready
         -n N             create so many
@@ -85,13 +88,16 @@ class HopxCloud(HopxBase):
             %hopx_connect local
         """
         with self._arguments("hopx_connect", line) as args:
-            from ..api.connect import connect, connections
+            from ..api.connect import connect, connections, forget
             from ..client.transport import checked_url
             from ..client.vendor import is_vendor_sandbox
 
             name = getattr(args, "as")
             if args.new is not None:
                 return self._created(args, name)
+            if args.forget is not None:
+                forget(args.forget)
+                return connections()
             for option in ("n", "timeout", "region"):
                 if getattr(args, option) is not None:
                     raise ValueError(f"{'-' if option == 'n' else '--'}{option} is for --new")
@@ -102,18 +108,18 @@ class HopxCloud(HopxBase):
                 return connections()
             by_ssh = {option: getattr(args, option) for option in ("python", "setup", "install", "sync")}
             by_ssh["trust"] = not args.no_trust
-            if args.target.startswith("ssh://"):
-                if args.token_env or args.resume:
-                    raise ValueError(f"--{'token-env' if args.token_env else 'resume'} is not for what ssh leads to")
-                with StateLine(self.shell) as line_below:
-                    return connect(args.target, name=name, say=line_below, **by_ssh)
+            is_ssh = args.target.startswith("ssh://")
+            if is_ssh and (args.token_env or args.resume):
+                raise ValueError(f"--{'token-env' if args.token_env else 'resume'} is not for what ssh leads to")
             if args.token_env and "://" not in args.target:
                 raise ValueError("--token-env is for the URL of an agent")
             value = self.shell.user_ns.get(args.target)
             if is_vendor_sandbox(value):
                 return connect(value, name=name)
-            token = _token(checked_url(args.target), args.token_env) if "://" in args.target else None
-            return connect(args.target, name=name, token=token, resume=args.resume, **by_ssh)
+            is_url = "://" in args.target and not is_ssh
+            token = _token(checked_url(args.target), args.token_env) if is_url else None
+            with StateLine(self.shell) as line_below:
+                return connect(args.target, name=name, token=token, resume=args.resume, say=line_below, **by_ssh)
 
     def _created(self, args: Any, name: str | None) -> "Connection | list[Connection]":
         from ..api.connect import create

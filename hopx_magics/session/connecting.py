@@ -26,6 +26,7 @@ from ..errors import CredentialsError, HopxError, SandboxGone, UnknownConnection
 from ..models import Place, Sandbox
 from ..output.oneline import printable
 from .finding import nearest
+from .kept_connections import KeptConnection
 from .session import Session
 
 
@@ -66,6 +67,11 @@ def connection_to(
         return _to_vendor_sandbox(session, target, name)
     if target.startswith(SCHEME):
         return _to_ssh(session, target, name, ssh)
+    kept = session.kept.find(target)
+    if kept and (target not in session.connections or msgspec.structs.replace(ssh, say=say_nothing) != _NO_OPTIONS):
+        if name is not None and name != target:
+            raise ValueError(f"{target!r} has its name: only a new connection is given one")
+        return connection_to(session, kept.target, name=target, token=token, ssh=_as_kept(kept, ssh))
     if msgspec.structs.replace(ssh, say=say_nothing) != _NO_OPTIONS:
         raise ValueError("python, setup, install, sync and trust are for what is reached by ssh://[user@]host")
     if "://" in target:
@@ -86,7 +92,9 @@ def _to_url(session: Session, url: str, name: str | None, token: str | None) -> 
     endpoint = Endpoint(url, token)
     place = Place(_free_name(session, name or urlsplit(url).netloc, url), url)
     made = Connection(place, lambda http: endpoint, session.settings, session.recorder, url=url)
-    return _answering(session, made)
+    connection = _answering(session, made)
+    session.kept.keep(connection.name, KeptConnection(url, url))
+    return connection
 
 
 def _to_ssh(session: Session, url: str, name: str | None, options: SshOptions) -> Connection:
@@ -105,7 +113,18 @@ def _to_ssh(session: Session, url: str, name: str | None, options: SshOptions) -
     except BaseException:
         made.close()
         raise
-    return _answering(session, made)
+    connection = _answering(session, made)
+    kept = KeptConnection(url, made.place.agent, ssh.way.python, options.setup, options.trust)
+    session.kept.keep(connection.name, kept)
+    return connection
+
+
+def _as_kept(kept: KeptConnection, options: SshOptions) -> SshOptions:
+    """How a kept connection is made again, with what is to be different now."""
+    if not kept.target.startswith(SCHEME):
+        return options
+    how = {"python": options.python or kept.python, "setup": options.setup or kept.setup}
+    return msgspec.structs.replace(options, trust=options.trust and kept.trust, **how)
 
 
 def _found_or_installed(ssh: SshAgent, options: SshOptions) -> Found:

@@ -19,6 +19,7 @@ from ..run_history.database import Database
 from ..run_history.recorder import Recorder
 from ..settings import Settings, read_settings
 from .finding import nearest
+from .kept_connections import KeptConnection, KeptConnections
 
 if TYPE_CHECKING:
     from ..sweeps import Sweep
@@ -41,6 +42,10 @@ class Session:
         """The name of the connection that is meant when none is named."""
         self.history = Database(self.settings.history_file, patience=HISTORY_PATIENCE)
         self.recorder = Recorder(self.history, self.settings)
+        self.kept = KeptConnections(self.settings.state_folder / "connections")
+        """The named connections of earlier kernels, and of this one."""
+        self.told_of_earlier_kernels = False
+        """Whether the user knows of runs that may go on where an earlier kernel was connected."""
         self.sweeps: list[Sweep] = []
         """Those of which runs wait here to be handed out to one of several agents."""
         self.lock = threading.RLock()
@@ -75,9 +80,19 @@ class Session:
             if name not in self.connections:
                 raise UnknownConnection(
                     f"no connection is named {printable(name, 60)!r}{nearest(name, [LOCAL, *self.connections])}",
-                    hint="%hopx_connect shows the connections; a new one is added by its URL or sandbox id.",
+                    hint=self._how_to_connect(name),
                 )
             return self.connections[name]
+
+    def _how_to_connect(self, name: str) -> str:
+        if self.kept.find(name):
+            return f"%hopx_connect {name} connects to it again, as an earlier kernel was."
+        return "%hopx_connect shows the connections; a new one is added by its URL, ssh://HOST, or sandbox id."
+
+    def unconnected(self) -> dict[str, KeptConnection]:
+        """The connections of earlier kernels to whose agents there is none."""
+        connected = {connection.place.agent for connection in list(self.connections.values())}
+        return {name: kept for name, kept in self.kept.all().items() if kept.agent not in connected}
 
     def chosen(self, on: str | Iterable[str] | None = None) -> list[Connection]:
         """The connections of these names, or `all`; by default the current one. Raises UnknownConnection."""

@@ -12,7 +12,7 @@ from IPython.core.error import UsageError
 
 from hopx_magics import __version__, api
 from hopx_magics.api.connect import connect
-from hopx_magics.errors import HopxError, ResultError, SshError
+from hopx_magics.errors import AgentWarning, HopxError, ResultError, SshError, UnknownConnection
 from tests.standins.sshd import Machine
 from tests.waiting import is_running, wait_until
 
@@ -184,3 +184,43 @@ def test_the_folder_of_the_notebook_is_copied_there_and_results_come_back(
     monkeypatch.chdir(Path.home())
     with pytest.raises(UsageError, match="as a whole is not copied"):
         cell("%hopx_connect ssh://gpu --sync")
+
+
+def test_the_next_kernel_knows_the_connection_by_its_name(
+    cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    cell("%hopx_connect ssh://gpu --as box --setup 'export WORD=kept' --no-trust")
+    cell("%%hopx_bg --name long\nimport time, os\nprint(os.environ.get('WORD'), flush=True)\ntime.sleep(600)")
+    cell("%hopx_ps")
+    api.session().close()
+    api.session.cache_clear()
+    with pytest.warns(AgentWarning, match="runs of an earlier kernel may go on on box: %hopx_connect box connects"):
+        assert cell("%hopx_ps").empty
+    known = cell("%hopx_connect").set_index("name")
+    assert known.loc["box", ["url", "current", "connected"]].tolist() == ["ssh://gpu", False, False]
+    with pytest.raises(UnknownConnection, match="%hopx_connect box connects to it again"):
+        cell("%hopx_ps --on box")
+    connection = cell("%hopx_connect box")
+    assert (connection.name, connection.trusted, connection.way.setup) == ("box", False, "export WORD=kept")
+    assert cell("%hopx_ps").stdout.tolist() == ["kept\n"]
+    assert cell("%hopx_connect box --sync") is connection
+    assert cell("%hopx_connect").connected.tolist() == [True, True]
+    assert sorted(cell("%hopx_connect --forget box").name) == ["box", "local"], "this kernel is still connected"
+    cell("%hopx_disconnect box")
+    assert cell("%hopx_connect").name.tolist() == ["local"]
+    with pytest.raises(UnknownConnection, match="nothing is kept of a connection 'box'"):
+        cell("%hopx_connect --forget box")
+    kept = api.session().settings.state_folder / "connections"
+    assert list(kept.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"[" * 100_000, b'{"target": 5}', b'{"target": "\xff", "agent": ""}'])
+def test_what_is_kept_of_connections_may_be_broken(hopx: Any, content: bytes) -> None:
+    folder = api.session().settings.state_folder / "connections"
+    folder.mkdir(parents=True)
+    (folder / "box.json").write_bytes(content)
+    assert hopx.connections().name.tolist() == ["local"]
+    with pytest.raises(UnknownConnection):
+        hopx.connect("box")
