@@ -11,6 +11,7 @@ import msgspec
 from ..errors import AgentError, HopxError
 from ..models import Change, Listing, Process, ProcessId
 from ..output.oneline import printable
+from ..protocol.listing import FORGOTTEN_AFTER
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -79,6 +80,7 @@ class Watcher:
         self._asked_at = 0.0
         self._soon = False
         """Whether something was launched since the agent was asked."""
+        self._launched_at = -FORGOTTEN_AFTER
         self._tail = 0
         self._tail_wanted = 0.0
 
@@ -119,7 +121,7 @@ class Watcher:
 
     def look(self) -> None:
         """Asks soon, where it would have waited for long because nothing was running: something was just launched."""
-        self._soon = True
+        self._soon, self._launched_at = True, time.monotonic()
         self._wake.set()
 
     def close(self) -> None:
@@ -209,7 +211,8 @@ class Watcher:
             return GAP if self._tail else 0.0
         if change.listing.etag is not None and (known is None or known.tail != change.listing.tail):
             return 0.0  # whether it can wait is found out with the next request
-        busy = any(process.status in ("queued", "running") for process in change.listing.processes)
+        may_come = time.monotonic() - self._launched_at < FORGOTTEN_AFTER  # agents list some things only after a while
+        busy = may_come or any(process.status in ("queued", "running") for process in change.listing.processes)
         return interval if busy else max(interval, IDLE_INTERVAL)
 
     def _interval(self) -> float:

@@ -13,6 +13,7 @@ from hopx_magics.connection import watcher as watching
 from hopx_magics.connection.connection import Connection
 from hopx_magics.connection.watcher import Update, Watcher
 from hopx_magics.errors import AgentError
+from hopx_magics.launches import checked_launch
 from hopx_magics.models import Process
 from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings
@@ -406,6 +407,29 @@ def test_a_larger_tail_while_a_slow_agent_is_asked(
     assert [process.status for process in idle.table.values()] == ["running"]
     assert watcher.latest.listing is not None
     assert watcher.latest.listing.tail == 50
+
+
+def test_what_was_launched_may_be_listed_later(
+    odd_agent: Start, connection_of: Callable[[OddAgent], Connection], listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "INTERVAL", 0.05)
+    monkeypatch.setattr(watching, "IDLE_INTERVAL", 2 * DEADLINE)
+    asked_since: list[Asked] = []
+
+    def answer(asked: Asked) -> None:
+        if asked_since or asked.method == "POST":
+            asked_since.append(asked)
+        if asked.method == "POST":
+            asked.reply({"process_id": "p0", "status": "running"})
+        else:
+            asked.reply(listing_of("running") if len(asked_since) > 4 else listing_of())
+
+    connection = connection_of(odd_agent(answer))
+    connection.capture = "agent"
+    heard = listen(connection.watcher)
+    wait_until(lambda: heard.updates, "there is nothing yet")
+    connection.launch(checked_launch("true", language="bash"))
+    wait_until(lambda: "p0" in heard.table, "it is asked again although nothing is listed")
 
 
 def test_errors_are_told_and_the_rows_stay(
