@@ -65,13 +65,18 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     displays: int | None = None
     peak_memory_bytes: int | None = None
     cpu_seconds: float | None = None
+    peak_gpu_memory_bytes: int | None = None
 
     @property
     def usage(self) -> Usage | None:
         """What it has taken of its machine, if that is known."""
         if self.peak_memory_bytes is None and self.cpu_seconds is None:
             return None
-        return Usage(peak_memory_bytes=self.peak_memory_bytes, cpu_seconds=self.cpu_seconds)
+        return Usage(
+            peak_memory_bytes=self.peak_memory_bytes,
+            cpu_seconds=self.cpu_seconds,
+            peak_gpu_memory_bytes=self.peak_gpu_memory_bytes,
+        )
 
     @property
     def process(self) -> Process:

@@ -50,13 +50,18 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `cpu_percent` is the share of a core lately, over 100 for several, and `memory_bytes` what is in memory now; both
     are None once it has ended. `peak_memory_bytes` is the most that was seen, at least that of the largest process, and
-    `cpu_seconds` the processor time so far. What processes share in memory counts for each.
+    `cpu_seconds` the processor time so far. What processes share in memory counts for each. `gpu_percent` is the share
+    of a GPU, over 100 for several, `gpu_memory_bytes` what is in their memory, and `peak_gpu_memory_bytes` the most
+    that was seen; all three are None for a run that was never seen on one.
     """
 
     cpu_percent: _Seconds | None = None
     memory_bytes: _Count | None = None
     peak_memory_bytes: _Count | None = None
     cpu_seconds: _Seconds | None = None
+    gpu_percent: _Seconds | None = None
+    gpu_memory_bytes: _Count | None = None
+    peak_gpu_memory_bytes: _Count | None = None
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):

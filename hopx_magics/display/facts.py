@@ -42,6 +42,7 @@ def facts_of(process: Process, place: Place, run: KeptRun | None = None, *, as_l
         ("left running", _pids(process.leftovers)),
         ("memory", _memory(process.usage)),
         ("processor time", _processor_time(process.usage)),
+        ("memory of GPUs", _memory_of_gpus(process.usage)),
         ("stdout", _size(process.stdout_bytes)),
         ("stderr", _size(process.stderr_bytes)),
         ("language", process.language),
@@ -138,6 +139,14 @@ def _memory(usage: Usage | None) -> str | None:
         return None
     now = f"{size_in_words(usage.memory_bytes)}, " if usage.memory_bytes is not None else ""
     return f"{now}{size_in_words(usage.peak_memory_bytes)} at most"
+
+
+def _memory_of_gpus(usage: Usage | None) -> str | None:
+    if usage is None or usage.peak_gpu_memory_bytes is None:
+        return None
+    now = f"{size_in_words(usage.gpu_memory_bytes)}, " if usage.gpu_memory_bytes is not None else ""
+    used = f", {usage.gpu_percent:.0f} % of a GPU now" if usage.gpu_percent is not None else ""
+    return f"{now}{size_in_words(usage.peak_gpu_memory_bytes)} at most{used}"
 
 
 def _processor_time(usage: Usage | None) -> str | None:

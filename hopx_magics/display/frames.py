@@ -32,7 +32,8 @@ def processes_frame(processes: Sequence[Process], places: Sequence[Place]) -> "p
     `status` is an ordered categorical of all statuses, `status_detail` the reason for it where one is told. Times are
     `datetime64[us, UTC]`, `exit_code` and `pid` are `Int64`, `execution_time` is float seconds, and texts are `str`;
     what the agent did not say is missing. `leftovers` is how many processes an ended one has left running, missing for
-    none. `cpu_percent`, `memory_bytes`, `peak_memory_bytes` and `cpu_seconds` are as in `models.Usage`. `progress` is
+    none. `cpu_percent`, `memory_bytes`, `peak_memory_bytes` and `cpu_seconds` are as in `models.Usage`, and
+    where one was seen on a GPU there are `gpu_percent`, `gpu_memory_bytes` and `peak_gpu_memory_bytes`. `progress` is
     float, 0 to 1, as far as the outputs here tell one: 1 for what completed, and never 1 for what failed or was killed.
     Control characters in texts, which would act on a terminal, stand as their symbols (`␛`); `Run.stdout` has them as
     they are.
@@ -66,11 +67,18 @@ def processes_frame(processes: Sequence[Process], places: Sequence[Place]) -> "p
 
 
 def _usages(usages: Sequence[Usage]) -> dict[str, Any]:
+    of_gpus = {
+        "gpu_percent": arrays.floats([usage.gpu_percent for usage in usages]),
+        "gpu_memory_bytes": arrays.integers([usage.gpu_memory_bytes for usage in usages]),
+        "peak_gpu_memory_bytes": arrays.integers([usage.peak_gpu_memory_bytes for usage in usages]),
+    }
+    on_gpus = any(usage.peak_gpu_memory_bytes is not None for usage in usages)
     return {
         "cpu_percent": arrays.floats([usage.cpu_percent for usage in usages]),
         "memory_bytes": arrays.integers([usage.memory_bytes for usage in usages]),
         "peak_memory_bytes": arrays.integers([usage.peak_memory_bytes for usage in usages]),
         "cpu_seconds": arrays.floats([usage.cpu_seconds for usage in usages]),
+        **(of_gpus if on_gpus else {}),
     }
 
 

@@ -62,12 +62,15 @@ def runs_frame(columns: Mapping[str, Sequence[Any]]) -> "pd.DataFrame":
     is a column `param.NAME` of `Int64`, float, `str` or `boolean`, or of objects where they are mixed or one is None:
     there a list is a tuple, and `pd.NA` stands for a run without that parameter. A tag is a column `tag.NAME` of `str`.
     `values_in` and `values_out` are tuples of names, of the variables that a cell got and has kept, and `displays` is
-    how many displays it had. With them asked for, `code`, `stdout` and `stderr` stand between.
+    how many displays it had. Where a run was seen on a GPU there is `peak_gpu_memory_bytes`.
+    With them asked for, `code`, `stdout` and `stderr` stand between.
     """
     import pandas as pd
 
     accessor.register()
     made = {name: _ARRAYS.get(name, arrays.texts)(list(columns[name])) for name in COLUMNS}
+    if any(size is not None for size in columns["peak_gpu_memory_bytes"]):
+        made["peak_gpu_memory_bytes"] = arrays.integers(list(columns["peak_gpu_memory_bytes"]))
     made |= {name: arrays.texts(list(columns[name])) for name in _OUTPUTS if name in columns}
     for kind in ("param", "tag"):
         made |= {f"{kind}.{name}": values for name, values in _spread(list(columns[f"{kind}s"])).items()}

@@ -41,6 +41,8 @@ TABLE_COLUMNS = (
     Column("exit_code", "Exit", "exit_code", "number"),
     Column("cpu", "CPU", "cpu_percent", "number"),
     Column("memory", "Memory", "memory_bytes", "number"),
+    Column("gpu", "GPU", "gpu_percent", "number"),
+    Column("gpu_memory", "GPU memory", "gpu_memory_bytes", "number"),
     Column("language", "Language", "language", "text"),
     Column("id", "Process id", "process_id", "text"),
     Column("connection", "Connection", "connection", "text"),

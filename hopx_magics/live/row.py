@@ -18,7 +18,7 @@ class Row(msgspec.Struct, frozen=True):
     `paused` has no place, and what is `first` is ahead of what is not. `params` are in the order in which they tell it
     from others: first those that differ in its sweep. `metrics` are the last numbers of its output by their names, of
     too many only the first (`metrics_cut`). `cpu` is the share of a core in percent; `memory` are the bytes that it
-    takes, or when it has ended the most that it took.
+    takes, or when it has ended the most that it took; `gpu` and `gpu_memory` are the same of GPUs.
     """
 
     id: str
@@ -46,6 +46,8 @@ class Row(msgspec.Struct, frozen=True):
     metrics_cut: bool
     cpu: int | None
     memory: int | None
+    gpu: int | None
+    gpu_memory: int | None
     usual: str
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..display.frames import Standing, standing_of
-from ..models import Listing, Process, ProcessId
+from ..models import Listing, Process, ProcessId, Usage
 from ..output.oneline import printable
 from ..output.progress import fraction_at_end, newest_progress, progress_in
 from ..output.shown import last_line
@@ -33,6 +33,8 @@ Choose = Callable[[Process], bool]
 HasDisplays = Callable[[str, Process], bool]
 """Whether a process of that connection is known to have displayed something."""
 
+
+_NO_USAGE = Usage()
 
 _Far = tuple[float, float | None]  # how far a process is, and the seconds left
 
@@ -310,7 +312,8 @@ class Rows:
         stands = process.ended or process.paused
         told = self._given.get(slot, NOTHING)
         metrics, metrics_cut = self._metrics.values(slot)
-        cpu = process.usage.cpu_percent if process.usage else None
+        usage = process.usage or _NO_USAGE
+        on_gpus = usage.peak_gpu_memory_bytes if process.ended else usage.gpu_memory_bytes
         return Row(
             id=process.process_id or "",
             connection=connection,
@@ -335,8 +338,10 @@ class Rows:
             tags=told.tags,
             metrics=metrics,
             metrics_cut=metrics_cut,
-            cpu=None if cpu is None else round(cpu),
-            memory=_memory(process),
+            cpu=None if usage.cpu_percent is None else round(usage.cpu_percent),
+            memory=_in_three_digits(usage.peak_memory_bytes if process.ended else usage.memory_bytes),
+            gpu=None if usage.gpu_percent is None else round(usage.gpu_percent),
+            gpu_memory=_in_three_digits(on_gpus),
             usual=told.usual,
         )
 
@@ -382,10 +387,8 @@ def _last_line(process: Process, grown: str | None) -> str:
     return next((line for text in texts if text and (line := last_line(text))), "")
 
 
-def _memory(process: Process) -> int | None:
-    """Bytes, to three digits: a page need not be told more often than one can see."""
-    usage = process.usage
-    size = (usage.peak_memory_bytes if process.ended else usage.memory_bytes) if usage else None
+def _in_three_digits(size: int | None) -> int | None:
+    """Bytes: a page need not be told more often than one can see."""
     return None if size is None else int(float(f"{size:.3g}"))
 
 

@@ -133,7 +133,7 @@ def _columns(state: State, without: Sequence[str]) -> list[Column]:
     if state.columns is not None:
         names = dict.fromkeys(("status", "name", *state.columns))
         return [column for name in names if (column := column_of(name))]
-    left_out = {*without, "cpu", "memory", *(() if state.several else ("connection",))}
+    left_out = {*without, "cpu", "memory", "gpu", "gpu_memory", *(() if state.several else ("connection",))}
     metrics = list(dict.fromkeys(name for row in state.rows for name in row.metrics))[:METRICS]
     own = [column for name in metrics if (column := column_of(f"metric.{name}"))]
     left_out |= {"started"} if own else set()
@@ -226,6 +226,8 @@ _WORDS: dict[str, Callable[[Row, float], str]] = {
     "language": lambda row, now: row.language or "",
     "cpu": lambda row, now: "" if row.cpu is None else f"{row.cpu:,} %",
     "memory": lambda row, now: "" if row.memory is None else size_in_words(row.memory),
+    "gpu": lambda row, now: "" if row.gpu is None else f"{row.gpu:,} %",
+    "gpu_memory": lambda row, now: "" if row.gpu_memory is None else size_in_words(row.gpu_memory),
     "id": lambda row, now: row.id,
     "connection": lambda row, now: row.connection,
     "last": lambda row, now: row.last,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from .active import Active
 from .family import Family, Member, Orphans, marks, read_table
+from .gpus import GpuTable, of_pids
 
 GRACE = 0.25
 """Seconds in which the processes of a run that has ended may end, too, before they count as left behind."""
@@ -45,6 +46,7 @@ class Leftovers:
         self._strangers: dict[int, int] = {}
         self._begun = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
+        self._gpus = GpuTable()
         self._spent = 0.0
 
     def begin(self) -> None:
@@ -92,7 +94,8 @@ class Leftovers:
             heir = ended or (running[0] if len(running) == 1 else None)
             others = list(self._families.values())
             needs_marks = bool(fresh) or ended is not None
-            self._spent = await asyncio.to_thread(_look_at, running, others, heir, fresh, with_marks=needs_marks)
+            look = (running, others, heir, fresh, self._gpus)
+            self._spent = await asyncio.to_thread(_look_at, *look, with_marks=needs_marks)
             if ended is None:
                 self._strangers = {pid: self._strangers.get(pid, 0) + 1 for pid in self._unexplained(orphans)}
             return set(ended.family.known) if ended and ended.family else set()
@@ -136,7 +139,13 @@ class Leftovers:
 
 
 def _look_at(
-    running: list[Active], others: list[Family], heir: Active | None, fresh: set[int], *, with_marks: bool
+    running: list[Active],
+    others: list[Family],
+    heir: Active | None,
+    fresh: set[int],
+    gpus: GpuTable,
+    *,
+    with_marks: bool,
 ) -> float:
     """Looks at the families of running and of ended runs, and gives those orphans to the heir that nobody else has.
 
@@ -145,11 +154,13 @@ def _look_at(
     begun = time.thread_time()
     table = read_table()
     marked = marks(table) if with_marks else {}
+    on_gpus = gpus.read() if running else {}
     for active in running:
         if active.family:
             active.family.look(table, marked)
             active.note_strays(table)
-            active.meter.take(entry for member in active.family.known if (entry := table.get(member.pid)))
+            pids = [member.pid for member in active.family.known if member.pid in table]
+            active.meter.take([table[pid] for pid in pids], of_pids(on_gpus, pids))
     for family in others:
         family.look(table, marked)
     if heir is not None and heir.family is not None:

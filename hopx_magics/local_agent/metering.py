@@ -1,14 +1,16 @@
-"""How much memory and processor time the processes of a run take, seen whenever they are looked at."""
+"""How much memory, processor time and of GPUs the processes of a run take, seen whenever they are looked at."""
 
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
 from .family import TICKS, Entry
+from .gpus import OnGpus
 
 SHORTEST = 0.4
 """Seconds of which the share of processor time is told, at least: the system counts in steps."""
@@ -25,6 +27,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_bytes: int | None = None
     peak_memory_bytes: int | None = None
     cpu_seconds: float | None = None
+    gpu_percent: float | None = None
+    gpu_memory_bytes: int | None = None
+    peak_gpu_memory_bytes: int | None = None
 
 
 class Meter:
@@ -39,7 +44,7 @@ class Meter:
         self._since = 0.0
         self._spent_then = 0.0
 
-    def take(self, members: Iterable[Entry]) -> None:
+    def take(self, members: Iterable[Entry], on_gpus: OnGpus | None = None) -> None:
         """Takes note of what its processes take now."""
         entries, now, last = list(members), time.monotonic(), self.usage or Usage()
         memory = sum(entry.memory for entry in entries)
@@ -56,6 +61,7 @@ class Meter:
             memory_bytes=memory,
             peak_memory_bytes=max(memory, last.peak_memory_bytes or 0),
             cpu_seconds=round(spent, 2),
+            **_of_gpus(on_gpus, last.peak_gpu_memory_bytes),
         )
         self._note(self.usage)
 
@@ -68,7 +74,9 @@ class Meter:
         """What is known of the whole run once it has ended."""
         if self.usage is None:
             return None
-        return msgspec.structs.replace(self.usage, cpu_percent=None, memory_bytes=None)
+        return msgspec.structs.replace(
+            self.usage, cpu_percent=None, memory_bytes=None, **_of_gpus(None, self.usage.peak_gpu_memory_bytes)
+        )
 
     def await_end(self, child: "subprocess.Popen[bytes]") -> None:
         """Takes the exit of the run's shell, and with it what the system has counted of all that it waited for."""
@@ -87,9 +95,22 @@ class Meter:
         )
 
 
+def _of_gpus(taken: OnGpus | None, peak: int | None) -> dict[str, Any]:
+    """What a usage says of GPUs: nothing of a run that was never seen on one."""
+    if taken is None:
+        return {"gpu_percent": None, "gpu_memory_bytes": None, "peak_gpu_memory_bytes": peak}
+    most = max(taken.memory, peak or 0)
+    return {"gpu_percent": taken.percent, "gpu_memory_bytes": taken.memory, "peak_gpu_memory_bytes": most}
+
+
 def _differ(one: Usage, other: Usage) -> bool:
     return (
-        (one.cpu_percent is None) != (other.cpu_percent is None)
-        or abs((one.cpu_percent or 0) - (other.cpu_percent or 0)) >= NOTED_CPU
-        or abs((one.memory_bytes or 0) - (other.memory_bytes or 0)) >= NOTED_MEMORY
+        _moved(one.cpu_percent, other.cpu_percent, NOTED_CPU)
+        or _moved(one.memory_bytes or 0, other.memory_bytes or 0, NOTED_MEMORY)
+        or _moved(one.gpu_percent, other.gpu_percent, NOTED_CPU)
+        or _moved(one.gpu_memory_bytes, other.gpu_memory_bytes, NOTED_MEMORY)
     )
+
+
+def _moved(one: float | None, other: float | None, noted: float) -> bool:
+    return (one is None) != (other is None) or abs((one or 0) - (other or 0)) >= noted

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..words import size_in_words
+from .gpus import count_of_gpus
 
 if TYPE_CHECKING:
     from .active import Active
@@ -129,7 +130,7 @@ def _named(count: float, what: str) -> str:
 
 def _gpus(allowed: str | None) -> tuple[str, ...]:
     """The GPUs that may be handed out. Where the driver can't be asked, those that are named are believed."""
-    there = _gpus_of_driver()
+    there = count_of_gpus()
     if allowed is None:
         return tuple(map(str, range(there or 0)))
     words = (word.strip() for word in allowed.split(","))
@@ -137,18 +138,6 @@ def _gpus(allowed: str | None) -> tuple[str, ...]:
     if there is None:
         return named
     return tuple(name for name in named if not name.isdecimal() or int(name) < there)
-
-
-def _gpus_of_driver() -> int | None:
-    try:
-        import pynvml  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError:
-        return None
-    try:
-        pynvml.nvmlInit()
-        return int(pynvml.nvmlDeviceGetCount())
-    except pynvml.NVMLError:
-        return None
 
 
 def _processors() -> int:

@@ -244,7 +244,7 @@ class HopxMagics(HopxBase):
         --sort COL     begin sorted by a column, a parameter or a metric too; -COL downwards
         --limit N      only the first N: what runs, then what is queued, then what has ended last
         --by COL       begin grouped by status, name, connection, or a parameter or tag: param.lr
-        --columns C,.. only these beside status and name, in their order: lr,loss,memory; param.lr, tag.exp and
+        --columns C,.. only these beside status and name, in their order: lr,loss,memory,gpu; param.lr, tag.exp and
                        metric.loss are meant also when no run has them yet; remembered for the next table
         --best min M   a column for the best value of a metric, too: --best min loss, --best max accuracy
         --interval T   ask an agent that can't tell of changes this often: 1s (default), 5s

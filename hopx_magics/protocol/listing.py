@@ -134,6 +134,9 @@ def _read_usage(value: Any) -> Usage | None:
         memory_bytes=read_count(value.get("memory_bytes")),
         peak_memory_bytes=read_count(value.get("peak_memory_bytes")),
         cpu_seconds=read_seconds(value.get("cpu_seconds")),
+        gpu_percent=read_seconds(value.get("gpu_percent")),
+        gpu_memory_bytes=read_count(value.get("gpu_memory_bytes")),
+        peak_gpu_memory_bytes=read_count(value.get("peak_gpu_memory_bytes")),
     )
 
 

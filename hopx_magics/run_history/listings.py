@@ -172,6 +172,7 @@ def _seen(process: Process) -> Seen:
         leftovers=json.dumps(process.leftovers),
         peak_memory_bytes=process.usage.peak_memory_bytes if process.usage else None,
         cpu_seconds=process.usage.cpu_seconds if process.usage else None,
+        peak_gpu_memory_bytes=process.usage.peak_gpu_memory_bytes if process.usage else None,
         stopped_when=process.stopped_when,
         retry_of=process.retry_of,
     )

@@ -112,6 +112,7 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         """CREATE INDEX runs_completed ON runs (code_hash, coalesce(launched_at, started_at, seen_at, 0))
             WHERE status = 'completed'""",
     ),
+    "usage of GPUs": ("ALTER TABLE runs ADD COLUMN peak_gpu_memory_bytes INTEGER",),
 }
 """The steps in their order: a name, and the statements. Times are microseconds since 1970, UTC."""
 

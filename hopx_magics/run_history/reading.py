@@ -86,7 +86,7 @@ _TEXTS = (
 )
 _INTEGERS = (
     *("launched_at", "started_at", "completed_at", "exit_code", "timeout"),
-    *("stdout_bytes", "stderr_bytes", "displays", "peak_memory_bytes"),
+    *("stdout_bytes", "stderr_bytes", "displays", "peak_memory_bytes", "peak_gpu_memory_bytes"),
 )
 
 _SEEN_AT = f"iif({GOING}, max(coalesce(agents.seen_at, 0), coalesce(launched_at, 0)), runs.seen_at)"
@@ -281,7 +281,7 @@ _PLAIN = (
     *("run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "sweep_id", "rerun_of"),
     *("language", "workdir", "timeout", "notebook", "cell", "version", "status", "status_detail", "exit_code", "pid"),
     *("stdout_bytes", "stderr_bytes", "first_line", "sweep_index", "displays", "peak_memory_bytes", "cpu_seconds"),
-    "stopped_when",
+    *("stopped_when", "peak_gpu_memory_bytes"),
 )
 _JSON = ("tags", "params", "env_names", "leftovers", "keep")
 _VALUES = ("values_in", "values_out")

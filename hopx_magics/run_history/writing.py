@@ -40,6 +40,7 @@ class Seen(NamedTuple):
     leftovers: str
     peak_memory_bytes: int | None
     cpu_seconds: float | None
+    peak_gpu_memory_bytes: int | None
     stopped_when: str | None
     retry_of: ProcessId | None = None
 
@@ -243,9 +244,10 @@ _LIKE_FORMER = f"""UPDATE runs SET ({", ".join(_OF_FORMER)}, rerun_of, output_du
 _STATE = (
     *("status", "status_detail", "started_at", "completed_at", "exit_code", "execution_time", "pid", "seen_at"),
     *("stdout_bytes", "stderr_bytes", "leftovers", "peak_memory_bytes", "cpu_seconds", "stopped_when"),
+    "peak_gpu_memory_bytes",
 )
 
-_SOMETIMES_TOLD = ("stdout_bytes", "stderr_bytes", "peak_memory_bytes", "cpu_seconds")
+_SOMETIMES_TOLD = ("stdout_bytes", "stderr_bytes", "peak_memory_bytes", "cpu_seconds", "peak_gpu_memory_bytes")
 
 _ENDED_STAYS = f"WHERE NOT runs.{ENDED} OR excluded.{ENDED}"  # an older listing may be recorded after a newer one
 

@@ -10,6 +10,7 @@ from hopx_magics.display.frames import processes_frame
 from hopx_magics.live.choosing import Chosen, chosen_in, meant, meant_group
 from hopx_magics.live.columns import COLUMN_NAMES, TABLE_COLUMNS, TABLE_GROUPS, TABLE_SORTS
 from hopx_magics.live.row import FIELDS
+from hopx_magics.models import Process, ProcessId, Usage
 
 PAGE = (Path(hopx_magics.__file__).parent / "live" / "page" / "columns.js").read_text()
 
@@ -23,16 +24,18 @@ def test_the_page_has_the_same_columns_and_groups() -> None:
 
 def test_a_column_is_a_field_of_rows_and_a_column_of_the_frame() -> None:
     assert set(COLUMN_NAMES) <= set(FIELDS)
-    assert {column.frame for column in TABLE_COLUMNS if column.frame} <= {*processes_frame([], []).columns, "progress"}
+    frame = processes_frame([ON_GPU], [("local", None)])
+    assert {column.frame for column in TABLE_COLUMNS if column.frame} <= set(frame.columns)
+    assert "gpu_percent" not in processes_frame([], []), "nothing of GPUs where none was seen on one"
 
 
+ON_GPU = Process(process_id=ProcessId("a"), usage=Usage(gpu_percent=50.0, peak_gpu_memory_bytes=1))
 NAMES = {"param": ["lr", "seed", "status"], "tag": ["exp"], "metric": ["loss", "val loss", "lr"]}
 
 
 def test_a_word_means_a_column_by_any_of_its_names() -> None:
-    assert {*COLUMN_NAMES, "started_at", "execution_time", "process_id", "cpu_percent", "memory_bytes"} == set(
-        TABLE_SORTS
-    )
+    of_frame = {"started_at", "execution_time", "process_id", "cpu_percent", "memory_bytes"}
+    assert {*COLUMN_NAMES, *of_frame, "gpu_percent", "gpu_memory_bytes"} == set(TABLE_SORTS)
     words = {
         "started_at": "started", "process_id": "id", "exit": "exit_code", "lr": "param.lr", "metric.lr": "metric.lr",
         "val loss": "metric.val loss", "status": "status", "param.status": "param.status", "exp": "tag.exp",

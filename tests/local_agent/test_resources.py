@@ -4,9 +4,12 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+
+from tests.waiting import wait_until
 
 from .conftest import Agent, StartAgent, refused
 
@@ -16,6 +19,27 @@ class NVMLError(Exception): ...
 def nvmlInit(): ...
 
 def nvmlDeviceGetCount(): return {count}
+
+class NVMLError_NotFound(NVMLError): ...
+
+class Told:
+    def __init__(self, **fields): self.__dict__.update(fields)
+
+def _lines(number):
+    import pathlib
+    told = pathlib.Path(__file__).with_name(f"card-{{number}}")
+    return [line.split() for line in told.read_text().splitlines()] if told.exists() else []
+
+def nvmlDeviceGetHandleByIndex(number): return number
+
+def nvmlDeviceGetComputeRunningProcesses(card):
+    return [Told(pid=int(pid), usedGpuMemory=int(memory)) for pid, memory, share in _lines(card)]
+
+def nvmlDeviceGetGraphicsRunningProcesses(card): raise NVMLError("not supported")
+
+def nvmlDeviceGetProcessUtilization(card, since):
+    if not _lines(card): raise NVMLError_NotFound("nothing was used")
+    return [Told(pid=int(pid), smUtil=int(share), timeStamp=since + 1) for pid, memory, share in _lines(card)]
 """
 
 Start = Callable[..., Agent]
@@ -142,3 +166,27 @@ def test_a_run_that_takes_more_memory_than_it_may_is_ended(start: Start, tmp_pat
         assert row["message"].startswith("over its memory limit of 200 MB: ")
     modest = agent.launch("echo fine", memory=200_000_000)
     assert agent.ended(modest)["status"] == "completed"
+
+
+def test_what_a_run_takes_of_gpus_with_all_of_its_processes(start: Start, tmp_path: Path) -> None:
+    agent = start(2)
+    other = agent.launch("sleep 1000")
+    process_id = agent.launch("echo $$; sleep 1000 & echo $! there; wait")
+    shell, child, _ = agent.wrote(process_id, "there")["stdout"].split()
+    told = {"card-0": f"{shell} 1000000000 30\n999999 5 90\n", "card-1": f"{shell} 500000000 20\n{child} 1000000 40\n"}
+    for name, text in told.items():
+        (tmp_path / "driver" / name).write_text(text)
+
+    def usage(process_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = agent.row(process_id).get("usage", {})
+        return {name: value for name, value in found.items() if "gpu" in name}
+
+    seen = wait_until(lambda: usage(process_id), "the driver was asked")
+    assert seen == {"gpu_percent": 90.0, "gpu_memory_bytes": 1_501_000_000, "peak_gpu_memory_bytes": 1_501_000_000}
+    assert usage(other) == {}, "nothing of what is on no GPU"
+    for name in told:
+        (tmp_path / "driver" / name).unlink()
+    peak = {"peak_gpu_memory_bytes": 1_501_000_000}
+    wait_until(lambda: usage(process_id) == peak, "it has left the GPUs")
+    agent.kill(process_id)
+    assert usage(process_id) == peak

@@ -71,6 +71,7 @@ test("what varies and the first metrics are columns, others when they are asked 
   assert.ok(!wanted().includes("id"));
   const only = ["metric.b", "memory", "param.later"];
   assert.deepEqual(wanted({ only }), ["status", "name", "metric.b", "memory", "param.later", "actions"]);
+  assert.ok(!wanted({ chosen: { gpu: true } }).includes("gpu"), "nothing of GPUs where no row was seen on one");
   assert.ok(wanted({ only, chosen: { "param.epochs": true } }).includes("param.epochs"));
 });
 

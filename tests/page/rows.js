@@ -5,7 +5,7 @@ const NOTHING = {
   id: "proc_1", connection: "local", name: null, status: "running", detail: null, language: null, started: null,
   ended: null, began: null, elapsed: null, exit_code: null, progress: null, left: null, last: "", skipped: 0, leftovers: 0,
   paused: false, first: false, displays: false, params: {}, tags: {}, metrics: {}, metrics_cut: false, cpu: null,
-  memory: null, usual: "",
+  memory: null, gpu: null, gpu_memory: null, usual: "",
 };
 
 /** A row of which only some fields are given. */

@@ -65,6 +65,7 @@ def test_the_final_schema(history: Database, file: Path) -> None:
         "usage",
         "bounds",
         "usual times",
+        "usage of GPUs",
     ]
     assert columns == [
         *("number", "run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "tags", "params"),
@@ -89,6 +90,7 @@ def test_the_final_schema(history: Database, file: Path) -> None:
             "peak_memory_bytes",
             "cpu_seconds",
             "stopped_when",
+            "peak_gpu_memory_bytes",
         ),
     ]
     assert file.stat().st_mode & 0o077 == 0, "nobody else may read it"

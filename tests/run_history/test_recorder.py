@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hopx_magics.models import Change, Listing, Process, ProcessId
+from hopx_magics.display.history_frame import runs_frame
+from hopx_magics.models import Change, Listing, Process, ProcessId, Usage
 from hopx_magics.run_history import reading
 from hopx_magics.run_history.database import Database
 from hopx_magics.run_history.listings import ListingRecorder
@@ -44,6 +45,19 @@ def test_a_listing_with_the_etag_of_the_last_one_is_that_one(
     recorder.take(change("running", "1"))
     recorder.take(change("completed", etag, tail))
     assert status_in(history) == written
+    history.close()
+
+
+def test_what_it_took_of_gpus_at_most_is_kept(tmp_path: Path) -> None:
+    history = Database(tmp_path / "history.sqlite")
+    usage = Usage(cpu_seconds=1.0, peak_gpu_memory_bytes=5)
+    ended = Process(process_id=ProcessId("p"), status="completed", usage=usage)
+    listings_into(history).take(Change(Listing(told=(ended,), agent="a", received_at=datetime.now(UTC))))
+    frame = runs_frame(history.read(reading.columns, reading.Wanted()))
+    assert list(frame["peak_gpu_memory_bytes"]) == [5]
+    kept = history.read(reading.of_process, HERE, ProcessId("p"))
+    assert kept is not None
+    assert kept.usage == usage
     history.close()
 
 

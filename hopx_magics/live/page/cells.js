@@ -159,6 +159,8 @@ const CELLS = {
   language: textCell((row) => row.language ?? ""),
   id: idCell,
   cpu: textCell((row) => (row.cpu === null ? "" : `${formatCount(row.cpu)} %`)),
+  gpu: textCell((row) => (row.gpu === null ? "" : `${formatCount(row.gpu)} %`)),
+  gpu_memory: textCell((row) => (row.gpu_memory === null ? "" : sizeInWords(row.gpu_memory)), (row) => (isOpenStatus(row.status) ? "" : "the most that it took")),
   memory: textCell((row) => (row.memory === null ? "" : sizeInWords(row.memory)), (row) => (isOpenStatus(row.status) ? "" : "the most that it took")),
   connection: textCell((row) => row.connection),
   last: textCell((row) => row.last),
@@ -220,7 +222,7 @@ export function cellText(key, row, now) {
   if (key === "elapsed") return elapsedInWords(row, now);
   if (key.startsWith("metric.")) return row.metrics[nameIn(key)]?.length ? formatNumber(Number(row.metrics[nameIn(key)].at(-1))) : "";
   if (key.includes(".")) return givenText(key, row);
-  if (key === "memory") return row.memory === null ? "" : sizeInWords(row.memory);
+  if (key === "memory" || key === "gpu_memory") return row[key] === null ? "" : sizeInWords(Number(row[key]));
   const value = /** @type {any} */ (row)[key];
   return value === null || value === undefined ? "" : String(value);
 }

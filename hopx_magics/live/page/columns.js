@@ -28,6 +28,8 @@ export const COLUMNS = [
   { key: "exit_code", label: "Exit", kind: "number", width: 52, least: 46, most: 52, right: true, when: "differs" },
   { key: "cpu", label: "CPU", kind: "number", width: 70, least: 60, most: 70, right: true, when: "chosen" },
   { key: "memory", label: "Memory", kind: "number", width: 84, least: 76, most: 84, right: true, when: "chosen" },
+  { key: "gpu", label: "GPU", kind: "number", width: 70, least: 60, most: 70, right: true, when: "chosen" },
+  { key: "gpu_memory", label: "GPU memory", kind: "number", short: "GPU mem.", width: 104, least: 84, most: 104, right: true, when: "chosen" },
   { key: "language", label: "Language", kind: "text", width: 92, least: 88, most: 92, when: "differs" },
   { key: "id", label: "Process id", kind: "text", width: 118, least: 100, most: 150, when: "differs" },
   { key: "connection", label: "Connection", kind: "text", width: 110, least: 106, most: 160, when: "differs" },
@@ -39,7 +41,7 @@ export const COLUMNS = [
 export const GROUPS = ["status", "name", "connection"];
 
 /** What columns are called in a DataFrame. @type {Record<string, string>} */
-const FRAME_NAMES = { elapsed: "execution_time", cpu: "cpu_percent", memory: "memory_bytes", id: "process_id" };
+const FRAME_NAMES = { elapsed: "execution_time", cpu: "cpu_percent", memory: "memory_bytes", gpu: "gpu_percent", gpu_memory: "gpu_memory_bytes", id: "process_id" };
 /** Where columns stand that not all tables have. */
 const BEHIND_NAME = COLUMNS.findIndex(({ key }) => key === "name") + 1;
 /** @type {Map<string, Column>} */
@@ -109,7 +111,8 @@ function metricIn(row, name) {
 export function allColumns(known, only) {
   const keys = [...new Set([...known.keys, ...(only ?? [])])].filter((key) => !COLUMNS.some((column) => column.key === key));
   const own = keys.flatMap((key) => columnOf(key) ?? []);
-  const all = [...COLUMNS.slice(0, BEHIND_NAME), ...own, ...COLUMNS.slice(BEHIND_NAME)];
+  const all = [...COLUMNS.slice(0, BEHIND_NAME), ...own, ...COLUMNS.slice(BEHIND_NAME)]
+    .filter(({ key }) => known.gpus || only?.includes(key) || (key !== "gpu" && key !== "gpu_memory"));
   if (!only) return all;
   const place = (/** @type {Column} */ { key }) => (key === "actions" ? Infinity : only.includes(key) ? only.indexOf(key) : key === "status" || key === "name" ? -1 : only.length);
   return all.map((column, index) => ({ column, index })).sort((a, b) => place(a.column) - place(b.column) || a.index - b.index)
@@ -124,7 +127,7 @@ const NARROW_SAVES = 6;
 const NARROW_LEAST = { name: 70, progress: 54 };
 const WHOLE = new Set(["status", "elapsed"]);
 
-const GIVE_WAY = ["language", "id", "started", "cpu", "memory", "tag", "exit_code", "last", "param", "connection", "metric", "progress", "elapsed"];
+const GIVE_WAY = ["language", "id", "started", "cpu", "memory", "gpu", "gpu_memory", "tag", "exit_code", "last", "param", "connection", "metric", "progress", "elapsed"];
 const MAKE_ROOM = ["language", "id", "started", "tag"];
 /** @type {Record<string, number>} */
 const COMFORT = { name: 190, progress: 110, last: 120 };

@@ -17,6 +17,8 @@ export class Known {
     this.names = { param: new Map(), tag: new Map(), metric: new Map() };
     this.leftOut = false;
     this.fails = false;
+    /** Whether any row was seen on a GPU. */
+    this.gpus = false;
     /** @type {Set<string>} */
     this.languages = new Set();
     /** @type {Map<string, number>} how many rows have each title */
@@ -34,6 +36,7 @@ export class Known {
     if (fields.tags) this.#seeGiven(this.names.tag, fields.tags);
     if (fields.metrics) this.#seeMetrics(fields.metrics);
     if (fields.exit_code && !this.fails) this.#changed((this.fails = true));
+    if (typeof fields.gpu_memory === "number" && !this.gpus) this.#changed((this.gpus = true));
     if (fields.language && !this.languages.has(fields.language)) this.#changed(this.languages.add(fields.language));
   }
 

@@ -38,6 +38,8 @@
  * @property {boolean} metrics_cut whether there are more than are followed
  * @property {number | null} cpu percent of a core
  * @property {number | null} memory bytes
+ * @property {number | null} gpu percent of a GPU
+ * @property {number | null} gpu_memory bytes
  * @property {string} usual how long such runs take, in words; "" if nobody knows
  */
 

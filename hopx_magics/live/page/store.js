@@ -11,7 +11,7 @@ const EMPTY_ROW = {
   id: "", connection: "", name: null, status: "unknown", detail: null, language: null, started: null, ended: null,
   began: null, elapsed: null, exit_code: null, progress: null, left: null, last: "", skipped: 0, leftovers: 0,
   paused: false, first: false, displays: false, params: {}, tags: {}, metrics: {}, metrics_cut: false, cpu: null,
-  memory: null, usual: "",
+  memory: null, gpu: null, gpu_memory: null, usual: "",
 };
 /** Points of a metric that are kept. */
 const POINTS = 60;
