@@ -37,6 +37,7 @@ PARTS = (
     "watching",
     "lines",
     "doctor",
+    "by_ssh",
 )
 
 

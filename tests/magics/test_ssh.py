@@ -13,6 +13,8 @@ from IPython.core.error import UsageError
 from hopx_magics import __version__, api
 from hopx_magics.api.connect import connect
 from hopx_magics.errors import AgentWarning, HopxError, ResultError, SshError, UnknownConnection
+from hopx_magics.settings import read_settings
+from tests.conftest import clean_up
 from tests.standins.sshd import Machine
 from tests.waiting import is_running, wait_until
 
@@ -224,3 +226,23 @@ def test_what_is_kept_of_connections_may_be_broken(hopx: Any, content: bytes) ->
     assert hopx.connections().name.tolist() == ["local"]
     with pytest.raises(UnknownConnection):
         hopx.connect("box")
+
+
+def test_a_sweep_is_spread_over_several_machines_with_their_gpus(cell: Cell, gpu: Machine) -> None:
+    cell("%hopx_connect ssh://gpu --as gpu1 --setup 'export HOPX_GPUS=3'")
+    cell(f"%hopx_connect ssh://gpu --as gpu2 --setup 'export HOPX_GPUS=5 HOPX_STATE_DIR={gpu.folder}/t'")
+    try:
+        cell("base = 10")
+        sweep = cell(
+            "%%hopx_bg --on gpu1,gpu2 --name fit --sweep n=1:6 --gpus 1 --out total -o sweep\n"
+            "import os\ntotal = base + n\nos.environ['CUDA_VISIBLE_DEVICES']"
+        )
+        assert {run.wait().status for run in sweep} == {"completed"}
+        assert sorted(run["total"] for run in sweep) == [11, 12, 13, 14, 15, 16]
+        assert {(run.connection, run.result()) for run in sweep} == {("gpu1", "3"), ("gpu2", "5")}
+        assert len(cell("%hopx_ps --on gpu1,gpu2")) == 6
+        many = cell("%%hopx_bg --on gpu1 --name many --sweep n=1:60 --yes -o many\nn * base")
+        assert [run.wait().result() for run in many] == [n * 10 for n in range(1, 61)]
+    finally:
+        other = {"HOPX_STATE_DIR": f"{gpu.folder}/t", "HOPX_HISTORY": f"{gpu.folder}/history.sqlite"}
+        clean_up(read_settings({**gpu.environment, **other}))
