@@ -121,12 +121,13 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
 
 class SweepLaunches(NamedTuple):
     """The launches of one sweep, `total` of them; each is made when it is taken, and all are checked before.
-    `keeps_by` is the metric by which the best are kept at half time."""
+    `keeps_by` is the metric by which the best are kept at half time, `retries` how often what fails is tried again."""
 
     sweep_id: str
     total: int
     launches: Iterator[Launch]
     keeps_by: str | None = None
+    retries: int = 0
 
 
 def checked_sweep(
@@ -144,7 +145,7 @@ def checked_sweep(
         )
         for index, params in enumerate(checked)
     )
-    return SweepLaunches(sweep_id, len(checked), launches, rule and rule.metric)
+    return SweepLaunches(sweep_id, len(checked), launches, rule and rule.metric, launch.retries)
 
 
 def checked_calls(launch: Launch, calls: Iterable[Written], sweep_id: str, *, limit: int | None) -> Iterator[Launch]:

@@ -25,7 +25,7 @@ from .results import KeptValue, Results, as_outputs
 from .run_history import reading
 from .run_history.given import differing
 from .run_history.usual import usual_times
-from .sources import AgentSource, Source
+from .sources import Source
 from .values.facts import names_in_words
 from .words import KillResult, Status, Stream
 
@@ -160,6 +160,8 @@ class Run:
         One that was listed before, or should have been by now, is `unknown` then: nobody saw its end.
         """
         self._seen = time.monotonic()
+        if self._source.overlooks(listed):
+            return
         if listed is not None:
             self._process = listed
         elif not self._process.ended and (
@@ -170,12 +172,14 @@ class Run:
             )
 
     def handed_out(self, process: Process, connection: Connection | None) -> None:
-        """Takes note of what has become of a run that is handed out to one of several agents, and to which."""
-        if self._process.ended:
+        """Takes note of what has become of a run that is handed out to one of several agents, and to which.
+
+        `process` may be another try, which has another `run_id`.
+        """
+        if self._process.ended and self._process.run_id == process.run_id:
             return
         self._process, self._seen = process, time.monotonic()
-        if connection is not None:
-            self._source = AgentSource(connection)
+        self._source = self._source.handed_to(connection)
 
     def wait(self, timeout: float | None = None) -> "Run":
         """Waits until the process has ended, and returns this run. A failure is no error here: see `exit_code`.
@@ -330,9 +334,10 @@ class Run:
 
 
 def still_waits(run: Run, seconds: float) -> WaitTimeout:
-    """The error when a run has not been handed out after so many seconds."""
+    """The error when a run has not been handed out, or may still be tried again, after so many seconds."""
+    state = "still waits to be launched" if run.process_id is None else "is still going on"
     return WaitTimeout(
-        f"{run.run_id} still waits to be launched after {format_duration(seconds)}",
+        f"{run.run_id} {state} after {format_duration(seconds)}",
         hint="%hopx_wait waits for it again, %hopx_kill takes it back.",
     )
 

@@ -86,6 +86,14 @@ class AgentSource:
         kept = self.connection.recall(_id(process)) if process.ended else None
         return HistorySource(self.history, kept, self.connection.seal, agent_is_known=True) if kept else None
 
+    def handed_to(self, connection: Connection | None) -> "Source":
+        """Who tells of it once it has been handed out to another agent."""
+        return self if connection is None else AgentSource(connection)
+
+    def overlooks(self, listed: Process | None) -> bool:
+        """Whether the way in which the process is listed is not what counts."""
+        return False
+
     def certainty(self, process: Process, age: float) -> str:
         """How certain a state is that was seen `age` seconds ago; nothing where that goes without saying."""
         return f", seen {format_counting(age)} ago" if not process.ended and age > OLD_AFTER else ""
@@ -134,6 +142,14 @@ class HistorySource:
     def kept_files(self, process: Process) -> KeptFiles:
         """What is kept of the files of what its cell has left. Raises ResultError where nobody knows."""
         return HistoryFiles(self.history, self._kept, self._reason(), self._seal)
+
+    def handed_to(self, connection: Connection | None) -> "Source":
+        """Nobody hands it out."""
+        return self
+
+    def overlooks(self, listed: Process | None) -> bool:
+        """Whoever lists it knows more."""
+        return False
 
     def certainty(self, process: Process, age: float) -> str:
         """When it was last seen, if it may have changed."""
@@ -248,19 +264,53 @@ class WaitingSource:
         """Takes it back, if it still waits; what is on its way to an agent arrives there first."""
         if self.dispatcher.withdraw(self._run_id):
             return killed(process, "killed")
-        self.dispatcher.wait_handed(self._run_id, HANDED_WITHIN)
+        self.dispatcher.wait_out(self._run_id, HANDED_WITHIN)
         return killed(process, "already finished") if process.ended else None
 
     def kept_files(self, process: Process) -> KeptFiles:
         """The files of what its cell leaves. Raises ResultError where there can be none."""
         raise ResultError("it waits to be launched, and has nothing yet")
 
+    def handed_to(self, connection: Connection | None) -> "Source":
+        """Who tells of it once it has been handed out to an agent, if it has."""
+        if connection is None:
+            return self
+        if self.dispatcher.tries_again(self._run_id):
+            return RetriedSource(connection, self.dispatcher, self._run_id)
+        return AgentSource(connection)
+
+    def overlooks(self, listed: Process | None) -> bool:
+        """Nobody lists it."""
+        return False
+
     def certainty(self, process: Process, age: float) -> str:
         """It certainly waits."""
         return ""
 
 
-Source = AgentSource | HistorySource | WaitingSource
+class RetriedSource(AgentSource):
+    """The agent that has a try of what this program tries again when it fails."""
+
+    def __init__(self, connection: Connection, dispatcher: Dispatcher, run_id: RunId) -> None:
+        super().__init__(connection)
+        self._waiting = WaitingSource(dispatcher, run_id)
+        self._run_id = run_id
+
+    def reach(self, process: Process, timeout: float | None) -> bool:
+        """Until it won't be tried again."""
+        return self._waiting.reach(process, timeout)
+
+    def handed_to(self, connection: Connection | None) -> "Source":
+        """Who tells of its next try."""
+        return self._waiting.handed_to(connection)
+
+    def overlooks(self, listed: Process | None) -> bool:
+        """The failure of a try counts when it is known that there is no other."""
+        is_over = listed is None or listed.status in ("failed", "unknown")
+        return is_over and self._waiting.dispatcher.tries_again(self._run_id)
+
+
+Source = AgentSource | HistorySource | WaitingSource | RetriedSource
 """Who tells of a run."""
 
 

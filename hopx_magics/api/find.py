@@ -22,7 +22,7 @@ from ..session.dispatcher import Dispatcher
 from ..session.finding import find_process, process_of_id
 from ..session.gathering import Listed, gather
 from ..session.session import session
-from ..sources import AgentSource, HistorySource, WaitingSource
+from ..sources import AgentSource, HistorySource, RetriedSource, WaitingSource
 from ..words import Status
 from .notes import tell_of, tell_of_lost, tell_of_name
 
@@ -190,8 +190,10 @@ def waiting_dispatchers() -> list[Dispatcher]:
 
 
 def run_on(connection: Connection, process: Process) -> Run:
-    """The run that is a process of this agent."""
-    return Run(process, AgentSource(connection))
+    """The run that is a process of this agent; of what this program tries again, the run of all tries."""
+    tried = (run for sweep in session().sweeps for run in sweep if isinstance(run.source, RetriedSource))
+    known = next((run for run in tried if run.run_id == process.run_id), None)
+    return known or Run(process, AgentSource(connection))
 
 
 def _found(references: list[str], on: str | Iterable[str] | None) -> dict[str, list[Run]]:

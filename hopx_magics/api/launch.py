@@ -18,7 +18,7 @@ from ..run import Run
 from ..session.dispatcher import Dispatcher, not_launched_yet
 from ..session.gathering import ASKED_AT_ONCE
 from ..session.session import session
-from ..sources import AgentSource, WaitingSource
+from ..sources import HANDED_WITHIN, AgentSource, WaitingSource
 from ..sweeps import Sweep
 from ..values.calls import Callee
 from ..values.facts import names_in_words
@@ -58,8 +58,10 @@ def launch(
     or a part of one), `cpus`, and so much `memory` (bytes, or a text like `4GB`) are left by those that asked for some;
     it gets its GPUs in CUDA_VISIBLE_DEVICES, and is ended when it takes more memory. As soon as a metric that it prints
     meets a bound of `stop_when`, such as `loss>10` (which `nan` does, too), it is ended as killed. When it fails it is
-    launched anew, up to `retry` times, each `retry_delay` later, as a run of its own; the `Run` is the last one of
-    these. All this and `kill_leftovers` are for this machine alone.
+    launched anew, up to `retry` times, each `retry_delay` later, as a run of its own, whose `rerun_of` is the one
+    before; the `Run` is the last one of these. Where the agent can't do that this program does, which is a warning, and
+    also when the agent has not answered for a minute or its sandbox is gone, as soon as there is an agent. All else
+    and `kill_leftovers` are for this machine alone.
 
     Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
     AgentError.
@@ -70,13 +72,41 @@ def launch(
         options["params"] = {**params, **(options.get("params") or {})}
     elif args or kwargs:
         raise ValueError("args and kwargs are for a function: code gets variables by values")
-    launched = connection.at_home(checked_launch(code, **_with_former(options, connection)), sending)
+    checked = checked_launch(code, **_with_former(options, connection))
+    if _tries_here(checked, [connection]):
+        return _launched_with_tries(checked, connection, sending)
+    launched = connection.at_home(checked, sending)
     process = connection.launch(launched)
     tell_of_launches()
     run = run_on(connection, process)
     run.given = launched.packed.in_words() if launched.packed else ""
     run.told = given_in_order(launched.params)
     return run
+
+
+def _tries_here(launch: Launch, connections: Sequence[Connection]) -> bool:
+    """Whether it is this program that launches anew what fails, since no agent does."""
+    return launch.retries > 0 and (len(connections) > 1 or "queue" not in connections[0].agent.features())
+
+
+def _once(launch: Launch) -> Launch:
+    """The launch as an agent gets it that is not to try it again by itself."""
+    return msgspec.structs.replace(launch, retries=0, retry_delay=0.0)
+
+
+def _launched_with_tries(launch: Launch, connection: Connection, sending: Sending | None) -> Run:
+    connection.at_home(_once(launch), sending)
+    (run,) = _dispatched([launch], [connection], "", None, None)
+    if isinstance(run.source, WaitingSource):
+        run.source.dispatcher.wait_out(launch.run_id, HANDED_WITHIN)
+    _tell_of_tries([connection])
+    tell_of_launches()
+    return run
+
+
+def _tell_of_tries(connections: Sequence[Connection]) -> None:
+    places = ", ".join(connection.name for connection in connections)
+    tell(f"this Python process launches anew what fails on {places}: when it ends, nobody does", AgentWarning)
 
 
 def _with_former(options: LaunchOptions, connection: Connection, *others: Connection) -> LaunchOptions:
@@ -127,7 +157,7 @@ def sweep(
     planned = checked_sweep(launch, sweeps, limit=least, keep_best=keep_best)
     if keep_best is not None and len(connections) > 1:
         raise ValueError("keep_best is for a sweep on one connection: its agent compares the runs")
-    _send_ahead(launch, connections, sending)
+    _send_ahead(_once(launch) if _tries_here(launch, connections) else launch, connections, sending)
     return launch_planned(planned, connections, limit=limit, per=per, progress=progress)
 
 
@@ -158,7 +188,10 @@ def launch_planned(
     least = min((number for number in (limit, per) if number is not None), default=None)
     (first, *others) = connections
     unlimited = least is None or least >= planned.total
-    if not others and (unlimited or first.agent.keeps_limits()):
+    tries_here = planned.retries > 0 and (others or "queue" not in first.agent.features())
+    if tries_here:
+        _tell_of_tries(connections)
+    if not others and not tries_here and (unlimited or first.agent.keeps_limits()):
         runs = _launched(planned, first, progress)
     else:
         runs = _dispatched(list(planned.launches), connections, planned.sweep_id, per, limit)
@@ -196,7 +229,7 @@ def _dispatched(
     waiting = [Run(not_launched_yet(each), WaitingSource(dispatcher, each.run_id)) for each in launches]
     runs = Sweep(waiting, sweep_id)
     dispatcher.start()
-    session().sweeps = [sweep for sweep in session().sweeps if sweep.waiting()] + [runs]
+    session().sweeps = [sweep for sweep in session().sweeps if any(not run.process.ended for run in sweep)] + [runs]
     return runs
 
 

@@ -94,8 +94,9 @@ class HopxMagics(HopxBase):
         --stop-when B  end it as soon as a metric that it prints meets this bound: "loss>10", "val loss<0.01", acc>=0.9;
                        nan counts as larger than any number; can be given several times; it is killed then, and
                        %hopx_wait takes that for no failure; on this machine
-        --retry N      when it fails, launch it anew, up to N times, each as a run of its own; the Run is the last one;
-                       on this machine
+        --retry N      when it fails, launch it anew, up to N times, each as a run of its own; the Run is the last one.
+                       On this machine its agent does that; elsewhere, and on several connections, this kernel, also for
+                       what a sandbox had that is gone or does not answer for a minute
         --retry-delay T  with --retry: so long after it has failed: 30s, 5m
         --yes          with --sweep: launch more than 1,000 runs without asking
         --on NAME      the connection to launch on, if not the current one; several (a,b or all): on each of them, or

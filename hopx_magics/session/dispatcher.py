@@ -1,10 +1,12 @@
 """Hands launches out to several agents: to each at most so many at once, and the next one when one has ended.
 
 A launch belongs to no agent before it is handed out. So nothing has to be moved away from an agent that died: it is
-just not given any more, and what it may have been given stays its own. Nothing is launched twice.
+just not given any more, and what it may have been given stays its own. Nothing is launched twice but what is to be
+tried again: when it fails, or when its agent is lost. Each try is a run of its own, which points to the one before.
 """
 
 import logging
+import secrets
 import sys
 import threading
 import time
@@ -14,7 +16,7 @@ import msgspec
 
 from ..connection.connection import Connection
 from ..connection.watcher import Update
-from ..errors import AgentRefused, AgentUnreachable, HopxError, LaunchError
+from ..errors import AgentRefused, AgentUnreachable, HopxError, LaunchError, SandboxGone
 from ..models import Launch, Process, RunId
 from ..run_history.database import Database
 from ..run_history.recorder import Recorder
@@ -22,6 +24,9 @@ from ..words import Status
 
 DEAD_AFTER = 10.0
 """Seconds without an answer after which an agent is given nothing more, until it answers again."""
+
+LOST_AFTER = 60.0
+"""Seconds without an answer after which what an agent has been given is tried again, if it is to be."""
 
 LOOK_EVERY = 1.0
 
@@ -62,6 +67,16 @@ class Dispatcher:
         self._silent_since: dict[str, float] = {}
         self._in_hand: RunId | None = None
         """What is on its way to an agent at this moment."""
+        self._gone: set[str] = set()
+        """The connections whose sandboxes are gone for good."""
+        self._given: dict[RunId, Launch] = {}
+        """What agents have been given, and is to be tried again if it fails."""
+        self._firsts: dict[RunId, RunId] = {}
+        """By which run it is known that is tried again, and of which the last try is:"""
+        self._last: dict[RunId, RunId] = {}
+        self._not_before: dict[RunId, float] = {}
+        self._between = 0
+        """How many are looked at that have ended, and may be tried again."""
         self._changed = threading.Condition()
 
     @property
@@ -87,14 +102,28 @@ class Dispatcher:
             self._changed.notify_all()
 
     def wait_handed(self, run_id: RunId, timeout: float | None = None) -> bool:
-        """Waits until a launch waits no longer, whatever has become of it; tells whether it does not."""
+        """Waits until a launch, or the last try of it, waits no longer, whatever has become of it, and won't be tried
+        again; tells whether that is so."""
         with self._changed:
-            return self._changed.wait_for(lambda: run_id not in self._waiting and run_id != self._in_hand, timeout)
+            return self._changed.wait_for(lambda: not (self._waits(run_id) or self.tries_again(run_id)), timeout)
+
+    def wait_out(self, run_id: RunId, timeout: float | None = None) -> bool:
+        """Waits until a launch, or the last try of it so far, waits no longer; tells whether it does not."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waits(run_id), timeout)
+
+    def _waits(self, run_id: RunId) -> bool:
+        last = self._last.get(run_id, run_id)
+        return last in self._waiting or last == self._in_hand
+
+    def tries_again(self, run_id: RunId) -> bool:
+        """Whether a launch that an agent has been given is tried again if it fails."""
+        return self._last.get(run_id, run_id) in self._given
 
     def withdraw(self, run_id: RunId) -> bool:
         """Takes back a launch that still waits; tells whether it did."""
         with self._changed:
-            launch = self._waiting.pop(run_id, None)
+            launch = self._waiting.pop(self._last.get(run_id, run_id), None)
             if launch is None:
                 return False
             self._changed.notify_all()
@@ -106,7 +135,8 @@ class Dispatcher:
     def _run(self) -> None:
         stops = [connection.watcher.listen(self._listener(name)) for name, connection in self._connections.items()]
         try:
-            while self._waiting or any(self._going.values()):
+            while self._waiting or self._between or any(self._going.values()):
+                self._look_for_lost()
                 if not self._hand_out():
                     with self._changed:
                         self._changed.wait(LOOK_EVERY)
@@ -117,27 +147,37 @@ class Dispatcher:
     def _hand_out(self) -> bool:
         """Gives the next launch to the agent with the most room; False when there is none."""
         with self._changed:
-            name = self._roomiest()
-            if name is None or not self._waiting:
+            name, run_id = self._roomiest(), self._first_ready()
+            if name is None or run_id is None:
                 return False
-            self._in_hand = run_id = next(iter(self._waiting))
+            self._in_hand = run_id
             launch = self._waiting.pop(run_id)
+            if launch.retries:
+                self._given[run_id] = launch
         connection = self._connections[name]
         try:
-            process = connection.launch_assigned(launch)
+            process = connection.launch_assigned(msgspec.structs.replace(launch, retries=0, retry_delay=0.0))
         except HopxError as error:
             self._take_failure(connection, launch, error)
         except Exception as error:  # whatever it was, the next launch must find the thread alive
             _log.exception("launching %s failed", run_id)
             self._settle(launch, "unknown", f"not known whether it was launched: {type(error).__name__}", connection)
         else:
-            self._tell(run_id, process, connection)
+            self._say(run_id, process, connection)
             with self._changed:
                 self._going[name][run_id] = process
         with self._changed:
             self._in_hand = None
             self._changed.notify_all()
         return True
+
+    def _first_ready(self) -> RunId | None:
+        """The first launch that waits for nothing but its turn."""
+        now = time.monotonic()
+        return next((run_id for run_id in self._waiting if self._not_before.get(run_id, 0.0) <= now), None)
+
+    def _say(self, run_id: RunId, process: Process, connection: Connection | None) -> None:
+        self._tell(self._firsts.get(run_id, run_id), process, connection)
 
     def _roomiest(self) -> str | None:
         """The agent that has the fewest running, if it and all together may have one more."""
@@ -159,6 +199,7 @@ class Dispatcher:
         if unsent or passing or nowhere:
             self._recorder.assigned(launch.run_id, None)
             with self._changed:
+                self._given.pop(launch.run_id, None)
                 self._waiting = {launch.run_id: launch, **self._waiting}
                 self._silent_since[connection.name] = time.monotonic() - DEAD_AFTER
             return
@@ -169,7 +210,9 @@ class Dispatcher:
         """That is what has become of it, for good."""
         self._recorder.not_launched(launch.run_id, status, reason)
         process = msgspec.structs.replace(not_launched_yet(launch), status=status, status_detail=reason)
-        self._tell(launch.run_id, process, connection)
+        with self._changed:
+            self._given.pop(launch.run_id, None)
+        self._say(launch.run_id, process, connection)
 
     # ------------------------------------------------------------ following
 
@@ -180,14 +223,62 @@ class Dispatcher:
             with self._changed:
                 if update.error is not None:
                     self._silent_since.setdefault(name, update.failing_since or time.monotonic())
+                    if isinstance(update.error, SandboxGone):
+                        self._gone.add(name)
                     return
                 self._silent_since.pop(name, None)
+                self._gone.discard(name)
                 news = self._news(name, update)
+                self._between += 1
                 self._changed.notify_all()
             for run_id, process in news.items():
-                self._tell(run_id, process, connection)
+                if not self._try_again(run_id, process):
+                    self._say(run_id, process, connection)
+            with self._changed:
+                self._between -= 1
+                self._changed.notify_all()
 
         return take
+
+    def _look_for_lost(self) -> None:
+        """Tries again what agents have been given that are lost."""
+        with self._changed:
+            now = time.monotonic()
+            lost = [
+                name for name, since in self._silent_since.items() if now - since > LOST_AFTER or name in self._gone
+            ]
+            tried = [(name, run_id) for name in lost for run_id in self._going[name] if run_id in self._given]
+            processes = {run_id: self._going[name].pop(run_id) for name, run_id in tried}
+        for run_id, process in processes.items():
+            self._try_again(run_id, msgspec.structs.replace(process, status="unknown"))
+        with self._changed:
+            stranded = list(self._waiting.values()) if self._connections.keys() <= self._gone else []
+            self._waiting = {} if stranded else self._waiting
+        for launch in stranded:
+            self._settle(launch, "failed", "not launched: the sandbox that it was meant for is gone")
+
+    def _try_again(self, run_id: RunId, process: Process) -> bool:
+        """Has what has failed, or was lost, wait for another try, if it is to be tried again; tells whether it does."""
+        if process.status in ("queued", "running"):
+            return False
+        with self._changed:
+            launch = self._given.get(run_id)
+            if launch is None or process.status not in ("failed", "unknown"):
+                self._given.pop(run_id, None)
+                return False
+        again = msgspec.structs.replace(
+            launch, run_id=RunId(secrets.token_hex(8)), rerun_of=run_id, retries=launch.retries - 1
+        )
+        self._recorder.begin([again], None)
+        first = self._firsts[again.run_id] = self._firsts.get(run_id, run_id)
+        queued = msgspec.structs.replace(not_launched_yet(again), retry_of=process.process_id)
+        self._tell(first, queued, None)
+        with self._changed:
+            self._not_before[again.run_id] = time.monotonic() + launch.retry_delay
+            self._waiting[again.run_id] = again
+            self._last[first] = again.run_id
+            del self._given[run_id]
+        return True
 
     def _news(self, name: str, update: Update) -> dict[RunId, Process]:
         """What is listed of the runs that go on there; those that do so no longer are forgotten."""
