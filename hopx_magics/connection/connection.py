@@ -224,8 +224,7 @@ class Connection:
         Each is written down before it is sent. Raises LaunchError and AgentError; those before the one that failed are
         launched then, and were returned.
         """
-        most = LAUNCHED_AT_ONCE if MANY in self.agent.features() else 1
-        for some in portions(map(self.at_home, launches), most):
+        for some in portions(map(self.at_home, launches), self._launched_at_once()):
             answers, interrupt = self._answers(some)
             self._recorder.answered(some, answers)
             told = list(zip(some, answers, strict=False))  # what is behind a refused one was not sent
@@ -233,6 +232,12 @@ class Connection:
             errors = [answer for answer in answers if not isinstance(answer, Launched)]
             if interrupt or errors:
                 raise interrupt or errors[0]
+
+    def _launched_at_once(self) -> int:
+        try:
+            return LAUNCHED_AT_ONCE if MANY in self.agent.features() else 1
+        except HopxError:  # the launch itself will say what is wrong
+            return 1
 
     def _answers(self, launches: Sequence[Launch]) -> tuple[Sequence[Launched | BaseException], BaseException | None]:
         """What became of launches that are sent together, and what interrupted that."""

@@ -1,5 +1,6 @@
 """From lists to the columns of a DataFrame: texts, moments, numbers and statuses, with what is missing."""
 
+import contextlib
 import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -108,8 +109,10 @@ def integers(values: list[int | None]) -> Any:
     try:
         return pd.arrays.IntegerArray(np.array(values, dtype="int64"), np.zeros(len(values), dtype=bool))
     except TypeError:  # some are missing
-        missing = np.array([value is None for value in values])
-        return pd.arrays.IntegerArray(np.array([value or 0 for value in values], dtype="int64"), missing)
+        numbers = objects(values)
+        missing = pd.isna(numbers)
+        numbers[missing] = 0
+        return pd.arrays.IntegerArray(numbers.astype("int64"), missing)
 
 
 def floats(values: Sequence[float | None]) -> Any:
@@ -138,14 +141,15 @@ def plain_values(values: list[Any]) -> Any:
     """
     import pandas as pd
 
-    kinds = {type(value) for value in values}
+    kinds = set(map(type, values))
     if type(None) in kinds:
         return pd.array([pd.NA if value is ABSENT else hashable(value) for value in values], dtype="object")
     if object in kinds:
         values = [None if value is ABSENT else value for value in values]
     kinds.discard(object)
-    if kinds == {int} and all(abs(value) < 2**63 for value in values if value is not None):
-        return integers(values)
+    if kinds == {int}:
+        with contextlib.suppress(OverflowError):  # one is too large for that
+            return integers(values)
     if kinds and kinds <= {int, float}:
         return floats(values)
     if kinds == {bool}:

@@ -1,7 +1,9 @@
 """From the history to pandas: the DataFrame of runs."""
 
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -79,11 +81,18 @@ def runs_frame(columns: Mapping[str, Sequence[Any]]) -> "pd.DataFrame":
 
 def _spread(texts: list[str]) -> dict[str, Any]:
     """A column for each name in the JSON objects, in the order in which the names first appear."""
-    if all(text == "{}" for text in texts):
+    if texts.count("{}") == len(texts):
         return {}
     rows = _decoded(texts)
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: arrays.plain_values([row.get(name, arrays.ABSENT) for row in rows]) for name in names}
+    names = dict.fromkeys(itertools.chain.from_iterable(dict.fromkeys(map(tuple, rows))))  # which most have in common
+    return {name: arrays.plain_values(_values_of(rows, name)) for name in names}
+
+
+def _values_of(rows: list[dict[str, Any]], name: str) -> list[Any]:
+    try:
+        return list(map(itemgetter(name), rows))
+    except KeyError:  # some have none
+        return [row.get(name, arrays.ABSENT) for row in rows]
 
 
 def _decoded(texts: list[str]) -> list[dict[str, Any]]:
