@@ -63,7 +63,7 @@ def _checks(mine: Session | None, connection: str | None) -> Iterable[Check]:
         return checks_of_target(mine, connection)
     from .lines import mender
 
-    return [*checks_of_program(_front(), mender()), *(checks_of_session(mine) if mine else [])]
+    return [*checks_of_program(_front(), mender), *(checks_of_session(mine) if mine else [])]
 
 
 def _front() -> Front:

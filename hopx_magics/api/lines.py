@@ -1,6 +1,7 @@
 """The lines below the cells of this Python process, and the mender that keeps them true in pages."""
 
 import functools
+import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ def lines() -> Lines:
     return Lines(end_of_stderr)
 
 
+MAKING = "hopx-mender-made"
+"""The name of the thread on which the magics make the mender; they import nothing of this to begin it."""
+
 _menders: "list[Mender]" = []
 """The mender of this kernel, if it has one."""
 
@@ -40,8 +44,11 @@ def make_mender() -> "Mender":
     return _menders[0]
 
 
-def mender() -> "Mender | None":
-    """The mender that was made last; None where no page is to be expected, or nothing was loaded."""
+def mender(seconds: float = 0.0) -> "Mender | None":
+    """The mender that was made last, or is being made for so long; None where no page is to be expected."""
+    for thread in threading.enumerate():
+        if thread.name == MAKING:
+            thread.join(seconds)
     return _menders[0] if _menders else None
 
 

@@ -1,6 +1,7 @@
 """The list of all checks."""
 
 import os
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
     from ..live.mender import Mender
 
 
-def checks_of_program(front: Front, mender: "Mender | None") -> list[Check]:
+def checks_of_program(front: Front, find_mender: Callable[[float], "Mender | None"]) -> list[Check]:
     """Those that need no session: they can be made whatever the settings are."""
     has_kernel = front in ("page", "job")
     return [
         Check("program", "versions", partial(look_at_program, has_kernel=has_kernel)),
         Check("environment", "variables", partial(look_at_variables, dict(os.environ))),
-        Check("page", "widgets", partial(look_at_page, front, mender)),
+        Check("page", "widgets", partial(look_at_page, front, find_mender)),
     ]
 
 

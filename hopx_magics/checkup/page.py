@@ -1,7 +1,7 @@
 """The page in front of this kernel: whether it shows widgets, and whether messages to it get lost."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 from ..findings import Finding, attention, not_checked, ok
@@ -25,11 +25,12 @@ _WHY = {
 }
 
 
-def look_at_page(front: Front, mender: "Mender | None") -> Iterator[Finding]:
-    """Asks all pages of this kernel for an answer."""
+def look_at_page(front: Front, find_mender: Callable[[float], "Mender | None"]) -> Iterator[Finding]:
+    """Asks all pages of this kernel for an answer, by the mender, which may still be made."""
     if front != "page":
         yield ok("widgets", _WHY[front])
         return
+    mender = find_mender(LOADING)
     if mender is None:
         yield not_checked("widgets", "what asks pages is not there: %load_ext hopx_magics makes it")
         return

@@ -23,11 +23,12 @@ def look_at_program(*, has_kernel: bool) -> Iterator[Finding]:
     """Python, and what the magics stand on; in a terminal nothing is asked of what shows pages."""
     yield ok("hopx_magics", f"{__version__} on {platform.platform(terse=True)}")
     yield _python()
-    for name, (least, means) in _LEAST.items():
-        yield _at_least(name, least, means)
+    libraries = [_at_least(name, least, means) for name, (least, means) in _LEAST.items()]
     if has_kernel:
-        yield from _ipykernel()
-        yield from _jupyterlab()
+        libraries += [*_ipykernel(), *_jupyterlab()]
+    yield from (found for found in libraries if found.state != "ok")
+    if good := [f"{found.check} {found.found}" for found in libraries if found.state == "ok"]:
+        yield ok("libraries", ", ".join(good))
 
 
 def _python() -> Finding:

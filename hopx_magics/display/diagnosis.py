@@ -33,6 +33,9 @@ _COLOURS: dict[State, str] = {
 
 _WEAK = Style(dim=True)
 _CELL = "text-align:left;vertical-align:top;padding:3px 18px 3px 0;white-space:normal;overflow-wrap:anywhere"
+_COLUMNS = {"state": "7em", "check": "16em", "found": "20em"}
+"""The columns of the page, and how wide they are at least."""
+
 _LINE = "border-top:1px solid var(--jp-border-color2,rgba(128,128,128,.35))"
 _SMALL = "font-size:var(--jp-ui-font-size1,13px)"
 
@@ -80,7 +83,10 @@ class Diagnosis(Document):
 
     def _as_html(self) -> str:
         done = "".join(f"<div>done: {_escaped(remedy)}</div>" for remedy in self._remedied)
-        head = "".join(f'<th scope="col" style="{_CELL};opacity:.75">{name}</th>' for name in ("", "check", "found"))
+        head = "".join(
+            f'<th scope="col" style="{_CELL};opacity:.75;min-width:{width}">{name}</th>'
+            for name, width in _COLUMNS.items()
+        )
         rows = "".join(map(_row, self._findings))
         table = (
             f'<table style="margin:0;border:0;border-collapse:collapse;{_SMALL}">'

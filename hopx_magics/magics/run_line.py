@@ -63,7 +63,7 @@ class Mending:
         if not has_live_display(shell):
             return
         if has_clicks(shell):
-            threading.Thread(target=self._make, name="hopx-mender", daemon=True).start()
+            threading.Thread(target=self._make, name="hopx-mender-made", daemon=True).start()
         else:
             shell.events.register("post_run_cell", settle_lines)
 

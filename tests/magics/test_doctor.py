@@ -27,6 +27,7 @@ from hopx_magics.settings import VARIABLES, Settings
 from tests.conftest import OddAgent, agent_pid
 from tests.standins.hopx import cloud
 from tests.standins.server import Answer, Asked
+from tests.standins.sshd import Machine
 from tests.waiting import is_running, wait_until
 
 Cell = Callable[[str], Any]
@@ -377,6 +378,22 @@ def test_a_sandbox_and_the_way_to_its_control_plane(
         assert not [secret for secret in stand_in.plane.secrets if secret in told]
     found = row(doctor(), "HopX", "connection")
     assert (found["state"], found["found"].endswith("Connection refused")) == ("broken", True)
+
+
+def test_the_way_to_a_machine_by_ssh(cell: Cell, gpu: Machine) -> None:
+    api.session.cache_clear()
+    steps = ["program", "configuration", "reached", "login"]
+    assert doctor("ssh://gpu").set_index("check")["state"].to_dict() == {f"ssh: {step}": "ok" for step in steps}
+    cell("%hopx_connect ssh://gpu --as box")
+    frame = doctor("box")
+    assert row(frame, "connection box", "answers")["state"] == "ok"
+    assert row(frame, "connection box", "ssh: login")["found"] == "without a question"
+    gpu.stop()
+    frame = doctor("ssh://gpu")
+    assert row(frame, "ssh://gpu", "ssh: reached")["found"].endswith("Connection refused")
+    assert not rows(frame, "ssh://gpu", "ssh: login")
+    with pytest.raises(UsageError, match="an address has no password"):
+        cell("%hopx_doctor ssh://ann:secret@gpu")
 
 
 # ---------------------------------------------------------------- secrets
