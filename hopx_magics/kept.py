@@ -57,6 +57,7 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     stderr_bytes: int | None
     leftovers: tuple[int, ...] = ()
     stopped_when: str | None = None
+    notice: str | None = None
     kill_leftovers: bool = False
     values_in: tuple[Fact, ...] = ()
     keep: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from .durations import parse_duration, parse_limit
 from .errors import CodeError, LaunchError
 from .kept import KeptRun
 from .models import Callback, Launch, ProcessId, RunId
+from .notices import read_notify
 from .output.conditions import parse_bound
 from .output.halving import parse_keep_best
 from .output.oneline import one_line, printable
@@ -47,7 +48,8 @@ class LaunchOptions(TypedDict, total=False):
     `after` and `after_any` are runs, ids or names, one, several, or by the variables in which the code finds what they
     have kept; `former` are their processes by these variables. `retry` is how often it is launched anew when it
     fails, and `retry_delay` how long after that, in seconds or as a text like `30s`. `memory` is in bytes, or a text
-    like `4GB`. `stop_when` is a bound of a metric such as `loss>10`, or several.
+    like `4GB`. `stop_when` is a bound of a metric such as `loss>10`, or several. `notify` says of what somebody is told
+    and where: see `notices.read_notify`.
     """
 
     first_line: int
@@ -76,6 +78,7 @@ class LaunchOptions(TypedDict, total=False):
     cpus: float
     memory: str | int | None
     stop_when: str | Sequence[str] | None
+    notify: bool | str | Sequence[str] | None
 
 
 def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
@@ -116,6 +119,7 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
         cpus=_checked_amount("processors", options.get("cpus", 0.0)),
         memory=parse_size(options.get("memory") or 0),
         stop_when=_checked_bounds(options.get("stop_when") or ()),
+        notify=read_notify(options.get("notify")),
     )
 
 
@@ -139,13 +143,21 @@ def checked_sweep(
     launch = msgspec.structs.replace(launch, keep_best=rule and rule.text)
     sweep_id = new_sweep_id()
     checked = [checked_params(params, launch.language) for params in combinations(sweeps, launch.params)]
+    notify = launch.notify and msgspec.structs.replace(launch.notify, varied=tuple(sweeps))
     launches = (
         msgspec.structs.replace(
-            launch, run_id=_new_run_id(), params=params, sweep_id=sweep_id, limit=limit, index=index
+            launch, run_id=_new_run_id(), params=params, sweep_id=sweep_id, limit=limit, index=index, notify=notify
         )
         for index, params in enumerate(checked)
     )
     return SweepLaunches(sweep_id, len(checked), launches, rule and rule.metric, launch.retries)
+
+
+def counted(planned: SweepLaunches) -> Iterator[Launch]:
+    """The launches of a sweep, all of which go to one agent: it can tell when all have ended."""
+    for launch in planned.launches:
+        notify = launch.notify and msgspec.structs.replace(launch.notify, of=planned.total)
+        yield msgspec.structs.replace(launch, notify=notify) if notify else launch
 
 
 def checked_calls(launch: Launch, calls: Iterable[Written], sweep_id: str, *, limit: int | None) -> Iterator[Launch]:

@@ -76,7 +76,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     in the queue while others pass; what is queued and `first` is ahead of what is not, and `waits_for` is why it waits.
     What has failed and was launched anew was `retried_as` another process, which is a `retry_of` it. `gpus` are those
     that it got, as CUDA names them. It was `stopped_when` a metric met that bound, or was not among the best of its
-    sweep, as its launch wanted.
+    sweep, as its launch wanted. `notice` says why a notice of it did not arrive.
     """
 
     process_id: _Id | None
@@ -103,6 +103,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     retry_of: ProcessId | None = None
     retried_as: ProcessId | None = None
     stopped_when: str | None = None
+    notice: str | None = None
     usage: Usage | None = None
 
     @property
@@ -240,6 +241,25 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
         return [("url", self.url)]
 
 
+class Notify(msgspec.Struct, frozen=True, kw_only=True):
+    """Of what the agent is to tell somebody, and where: see `hopx_magics.notices`.
+
+    `when` are `end`, `failure` and bounds of metrics; `places` are `desktop` and URLs, in which there are secrets.
+    Of a sweep of so many runs (`of`) is told at once; its runs differ in what is `varied`.
+    """
+
+    when: tuple[str, ...]
+    places: tuple[str, ...]
+    of: int | None = None
+    varied: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Notify(when={self.when!r}, places={len(self.places)})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:  # msgspec's own would show the secrets
+        return [("when", self.when), ("places", len(self.places))]
+
+
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """What to launch: code and the circumstances it runs in. `timeout` is in seconds, None means no limit.
 
@@ -249,7 +269,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     processes whose kept values are in variables of these names. When it fails it is launched anew, up to `retries`
     times, each `retry_delay` seconds later. It needs `gpus`, `cpus`, and `memory` in bytes. It is ended as soon as a
     metric that it prints meets one of the bounds of `stop_when`, and at half time when it is not among those of its
-    sweep that `keep_best` tells, such as `3 min loss`. `rerun_of` is the run whose code this launches again.
+    sweep that `keep_best` tells, such as `3 min loss`. Somebody is told of it as `notify` says. `rerun_of` is the run
+    whose code this launches again.
     `callback` is where the agent is to tell its end, and `capture` who is to keep its output: `files` of the sandbox
     that the launch itself writes, the `agent`, or `auto`, whichever works. With `kill_leftovers` its end is that of all
     that it started.
@@ -284,6 +305,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     memory: int = 0
     stop_when: tuple[str, ...] = ()
     keep_best: str | None = None
+    notify: Notify | None = None
     rerun_of: RunId | None = None
     callback: Callback | None = None
     capture: Capture = "auto"

@@ -58,12 +58,12 @@ EXTRAS = {extra: named(requirements) for extra, requirements in PROJECT["optiona
 
 
 def test_what_the_package_imports_is_what_it_depends_on() -> None:
-    extras = EXTRAS["plot"] | EXTRAS["gpu"] | EXTRAS["optuna"]
+    extras = EXTRAS["plot"] | EXTRAS["gpu"] | EXTRAS["optuna"] | EXTRAS["notify"]
     assert imported("hopx_magics") | WANTED_BY_NAME == NEEDED | extras
     assert not NEEDED & extras
 
 
 def test_what_tests_import_is_named_for_them() -> None:
     assert imported("tests") <= NEEDED | EXTRAS["test"]
-    assert EXTRAS["test"] - EXTRAS["plot"] - TOOLS <= imported("tests") - NEEDED
+    assert EXTRAS["test"] - EXTRAS["plot"] - EXTRAS["notify"] - TOOLS <= imported("tests") - NEEDED
     assert EXTRAS["test"] >= TOOLS

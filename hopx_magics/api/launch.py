@@ -11,7 +11,7 @@ from ..connection.connection import Connection
 from ..connection.sending import Sending
 from ..display.run_name import given_in_order
 from ..errors import AgentWarning, HopxError, LaunchError, LaunchInterrupted, UnknownConnection
-from ..launches import LaunchOptions, SweepLaunches, checked_copies, checked_launch, checked_sweep
+from ..launches import LaunchOptions, SweepLaunches, checked_copies, checked_launch, checked_sweep, counted
 from ..models import Launch, Process, RunId
 from ..output.oneline import printable
 from ..run import Run
@@ -62,6 +62,10 @@ def launch(
     before; the `Run` is the last one of these. Where the agent can't do that this program does, which is a warning, and
     also when the agent has not answered for a minute or its sandbox is gone, as soon as there is an agent. All else
     and `kill_leftovers` are for this machine alone.
+
+    With `notify` its agent tells somebody when it has ended (True), also when this program is gone; or of what one or
+    several words say, which are `end`, `failure`, a bound such as `loss>10`, and where: `desktop`, or a URL of apprise.
+    Without a place that is what the environment has in HOPX_NOTIFY, or the desktop. Of a sweep is told at once.
 
     Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
     AgentError.
@@ -202,7 +206,7 @@ def launch_planned(
 def _launched(planned: SweepLaunches, connection: Connection, progress: Progress) -> Sweep:
     runs: list[Run] = []
     taken = itertools.count()
-    launches = (launch for launch, _ in zip(planned.launches, taken, strict=False))
+    launches = (launch for launch, _ in zip(counted(planned), taken, strict=False))
     try:
         for processes in connection.launch_all(launches):
             runs += (run_on(connection, process) for process in processes)

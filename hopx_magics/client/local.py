@@ -30,7 +30,7 @@ END_TIMEOUT = 5.0
 """Seconds that an agent of an older version may take to end, until it is killed, by which nothing is lost either."""
 
 _NOT_FOR_THE_AGENT = (
-    *("HOPX_AGENT_TOKEN", "HOPX_API_KEY"),  # secrets
+    *("HOPX_AGENT_TOKEN", "HOPX_API_KEY", "HOPX_NOTIFY"),  # secrets
     "HOPX_PROCESS_ID",  # what a process of the agent is known by, in case a background cell is the one that starts it
     *("JPY_", "PYDEVD_"),  # the kernel's parent and its debugger
     *("CLICOLOR", "FORCE_COLOR", "MPLBACKEND"),  # how a kernel shows things

@@ -18,7 +18,20 @@ from ..client.transport import Locate, Transport
 from ..errors import HistoryError, HopxError, NotSupported, ResultError, UnknownProcess
 from ..kept import KeptRun
 from ..launches import launch_again
-from ..models import Change, CommandResult, Given, Launch, Listing, Place, Process, ProcessId, QueueState, Turned
+from ..models import (
+    Change,
+    CommandResult,
+    Given,
+    Launch,
+    Listing,
+    Notify,
+    Place,
+    Process,
+    ProcessId,
+    QueueState,
+    Turned,
+)
+from ..notices import DESKTOP, USE_A_URL
 from ..protocol.changes import aged, compare
 from ..protocol.replies import Launched
 from ..protocol.requests import MANY, QueueRequest
@@ -29,7 +42,14 @@ from ..run_history.recorder import Recorder
 from ..run_history.seal import Seal
 from ..settings import Settings
 from ..values.packed import Packed
-from .elsewhere import as_program, check_features, needed_features, values_left_behind, with_known_values
+from .elsewhere import (
+    as_program,
+    check_features,
+    needed_features,
+    values_left_behind,
+    with_known_values,
+    without_desktop,
+)
 from .files_there import FilesThere, has_left_something
 from .killing import kill
 from .launching import LAUNCHED_AT_ONCE, portions, uninterrupted
@@ -96,6 +116,7 @@ class Connection:
         """The last listing that there is of it."""
         self.unwaited: dict[ProcessId, None] = {}
         """What was launched from here and neither waited for nor killed since."""
+        self._said: set[str] = set()
         self.remarks: deque[str] = deque()
         """What the user should be told of it, and has not been told yet."""
         self._settings = settings
@@ -288,7 +309,7 @@ class Connection:
         """
         if needed := needed_features(launch):
             check_features(needed, self.agent.features(), self.name)
-        launch = msgspec.structs.replace(launch, surroundings=None)
+        launch = msgspec.structs.replace(launch, surroundings=None, notify=self._told_where(launch.notify))
         if launch.language != "python" or launch.runner:
             return launch
         try:
@@ -298,6 +319,20 @@ class Connection:
             self._remark(values_left_behind(launch, self.name))
             return program
         return msgspec.structs.replace(launch, runner=runner, values=values)
+
+    def _told_where(self, notify: Notify | None) -> Notify | None:
+        """Where notices go, without a desktop that can't show them, which is said once."""
+        if notify is None or DESKTOP not in notify.places or (lack := self._no_desktop) is None:
+            return notify
+        if lack not in self._said:
+            self._said.add(lack)
+            self._remark(lack)
+        return without_desktop(notify)
+
+    @property
+    def _no_desktop(self) -> str | None:
+        """Why the agent can't show anything on the user's desktop; None where it can."""
+        return f"runs on {self.name} can't show notices on this desktop. {USE_A_URL}"
 
     def _remark(self, note: str | None) -> None:
         if note and note not in self.remarks:

@@ -6,13 +6,18 @@ import msgspec
 
 from ..errors import LaunchError, NotSupported
 from ..kept import KeptRun
-from ..models import Launch
+from ..models import Launch, Notify
+from ..notices import DESKTOP
 from ..values.facts import names_in_words
 
 _OURS = "The agents of this machine and of those reached by ssh can: launch with --on local, or"
 
 _NEEDS = {
     "leftovers": ("can't kill what a run leaves running ({})", "let the cell end what it starts."),
+    "notices": (
+        "tells nobody how a run has ended ({})",
+        "let the browser tell while it is open: %hopx_watch --notify.",
+    ),
     "stop-when": ("can't stop a run by what it prints ({})", "let the cell end itself."),
     "queue": ("has no queue in which {} would mean something", "wait with %hopx_wait before."),
 }
@@ -23,6 +28,7 @@ def needed_features(launch: Launch) -> dict[str, list[str]]:
     """What an agent has to say of itself for a launch, and for which options."""
     given: dict[str, dict[str, object]] = {
         "leftovers": {"--kill-leftovers": launch.kill_leftovers},
+        "notices": {"--notify": launch.notify},
         "stop-when": {"--stop-when": launch.stop_when, "--keep-best": launch.keep_best},
         "queue": {
             "--first": launch.first,
@@ -44,6 +50,12 @@ def check_features(needed: Mapping[str, list[str]], features: Collection[str], p
         if feature not in features:
             lack, instead = _NEEDS[feature]
             raise LaunchError(f"{place} {lack.format(' and '.join(options))}", hint=f"{_OURS} {instead}")
+
+
+def without_desktop(notify: Notify) -> Notify | None:
+    """Where else notices go; None for nowhere."""
+    places = tuple(place for place in notify.places if place != DESKTOP)
+    return msgspec.structs.replace(notify, places=places) if places else None
 
 
 def as_program(launch: Launch, place: str, why: NotSupported) -> Launch:

@@ -10,6 +10,7 @@ from ..client.local import LocalAgent
 from ..errors import LaunchError, UnknownProcess
 from ..kept import KeptRun
 from ..models import CommandResult, Launch, Place, Process
+from ..notices import NO_DESKTOP, has_desktop
 from ..protocol.files import WORKSPACE
 from ..protocol.requests import VALUES
 from ..results import FolderHere, KeptFiles
@@ -47,7 +48,16 @@ class LocalConnection(Connection):
 
     def at_home(self, launch: Launch, sending: Sending | None = None) -> Launch:
         """The launch with its folder, by default the present one, as an absolute one, and with its values in files."""
-        return msgspec.structs.replace(launch, workdir=_folder(launch.workdir), values=self._store(launch))
+        return msgspec.structs.replace(
+            launch,
+            workdir=_folder(launch.workdir),
+            values=self._store(launch),
+            notify=self._told_where(launch.notify),
+        )
+
+    @property
+    def _no_desktop(self) -> str | None:
+        return None if has_desktop() else NO_DESKTOP
 
     def _store(self, launch: Launch) -> tuple[str, ...]:
         """Puts its values where the agent finds them; those of a sweep once. Raises LaunchError when they don't fit."""

@@ -45,6 +45,7 @@ def facts_of(process: Process, place: Place, run: KeptRun | None = None, *, as_l
         ("memory of GPUs", _memory_of_gpus(process.usage)),
         ("stdout", _size(process.stdout_bytes)),
         ("stderr", _size(process.stderr_bytes)),
+        ("notice", process.notice and printable(process.notice)),
         ("language", process.language),
         *(_circumstances(run) if run else ()),
     ]

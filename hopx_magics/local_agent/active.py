@@ -37,7 +37,7 @@ class Active:
 
     __slots__ = (
         *("_family", "_strays", "begun", "child", "ended", "finished", "folder", "intent", "launched", "life"),
-        *("gpus", "meter", "pauses", "start", "stop", "turned", "turning", "waits_on", "waits_until"),
+        *("gpus", "meter", "notice", "pauses", "start", "stop", "turned", "turning", "waits_on", "waits_until"),
     )
 
     def __init__(self, launched: Launched, folder: Folder) -> None:
@@ -62,6 +62,8 @@ class Active:
         """Before which moment, in nanoseconds, it may not start."""
         self.gpus: tuple[str, ...] = ()
         """The GPUs that it got."""
+        self.notice: str | None = None
+        """Why a notice of it did not arrive."""
         self.intent = ""
         """Why an agent before this one was about to end the process."""
 

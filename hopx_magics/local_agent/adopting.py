@@ -28,6 +28,7 @@ def adopt(processes: Processes, launching: Launching, pausing: Pausing) -> None:
         processes.rewrite_journal()
     asyncio.get_running_loop().run_in_executor(None, processes.delete, processes.store.leftovers())
     _take_over_callbacks(processes)
+    processes.notices.begin(processes.finished, processes.store.folder)
     unmet = [(active, *before) for active in processes.going() if (before := _unmet(processes, active))]
     processes.forget()
     for active in processes.going():

@@ -40,7 +40,7 @@ AGENT = "hopx_magics local agent"
 
 _FEATURES = (
     *("background", "delta", "etag", "idempotency-key", "leftovers", MANY, "pause", "prefer-wait", "queue"),
-    *("range", "stop-when", "sweep-limit", "tail"),
+    *("notices", "range", "stop-when", "sweep-limit", "tail"),
 )
 
 

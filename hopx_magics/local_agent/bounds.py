@@ -1,7 +1,7 @@
-"""Reads what running processes print, where a metric may meet a bound: then they are stopped.
+"""Reads what running processes print, where a metric may meet a bound: then they are stopped, or somebody is told.
 
 Only those are read that asked for it, each byte once, and of very much at once only the end. What an agent before this
-one has read is read again: had it met a bound, the process would have been stopped.
+one has read is read again: had it met a bound, the process would have been stopped, or that is on record.
 """
 
 import asyncio
@@ -36,8 +36,9 @@ class _Reading:
     """The output of one process."""
 
     def __init__(self, active: Active) -> None:
-        self.bounds = [parse_bound(text) for text in active.launched.stop_when]
-        self._streams = [_Stream(active.folder.output(stream), self.bounds) for stream in STREAMS]
+        texts = dict.fromkeys((*active.launched.stop_when, *_told(active)))
+        bounds = [parse_bound(text) for text in texts]
+        self._streams = [_Stream(active.folder.output(stream), bounds) for stream in STREAMS]
 
     def read(self) -> list[Met]:
         """The bounds that are met by what is new."""
@@ -56,7 +57,8 @@ class Bounds:
         """Looks at what running processes print, for ever."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            watched = [active for active in self._processes.running.values() if active.launched.stop_when]
+            running = self._processes.running.values()
+            watched = [active for active in running if active.launched.stop_when or _told(active)]
             self._readings = {active.process_id: self._reading(active) for active in watched}
             for active in watched:
                 await self._look(active)
@@ -67,6 +69,12 @@ class Bounds:
     async def _look(self, active: Active) -> None:
         reading = self._readings[active.process_id]
         for met in await asyncio.to_thread(reading.read):
-            if active.stop is None:
-                number = reading.bounds.index(met.bound)
+            if met.bound.text in _told(active):
+                self._processes.notices.meet(active, met)
+            if met.bound.text in active.launched.stop_when and active.stop is None:
+                number = active.launched.stop_when.index(met.bound.text)
                 self._killing.stop(active, f"{STOPPED} {number} {met.value:g}")
+
+
+def _told(active: Active) -> tuple[str, ...]:
+    return active.launched.told.bounds if active.launched.told else ()

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,19 +57,73 @@ def checked_target(url: str, headers: Mapping[str, str] | None, secret: str | No
     return Target(url=url, headers=dict(headers or {}), secret=secret or None)
 
 
-class Callbacks:
-    """The callbacks that are still to be delivered, by the ids of their processes.
+class Tries:
+    """What is to arrive somewhere, and is tried until it has; so many things at once, at most.
 
     `pause` is the time in seconds between the first two tries; then it doubles.
     """
 
+    def __init__(self, pause: float, at_once: int) -> None:
+        self._pause = pause
+        self._turn = asyncio.Semaphore(at_once)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something has still to arrive."""
+        return bool(self._tasks)
+
+    def begin(
+        self,
+        what: str,
+        attempt: Callable[[], Awaitable[str | None]],
+        done: Callable[[str | None], None],
+        *,
+        until: float,
+        failed: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        """Begins to try, until that Unix time in seconds. To be called in the event loop.
+
+        `attempt` returns why it did not arrive, of which `failed` is told when it is tried again, and `done` when not.
+        """
+        task = asyncio.get_running_loop().create_task(self._run(what, attempt, done, until, failed))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(
+        self,
+        what: str,
+        attempt: Callable[[], Awaitable[str | None]],
+        done: Callable[[str | None], None],
+        until: float,
+        failed: Callable[[str], None],
+    ) -> None:
+        pause = self._pause
+        while (failure := await self._in_turn(attempt)) is not None:
+            chosen = pause * random.uniform(0.5, 1.0)  # or all that failed together would come again together
+            if time.time() + chosen > until:
+                log.warning("%s is given up: %s", what, failure)
+                break
+            if pause == self._pause:
+                log.info("%s did not arrive: %s; it is tried again", what, failure)
+            failed(failure)
+            await asyncio.sleep(chosen)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        done(failure)
+
+    async def _in_turn(self, attempt: Callable[[], Awaitable[str | None]]) -> str | None:
+        async with self._turn:
+            return await attempt()
+
+
+class Callbacks:
+    """The callbacks that are still to be delivered, by the ids of their processes. `pause` is as in `Tries`."""
+
     def __init__(self, folder: Path, pause: float) -> None:
         self._folder = folder
-        self._pause = pause
+        self._tries = Tries(pause, AT_ONCE)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._targets = self._read()
-        self._turn = asyncio.Semaphore(AT_ONCE)
-        self._deliveries: set[asyncio.Task[None]] = set()
 
     def _read(self) -> dict[str, Target]:
         targets = {}
@@ -88,7 +142,7 @@ class Callbacks:
     @property
     def busy(self) -> bool:
         """Whether the end of a process is being told."""
-        return bool(self._deliveries)
+        return self._tries.busy
 
     def __contains__(self, process_id: str) -> bool:
         return process_id in self._targets
@@ -116,41 +170,30 @@ class Callbacks:
 
     def deliver(self, ended: Ended, folder: Folder) -> None:
         """Begins to tell the end of a process, if somebody is to be told. To be called in the event loop."""
-        target = self._targets.get(ended.process_id)
+        process_id, target = ended.process_id, self._targets.get(ended.process_id)
         if target is not None:
-            task = asyncio.get_running_loop().create_task(self._deliver(target, ended, folder))
-            self._deliveries.add(task)
-            task.add_done_callback(self._deliveries.discard)
-
-    async def _deliver(self, target: Target, ended: Ended, folder: Folder) -> None:
-        pause = self._pause
-        while (failure := await self._try(target, ended, folder)) is not None:
-            chosen = pause * random.uniform(0.5, 1.0)  # or all that failed together would come again together
-            if time.time() + chosen > ended.ended / 1e9 + KEPT_UP:
-                log.warning("the callback of %s is given up: %s", ended.process_id, failure)
-                break
-            if pause == self._pause:
-                log.info("the callback of %s did not arrive: %s; it is tried again", ended.process_id, failure)
-            await asyncio.sleep(chosen)
-            pause = min(2 * pause, LONGEST_PAUSE)
-        self.drop(ended.process_id)
+            self._tries.begin(
+                f"the callback of {process_id}",
+                lambda: self._try(target, ended, folder),
+                lambda failure: self.drop(process_id),
+                until=ended.ended / 1e9 + KEPT_UP,
+            )
 
     async def _try(self, target: Target, ended: Ended, folder: Folder) -> str | None:
         """Tells the end of a process once; why that did not arrive, or None when it did."""
-        async with self._turn:
-            body = await asyncio.to_thread(_body, ended, folder)
-            now = int(time.time())
-            headers = {**target.headers, TIMESTAMP_HEADER: str(now)}
-            if target.secret:
-                headers[SIGNATURE_HEADER] = signature(body, now, target.secret)
-            try:
-                async with asyncio.timeout(TRY_TIME):
-                    status = await post_json(target.url, headers, body)
-            except TimeoutError:
-                return f"no answer within {TRY_TIME:g} s"
-            except (OSError, ValueError, h11.ProtocolError) as error:
-                return f"{type(error).__name__}: {error}"
-            return None if 200 <= status < 300 else f"status {status}"
+        body = await asyncio.to_thread(_body, ended, folder)
+        now = int(time.time())
+        headers = {**target.headers, TIMESTAMP_HEADER: str(now)}
+        if target.secret:
+            headers[SIGNATURE_HEADER] = signature(body, now, target.secret)
+        try:
+            async with asyncio.timeout(TRY_TIME):
+                status = await post_json(target.url, headers, body)
+        except TimeoutError:
+            return f"no answer within {TRY_TIME:g} s"
+        except (OSError, ValueError, h11.ProtocolError) as error:
+            return f"{type(error).__name__}: {error}"
+        return None if 200 <= status < 300 else f"status {status}"
 
     def _path(self, process_id: str) -> Path:
         return self._folder / f"{process_id}.json"

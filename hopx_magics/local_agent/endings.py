@@ -98,6 +98,7 @@ def _with_output(row: Row, launched: Launched, folder: Folder, ended: int, *, ti
         key=launched.key,
         retry_of=launched.retry_of,
         timed_out=timed_out,
+        told=launched.told.group if launched.told else None,
     )
 
 

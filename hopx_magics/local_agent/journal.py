@@ -44,6 +44,7 @@ class Row(msgspec.Struct, kw_only=True):
     retry_of: str | msgspec.UnsetType = msgspec.UNSET
     retried_as: str | msgspec.UnsetType = msgspec.UNSET
     stopped_when: str | msgspec.UnsetType = msgspec.UNSET
+    notice: str | msgspec.UnsetType = msgspec.UNSET
     usage: Usage | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -53,7 +54,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     `sequence` is that of its launch, `ended` when it ended, in nanoseconds; `timed_out` that its time limit ended it;
     `leftovers` are pids and starts of those whom it left behind and who live; `left_out` are bytes of the streams that
     are not kept, for being over the limit; `values_bytes` is the room for what a cell got and left. It is a `retry_of`
-    another one, and was `retried_as` another one.
+    another one, and was `retried_as` another one. Somebody is `told` of it, with those of that group, and `notice` says
+    why that did not arrive.
     """
 
     process_id: str
@@ -71,6 +73,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     values_bytes: int = 0
     retry_of: str | None = None
     retried_as: str | None = None
+    told: str | None = None
+    notice: str | None = None
 
     @property
     def output_bytes(self) -> int:
@@ -89,6 +93,12 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
         row.retried_as = process_id
         row.message = f"{row.message}; tried again" if row.message else "tried again"
         return msgspec.structs.replace(self, retried_as=process_id, row=msgspec.Raw(msgspec.json.encode(row)))
+
+    def with_notice(self, notice: str | None) -> "Ended":
+        """The same, with why a notice of it did not arrive."""
+        row = self.facts()
+        row.notice = notice or msgspec.UNSET
+        return msgspec.structs.replace(self, notice=notice, row=msgspec.Raw(msgspec.json.encode(row)))
 
     def with_leftovers(self, leftovers: Iterable[tuple[int, int]]) -> "Ended":
         """The same with others who are left of it."""

@@ -162,6 +162,7 @@ class LaunchEndpoints:
             "kill_leftovers": wanted.kill_leftovers,
             "stop_when": requests.checked_bounds("stop_when", wanted.stop_when),
             "keep_best": requests.checked_keep_best(wanted.keep_best, wanted.sweep),
+            "notify": requests.checked_notify(wanted.notify),
             "environment": wanted.environment and requests.checked_env(wanted.environment),
             "umask": requests.checked_umask(wanted.umask),
             "values": checked_values(wanted.values, values_folder(self._workspace)),

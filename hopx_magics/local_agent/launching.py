@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from ..models import ProcessId
+from ..protocol import requests as wire
 from ..protocol.requests import renewed_mark
 from . import outputs
 from .active import Active, log, spawned
@@ -26,7 +27,7 @@ from .journal import Ended
 from .killing import Killing
 from .processes import Processes
 from .programs import FORMER, VALUES, Program, Tools, environment
-from .records import Launched, Start, Turn
+from .records import Launched, Start, Told, Turn
 from .resources import Needs
 from .store import new_id
 
@@ -61,6 +62,7 @@ class Launching:
         values: Sequence[Path] = (),
         stop_when: Sequence[str] = (),
         keep_best: str | None = None,
+        notify: wire.NotifyRequest | None = None,
     ) -> Launched:
         """Launches a process, or puts it at the end of the queue. Raises OSError if its files can't be written.
 
@@ -89,7 +91,10 @@ class Launching:
             kill_leftovers=kill_leftovers,
             stop_when=tuple(stop_when),
             keep_best=keep_best,
+            told=Told(group=turn.sweep or process_id, when=notify.when, given=notify.given) if notify else None,
         )
+        if notify is not None:
+            self._processes.notices.add(launched, notify, environment)
         self._create(launched, {**(environment or {}), **env}, program, callback, values)
         active = Active(launched, folder)
         active.waits_on = waits_on
@@ -114,6 +119,7 @@ class Launching:
             self._processes.store.create(launched, env, program.code_file, program.code, values)
         except OSError:
             self._processes.callbacks.drop(launched.process_id)
+            self._processes.notices.drop(launched)
             raise
 
     def try_again(self, active: Active, ended: Ended) -> str | None:

@@ -41,8 +41,8 @@ _ETAG = re.compile(r'"(.+)-([0-9]{1,18})\.([0-9]{1,18})-(all|[0-9]+)"')
 _encode = msgspec.json.Encoder().encode
 
 
-_Key = tuple[str, int | None, tuple[tuple[int, int], ...]]
-"""What the row of an ended process depends on: its id, the bytes of its streams, and who is left of it."""
+_Key = tuple[str, int | None, tuple[tuple[int, int], ...], str | None]
+"""What the row of an ended process depends on: its id, the bytes of its streams, who is left of it, its notice."""
 
 
 class Encoded(NamedTuple):
@@ -150,6 +150,7 @@ class Listing:
             waits_for=reason.waits_for if reason and started is None else msgspec.UNSET,
             gpus=item.gpus or msgspec.UNSET,
             retry_of=launched.retry_of or msgspec.UNSET,
+            notice=item.notice or msgspec.UNSET,
             paused=item.is_paused or msgspec.UNSET,
             first=(started is None and launched.first) or msgspec.UNSET,
             usage=item.meter.told or msgspec.UNSET,
@@ -181,7 +182,7 @@ class Listing:
         limit = max(0, min(STREAM_LIMIT, room))
         if isinstance(item, Row):
             return self._with_output(item, tail, limit)
-        key = item.process_id, tail, item.leftovers
+        key = item.process_id, tail, item.leftovers, item.notice
         row = self._rows.get(key)
         if row is None:
             row = self._encode_ended(item, tail, limit)

@@ -16,6 +16,8 @@ from .family import Member, Orphans
 from .forgetting import Finished, Unheard
 from .journal import Ended, Journal
 from .leftovers import Leftovers
+from .notices import Notices
+from .outbox import Outbox
 from .queue import Queue
 from .records import Launched
 from .resources import Resources
@@ -40,6 +42,8 @@ class Processes:
         self.all: dict[str, Active | Ended] = {}
         self.running: dict[str, Active] = {}
         self.orphans = Orphans()
+        outbox = Outbox(settings.agent_folder / "outbox", settings.callback_retry, self.orphans, self.note)
+        self.notices = Notices(settings.agent_folder / "notices", settings.callback_retry, outbox, self._is_going)
         self.leftovers = Leftovers(self.running, self.orphans, self.leave)
         self.resources = Resources(self.running, settings.gpus)
         self.queue = Queue(self.running, settings.max_running, settings.agent_folder / "queue.json", self.resources)
@@ -57,7 +61,7 @@ class Processes:
     @property
     def busy(self) -> bool:
         """Whether something is queued or running, or somebody is still to be told of an end."""
-        return bool(self.running or self.queue or self.callbacks.busy)
+        return bool(self.running or self.queue or self.callbacks.busy or self.notices.busy)
 
     def next_sequence(self) -> int:
         """The time in nanoseconds, but later than that of any launch so far."""
@@ -69,9 +73,13 @@ class Processes:
         return (item for item in self.all.values() if isinstance(item, Active))
 
     def _needed(self) -> set[str]:
-        """Those of which something that has not ended may want what they have kept."""
+        """Those of which something that has not ended may want what they have kept, or of which is still to be told."""
         ids = {id_ for active in self._needing.values() for ids in active.launched.former.values() for id_ in ids}
-        return {last.process_id for id_ in ids if (last := self.last_try(id_))} | ids
+        return {last.process_id for id_ in ids if (last := self.last_try(id_))} | ids | {*+self.notices.needed}
+
+    def _is_going(self, group: str) -> bool:
+        """Whether something has still to end of which somebody is told with a group."""
+        return any(active.launched.told and active.launched.told.group == group for active in self.going())
 
     def last_try(self, process_id: str) -> Active | Ended | None:
         """What has become of a process, or of the last time that it was tried again, if that is known."""
@@ -136,11 +144,14 @@ class Processes:
         if active.launched.retries:
             ended = ended.with_retry(self.try_again(active, ended))  # ahead of the record, or it might be lost
             active.folder.drop_env()
+        if active.notice:
+            ended = ended.with_notice(active.notice)
         self.journal.add(ended)
         self.running.pop(active.process_id, None)
         self._needing.pop(active.process_id, None)
         self.add(ended)
         self.callbacks.deliver(ended, active.folder)
+        self.notices.end(ended, active.folder)
         self.unheard.add(active.process_id)
         self.note_end(active, ended)
         active.finished.set()
@@ -176,11 +187,24 @@ class Processes:
         if not isinstance(ended, Ended):
             self.leftovers.drop(process_id)
             return
-        ended = ended.with_leftovers(left)
+        self._replace(ended.with_leftovers(left))
+
+    def note(self, process_id: str, notice: str | None) -> None:
+        """Puts on record, and tells everyone, why a notice of a process did not arrive; None when it has."""
+        item = self.all.get(process_id)
+        if item is None or item.notice == notice:
+            return
+        if isinstance(item, Ended):
+            self._replace(item.with_notice(notice))
+        else:
+            item.notice = notice
+            self.changes.tell(process_id)
+
+    def _replace(self, ended: Ended) -> None:
         self.journal.add(ended)
-        self.all[process_id] = ended
+        self.all[ended.process_id] = ended
         self.finished.replace(ended)
-        self.changes.tell(process_id)
+        self.changes.tell(ended.process_id)
 
     def tell(self) -> None:
         """A listing is being answered, by which somebody hears of all that have ended by now."""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..models import ProcessId
+from ..notices import EVENTS
 from ..words import Status
 
 
@@ -24,6 +25,19 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     former: dict[str, list[str]] = {}
 
 
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """That somebody is told of a process, with those of its `group`, of what, and what it was given."""
+
+    group: str
+    when: tuple[str, ...]
+    given: dict[str, str] = {}
+
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """The bounds of metrics of which somebody is told."""
+        return tuple(event for event in self.when if event not in EVENTS)
+
+
 class Launched(Turn, frozen=True, kw_only=True):
     """What was launched. `sequence` orders all launches of a folder; it is the launch time in nanoseconds.
 
@@ -32,7 +46,7 @@ class Launched(Turn, frozen=True, kw_only=True):
     starts when fewer than `sweep_limit` of its `sweep` are running; what is `first` is ahead of what is not. `has_env`
     tells that an environment was asked for, `kill_leftovers` that what it leaves behind is to be killed at its end.
     It is ended when a metric that it prints meets one of the bounds of `stop_when`, and at half time when it is not
-    among those of its sweep that `keep_best` tells.
+    among those of its sweep that `keep_best` tells. Somebody is `told` of it.
     `values` is the name of the manifest in `in`. It comes after all in `after` have completed, and after all in
     `after_any` have ended: their names, or what stands for them, by their ids. When it fails it is tried again up to
     `retries` times, each `retry_delay` seconds later, as a process of its own, which is a `retry_of` the one before and
@@ -57,6 +71,7 @@ class Launched(Turn, frozen=True, kw_only=True):
     kill_leftovers: bool = False
     stop_when: tuple[str, ...] = ()
     keep_best: str | None = None
+    told: Told | None = None
     is_whole_env: bool = False
     umask: int | None = None
     values: str | None = None

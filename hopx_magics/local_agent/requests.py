@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.requests import Request
 
+from ..notices import EVENTS, check_place
 from ..output.conditions import parse_bound
 from ..output.halving import parse_keep_best
-from ..protocol.requests import DELTA, MOST_AT_ONCE, UNLIMITED, ManyRequest
+from ..protocol.requests import DELTA, MOST_AT_ONCE, UNLIMITED, ManyRequest, NotifyRequest
 from .answers import Refused
 from .resources import Needs
 
@@ -122,6 +123,7 @@ def checked_name(name: str | None) -> str | None:
 
 
 MOST_BOUNDS = 20
+MOST_GIVEN = 100
 
 
 def checked_bounds(field: str, bounds: list[str] | None) -> tuple[str, ...]:
@@ -144,6 +146,24 @@ def checked_keep_best(rule: str | None, sweep: str | None) -> str | None:
         return parse_keep_best(rule).text
     except ValueError as error:
         raise invalid(f"keep_best: {error}") from None
+
+
+def checked_notify(notify: NotifyRequest | None) -> NotifyRequest | None:
+    """Who is told of what. Raises Refused, which shows no place."""
+    if notify is None:
+        return None
+    if not (0 < len(notify.places) <= MOST_BOUNDS and len(notify.given) <= MOST_GIVEN):
+        raise invalid(f"notify needs 1 to {MOST_BOUNDS} places, and {MOST_GIVEN} things given at most")
+    if notify.of is not None and notify.of < 1:
+        raise invalid(f"notify: of must be 1 or more, not {notify.of}")
+    bounds = [event for event in notify.when if event not in EVENTS]
+    checked = dict(zip(bounds, checked_bounds("notify", bounds), strict=True))
+    try:
+        for place in notify.places:
+            check_place(place)
+    except ValueError as error:
+        raise invalid(f"notify: {error}") from None
+    return msgspec.structs.replace(notify, when=tuple(checked.get(event, event) for event in notify.when))
 
 
 _SWEEP = re.compile("[A-Za-z0-9_-]{1,64}")

@@ -20,6 +20,9 @@ NAMES = ("(names)",)
 FILES = ("(files)",)
 """Stands for the names of files, which IPython itself knows."""
 
+NOTIFY = ("end", "failure", "desktop")
+"""What Tab offers of notices."""
+
 _Argument = Callable[[Any], None]
 """Adds itself to a parser, or to a group of one."""
 
@@ -157,6 +160,7 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _argument("--memory"),
         _repeated("--stop-when", _bound),
         _argument("--keep-best", nargs="+", metavar=("N", "min|max METRIC"), completions=("min", "max")),
+        _argument("--notify", nargs="*", action="extend", type=text_of, metavar="WHAT", completions=NOTIFY),
         _checked("--retry", by=whole_number),
         _checked("--retry-delay", by=parse_duration),
         _checked("--per", by=whole_number),

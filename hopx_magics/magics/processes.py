@@ -33,6 +33,20 @@ class HopxMagics(HopxBase):
         ["none", "tail", "full"], "tail", help="How much output %hopx_ps shows without --output: none, tail or full."
     ).tag(config=True)
 
+    notify = Unicode(
+        help="Where notices of %%hopx_bg --notify go: desktop, or URLs of apprise, with spaces between; "
+        "if empty, what HOPX_NOTIFY in the environment says, or the desktop."
+    ).tag(config=True)
+
+    @validate("notify")
+    def _checked_notify(self, proposal: Any) -> str:
+        from ..notices import Places
+
+        try:
+            return Places(proposal["value"])
+        except ValueError as error:
+            raise TraitError(f"HopxMagics.notify: {error}") from None
+
     @validate("timeout")
     def _checked_timeout(self, proposal: Any) -> str:
         from ..durations import parse_limit
@@ -55,6 +69,7 @@ class HopxMagics(HopxBase):
                       [--on CONNECTION ...]
                       [--first] [--after RUN,...] [--after-any RUN,...] [--retry N [--retry-delay 30s]]
                       [--gpus N] [--cpus N] [--memory 4GB] [--stop-when "METRIC>N" ...]
+                      [--notify [end|failure|"METRIC>N"|desktop|URL ...]]
                       [--callback URL [--callback-header K=V ...] [--callback-secret-env VAR]]
                       [--in auto|none|NAME,...] [--out NAME,...] [--capture auto|files|agent] [--kill-leftovers]
                       [-o VAR] [-q]
@@ -94,6 +109,11 @@ class HopxMagics(HopxBase):
         --stop-when B  end it as soon as a metric that it prints meets this bound: "loss>10", "val loss<0.01", acc>=0.9;
                        nan counts as larger than any number; can be given several times; it is killed then, and
                        %hopx_wait takes that for no failure; on this machine
+        --notify [W]   let the agent tell when it has ended (end), also with the notebook closed; or of what the words
+                       say: failure, a bound such as "loss>10"; and where: desktop, or a URL of apprise, which pip
+                       install 'hopx_magics[notify]' brings. Without a place: %config HopxMagics.notify, HOPX_NOTIFY
+                       in the environment, or the desktop. Of a sweep it is told at once, and of its first 3 failures
+                       or bounds; on this machine
         --retry N      when it fails, launch it anew, up to N times, each as a run of its own; the Run is the last one.
                        On this machine its agent does that; elsewhere, and on several connections, this kernel, also for
                        what a sandbox had that is gone or does not answer for a minute
@@ -132,6 +152,13 @@ class HopxMagics(HopxBase):
 
             %%hopx_bg --lang bash --env DAY={day} --name backup
             tar czf backup-$DAY.tar.gz data
+
+            %config HopxMagics.notify = "ntfy://a-name-that-only-you-know"
+            %%hopx_bg --name night --notify --stop-when "loss>10"
+            train()
+
+            %%hopx_bg --notify failure "val loss<0.1" {my_url}
+            train()
 
             %%hopx_bg --name train --sweep lr=0.1,0.01 --sweep seed=1:5 --limit 4 --tag exp=first -o runs
             print("training with", lr, seed)
@@ -341,10 +368,17 @@ class HopxMagics(HopxBase):
             "cpus": args.cpus or 0.0,
             "memory": args.memory,
             "stop_when": args.stop_when,
+            "notify": self._notify(args.notify),
             "retry": args.retry or 0,
             "retry_delay": args.retry_delay or 0.0,
             "sending": TransferLine(self.shell, "to").show_copied,
         }
+
+    def _notify(self, words: list[str] | None) -> list[str] | None:
+        """Of what somebody is told and where, by the setting where the line has no place."""
+        from ..notices import is_place
+
+        return words if words is None or any(map(is_place, words)) else [*words, *self.notify.split()]
 
     def _former(self, words: "list[Word]") -> "dict[str, list[Run | str]]":
         """The runs that words stand for, in which several stand with commas between, by these words."""

@@ -117,6 +117,7 @@ def _read_process(row: Any, received_at: datetime) -> Process:
         retry_of=_id(read_text(row.get("retry_of"))),
         retried_as=_id(read_text(row.get("retried_as"))),
         stopped_when=read_text(row.get("stopped_when")),
+        notice=read_text(row.get("notice")),
         waits_for=row["waits_for"] if row.get("waits_for") in get_args(WaitsFor) else None,
         usage=_read_usage(row.get("usage")),
     )

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..models import Callback, Launch, RunId
+from ..models import Callback, Launch, Notify, RunId
+from ..output.oneline import printable
 from ..params import in_its_lines, with_params
 from ..surroundings import Surroundings
 from .files import WORKSPACE
@@ -66,6 +67,23 @@ UNLIMITED = 365 * 24 * 3600
 """The seconds sent for "no time limit": an agent would take a missing limit for its own default of 300 s."""
 
 
+class NotifyRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Of what the local agent is to tell somebody, and where.
+
+    `when` are `end`, `failure`, and bounds of metrics such as `loss>10`; `places` are `desktop` and URLs of apprise.
+    What the process was `given` is told with its name. Of a sweep is told at once, when so many of its processes (`of`)
+    have ended, or all of them for a while.
+    """
+
+    when: tuple[str, ...]
+    places: tuple[str, ...]
+    given: dict[str, str] = {}
+    of: int | None = None
+
+    def __repr__(self) -> str:
+        return f"NotifyRequest(when={self.when!r})"
+
+
 class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Body of `POST /execute/background` and `/execute`. Timeout in seconds; 0 and null mean no limit.
 
@@ -85,7 +103,8 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     `gpus` (whole ones, or a part of one), `cpus`, and bytes of `memory` are left by those that asked for some; it gets
     its GPUs in `CUDA_VISIBLE_DEVICES` and is ended when it takes more memory. It is ended, too, as soon as a metric
     that it prints meets one of the bounds of `stop_when`, such as `loss>10`, which its row tells in `stopped_when`; and
-    at half time, when it is not among those of its `sweep` that `keep_best` tells, such as `3 min loss`.
+    at half time, when it is not among those of its `sweep` that `keep_best` tells, such as `3 min loss`. Its row
+    says in `notice` why one that `notify` wants did not arrive.
 
     For background launches on the local agent, too: `kill_leftovers` makes the process's end that of all it has
     started; `environment` is the whole environment in place of the agent's own, with `env` on top, and `umask` is set.
@@ -112,6 +131,7 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     memory: int = 0
     stop_when: list[str] | None = None
     keep_best: str | None = None
+    notify: NotifyRequest | None = None
     kill_leftovers: bool = False
     environment: dict[str, str] | None = None
     umask: int | None = None
@@ -224,6 +244,7 @@ def launch_fields(launch: Launch) -> dict[str, Any]:
         **{name: count for name in ("gpus", "cpus", "memory") if (count := getattr(launch, name))},
         **({"stop_when": launch.stop_when} if launch.stop_when else {}),
         **({"keep_best": launch.keep_best} if launch.keep_best else {}),
+        **({"notify": _notify_request(launch, launch.notify)} if launch.notify else {}),
         **({"after": launch.after} if launch.after else {}),
         **({"after_any": launch.after_any} if launch.after_any else {}),
         **({"former": launch.former} if launch.former else {}),
@@ -232,6 +253,16 @@ def launch_fields(launch: Launch) -> dict[str, Any]:
         **(_surroundings(launch, launch.surroundings) if launch.surroundings else {}),
         **(_callback_fields(launch.callback) if launch.callback else {}),
     }
+
+
+LONGEST_GIVEN = 60
+MOST_GIVEN = 100
+
+
+def _notify_request(launch: Launch, notify: Notify) -> NotifyRequest:
+    names = sorted(launch.params, key=lambda name: name not in notify.varied)[:MOST_GIVEN]
+    given = {printable(name, LONGEST_GIVEN): printable(str(launch.params[name]), LONGEST_GIVEN) for name in names}
+    return NotifyRequest(when=notify.when, places=notify.places, given=given, of=notify.of)
 
 
 def _surroundings(launch: Launch, surroundings: Surroundings) -> dict[str, Any]:

@@ -102,6 +102,7 @@ class ListingRecorder:
                 and known.exit_code == process.exit_code
                 and known.status_detail == process.status_detail
                 and known.leftovers == process.leftovers
+                and known.notice == process.notice
             )
         )
 
@@ -174,5 +175,6 @@ def _seen(process: Process) -> Seen:
         cpu_seconds=process.usage.cpu_seconds if process.usage else None,
         peak_gpu_memory_bytes=process.usage.peak_gpu_memory_bytes if process.usage else None,
         stopped_when=process.stopped_when,
+        notice=process.notice,
         retry_of=process.retry_of,
     )

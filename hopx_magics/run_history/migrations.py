@@ -113,6 +113,7 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
             WHERE status = 'completed'""",
     ),
     "usage of GPUs": ("ALTER TABLE runs ADD COLUMN peak_gpu_memory_bytes INTEGER",),
+    "notices": ("ALTER TABLE runs ADD COLUMN notice TEXT",),
 }
 """The steps in their order: a name, and the statements. Times are microseconds since 1970, UTC."""
 

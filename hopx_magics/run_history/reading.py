@@ -281,7 +281,7 @@ _PLAIN = (
     *("run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "sweep_id", "rerun_of"),
     *("language", "workdir", "timeout", "notebook", "cell", "version", "status", "status_detail", "exit_code", "pid"),
     *("stdout_bytes", "stderr_bytes", "first_line", "sweep_index", "displays", "peak_memory_bytes", "cpu_seconds"),
-    *("stopped_when", "peak_gpu_memory_bytes"),
+    *("stopped_when", "peak_gpu_memory_bytes", "notice"),
 )
 _JSON = ("tags", "params", "env_names", "leftovers", "keep")
 _VALUES = ("values_in", "values_out")

@@ -42,6 +42,7 @@ class Seen(NamedTuple):
     cpu_seconds: float | None
     peak_gpu_memory_bytes: int | None
     stopped_when: str | None
+    notice: str | None
     retry_of: ProcessId | None = None
 
 
@@ -245,6 +246,7 @@ _STATE = (
     *("status", "status_detail", "started_at", "completed_at", "exit_code", "execution_time", "pid", "seen_at"),
     *("stdout_bytes", "stderr_bytes", "leftovers", "peak_memory_bytes", "cpu_seconds", "stopped_when"),
     "peak_gpu_memory_bytes",
+    "notice",
 )
 
 _SOMETIMES_TOLD = ("stdout_bytes", "stderr_bytes", "peak_memory_bytes", "cpu_seconds", "peak_gpu_memory_bytes")

@@ -66,6 +66,7 @@ def test_the_final_schema(history: Database, file: Path) -> None:
         "bounds",
         "usual times",
         "usage of GPUs",
+        "notices",
     ]
     assert columns == [
         *("number", "run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "tags", "params"),
@@ -91,6 +92,7 @@ def test_the_final_schema(history: Database, file: Path) -> None:
             "cpu_seconds",
             "stopped_when",
             "peak_gpu_memory_bytes",
+            "notice",
         ),
     ]
     assert file.stat().st_mode & 0o077 == 0, "nobody else may read it"
