@@ -4,6 +4,7 @@ import base64
 import re
 import shlex
 from collections.abc import Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -67,18 +68,25 @@ def parse_address(url: str) -> SshAddress:
     return SshAddress(host, user, port)
 
 
-def connection_options(control: str | None) -> list[str]:
+class Control(NamedTuple):
+    """The socket by which an ssh is told more while it runs; `is_own` tells whether it is one of ours alone."""
+
+    path: str
+    is_own: bool
+
+
+def connection_options(control: Control | None) -> list[str]:
     """The options of an ssh that asks nothing, and ends when the other side is gone.
 
-    One with a path for `control` can be told more by it. What the user's own configuration says otherwise of forwarding
-    and of commands is for terminals.
+    What the user's own configuration says otherwise of forwarding and of commands is for terminals.
     """
     options = {
         "BatchMode": "yes",
         "ConnectTimeout": CONNECT_TIME,
         "ServerAliveInterval": ALIVE_EVERY,
         "ServerAliveCountMax": MOST_SILENT,
-        **({} if control is None else {"ControlMaster": "yes", "ControlPath": control, "ControlPersist": "no"}),
+        **({"ControlMaster": "yes" if control.is_own else "no", "ControlPath": control.path} if control else {}),
+        **({"ControlPersist": "no"} if control else {}),
         "ClearAllForwardings": "yes",
         "ForwardX11": "no",
         "RemoteCommand": "none",
@@ -88,9 +96,9 @@ def connection_options(control: str | None) -> list[str]:
     return [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
 
 
-def forwarding(ssh: Sequence[str], control: str, here: str, there: str) -> list[str]:
-    """The command by which a running ssh is told to lead a socket here to one there."""
-    return [*ssh, "-F", "/dev/null", "-S", control, "-O", "forward", "-L", f"{here}:{there}", "--", "there"]
+def telling(ssh: Sequence[str], control: str, what: str, *options: str) -> list[str]:
+    """The command by which a running ssh is told something: to `check`, to `forward`, to `cancel`."""
+    return [*ssh, "-F", "/dev/null", "-S", control, "-O", what, *options, "--", "there"]
 
 
 def through(ssh: Sequence[str], control: str) -> list[str]:

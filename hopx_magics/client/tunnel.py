@@ -110,10 +110,12 @@ class Tunnel:
         folder, is_own = _socket_folder(state_folder)
         self._own_folder = folder if is_own else None
         name = secrets.token_hex(4)
-        self.socket, self._control = str(folder / f"{name}.s"), str(folder / f"{name}.c")
+        self.socket = str(folder / f"{name}.s")
+        self._control = shared_control(way) or ssh.Control(str(folder / f"{name}.c"), is_own=True)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._owner = os.getpid()
         self._lines = Lines()
+        self._forwarding: list[str] = []
         self._process = self._begin()
         atexit.register(self.close)
         try:
@@ -131,13 +133,15 @@ class Tunnel:
                 stream.close()
         if self._owner != os.getpid():
             return
+        if self._forwarding and not self._control.is_own:
+            self._tell("cancel", *self._forwarding)
         self._process.terminate()
         try:
             self._process.wait(MUX_TIME)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for path in (self.socket, self._control):
+        for path in (self.socket, *([self._control.path] if self._control.is_own else [])):
             Path(path).unlink(missing_ok=True)
         if self._own_folder:
             shutil.rmtree(self._own_folder, ignore_errors=True)
@@ -145,7 +149,7 @@ class Tunnel:
     @property
     def words(self) -> list[str]:
         """The command of an ssh that runs something there over this one."""
-        return ssh.through(self._way.ssh, self._control)
+        return ssh.through(self._way.ssh, self._control.path)
 
     # ------------------------------------------------------------ how it begins
 
@@ -217,11 +221,8 @@ class Tunnel:
 
     def _forward(self) -> None:
         """Leads the socket here to the agent's. Raises SshError."""
-        words = ssh.forwarding(self._way.ssh, self._control, self.socket, self.found.socket)
-        try:
-            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=MUX_TIME)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise SshError(f"ssh can't be told to forward a socket: {error}", agent=self._label) from None
+        self._forwarding = ["-L", f"{self.socket}:{self.found.socket}"]
+        done = self._tell("forward", *self._forwarding)
         if done.returncode:
             why = printable(done.stderr.decode(errors="replace").strip() or last_line(self._errors), 300)
             raise SshError(f"ssh does not forward a socket: {why}", agent=self._label)
@@ -231,6 +232,32 @@ class Tunnel:
                 agent=self._label,
                 hint="Its sshd has to allow that: AllowStreamLocalForwarding yes.",
             )
+
+    def _tell(self, what: str, *options: str) -> "subprocess.CompletedProcess[bytes]":
+        """Tells the running ssh to do something."""
+        words = ssh.telling(self._way.ssh, self._control.path, what, *options)
+        try:
+            return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=MUX_TIME)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return subprocess.CompletedProcess(words, 1, b"", str(error).encode())
+
+
+def shared_control(way: Way) -> ssh.Control | None:
+    """That of an ssh which the user has opened to be shared, perhaps with a password that was asked for there.
+
+    None where there is none, or it doesn't live.
+    """
+    try:
+        told = subprocess.run([*way.ssh, "-G", *way.address.words], capture_output=True, timeout=MUX_TIME).stdout
+        named = [line.partition(b" ")[2] for line in told.splitlines() if line.startswith(b"controlpath ")]
+        path = os.fsdecode(named[0]) if named else ""
+        if not Path(path).is_socket():
+            return None
+        check = ssh.telling(way.ssh, path, "check")
+        alive = subprocess.run(check, stdin=subprocess.DEVNULL, capture_output=True, timeout=MUX_TIME).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return ssh.Control(path, is_own=False) if alive else None
 
 
 def start(words: Sequence[str], errors: Any, *, agent: str) -> "subprocess.Popen[bytes]":

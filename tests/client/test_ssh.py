@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -146,3 +147,22 @@ def test_ssh_ends_with_whoever_began_it(opened: Open, gpu: Machine, state: Setti
             os.kill(kernel.pid, number)
         wait_until(lambda pid=ssh: not is_running(pid), "ssh has ended")
         wait_until(lambda pids=sessions: not any(map(is_running, pids)), "its session there has ended")
+
+
+def test_an_ssh_of_the_user_that_can_be_shared_is_used(opened: Open, gpu: Machine) -> None:
+    with tempfile.TemporaryDirectory(prefix="hopx-test-", dir="/tmp") as folder:  # paths of sockets have to be short
+        shared = Path(folder, "shared")
+        with gpu.config.open("a") as config:
+            config.write(f" ControlPath {shared}\n LocalForward {folder}/other /tmp/nowhere\n")
+        opened().close()
+        with subprocess.Popen([*gpu.ssh.split(), "-M", "-N", gpu.name], stderr=subprocess.DEVNULL) as master:
+            wait_until(shared.is_socket, "it is open")
+            (gpu.folder / "authorized_keys").write_text("")  # as where a password is asked for
+            tunnel = opened()
+            assert tunnel.found.workdir == str(gpu.home / "hopx" / "work")
+            assert Path(tunnel.socket).is_socket()
+            tunnel.close()
+            assert not Path(tunnel.socket).exists()
+            assert opened().found.pid == tunnel.found.pid
+            assert master.poll() is None, "it is the user's own"
+            master.terminate()
