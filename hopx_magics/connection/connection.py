@@ -49,6 +49,7 @@ from .elsewhere import (
     values_left_behind,
     with_known_values,
     without_desktop,
+    without_former,
 )
 from .files_there import FilesThere, has_left_something
 from .killing import kill
@@ -309,6 +310,7 @@ class Connection:
         """
         if needed := needed_features(launch):
             check_features(needed, self.agent.features(), self.name)
+        launch = without_former(launch, self.name)
         launch = msgspec.structs.replace(launch, surroundings=None, notify=self._told_where(launch.notify))
         if launch.language != "python" or launch.runner:
             return launch

@@ -1,5 +1,6 @@
 """What a launch becomes on an agent elsewhere, and what of it such an agent can't do. Pure."""
 
+import re
 from collections.abc import Collection, Mapping
 
 import msgspec
@@ -56,6 +57,20 @@ def without_desktop(notify: Notify) -> Notify | None:
     """Where else notices go; None for nowhere."""
     places = tuple(place for place in notify.places if place != DESKTOP)
     return msgspec.structs.replace(notify, places=places) if places else None
+
+
+def without_former(launch: Launch, place: str) -> Launch:
+    """The launch without what those have kept that it comes after: only cells on this machine find it.
+
+    Raises LaunchError for code that speaks of it.
+    """
+    used = [name for name in launch.former if re.search(rf"\b{re.escape(name)}\b", launch.code)]
+    if used:
+        raise LaunchError(
+            f"what {' and '.join(used)} has kept is not found by cells on {place}",
+            hint=f"Load it in the notebook, which sends it: wait for it, x = {used[0]}[NAME], and use x in the cell.",
+        )
+    return msgspec.structs.replace(launch, former={})
 
 
 def as_program(launch: Launch, place: str, why: NotSupported) -> Launch:

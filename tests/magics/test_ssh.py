@@ -12,7 +12,7 @@ from IPython.core.error import UsageError
 
 from hopx_magics import __version__, api
 from hopx_magics.api.connect import connect
-from hopx_magics.errors import AgentWarning, HopxError, ResultError, SshError, UnknownConnection
+from hopx_magics.errors import AgentWarning, HopxError, LaunchError, ResultError, SshError, UnknownConnection
 from hopx_magics.settings import read_settings
 from tests.conftest import clean_up
 from tests.standins.sshd import Machine
@@ -108,6 +108,8 @@ def test_the_queue_there_is_one(cell: Cell, gpu: Machine) -> None:
     assert first.wait().status == "completed"
     assert (first.stdout, first.result(), first["n"]) == ("try 1\n1\n", 1, 1)
     assert sorted(cell("%hopx_ps").status) == ["completed", "completed", "failed"]
+    with pytest.raises(LaunchError, match=r"what prep has kept is not found by cells on gpu(?s:.*)x = prep\[NAME\]"):
+        cell("%%hopx_bg --after prep\nprep['n']")
     cell("%hopx_pause --queue")
     waiting = cell("%%hopx_bg --name later --kill-leftovers\nimport subprocess\nsubprocess.Popen(['sleep', '600'])")
     assert waiting.status == "queued"
