@@ -189,7 +189,7 @@ def test_it_is_told_how_far_they_are_sent(start: Start, hopx: Any) -> None:
     run = hopx.launch("len(text)", values=values, sending=lambda *each: told.append(each))
     assert run.result() == 1_000_000
     (_, _, total), *_ = told
-    assert told[-1] == ("text (1.0 MB)", total, total)
+    assert told[-1] == ("text (1 MB)", total, total)
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
 
 
