@@ -39,7 +39,9 @@ def diagnose(connection: str | None = None, *, fix: bool = False) -> tuple[list[
     """What was made good, and what is found then: see `doctor`."""
     findings = _examined(connection)
     remedied = [_remedied(finding) for finding in findings if finding.remedy] if fix else []
-    return remedied, _examined(connection) if remedied else findings
+    if remedied:
+        return remedied, _examined(connection)
+    return ["nothing: nothing is found that can safely be made good"] if fix else [], findings
 
 
 def _remedied(finding: Finding) -> str:

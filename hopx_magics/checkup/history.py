@@ -27,6 +27,9 @@ def look_at_history(history: Database, recorder: Recorder) -> Iterator[Finding]:
     if not file.exists():
         yield ok("file", f"there is none yet: {file}")
         return
+    if not file.is_file():
+        yield broken("file", f"{file} is no file", "No run is written down.", "Set HOPX_HISTORY to the name of a file.")
+        return
     if not os.access(file, os.W_OK):
         means = "New runs are not written down, but for a journal beside it."
         yield broken(
@@ -70,7 +73,7 @@ def _size(file: Path, limits: pruning.Limits) -> Iterator[Finding]:
     told = told if count is None else f"{count:,} {'run' if count == 1 else 'runs'}, {told}"
     over = health.over_limits(file, limits, SLACK, READING)
     if over is None:
-        yield not_checked("size", f"{told} take longer than {READING:.0f} s to be counted")
+        yield not_checked("size", f"{told}, which can't be counted within {READING:.0f} s, or is of another version")
     elif over:
         means = f"It is over its limits (HOPX_HISTORY_RUNS, HOPX_HISTORY_MB) by {len(over):,} runs or their outputs."
         yield attention("size", told, means, "%hopx_doctor --fix prunes the oldest.", partial(_prune, file, over))

@@ -33,8 +33,12 @@ def hushing(environ: Mapping[str, str], home: Path, secrets: Iterable[str] = ())
     The home folder becomes `~`, which hides the user's name with it.
     """
     of_environment = (value for name, value in environ.items() if _SECRET_NAME.search(name))
-    known = {secret.strip() for secret in (*secrets, *of_environment) if secret}
-    longest_first = sorted((secret for secret in known if len(secret) >= SHORTEST), key=len, reverse=True)
+    known = {secret.strip() for secret in (*secrets, *of_environment) if not home.is_relative_to(secret)}
+    longest_first = sorted(
+        (secret for secret in known if len(secret) >= SHORTEST),
+        key=len,
+        reverse=True,
+    )
     homes = {str(home), str(home.resolve())} - {"/"}
     at_home = re.compile("|".join(rf"{re.escape(path)}(?![\w.-])" for path in sorted(homes))) if homes else None
 

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -34,6 +35,9 @@ _RAISED = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Interrupt)\b.*")
 
 def look_at_local_agent(connection: Connection, settings: Settings) -> Iterator[Finding]:
     """The agent of this machine and its folder. None is started for it."""
+    if sys.platform == "win32":
+        yield ok("answers", "there is none on Windows: use it inside WSL, or connect to an agent elsewhere")
+        return
     agent, folder = LocalAgent(settings), settings.agent_folder
     left, is_served = agent.left(), agent.is_served()
     if not is_served:

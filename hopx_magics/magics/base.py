@@ -30,17 +30,23 @@ class Arrival:
 
     def greet(self) -> None:
         """Says it once, if there is something to say."""
-        from ..api.history import looked, news, use_history
+        from ..api.history import looked, news
 
-        if (file := self._history_file()) != self._used_file:
-            self._used_file = file
-            use_history(file or None)
+        self.choose_history()
         if self._greeted:
             looked()
             return
         self._greeted = True
         if line := news():
             print(line)  # noqa: T201
+
+    def choose_history(self) -> None:
+        """Keeps the history in the file that is meant now."""
+        from ..api.history import use_history
+
+        if (file := self._history_file()) != self._used_file:
+            self._used_file = file
+            use_history(file or None)
 
 
 class _HelpPage(ContextDecorator):
@@ -83,6 +89,8 @@ class HopxBase(Magics):
         arguments = parser.parse_line(line, self.shell.user_ns)
         if greets:
             self.arrival.greet()
+        else:
+            self.arrival.choose_history()
         try:
             yield arguments
         except (ValueError, OSError) as error:  # of a file of this machine that can't be read or written

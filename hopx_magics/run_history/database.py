@@ -185,7 +185,10 @@ class Database:
 
     def _opened_as_it_is(self) -> sqlite3.Connection:
         """The file that nobody can write, without the locks that would have to be written beside it."""
-        db = sqlite3.connect(f"file:{quote(str(self.file))}?immutable=1", uri=True, isolation_level=None)
+        try:
+            db = sqlite3.connect(f"file:{quote(str(self.file))}?immutable=1", uri=True, isolation_level=None)
+        except sqlite3.DatabaseError as error:  # it is no file, or can't be read either
+            raise self._failed(error) from error
         db.execute("PRAGMA temp_store = MEMORY")
         return db
 

@@ -71,14 +71,14 @@ def is_locked(file: Path, seconds: float) -> bool:
 def _read(
     file: Path, seconds: float, action: Callable[[sqlite3.Connection], Result], *, as_it_is: bool
 ) -> Result | None:
-    """What `action` makes of the file, None when that takes longer than so many seconds."""
+    """What `action` makes of the file; None when that takes longer than so many seconds, or its tables are others."""
     deadline = time.monotonic() + seconds
     with _opened(file, "immutable=1" if as_it_is else "mode=ro", seconds) as db:
         db.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
         try:
             return action(db)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            if error.sqlite_errorcode not in (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_ERROR):
                 raise
             return None
 

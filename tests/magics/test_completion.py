@@ -28,6 +28,8 @@ def test_completion_of_options_and_values(shell: InteractiveShell, hopx: Any, st
     assert completions(shell, "%hopx_ps --on lo") == ["local"]
     assert completions(shell, "%hopx_ps --on ") == ["local", "all"]
     assert completions(shell, "%hopx_disconnect ") == ["local"]
+    assert completions(shell, "%hopx_doctor ") == ["local"]
+    assert completions(shell, "%hopx_doctor --") == ["--fix"]
     assert "--status" not in completions(shell, "print(--st")
     completions(shell, "%hopx_logs ")
     assert not agent_pid(state), "no agent is started for a completion"

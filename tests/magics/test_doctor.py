@@ -21,7 +21,7 @@ import hopx_magics as hopx
 from hopx_magics import api
 from hopx_magics.client.local import LocalAgent
 from hopx_magics.display.diagnosis import Diagnosis
-from hopx_magics.errors import AgentUnreachable, UnknownConnection
+from hopx_magics.errors import AgentUnreachable, HistoryError, UnknownConnection
 from hopx_magics.protocol.requests import AGENT_FILE
 from hopx_magics.settings import VARIABLES, Settings
 from tests.conftest import OddAgent, agent_pid
@@ -74,6 +74,7 @@ def test_all_is_well(cell: Cell, state: Settings) -> None:
     html = shown._repr_mimebundle_()["text/html"]
     assert "✓ ok" in html
     assert "<script" not in html
+    assert str(cell("%hopx_doctor local --fix")).startswith("done: nothing: ")
     with pytest.raises(UnknownConnection, match="nowhere"):
         cell("%hopx_doctor nowhere")
 
@@ -246,8 +247,18 @@ def test_a_history_that_is_over_its_limits(cell: Cell, state: Settings, monkeypa
 def test_a_history_that_is_none(cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOPX_HISTORY", str(tmp_path))
     api.session.cache_clear()
-    frame = doctor()
-    assert "not checked" in set(frame[frame["about"] == "history"]["state"])
+    assert row(doctor(), "history", "file")["state"] == "broken"
+    with pytest.raises(HistoryError, match=r"%hopx_doctor says more\.$"):
+        cell("%hopx_history")
+
+
+def test_the_history_that_is_chosen_is_looked_at(cell: Cell, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.sqlite"
+    cell(f"%config HopxHistory.file = {str(mine)!r}")
+    try:
+        assert f"there is none yet: {mine}" in str(cell("%hopx_doctor"))
+    finally:
+        cell("%config HopxHistory.file = ''")
 
 
 # ---------------------------------------------------------------- the environment

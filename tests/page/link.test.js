@@ -72,6 +72,17 @@ test("a gap in the numbers is noticed", () => {
   assert.equal(missed, 1);
 });
 
+test("a call is answered, with how many messages did not come", () => {
+  const { model, link } = linked();
+  model.number = 41;
+  model.say({ kind: "beat" });
+  model.number += 3;
+  model.say({ kind: "call", call: 7 });
+  const [{ request, page, ...answer }] = model.sent;
+  assert.deepEqual(answer, { do: "here", call: 7, missed: 3 });
+  assert.equal(page, link.page);
+});
+
 test("of several moments of the kernel's clock the least late counts", () => {
   const { model, link } = linked();
   for (const late of [5, 2, 9]) model.say({ kind: "beat", now: Date.now() / 1000 + 100 - late });
