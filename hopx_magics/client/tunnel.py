@@ -34,6 +34,9 @@ from .transport import is_loopback
 OPEN_TIME = 60.0
 """Seconds for which the other side may say nothing: the start of its agent may take 20, and a login some more."""
 
+ENDS_WITHIN = 2.0
+"""Seconds in which ssh ends after the last that it had to say."""
+
 MUX_TIME = 10.0
 """Seconds in which a running ssh has to do what it is told."""
 
@@ -107,6 +110,8 @@ class Tunnel:
         """Raises SshError."""
         self._way = way
         self._label = f"ssh to {way.address.host}"
+        if sys.platform == "win32":
+            raise SshError("it isn't available on Windows", agent=self._label, hint="Use it inside WSL.")
         folder, is_own = _socket_folder(state_folder)
         self._own_folder = folder if is_own else None
         name = secrets.token_hex(4)
@@ -172,13 +177,18 @@ class Tunnel:
                 raise SshError(printable(told.error, 500), agent=self._label, hint=_hint(told.hint))
             if told.url is None:
                 unsuitable.append(told)
-            elif found := _decoded(line, Found):
+                continue
+            if found := _decoded(line, Found):
                 return found
+            break
         raise self._why_not(unsuitable)
 
     def _why_not(self, unsuitable: Sequence[_Told]) -> SshError:
         """Why nobody said where the agent is: there is no Python for it, or ssh or what it began has failed."""
-        code = self._process.wait(MUX_TIME)
+        try:
+            code = self._process.wait(ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            return SshError("what it says of its agent can't be understood", agent=self._label, hint=self._try())
         said = last_line(self._errors)
         if code == 255:
             return SshError(said or "ssh ended", agent=self._label, hint=self._try())
@@ -262,8 +272,6 @@ def shared_control(way: Way) -> ssh.Control | None:
 
 def start(words: Sequence[str], errors: Any, *, agent: str) -> "subprocess.Popen[bytes]":
     """Starts ssh, out of reach of Ctrl-C and of terminals. Raises SshError."""
-    if sys.platform == "win32":
-        raise SshError("connections by ssh aren't available on Windows", agent=agent, hint="Use them inside WSL.")
     try:
         return subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True

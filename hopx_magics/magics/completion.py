@@ -89,7 +89,7 @@ class Completions:
     def _arguments(self, magic: str) -> list[str]:
         """What is known of what may be a magic's argument: names first."""
         if magic in TAKE_CONNECTIONS:
-            return _connections()
+            return _connections(kept=magic == "hopx_connect")
         if magic in TAKE_RUNS:
             names, ids = _runs()
         elif magic in TAKE_REFERENCES:
@@ -137,11 +137,12 @@ def _holds_runs(value: object) -> bool:
     return run is not None and isinstance(first, run.Run)
 
 
-def _connections() -> list[str]:
+def _connections(*, kept: bool = False) -> list[str]:
+    """The names of connections, also of those that are `kept` of earlier kernels."""
     from ..connection.local import LOCAL
     from ..session.session import session
 
-    return list(dict.fromkeys([LOCAL, *session().connections]))
+    return list(dict.fromkeys([LOCAL, *session().connections, *(session().kept.all() if kept else ())]))
 
 
 def _runs() -> tuple[list[str], list[str]]:

@@ -1,6 +1,7 @@
 """The way to another machine's agent by ssh: a real sshd, and what is said when it does not lead there."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -166,3 +168,28 @@ def test_an_ssh_of_the_user_that_can_be_shared_is_used(opened: Open, gpu: Machin
             assert opened().found.pid == tunnel.found.pid
             assert master.poll() is None, "it is the user's own"
             master.terminate()
+
+
+FOUND = {"url": "http://127.0.0.1:80", "token": "t", "socket": "/s", "pid": 1, "folder": "/f", "workdir": "/w"}
+
+
+@pytest.mark.parametrize(
+    ("told", "begun", "says"),
+    [
+        (FOUND | {"url": "http://evil.example.org:80"}, "sleep 600", "can't be understood"),
+        (FOUND | {"socket": "/s:other.host:22"}, "sleep 600", "can't be understood"),
+        ({"url": "http://127.0.0.1:80"}, "sleep 600", "can't be understood"),
+        (None, "yes; sleep 600", "can't be understood"),
+        (None, r"printf '\033[31mred\n' >&2; exit 3", "exited with 3: .*red"),
+        ({"error": "no \x1b[31mroom", "hint": "\n" * 1000}, "sleep 600", "no .*room"),
+    ],
+)
+def test_what_the_other_side_says_is_not_trusted(opened: Open, gpu: Machine, told: Any, begun: str, says: str) -> None:
+    (gpu.home / "told").write_text(json.dumps(told) if told else "")
+    python = gpu.home / "python"
+    python.write_text(f'#!/bin/sh\nprintf %s "$3"\ncat {gpu.home}/told\necho\n{begun}\n')
+    python.chmod(0o755)
+    with pytest.raises(SshError, match=says) as failed:
+        opened(python=str(python))
+    assert str(failed.value).replace("\n", "").isprintable()
+    assert len(str(failed.value)) < 2000

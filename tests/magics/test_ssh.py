@@ -15,6 +15,7 @@ from hopx_magics.api.connect import connect
 from hopx_magics.errors import AgentWarning, HopxError, LaunchError, ResultError, SshError, UnknownConnection
 from hopx_magics.settings import read_settings
 from tests.conftest import clean_up
+from tests.magics.completing import completions
 from tests.standins.sshd import Machine
 from tests.waiting import is_running, wait_until
 
@@ -191,7 +192,7 @@ def test_the_folder_of_the_notebook_is_copied_there_and_results_come_back(
 
 
 def test_the_next_kernel_knows_the_connection_by_its_name(
-    cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cell: Cell, shell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
@@ -206,6 +207,7 @@ def test_the_next_kernel_knows_the_connection_by_its_name(
     assert known.loc["box", ["url", "current", "connected"]].tolist() == ["ssh://gpu", False, False]
     with pytest.raises(UnknownConnection, match="%hopx_connect box connects to it again"):
         cell("%hopx_ps --on box")
+    assert completions(shell, "%hopx_connect b") == ["box"]
     connection = cell("%hopx_connect box")
     assert (connection.name, connection.trusted, connection.way.setup) == ("box", False, "export WORD=kept")
     assert cell("%hopx_ps").stdout.tolist() == ["kept\n"]
