@@ -189,6 +189,8 @@ class Dispatcher:
 
     def _answers(self, name: str) -> bool:
         since = self._silent_since.get(name)
+        if name in self._gone:
+            return False
         return since is None or time.monotonic() - since < DEAD_AFTER
 
     def _take_failure(self, connection: Connection, launch: Launch, error: HopxError) -> None:
@@ -196,12 +198,14 @@ class Dispatcher:
         unsent = isinstance(error, AgentUnreachable) and not error.sent
         passing = isinstance(error, AgentRefused) and error.status in _PASSING
         nowhere = isinstance(error, LaunchError) and not error.may_run
-        if unsent or passing or nowhere:
+        gone = isinstance(error, SandboxGone)
+        if unsent or passing or nowhere or gone:
             self._recorder.assigned(launch.run_id, None)
             with self._changed:
                 self._given.pop(launch.run_id, None)
                 self._waiting = {launch.run_id: launch, **self._waiting}
                 self._silent_since[connection.name] = time.monotonic() - DEAD_AFTER
+                self._gone |= {connection.name} if gone else set()
             return
         may_run = isinstance(error, LaunchError)
         self._settle(launch, "unknown" if may_run else "failed", f"not launched: {error.message}", connection)
@@ -210,9 +214,10 @@ class Dispatcher:
         """That is what has become of it, for good."""
         self._recorder.not_launched(launch.run_id, status, reason)
         process = msgspec.structs.replace(not_launched_yet(launch), status=status, status_detail=reason)
+        self._say(launch.run_id, process, connection)
         with self._changed:
             self._given.pop(launch.run_id, None)
-        self._say(launch.run_id, process, connection)
+            self._changed.notify_all()
 
     # ------------------------------------------------------------ following
 

@@ -380,3 +380,42 @@ def test_the_live_table_tells_when_a_sandbox_ends(cell: Cell, hopx_cloud: HopX) 
     table = cell("w = %hopx_watch --on gpu\nw")
     assert "gpu: its sandbox expires in" in table.bundle()["text/html"]
     cell("w.close()")
+
+
+def delete_unasked(hopx_cloud: HopX, sandbox: str) -> None:
+    """Deletes a sandbox in a way of which nobody is told."""
+    hopx_cloud.plane.revoke(sandbox)
+    del hopx_cloud.plane.rows[sandbox]
+
+
+@pytest.mark.filterwarnings("ignore::hopx_magics.errors.AgentWarning")
+def test_what_was_on_a_sandbox_that_is_gone_is_tried_again_elsewhere(
+    cell: Cell, hopx_cloud: HopX, tmp_path: Path
+) -> None:
+    sandboxes = {name: hopx_cloud.sandbox() for name in ("one", "two")}
+    for name, sandbox in sandboxes.items():
+        cell(f"%hopx_connect {sandbox} --as {name}")
+    code = f"until [ -e {tmp_path / 'gate'} ]; do sleep 0.02; done"
+    runs = cell(f"%%hopx_bg --lang bash --on one,two --per 1 --sweep n=1,2 --retry 1 -o runs\n{code}")
+    wait_until(lambda: {run.connection for run in runs} == {"one", "two"}, "each has one")
+    (lost,) = [run for run in runs if run.connection == "one"]
+    before = lost.run_id
+    delete_unasked(hopx_cloud, sandboxes["one"])
+    wait_until(lambda: lost.process.status == "queued", "it waits for another try")
+    (tmp_path / "gate").touch()
+    assert [run.status for run in runs.wait()] == ["completed", "completed"]
+    assert lost.connection == "two"
+    history = cell("%hopx_history").set_index("run_id")
+    assert history.loc[lost.run_id, "rerun_of"] == before
+
+
+@pytest.mark.filterwarnings("ignore::hopx_magics.errors.AgentWarning")
+def test_where_every_sandbox_is_gone_nothing_is_tried_again(cell: Cell, hopx_cloud: HopX, tmp_path: Path) -> None:
+    sandbox = hopx_cloud.sandbox()
+    cell(f"%hopx_connect {sandbox} --as one")
+    code = f"until [ -e {tmp_path / 'gate'} ]; do sleep 0.02; done"
+    run = cell(f"%%hopx_bg --lang bash --retry 3 -o run\n{code}")
+    delete_unasked(hopx_cloud, sandbox)
+    assert run.wait().status == "failed"
+    assert run.process.status_detail == "not launched: the sandbox that it was meant for is gone"
+    (tmp_path / "gate").touch()
