@@ -82,6 +82,7 @@ def test_what_fails_or_is_no_number_is_told_as_failed(hopx: Any) -> None:
     assert study.best_value == 5
 
 
+@pytest.mark.usefixtures("_hears_interrupts")
 def test_an_interrupt_leaves_nothing_open(hopx: Any) -> None:
     def space(trial: optuna.Trial) -> dict[str, Any]:
         if trial.number == 2:

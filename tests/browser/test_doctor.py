@@ -5,12 +5,14 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import FindBarriers, OpenNotebook, Shots
 
+PATIENT = "%load_ext hopx_magics\nfrom hopx_magics.checkup import page\npage.ANSWER = page.LOADING = 9"
+
 
 @pytest.mark.parametrize("server", ["lab", "notebook7"])
 def test_the_page_answers_the_doctor_while_his_cell_runs(
     open_notebook: OpenNotebook, shots: Shots, barriers: FindBarriers, server: str
 ) -> None:
-    notebook = open_notebook("%load_ext hopx_magics", "%hopx_doctor", server=server)
+    notebook = open_notebook(PATIENT, "%hopx_doctor", server=server)
     notebook.run(0)
     found = notebook.run(1).locator(".hopx-document")
     expect(found.locator("tr", has_text="page: widgets")).to_contain_text("1 page answers the kernel")

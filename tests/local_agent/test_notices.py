@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import stat
@@ -69,8 +70,7 @@ def test_the_end_of_a_run(soon: Agent, receiver: Receiver) -> None:
     process_id = soon.launch(code, "python", name="fit [hopx:0123456789abcdef]", **by(receiver, given=given))
     row = soon.ended(process_id)
     ((kind, title, body),) = told(receiver)
-    assert title.startswith("fit  lr=0.1 seed=2 failed after 0.")
-    assert title.endswith(" s, exit 1")
+    assert re.fullmatch(r"fit  lr=0\.1 seed=2 failed after [\d.]+ s, exit 1", title)
     assert (kind, body) == ("failure", "ValueError: all <b>bad</b>\nloss 0.25  acc 0.9")
     all_told(soon)
     assert "notice" not in row | soon.row(process_id)

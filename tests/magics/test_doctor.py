@@ -51,7 +51,9 @@ def doctor(*args: Any, **options: Any) -> pd.DataFrame:
 # ---------------------------------------------------------------- all well
 
 
-def test_all_is_well(cell: Cell, state: Settings) -> None:
+def test_all_is_well(cell: Cell, state: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("READING", "LOCKED"):  # a machine that does other things as well is slower, and nothing is amiss
+        monkeypatch.setattr(f"hopx_magics.checkup.history.{name}", 9.0)
     shown = cell("%hopx_doctor")
     assert isinstance(shown, Diagnosis)
     assert agent_pid(state) is None, "nothing was started"
