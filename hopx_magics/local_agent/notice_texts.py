@@ -4,12 +4,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-import msgspec
-
 from ..display.in_words import counts_in_words, state_in_words
 from ..display.run_name import cut_in_middle, given_in_order, told_apart
 from ..durations import format_duration
-from ..models import Process
+from ..models import Process, ProcessId
 from ..output.bounds import Met
 from ..output.errors import end_of_error
 from ..output.metrics import metrics_in
@@ -40,7 +38,7 @@ class Text(NamedTuple):
 
 def of_end(ended: Ended, launched: Launched, folder: Folder) -> Text:
     """How a run has ended: `fit  lr=0.1 failed after 3 min, exit 1`."""
-    process = msgspec.json.decode(ended.row, type=Process)
+    process = _process(ended)
     title = f"{name_of(launched)} {state_in_words(process)}"
     return Text(title, _lines([error_of(ended, folder), last_metrics(folder)]), _kind(ended.status))
 
@@ -80,7 +78,7 @@ def name_of(launched: Launched) -> str:
 
 def failure_in_short(ended: Ended, launched: Launched, folder: Folder) -> str:
     """How a run of a sweep has failed, on one line: `lr=0.1 failed after 3 min, exit 1: ValueError: bad`."""
-    process = msgspec.json.decode(ended.row, type=Process)
+    process = _process(ended)
     error, given = error_of(ended, folder), given_in_order(launched.told.given if launched.told else {})
     return f"{cut_in_middle(told_apart('', given), LONGEST_NAME) or name_of(launched)} {state_in_words(process)}" + (
         f": {error}" if error else ""
@@ -104,6 +102,18 @@ def last_metrics(folder: Folder) -> str:
     }
     shown = [f"{printable(name, 60)} {value:.4g}" for name, value in values.items()][:MOST_METRICS]
     return "  ".join(shown)
+
+
+def _process(ended: Ended) -> Process:
+    row = ended.facts()
+    return Process(
+        process_id=ProcessId(row.process_id),
+        status=row.status,
+        status_detail=row.message or None,
+        exit_code=row.exit_code,
+        execution_time=row.execution_time,
+        leftovers=tuple(row.leftovers or ()),
+    )
 
 
 def _kind(status: Status) -> Literal["info", "success", "failure"]:

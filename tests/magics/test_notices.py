@@ -159,6 +159,19 @@ def test_other_agents_tell_nobody(
     assert [asked.path for asked in agent.asked] == ["/info"], "nothing is sent"
 
 
+def test_agents_that_tell_have_no_desktop_of_ours(
+    odd_agent: Callable[[Answer], OddAgent], connection_of: Callable[[OddAgent], Connection]
+) -> None:
+    connection = connection_of(odd_agent(lambda asked: asked.reply({"features": ["notices"]})))
+    bash = checked_launch("true", language="bash", notify=["desktop", "json://localhost/x"])
+    assert getattr(connection.at_home(bash).notify, "places", None) == ("json://localhost/x",)
+    alone = checked_launch("true", language="bash", notify="desktop")
+    assert connection.at_home(alone).notify is None
+    assert [note.partition(".")[0] for note in connection.remarks] == [
+        f"runs on {connection.name} can't show notices on this desktop"
+    ]
+
+
 def test_tab_offers_words(shell: InteractiveShell, hopx: Any) -> None:
     assert completions(shell, "%%hopx_bg --noti\nx") == ["--notify"]
     assert completions(shell, "%%hopx_bg --notify \nx") == ["end", "failure", "desktop"]
