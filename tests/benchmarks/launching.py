@@ -1,12 +1,12 @@
 """A launch until its reply, its first line of output, and until the notebook knows of its end."""
 
+import contextlib
 import shutil
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import hopx_magics as hopx
@@ -110,6 +110,43 @@ def short_runs(smallest: bool) -> Iterator[Row]:
     yield beside(f"{count} short runs launched and ended", a, b, "1,600 ms")
 
 
+def sweep(smallest: bool) -> Iterator[Row]:
+    """A large sweep until its launch returns, with a live table open, while the first of it run already."""
+    count, rounds = (3, 1) if smallest else (1_000, 3)
+
+    def ours() -> float:
+        with contextlib.closing(hopx.watch()):
+            begun = time.perf_counter()
+            runs = hopx.sweep("true", {"n": range(count)}, language="bash")
+            taken = time.perf_counter() - begun
+        hopx.wait(runs)
+        settle()
+        return taken
+
+    def theirs(tsp: Callable[..., None]) -> float:
+        taken = seconds(lambda: [tsp("true") for _ in range(count)])
+        tsp("-w")
+        return taken
+
+    a, b = beside_spooler(ours, theirs, rounds)
+    yield beside(f"a sweep of {count:,} launched, with a table open", a, b, "2,000 ms")
+
+
+def killing(smallest: bool) -> Iterator[Row]:
+    """A sweep of which some run, and the others wait."""
+    count, rounds = (3, 1) if smallest else (1_000, 3)
+    for slots in (1, 2) if smallest else (SLOTS, 200):
+        with own_place(HOPX_MAX_RUNNING=str(slots)):
+            hopx.launch("true", language="bash").wait()
+            times = []
+            for _ in range(rounds):
+                runs = hopx.sweep("sleep 600", {"n": range(count)}, language="bash")
+                while (hopx.ps(output="none")["status"] == "running").sum() < slots:
+                    time.sleep(0.1)
+                times.append(seconds(lambda runs=runs: hopx.kill(*runs)))  # type: ignore[misc]
+        yield took(f"killing {count:,}, of which {slots:,} are running", statistics.median(times), "3,000 ms")
+
+
 def settle() -> None:
     """Lets the history take the outputs of what has ended, which would go on beside what is measured next."""
     for _ in range(3):
@@ -137,7 +174,7 @@ def beside_spooler(
         return statistics.median(a for a, _ in turns), statistics.median(b for _, b in turns)
 
 
-@contextmanager
+@contextlib.contextmanager
 def spooler(folder: Path) -> Iterator[Callable[..., None]]:
     """A server of task-spooler, a C program that queues commands, and the way to call its client."""
     program = shutil.which("tsp")
@@ -194,6 +231,8 @@ MEASUREMENTS = {
     "reply": reply,
     "in-a-row": in_a_row,
     "short-runs": short_runs,
+    "sweep": sweep,
+    "killing": killing,
     "goes-to": goes_to,
     "long-cell": long_cell,
 }
