@@ -5,7 +5,6 @@ import os
 import signal
 import ssl
 import stat
-import subprocess
 import time
 from pathlib import Path
 
@@ -133,17 +132,6 @@ def test_many_at_once_and_never_too_many(start_agent: StartAgent, start_receiver
     assert sorted(call.content["process_id"] for call in receiver.called(60)) == sorted(ids)
     assert receiver.most_at_once == delivering.AT_ONCE
     was_told(agent, *pending(agent))
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of this machine that nobody else has signed, and its key, in one file."""
-    path = tmp_path_factory.mktemp("tls") / "cert.pem"
-    subject = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    subprocess.run([*command, "-days", "2", *subject, "-keyout", path, "-out", f"{path}.crt"], check=True, stderr=-3)
-    path.write_bytes(path.read_bytes() + Path(f"{path}.crt").read_bytes())
-    return path
 
 
 def test_https(start_agent: StartAgent, start_receiver: StartReceiver, certificate: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ from hopx_magics.protocol.requests import AGENT_FILE
 from hopx_magics.settings import VARIABLES, Settings
 from tests.conftest import OddAgent, agent_pid
 from tests.standins.hopx import cloud
-from tests.standins.server import Answer, Asked
+from tests.standins.server import Answer, Asked, Server, answering
 from tests.standins.sshd import Machine
 from tests.waiting import is_running, wait_until
 
@@ -370,6 +371,20 @@ def test_a_host_that_can_not_be_reached(cell: Cell, odd_agent: Start, monkeypatc
     assert "broken" in set(doctor("http://localhost:1")["state"])
     with pytest.raises(UsageError, match="is not a URL"):
         cell("%hopx_doctor ftp://host")
+
+
+def test_a_certificate_that_is_not_accepted(cell: Cell, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    server = Server(answering({}), tls=tls)
+    try:
+        found = row(doctor(server.url), server.url, "TLS")
+        assert (found["state"], "self-signed certificate" in found["found"]) == ("broken", True)
+        monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
+        found = row(doctor(server.url), server.url, "TLS")
+        assert (found["state"], found["found"].endswith("certified by test")) == ("ok", True)
+    finally:
+        server.close()
 
 
 def test_a_sandbox_and_the_way_to_its_control_plane(
