@@ -1,27 +1,43 @@
 """What pages of a live table ask to be done to a process: kill it, launch it again, tell all of it, download it."""
 
+import contextlib
 import threading
+import time
 import zlib
 from collections.abc import Mapping
 from functools import partial
 
 from ..connection.connection import Connection
+from ..connection.searching import search
 from ..display.facts import all_facts_of
 from ..display.in_words import with_place
-from ..errors import LaunchError
+from ..errors import HopxError, LaunchError
 from ..models import Process, ProcessId
 from ..run import Run
 from ..sources import AgentSource
 from ..words import Stream
 from .displays import ReadDisplays
-from .intents import Chunk, Deed, Details, Kill, Rerun
-from .messages import Answer, ChunkAnswer, DetailsAnswer, KillAnswer, RerunAnswer, attempted
+from .intents import Chunk, Deed, Details, Grep, Kill, Rerun
+from .messages import (
+    Answer,
+    ChunkAnswer,
+    DetailsAnswer,
+    FoundLine,
+    GrepAnswer,
+    KillAnswer,
+    RerunAnswer,
+    attempted,
+)
 from .panes import Read
 from .rows import Rows
 from .widget import TableWidget
 
 CHUNK = 1_000_000
 """Bytes of output that one message of a download has, before they are deflated."""
+
+SEARCH_TIME = 5.0
+MOST_FOUND = 1000
+"""Seconds for which outputs are searched, and rows that are found, at most."""
 
 
 class Deeds:
@@ -31,9 +47,13 @@ class Deeds:
         self._connections = connections
         self._rows = rows
         self._widget = widget
+        self._searches: dict[str, int] = {}
+        """The search that each page has asked for last: the others are given up."""
 
     def carry_out(self, intent: Deed) -> None:
         """Does it on a thread of its own: an agent may take its time."""
+        if isinstance(intent, Grep):
+            self._searches[intent.page] = intent.request
         threading.Thread(target=self._serve, args=(intent,), name="hopx-intent", daemon=True).start()
 
     def run(self, slot: int) -> Run:
@@ -72,6 +92,8 @@ class Deeds:
                 return self._details(intent.slot)
             case Chunk():
                 return self._chunk(intent, buffers)
+            case Grep():
+                return self._grep(intent)
 
     def _kill(self, slot: int) -> KillAnswer:
         connection, process_id = self._place(slot)
@@ -93,6 +115,28 @@ class Deeds:
             code=kept.code if kept else None,
             language=process.language,
         )
+
+    def _grep(self, intent: Grep) -> GrepAnswer:
+        ends = time.monotonic() + SEARCH_TIME
+        found: list[FoundLine] = []
+        whole = True
+
+        def goes_on() -> bool:
+            is_wanted = self._searches.get(intent.page) == intent.request
+            return is_wanted and len(found) < MOST_FOUND and time.monotonic() < ends
+
+        slots: dict[str, dict[ProcessId, int]] = {}
+        for slot in reversed(list(self._rows.processes) if intent.text else []):
+            with contextlib.suppress(LookupError):
+                connection, process_id = self._rows.key(slot)
+                slots.setdefault(connection, {})[process_id] = slot
+        for name, of_name in slots.items():
+            try:
+                for hit in search(self._connections[name], intent.text, list(of_name), goes_on):
+                    found.append(FoundLine(slot=of_name[hit.process_id], stream=hit.stream, line=hit.line))
+            except HopxError:
+                whole = False
+        return GrepAnswer(found=found, whole=whole and goes_on())
 
     def _chunk(self, intent: Chunk, buffers: list[bytes]) -> ChunkAnswer:
         part = self.reader(intent.slot, intent.stream)(intent.offset, intent.offset + CHUNK)

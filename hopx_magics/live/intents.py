@@ -61,6 +61,12 @@ class Selected(_Intent):
     slots: _Slots
 
 
+class Grep(_Intent):
+    """Tell in which rows' outputs a text is; what the page has asked for before is no longer wanted. "" is nothing."""
+
+    text: _Text
+
+
 class _OfProcess(_Intent):
     slot: int
 
@@ -163,8 +169,8 @@ class Program(_Intent):
     name: Literal["viewers", "charts"] = "viewers"
 
 
-Deed = Kill | Rerun | Details | Chunk
-"""The intents about a process for which its agent is asked, or the history."""
+Deed = Kill | Rerun | Details | Chunk | Grep
+"""The intents about processes for which its agent is asked, or the history."""
 
 PaneIntent = Open | Show | More | Close | Follow | Hold | Page | Find
 """The intents about output that is shown, which are carried out in their order."""

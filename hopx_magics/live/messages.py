@@ -213,6 +213,21 @@ class FindAnswer(msgspec.Struct, frozen=True, kw_only=True):
     scanned: int
 
 
+class FoundLine(msgspec.Struct, frozen=True, kw_only=True):
+    """The last line of a row's output in which a text was found."""
+
+    slot: int
+    stream: Stream
+    line: str
+
+
+class GrepAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """In which rows' outputs a text is, one line each, and whether all were looked through."""
+
+    found: list[FoundLine]
+    whole: bool
+
+
 class ChunkAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Of a download: the bytes from `offset` on are in the message's one buffer, deflated. `size` is the stream's."""
 
@@ -230,7 +245,7 @@ class StaticAnswer(msgspec.Struct, frozen=True, kw_only=True):
     model: str
 
 
-Answer = KillAnswer | RerunAnswer | DetailsAnswer | FindAnswer | ChunkAnswer | StaticAnswer
+Answer = KillAnswer | RerunAnswer | DetailsAnswer | FindAnswer | GrepAnswer | ChunkAnswer | StaticAnswer
 
 # ---------------------------------------------------------------- messages
 

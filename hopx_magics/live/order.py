@@ -23,17 +23,19 @@ def shown(rows: Iterable[tuple[int, Row]], view: Mapping[str, Any], now: float) 
 
     `sort` of the view are columns, `-column` for downwards, of which the first counts most; what is unknown comes
     last. Without it, and where all else is the same: what runs, what waits, what has ended. `filters` are statuses, and
-    `search` is looked for in names, ids and last lines, but for conditions in it such as `loss<0.3`.
+    `search` is looked for in names, ids and last lines, but for conditions in it such as `loss<0.3`; `found` are the
+    slots of rows that have it in their output.
     """
     statuses, words = view.get("filters") or (), str(view.get("search") or "")
-    known = dict(rows)
+    known, found = dict(rows), view.get("found")
+    in_output = {slot for slot in found if isinstance(slot, int)} if isinstance(found, list) else set[int]()
     search = read_search(words, names_of(known.values()) if _HAS_OPERATOR.search(words) else _NO_NAMES)
     chosen = {
         slot: row
         for slot, row in known.items()
         if (not statuses or row.status in statuses)
         and all(holds(row, now) for holds in search.conditions)
-        and (not search.words or any(search.words in text.lower() for text in _texts(row)))
+        and (not search.words or slot in in_output or any(search.words in text.lower() for text in _texts(row)))
     }
     return _sorted(chosen, _sorts(view.get("sort")), now)
 

@@ -313,7 +313,7 @@ class LiveTable(TableWidget):
                 self.tell(Done(request=intent.request), [program(intent.name)])
             case intents.Here() | intents.Holds() | intents.Stop():
                 pass  # what is asked of the mender
-            case intents.Kill() | intents.Rerun() | intents.Details() | intents.Chunk():
+            case intents.Kill() | intents.Rerun() | intents.Details() | intents.Chunk() | intents.Grep():
                 self.tell(Accepted(request=intent.request))
                 self._deeds.carry_out(intent)
             case _:

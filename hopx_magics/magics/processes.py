@@ -257,8 +257,8 @@ class HopxMagics(HopxBase):
 
         Parameters, tags and metrics (the numbers that runs print: `loss: 0.3`) are columns: those that vary and the
         first metrics at once, the others from the menu at the right. By them one sorts, groups, and searches:
-        `lr=0.1 loss<0.3`. The tab "metrics" of a viewer has their curves: of the opened run, and of all selected ones
-        in the same charts.
+        `lr=0.1 loss<0.3`; the button beside the search lets it look through outputs, too. The tab "metrics" of a viewer
+        has their curves: of the opened run, and of all selected ones in the same charts.
 
         Returns the table, which is an ipywidget: `w.selected` are the selected runs, `w.frame()` is a DataFrame of the
         shown rows, `w.close()` ends it.

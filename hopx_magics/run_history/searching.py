@@ -1,8 +1,9 @@
 """The lines of outputs in which a pattern is found, as a terminal would show them."""
 
+import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..kept import KeptOutput
@@ -13,6 +14,10 @@ from .reading import NEWEST_FIRST, Wanted, where
 
 LONGEST = 2000
 """Characters of a line that are told, those around what was found."""
+
+
+Outputs = dict[Stream, KeptOutput]
+"""What there is of the streams of one process."""
 
 
 class Searched(NamedTuple):
@@ -61,6 +66,19 @@ def search(
         if len(found) > most:
             break
     return found, unkept
+
+
+def outputs_of(db: sqlite3.Connection, agent: str, process_ids: Sequence[ProcessId]) -> dict[ProcessId, Outputs]:
+    """What is kept of the outputs of these processes of an agent, as far as it is."""
+    rows = db.execute(
+        """SELECT process_id, stream, head, tail, size FROM runs JOIN outputs USING (number)
+        WHERE agent = ? AND process_id IN (SELECT value FROM json_each(?)) ORDER BY stream DESC""",
+        (agent, json.dumps(process_ids)),
+    )
+    found: dict[ProcessId, Outputs] = {}
+    for process_id, stream, head, tail, size in rows:
+        found.setdefault(process_id, {})[stream] = KeptOutput(head=head, tail=tail, size=size)
+    return found
 
 
 def lines_with(pattern: re.Pattern[str], run: Searched, stream: Stream, output: KeptOutput) -> Iterator[Found]:

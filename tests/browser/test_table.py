@@ -48,6 +48,47 @@ for i in range(1, 6):
     assert barriers(notebook.page, ".hopx-watch") == []
 
 
+def test_outputs_are_searched_too_when_asked(
+    open_notebook: OpenNotebook, watch_in: WatchIn, shots: Shots, barriers: FindBarriers
+) -> None:
+    lines = "for n in range(3000): print(n, '(.*)' if n == 700 else '')\nprint('the end')"
+    codes = {"long": lines, "other": "print('nothing')", "live": "print('(.*) too', flush=True)\n" + SLEEPER}
+    notebook = open_notebook(
+        LOAD,
+        launches(**codes) + "\nhopx.wait(hopx.attach('long'), hopx.attach('other'))",
+        "w = %hopx_watch --sort name\nw",
+    )
+    table = watch_in(notebook)
+    table.expect_names("live", "long", "other")
+    expect(table.cell("live", "last")).to_have_text("on")
+    search, outputs = table.root.get_by_label("Search processes"), table.root.get_by_role("button", name="outputs, too")
+    search.fill("(.*)")
+    expect(table.root).to_contain_text('none of 3 matches "(.*)"')
+    outputs.focus()
+    notebook.page.keyboard.press("Enter")
+    table.expect_names("live", "long")
+    expect(table.root.locator(".hopx-found")).to_have_text("2 in outputs")
+    expect(table.cell("long", "last")).to_have_text("700 (.*)")
+    notebook.wait_until(
+        lambda: notebook.execute("print(sorted(w.frame()['name']))").strip() == "['live', 'long']",
+        "the kernel knows it",
+    )
+    assert barriers(notebook.page, ".hopx-watch") == []
+    table.open("long")
+    expect(table.viewer.locator(".hopx-find-status")).to_have_text("1 of 1")
+    expect(table.lines.filter(has_text="700 (.*)")).to_be_in_viewport()
+    shots.keep(table.root, "found in outputs")
+    notebook.resize(700)
+    shots.keep(table.root, "found in outputs, narrow")
+    notebook.resize(1280)
+    search.fill("nothing to be found")
+    expect(table.root.locator(".hopx-found")).to_have_text("0 in outputs")
+    outputs.click()
+    search.fill("")
+    table.expect_names("live", "long", "other")
+    expect(table.cell("long", "last")).to_have_text("the end")
+
+
 def test_sort_filter_group_and_search(open_notebook: OpenNotebook, watch_in: WatchIn, shots: Shots) -> None:
     codes = {"b": "pass", "a": "raise SystemExit(3)", "c": SLEEPER, "d": "print('a needle in it')"}
     notebook = open_notebook(

@@ -19,7 +19,9 @@ TEXT = re.sub(r"\n \*", " ", PAGE)
 
 PARTS = (
     messages.ConnectionState,
+    messages.FoundLine,
     messages.CurvePart,
+    messages.FoundLine,
     messages.Initial,
     messages.OpenViewer,
     messages.LineState,

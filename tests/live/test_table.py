@@ -192,6 +192,25 @@ def test_a_kill_says_what_the_listing_says(hopx: Any, watch: Callable[..., PageS
     assert "no longer listed" in page.done(page.ask("kill", slot=77))["error"]
 
 
+def test_outputs_are_searched_as_text(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
+    ended = hopx.launch("print('a (.*) in it', '\\n', 'x' * 3000)\nprint('another (.*)')", name="ended").wait()
+    going = hopx.launch("import time; print('(.*)' * 500, flush=True); time.sleep(1000)", name="going")
+    wait_until(lambda: "(.*)" in going.stdout, "it has printed")
+    page = watch()
+
+    def found(text: str) -> dict[int, tuple[str, str]]:
+        answer = page.done(page.ask("grep", text=text))["answer"]
+        assert answer["whole"]
+        return {line["slot"]: (line["stream"], line["line"]) for line in answer["found"]}
+
+    lines = found("(.*)")
+    assert lines.keys() == {page.slot("ended"), page.slot("going")}
+    assert lines[page.slot("ended")] == ("stdout", "another (.*)")
+    assert len(lines[page.slot("going")][1]) <= 200
+    assert found("NOTHING of it") == {}
+    assert ended.status == "completed"
+
+
 def test_output_is_followed_and_details_are_told(hopx: Any, watch: Callable[..., PageStandIn]) -> None:
     page = watch()
     code = "import sys\nprint('out', flush=True); print('err', file=sys.stderr, flush=True)\n" + FOREVER

@@ -14,6 +14,7 @@ import { elapsedInWords, leftInWords, progressInWords, queuedInWords, statusInWo
  * @property {boolean} copied whether the id of this row has just been copied
  * @property {number | undefined} place in the queue of its agent
  * @property {import("./known.js").Known} known what the rows have
+ * @property {string | undefined} found the line of its output in which the search is
  * @typedef {Record<string, any>} Parts the elements of a cell that change
  * @typedef {{build: () => Parts, paint: (parts: Parts, row: Row, around: Surroundings) => void}} CellKind
  */
@@ -113,6 +114,16 @@ const idCell = {
   },
 };
 
+/** The last line, or that in which the search was found. @type {CellKind} */
+const lastCell = {
+  build: () => ({ cell: el("div", {}) }),
+  paint: ({ cell }, row, { found }) => {
+    setText(cell, found ?? row.last);
+    setAttribute(cell, "title", (found ?? row.last) || null);
+    setAttribute(cell, "data-found", found === undefined ? null : "");
+  },
+};
+
 /** @type {CellKind} */
 const actionsCell = {
   build: () => {
@@ -163,7 +174,7 @@ const CELLS = {
   gpu_memory: textCell((row) => (row.gpu_memory === null ? "" : sizeInWords(row.gpu_memory)), (row) => (isOpenStatus(row.status) ? "" : "the most that it took")),
   memory: textCell((row) => (row.memory === null ? "" : sizeInWords(row.memory)), (row) => (isOpenStatus(row.status) ? "" : "the most that it took")),
   connection: textCell((row) => row.connection),
-  last: textCell((row) => row.last),
+  last: lastCell,
   actions: actionsCell,
 };
 

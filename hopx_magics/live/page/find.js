@@ -30,6 +30,8 @@ export class Finder {
     /** @type {Match | null} */
     this.current = null;
     this.marks = new Marks();
+    /** Whether the place of the text is to be shown once there are lines. */
+    this.sought = false;
     this.timer = 0;
     this.search = 0;
     /** @type {Pane | null} */
@@ -58,8 +60,18 @@ export class Finder {
     this.refresh();
   }
 
+  /** Shows where a text is, the last place first, as soon as there are lines. @param {string} text */
+  find(text) {
+    this.element.hidden = false;
+    this.input.value = text;
+    this.current = null;
+    this.sought = true;
+    this.refresh();
+  }
+
   close() {
     this.element.hidden = true;
+    this.sought = false;
     this.input.value = "";
     this.#forget();
     this.#say("");
@@ -83,6 +95,9 @@ export class Finder {
     if (current) this.current = this.matches.find((match) => isSamePlace(match, current)) ?? null;
     this.#paint();
     this.#count();
+    if (!this.sought || !pane.window.lines.length) return;
+    this.sought = false;
+    this.step("before");
   }
 
   /** The kernel has sent the lines around a match. @param {Pane} pane @param {number} number of its line */

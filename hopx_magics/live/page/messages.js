@@ -311,6 +311,19 @@
  */
 
 /**
+ * @typedef {object} FoundLine
+ * @property {number} slot
+ * @property {Stream} stream
+ * @property {string} line
+ */
+
+/**
+ * @typedef {object} GrepAnswer
+ * @property {FoundLine[]} found
+ * @property {boolean} whole
+ */
+
+/**
  * @typedef {object} ChunkAnswer
  * @property {number} offset
  * @property {number} size
@@ -322,9 +335,9 @@
  * @property {string} model
  */
 
-/** @typedef {KillAnswer | RerunAnswer | DetailsAnswer | FindAnswer | ChunkAnswer | StaticAnswer} Answer */
+/** @typedef {KillAnswer | RerunAnswer | DetailsAnswer | FindAnswer | GrepAnswer | ChunkAnswer | StaticAnswer} Answer */
 /**
- * @typedef {{kill: KillAnswer, stop: KillAnswer, rerun: RerunAnswer, details: DetailsAnswer, find: FindAnswer, chunk: ChunkAnswer,
+ * @typedef {{kill: KillAnswer, stop: KillAnswer, rerun: RerunAnswer, details: DetailsAnswer, find: FindAnswer, grep: GrepAnswer, chunk: ChunkAnswer,
  *   static: StaticAnswer}} Answers
  */
 
@@ -372,6 +385,12 @@
  * @typedef {object} Selected
  * @property {"selected"} do
  * @property {number[]} slots
+ */
+
+/**
+ * @typedef {object} Grep
+ * @property {"grep"} do
+ * @property {string} text
  */
 
 /**
@@ -494,7 +513,7 @@
 /**
  * Each goes with the page's name and a number that the page chose.
  * @typedef {Hello | Bye | Ping | Here | View | Keep | Static | Selected | Holds | Stop | Program | Kill | Rerun | Details | Open | Show
- *   | More | Close | Follow | Hold | Page | Find | Chunk} Intent
+ *   | More | Close | Follow | Hold | Page | Find | Chunk | Grep} Intent
  */
 
 export {};

@@ -49,6 +49,8 @@ export class Order {
     this.search = "";
     /** What `search` means, as far as the rows are known. */
     this.wanted = { ...readSearch("", store.known), text: "", version: 0 };
+    /** Rows that have the words of the search in their output, as far as that was asked for. @type {Map<number, import("./messages.js").FoundLine>} */
+    this.found = new Map();
     this.grouping = "none";
     /** @type {Set<string>} */
     this.folded = new Set();
@@ -123,7 +125,7 @@ export class Order {
     this.entries.clear();
     this.groups.clear();
     for (const [slot, row] of this.store.rows) {
-      if (!this.#matches(row)) continue;
+      if (!this.#matches(slot, row)) continue;
       const entry = this.#entryOf(slot, row);
       this.entries.set(slot, entry);
       this.#groupOf(entry).entries.push(entry);
@@ -150,7 +152,7 @@ export class Order {
     for (const slot of slots) {
       const before = this.entries.get(slot);
       const row = this.store.rows.get(slot);
-      const after = row && this.#matches(row) ? this.#entryOf(slot, row) : undefined;
+      const after = row && this.#matches(slot, row) ? this.#entryOf(slot, row) : undefined;
       if (sameEntry(before, after)) continue;
       moved.add(slot);
       this.#replaceEntry(slot, before, after, changes);
@@ -193,12 +195,12 @@ export class Order {
     return this.items.findIndex((item) => itemKey(item) === key);
   }
 
-  /** @param {Row} row */
-  #matches(row) {
+  /** @param {number} slot @param {Row} row */
+  #matches(slot, row) {
     if (this.statuses.size && !this.statuses.has(row.status)) return false;
     const { words, conditions } = this.wanted;
     if (!conditions.every((holds) => holds(row, this.now))) return false;
-    return !words || [titleOf(row), row.id, row.last].some((text) => text.toLowerCase().includes(words));
+    return !words || this.found.has(slot) || [titleOf(row), row.id, row.last].some((text) => text.toLowerCase().includes(words));
   }
 
   /**

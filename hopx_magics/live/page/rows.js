@@ -19,6 +19,7 @@ export const ROW_HEIGHT = 28;
  * @property {boolean} opened whether its viewer is open
  * @property {number | undefined} place in the queue of its agent
  * @property {import("./known.js").Known} known what the rows have
+ * @property {string | undefined} found the line of its output in which the search is
  * @property {Note | undefined} note
  * @property {{text: string, action: import("./rowactions.js").Action} | null} asking
  */
@@ -73,7 +74,7 @@ export class RowLine extends TableLine {
     setAttribute(this.element, "aria-selected", String(state.selected));
     setAttribute(this.element, "aria-level", state.level || null);
     this.element.classList.toggle("hopx-opened", state.opened);
-    const around = { now: state.now, reachable: state.active, copied: state.copied, place: state.place, known: state.known };
+    const around = { now: state.now, reachable: state.active, copied: state.copied, place: state.place, known: state.known, found: state.found };
     for (const { key, parts } of this.cells) cellOf(key).paint(parts, row, around);
     this.#updateAside(state);
   }

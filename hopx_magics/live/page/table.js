@@ -354,7 +354,7 @@ export class Table {
     const state = {
       index, active: key === this.reachable, level: this.order.grouping === "none" ? 0 : 2, now: this.now(),
       selected: this.selection.slots.has(slot), copied: this.actions.copied === slot, opened: this.isOpened(slot),
-      known: this.store.known, note: this.actions.notes.get(slot), place: this.store.queue.get(slot), asking: this.question.textFor(slot),
+      known: this.store.known, found: this.order.found.get(slot)?.line, note: this.actions.notes.get(slot), place: this.store.queue.get(slot), asking: this.question.textFor(slot),
     };
     if (line instanceof GroupLine) {
       const group = /** @type {import("./order.js").Group} */ (item);

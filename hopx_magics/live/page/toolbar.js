@@ -11,6 +11,7 @@ import { KeyList } from "./keys.js";
  * @typedef {object} ToolbarHooks
  * @property {(status: Status) => void} onChip
  * @property {(text: string) => void} onSearch
+ * @property {() => void} onOutputs
  * @property {(grouping: string) => void} onGroup
  * @property {() => void} onBell
  * @property {() => void} onLeave out of the search, into the table
@@ -31,6 +32,10 @@ export class Toolbar {
       autocomplete: "off", oninput: () => hooks.onSearch(this.search.value.trim()),
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.#onSearchKey(event),
     });
+    this.outputs = el("button", {
+      type: "button", class: "hopx-chip hopx-outputs", "aria-pressed": "false", title: "Search outputs, too", onclick: () => hooks.onOutputs(),
+    }, "outputs, too");
+    this.found = el("span", { class: "hopx-found", role: "status" });
     /** @type {string[]} */
     this.groups = [];
     this.group = this.#buildGroup();
@@ -40,7 +45,7 @@ export class Toolbar {
       drawing("bell"));
     this.keys = new KeyList();
     this.menu = new ColumnMenu({ choices: hooks.choices, onChoose: hooks.onChoose, onReset: hooks.onResetColumns });
-    this.element = el("div", { class: "hopx-toolbar" }, this.chipBox, this.search, this.group,
+    this.element = el("div", { class: "hopx-toolbar" }, this.chipBox, this.search, this.outputs, this.found, this.group,
       el("div", { class: "hopx-toolbar-end" }, this.freshness, this.bell, this.keys.element, this.menu.element));
   }
 
@@ -58,6 +63,12 @@ export class Toolbar {
       this.group.replaceChildren(...all.map((one) => el("option", { value: one }, groupingInWords(one))));
     }
     if (document.activeElement !== this.group) this.group.value = grouping;
+  }
+
+  /** @param {boolean} wanted @param {string} said of what was found in outputs */
+  setOutputs(wanted, said) {
+    setAttribute(this.outputs, "aria-pressed", String(wanted));
+    setText(this.found, said);
   }
 
   close() {

@@ -3,6 +3,8 @@ import { rememberColumns } from "./columnmemory.js";
 import { el, setAttribute, setText, FrameBatch } from "./dom.js";
 import { GridInput, passSomeShortcuts } from "./gridinput.js";
 import { Order } from "./order.js";
+import { OutputSearch } from "./outputsearch.js";
+import { readSearch } from "./search.js";
 import { Selection } from "./selection.js";
 import { heightHandle, Table } from "./table.js";
 import { Toolbar } from "./toolbar.js";
@@ -43,6 +45,7 @@ export class WatchView {
       now: () => this.page.shownNow(), isOpened: (slot) => this.viewers.isOpen(slot), onView: () => this.#saveSoon(),
     });
     this.toolbar = new Toolbar(this.#toolbarHooks());
+    this.outputs = new OutputSearch(page.link, () => this.#filter(() => {}));
     this.input = new GridInput(this.table, {
       onOpen: (slot, tab) => this.#open(slot, tab), onEscape: (slot) => this.#escape(slot), onSearch: () => this.toolbar.search.focus(),
     });
@@ -81,6 +84,7 @@ export class WatchView {
     return {
       onChip: (status) => this.#filter(() => order.statuses.delete(status) || order.statuses.add(status)),
       onSearch: (text) => this.#filter(() => (order.search = text)),
+      onOutputs: () => this.#filter(() => (this.outputs.wanted ? this.outputs.search(false, "") : this.outputs.search(true, ""))),
       onGroup: (grouping) => this.#filter(() => (order.grouping = grouping)),
       onBell: () => this.page.bell.toggle().then(() => this.#saveSoon()),
       onLeave: () => this.#focusTable(),
@@ -98,6 +102,7 @@ export class WatchView {
     this.stopStore();
     this.stopKeys();
     this.toolbar.close();
+    this.outputs.close();
     this.viewers.destroy();
     this.table.destroy();
     this.root.remove();
@@ -121,6 +126,7 @@ export class WatchView {
       return;
     }
     recall(this, view, initial);
+    this.#searchOutputs();
     this.toolbar.setInputs(this.order.search, this.order.grouping);
     this.viewers.restore(open.filter(({ slot }) => this.store.rows.has(slot)));
     this.restored = true;
@@ -170,6 +176,7 @@ export class WatchView {
   #drawAround() {
     this.toolbar.setCounts(this.store.counts, this.order.statuses);
     this.toolbar.setGroups(this.store.known.groups, this.order.grouping);
+    this.toolbar.setOutputs(this.outputs.wanted, this.outputs.said);
     this.toolbar.setBell(this.page.bell.face);
     const freshness = this.page.freshness();
     this.toolbar.setFreshness(freshness);
@@ -209,8 +216,15 @@ export class WatchView {
   /** @param {() => void} change */
   #filter(change) {
     change();
+    this.#searchOutputs();
     this.table.rebuildAtTop();
     this.#drawAround();
+  }
+
+  #searchOutputs() {
+    const { wanted } = this.outputs;
+    this.outputs.search(wanted, wanted ? readSearch(this.order.search, this.store.known).words : "");
+    this.order.found = this.outputs.found;
   }
 
   /** @param {() => void} choose */
@@ -230,7 +244,9 @@ export class WatchView {
 
   /** @param {number} slot @param {import("./viewer.js").Tab} [tab] */
   #open(slot, tab) {
-    this.viewers.open(slot, { tab });
+    const found = tab ? undefined : this.order.found.get(slot);
+    this.viewers.open(slot, { tab: found?.stream ?? tab });
+    if (found) this.viewers.find(slot, this.outputs.text);
     this.table.render();
   }
 

@@ -92,6 +92,11 @@ export class Viewers {
     viewer.asker.tell({ do: "close" });
   }
 
+  /** Marks a text in an open viewer, and shows its last place. @param {number} slot @param {string} text */
+  find(slot, text) {
+    this.viewers.get(slot)?.finder.find(text);
+  }
+
   /** @param {number} slot */
   close(slot) {
     const viewer = this.viewers.get(slot);

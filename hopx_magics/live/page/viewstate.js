@@ -10,9 +10,11 @@ const MOST_SELECTED = 500;
  * @param {import("./view.js").WatchView} view
  * @returns {Record<string, unknown>}
  */
-export function remember({ order, table, selection, viewers, page }) {
+export function remember({ order, outputs, table, selection, viewers, page }) {
   return {
     ...order.remember(),
+    outputs: outputs.wanted,
+    found: [...order.found.keys()],
     columns: table.layout.chosen,
     only: table.layout.only,
     widths: table.layout.widths,
@@ -34,6 +36,7 @@ export function recall(view, remembered, initial) {
   const { order, table, selection } = view;
   const known = remembered ?? beginning(initial, view.page.model);
   order.recall(known);
+  view.outputs.wanted = known.outputs === true;
   Object.assign(table.layout.chosen, known.columns);
   table.layout.only = Array.isArray(known.only) ? known.only.filter((key) => columnOf(String(key))) : null;
   Object.assign(table.layout.widths, known.widths);
