@@ -13,6 +13,13 @@ for epoch in range(epochs):
 """
 
 
+GOING = """%%hopx_bg --name going --sweep lr=0.1,5,0.2 -o going
+import time
+print(f"loss: {lr}", flush=True)
+time.sleep(1000)
+"""
+
+
 def column(table: Table, key: str) -> list[str]:
     return [text for text in table._column(key) if text]
 
@@ -71,3 +78,33 @@ def test_a_sweep_as_a_table(
     notebook.run(0)
     notebook.run(4)
     expect(notebook.output(4).locator("[role=columnheader][data-column='param.epochs']")).to_be_visible()
+
+
+def test_the_worst_of_a_sweep_is_killed_by_keyboard(
+    open_notebook: OpenNotebook, watch_in: WatchIn, shots: Shots, barriers: FindBarriers
+) -> None:
+    notebook = open_notebook(LOAD, FIT, "hopx.wait(*runs); None", GOING, "%hopx_watch")
+    table = watch_in(notebook, 4)
+    keyboard = notebook.page.keyboard
+    header = table.header("metric.loss")
+    header.focus()
+    keyboard.press("Enter")
+    expect(header).to_have_attribute("aria-sort", "ascending")
+    keyboard.press("Enter")
+    notebook.wait_until(lambda: column(table, "metric.loss")[:1] == ["5"], "the worst is first")
+    search = table.root.get_by_label("Search processes")
+    search.focus()
+    keyboard.type("loss<0.3 going")
+    notebook.wait_until(lambda: column(table, "param.lr") == ["0.2", "0.1"], "two are well below")
+    keyboard.press("Escape")
+    notebook.wait_until(lambda: len(column(table, "param.lr")) > 10, "all are shown again")
+    keyboard.press("ArrowDown")
+    keyboard.press("Home")
+    keyboard.press("k")
+    shots.keep(table.root, "the worst is to be killed")
+    keyboard.press("Enter")
+    worst = table.root.locator(".hopx-row").filter(has=notebook.page.get_by_title("going  lr=5", exact=True))
+    expect(worst.locator("[data-column=status]")).to_contain_text("killed")
+    assert notebook.execute("print([run.status for run in going])").strip() == "['running', 'killed', 'running']"
+    assert barriers(notebook.page, ".hopx-watch") == []
+    shots.keep(table.root, "the worst is killed")
