@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ..errors import HopxError
 from ..output.oneline import printable
+from ..words import size_in_words
 from .ssh import remote_command
 
 _ALWAYS_LEFT_OUT = frozenset({".git", "__pycache__", ".ipynb_checkpoints"})
@@ -69,7 +70,8 @@ def copy(copied: Copied, ssh: Sequence[str], target: str, *, has_rsync: bool, sa
 
     By rsync, where both sides have it; otherwise all of them. `say` is told how much that is. Nothing there is deleted.
     """
-    say(f"copying {len(copied.files):,} files, {copied.size / 1e6:,.1f} MB, to {target}")
+    count = f"{len(copied.files):,} {'file' if len(copied.files) == 1 else 'files'}"
+    say(f"copying {count}, {size_in_words(copied.size)}, to {target}")
     if not copied.files:
         return
     if has_rsync and shutil.which("rsync"):

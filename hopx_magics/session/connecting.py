@@ -104,6 +104,7 @@ def _to_ssh(session: Session, url: str, name: str | None, options: SshOptions) -
     way = Way(address, settings.ssh, _folder_name(name), options.python, options.setup)
     ssh = SshAgent(way, settings.state_folder)
     copied = to_copy(Path.cwd()) if options.sync else None
+    options.say(f"connecting to {address.host}")
     found = _found_or_installed(ssh, options)
     made = SshConnection(name, ssh, found, settings, session.recorder, trusted=options.trust)
     try:

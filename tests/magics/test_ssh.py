@@ -129,7 +129,7 @@ def test_it_is_installed_there_and_used_from_then_on(cell: Cell, gpu: Machine) -
         cell("%hopx_connect ssh://gpu")
     said: list[str] = []
     connection = connect("ssh://gpu", install=True, say=said.append)
-    assert said[0] == f"sending hopx_magics {__version__} to gpu"
+    assert said[:2] == ["connecting to gpu", f"sending hopx_magics {__version__} to gpu"]
     assert said[-1] == "gpu: installed"
     run = cell("%%hopx_bg\nimport sys\nprint(sys.prefix)")
     assert run.wait().stdout == f"{gpu.home}/.local/share/hopx_magics/ssh/venv\n"
@@ -166,7 +166,7 @@ def test_the_folder_of_the_notebook_is_copied_there_and_results_come_back(
     (there / "kept").touch()
     said: list[str] = []
     connect("ssh://gpu", sync=True, say=said.append)
-    assert said == [f"copying 6 files, 0.0 MB, to {there}"]
+    assert said == ["connecting to gpu", f"copying 6 files, 63 bytes, to {there}"]
     expected = {".gitignore", "-rf", "data", "data/it's $1 `x`.csv", "data/line\nend", "kept", "run.sh", "train.py"}
     assert {str(path.relative_to(there)) for path in there.rglob("*")} == expected
     assert (there / "run.sh").readlink() == Path("train.py")
