@@ -35,7 +35,7 @@ class Ping(_Intent):
 
 
 class Here(_Intent):
-    """A page answers a call, and says how many messages of the kernel have not reached it."""
+    """A page answers a call, and says how many messages have not reached its widgets."""
 
     call: int
     missed: Annotated[int, msgspec.Meta(ge=0)]

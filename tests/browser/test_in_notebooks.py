@@ -174,6 +174,7 @@ def test_lost_messages_are_noticed_and_made_good(
         LOAD + "\nfrom IPython.display import clear_output",
         "%hopx_watch",
         gate + "print('x' * 400_000); clear_output(wait=True)",
+        "%hopx_doctor",
     )
     table = watch_in(notebook, 1)
     expect(table.root).to_contain_text("No processes yet")
@@ -189,6 +190,9 @@ def test_lost_messages_are_noticed_and_made_good(
     notebook.wait_idle()
     expect(table.cell("ticks", "status")).to_contain_text("completed")
     expect(table.cell("short", "status")).to_contain_text("completed")
+    found = notebook.run(3).locator(".hopx-document tr", has_text="page: messages")
+    expect(found).to_contain_text("did not reach a page")
+    expect(found).to_contain_text("iopub_msg_rate_limit")
 
 
 def test_a_notice_when_a_long_process_ends(

@@ -4,6 +4,7 @@
 
 const SLOW_AFTER = 1000;
 const CLOCK_SAMPLES = 8;
+const MISSED = Symbol.for("hopx.missed");
 
 /**
  * @typedef {(...values: any[]) => void} Listener
@@ -51,8 +52,6 @@ export class Link {
     this.receiveCustom = (/** @type {unknown} */ content, /** @type {DataView[]} */ buffers) => this.#receive(content, buffers);
     /** The number of the newest message; 0 before the first. */
     this.number = 0;
-    /** How many messages of the kernel did not arrive. */
-    this.missed = 0;
     /** Called when messages of the kernel did not arrive. */
     this.onMissed = () => {};
     /** Called when nothing can be sent any more: the kernel of this model is gone. */
@@ -126,7 +125,7 @@ export class Link {
     this.#count(message.number);
     if (message.kind === "accepted") this.#accepted(message.request);
     else if (message.kind === "done") this.#done(message, buffers);
-    else if (message.kind === "call") this.send({ do: "here", call: message.call, missed: this.missed });
+    else if (message.kind === "call") this.send({ do: "here", call: message.call, missed: countMissed(0) });
     else for (const listener of this.listeners) listener({ ...message, buffers });
   }
 
@@ -134,7 +133,7 @@ export class Link {
   #count(number) {
     if (!Number.isInteger(number)) return;
     const missed = this.number > 0 && number !== this.number + 1;
-    if (missed) this.missed += Math.max(0, number - this.number - 1);
+    if (missed) countMissed(number - this.number - 1);
     this.number = number;
     if (missed) this.onMissed();
   }
@@ -165,6 +164,17 @@ export class Link {
     if (error) asked.reject(new Error(error));
     else asked.resolve({ answer: answer ?? null, buffers });
   }
+}
+
+/**
+ * How many messages did not arrive, of all widgets in this page, after so many more.
+ * @param {number} more
+ * @returns {number}
+ */
+function countMissed(more) {
+  const page = /** @type {any} */ (window);
+  page[MISSED] = (page[MISSED] ?? 0) + Math.max(0, more);
+  return page[MISSED];
 }
 
 /** A name for this page that no other page has. `crypto.randomUUID` is missing on plain http. */
