@@ -118,6 +118,7 @@ def gpu(state: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     yield machine
     machine.stop()
     clean_up(msgspec.structs.replace(machine.settings, history_file=tmp_path / "gpu" / "history.sqlite"))
+    machine.clear()
 
 
 @pytest.fixture

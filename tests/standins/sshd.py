@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
+import psutil
 import pytest
 
 import hopx_magics
@@ -123,6 +124,20 @@ class Machine:
                 os.kill(pid, signal.SIGKILL)
         self._sshd.wait()
         self._sshd = None
+
+    def clear(self) -> None:
+        """Ends all that was begun there and goes on without any connection."""
+        wait_until(lambda: not self._end_all(), "nothing is left of the machine")
+
+    def _end_all(self) -> int:
+        """Ends whatever has this machine's home, and tells how many those were."""
+        count = 0
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("HOME") == str(self.home) and process.status() != psutil.STATUS_ZOMBIE:
+                    process.kill()
+                    count += 1
+        return count
 
     def sessions(self) -> list[int]:
         """The pids of sshd's own processes for those who are connected."""
