@@ -1,6 +1,5 @@
 """What notices say: which run, how it has ended, the error that ended it, and its last metrics."""
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -57,11 +56,11 @@ def of_late_bound(ended: Ended, launched: Launched, folder: Folder, met: Met) ->
 
 
 def of_sweep(
-    name: str, begun: int, statuses: Sequence[Status], failures: Sequence[str], bounds: Mapping[str, int]
+    name: str, span: float, statuses: Sequence[Status], failures: Sequence[str], bounds: Mapping[str, int]
 ) -> Text:
     """How a sweep has ended: `fit: 10 completed, 2 failed in 3 h`, and why some of its runs have failed."""
     order: tuple[Status, ...] = ("completed", "failed", "killed", "unknown")
-    title = f"{name}: {counts_in_words(statuses, order)} in {format_duration((time.time_ns() - begun) / 1e9)}"
+    title = f"{name}: {counts_in_words(statuses, order)} in {format_duration(max(0.0, span))}"
     others = sum(status in ("failed", "unknown") for status in statuses) - len(failures)
     more = [f"and {others:,} more failed"] if failures and others > 0 else []
     met = [f"{bound} in {count:,} {'run' if count == 1 else 'runs'}" for bound, count in bounds.items()]

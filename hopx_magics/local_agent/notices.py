@@ -54,10 +54,11 @@ class _About(msgspec.Struct, frozen=True, kw_only=True, tag="about"):
 
 
 class _End(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
-    """That a run has ended, how it failed, and whether that was told by itself."""
+    """That a run has ended, when, in nanoseconds, how it failed, and whether that was told by itself."""
 
     process_id: str
     status: Status
+    at: int
     failure: str = ""
     told: bool = False
 
@@ -80,6 +81,7 @@ class _Group:
         self.met: dict[tuple[str, str], bool] = {}
         self.turn = asyncio.Lock()
         self.waiting: asyncio.TimerHandle | None = None
+        self.quiet_until = 0.0
 
     @property
     def is_single(self) -> bool:
@@ -114,7 +116,8 @@ class _Group:
             return None
         failures = [end.failure for end in ends if end.failure][:MOST_OF_A_SWEEP]
         bounds = Counter(bound for _, bound in self.met)
-        return texts.of_sweep(self.about.name, self.about.begun, [end.status for end in ends], failures, bounds)
+        span = (max(end.at for end in ends) - self.about.begun) / 1e9
+        return texts.of_sweep(self.about.name, span, [end.status for end in ends], failures, bounds)
 
 
 class Notices:
@@ -219,7 +222,7 @@ class Notices:
             is_told = False
         is_listed = is_failure and sum(bool(end.failure) for end in group.ends.values()) < MOST_OF_A_SWEEP
         failure = await asyncio.to_thread(texts.failure_in_short, ended, launched, folder) if is_listed else ""
-        return _End(process_id=ended.process_id, status=ended.status, failure=failure, told=is_told)
+        return _End(process_id=ended.process_id, status=ended.status, at=ended.ended, failure=failure, told=is_told)
 
     async def _take_met(self, group: _Group, active: Active, met: Met) -> None:
         async with group.turn:
@@ -240,16 +243,19 @@ class Notices:
     # ------------------------------------------------------------ when all is told
 
     def _wait(self, group: _Group) -> None:
-        """Looks after a while whether a group has ended of which not all have."""
+        """Looks whether a group has ended of which not all have, when nothing has come for a while."""
+        loop = asyncio.get_running_loop()
+        group.quiet_until = loop.time() + self._patience
         if group.waiting is None:
-            group.waiting = asyncio.get_running_loop().call_later(self._patience, self._look, group, len(group.ends))
+            group.waiting = loop.call_later(self._patience, self._look, group)
 
-    def _look(self, group: _Group, before: int) -> None:
+    def _look(self, group: _Group) -> None:
         group.waiting = None
         if group.path.stem not in self._groups or self._is_going(group.path.stem):
             return
-        if group.turn.locked() or len(group.ends) != before:
-            self._wait(group)
+        loop = asyncio.get_running_loop()
+        if group.turn.locked() or loop.time() < group.quiet_until:
+            group.waiting = loop.call_later(max(0.1, group.quiet_until - loop.time()), self._look, group)
         else:
             self._complete(group)
 
