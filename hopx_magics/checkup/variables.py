@@ -7,13 +7,13 @@ from ..findings import Finding, attention, broken, ok
 from ..settings import VARIABLES, read_settings
 
 _OURS_BESIDE_SETTINGS = (
-    *("HOPX_API_KEY", "HOPX_AGENT_TOKEN", "HOPX_PROFILE"),
+    *("HOPX_API_KEY", "HOPX_AGENT_TOKEN", "HOPX_PROFILE", "HOPX_NOTIFY"),
     *("HOPX_PROCESS_ID", "HOPX_SWEEP_INDEX", "HOPX_CELL_TITLE", "HOPX_FORMER", "HOPX_VALUES"),
-    *("HOPX_CHROMIUM", "HOPX_REQUIRE_BROWSER", "HOPX_REQUIRE_NODE", "HOPX_SHOTS"),
+    *("HOPX_CHROMIUM", "HOPX_REQUIRE_BROWSER", "HOPX_REQUIRE_NODE", "HOPX_REQUIRE_SSHD", "HOPX_SHOTS"),
 )
-"""Variables that are no settings: keys, what a cell in the background is told, and what our own tests take."""
+"""Variables that are no settings: keys, where notices go, what a cell is told, and what our own tests take."""
 
-_SECRETS = ("HOPX_API_KEY", "HOPX_AGENT_TOKEN")
+_SECRETS = ("HOPX_API_KEY", "HOPX_AGENT_TOKEN", "HOPX_NOTIFY")
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 
