@@ -156,6 +156,11 @@ class Results:
         """Whether they are files of this machine, which another program of this user has written."""
         return isinstance(self._files, FolderHere)
 
+    @property
+    def are_trusted(self) -> bool:
+        """Whether they are loaded like those of this machine, wherever they are."""
+        return self._files.place is None
+
     def parts(self, kept: KeptValue) -> list[memoryview]:
         """A value as it is written, without loading it. Raises OSError, ValueError."""
         return self._files.parts(Path(kept.file or "").name, kept.parts)

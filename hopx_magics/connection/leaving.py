@@ -56,7 +56,7 @@ def cell_to_keep(results: Results, streams: Mapping[Stream, KeptOutput], limit: 
         displays.add(_placed(display, streams))
     displays.end([streams[name].place(streams[name].size) if name in streams else 0 for name in STREAMS])
     files = values.files_of(index)
-    if files and results.are_here:
+    if files and results.are_trusted:
         with contextlib.suppress(OSError):  # then they are loaded by who trusts them
             files["seal"] = seal(files)
     if content := displays.content():

@@ -52,6 +52,10 @@ def test_a_cell_there_is_a_cell(cell: Cell, gpu: Machine) -> None:
     frame = cell("%hopx_ps")
     assert frame[["name", "status", "connection"]].to_numpy().tolist() == [["fit", "completed", "box"]]
     assert list(cell("%hopx_history").connection) == ["box"]
+    wait_until(lambda: "shape" in str(cell("%hopx_history").values_out[0]), "the history has what it has left")
+    api.session().close()
+    api.session.cache_clear()
+    assert type(cell("import hopx_magics\nhopx_magics.attach('fit')")["shape"]).__name__ == "Point", "and so it is then"
 
 
 def test_what_runs_there_goes_on_without_a_connection(cell: Cell) -> None:
