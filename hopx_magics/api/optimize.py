@@ -56,7 +56,7 @@ def optimize(
     """Launches `n` runs whose parameters an optuna `study` chooses, at most `limit` at once, and waits for them.
 
     `code` is a cell, whose variables the parameters become, or a function, which is called with them by their names.
-    `space` says for each parameter which values there are: `(low, high)`, whole numbers where both are, a
+    `space` says for each parameter which values there are: `(low, high)`, of whole numbers where both are,
     `(low, high, "log")`, a list of choices, or a distribution of optuna; or it is a function of a trial, which calls
     `trial.suggest_float` and its like and returns the parameters.
 
