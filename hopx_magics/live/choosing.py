@@ -40,10 +40,12 @@ def meant(word: str, names: Names, what: str) -> str:
         return column.name
     own = [name for kind in KINDS for name in names[kind]]
     near = get_close_matches(word, [*own, *TABLE_SORTS], n=NEAREST)
+    later = f"param.{word} or metric.{word} where no run has it yet"
     if near:
-        raise ValueError(f"a live table has no {what} {word!r}: did you mean {' or '.join(map(repr, near))}?")
+        meant_names = " or ".join(map(repr, near))
+        raise ValueError(f"a live table has no {what} {word!r}: did you mean {meant_names}? Use {later}")
     there = ", ".join([*own[: 2 * NEAREST], *TABLE_SORTS])
-    raise ValueError(f"a live table has no {what} {word!r}: use {there}, or param.{word} for one that is still to come")
+    raise ValueError(f"a live table has no {what} {word!r}: use {there}, or {later}")
 
 
 def meant_group(word: str, names: Names) -> str:

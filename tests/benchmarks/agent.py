@@ -5,6 +5,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,4 +86,21 @@ def many_finished(smallest: bool) -> Iterator[Row]:
         yield Row(what="the same after a listing", value=memory_of_agent(place), unit="MB", goal="80 MB")
 
 
-MEASUREMENTS = {"fresh": fresh, "writing": writing, "many-finished": many_finished}
+def sampling(smallest: bool) -> Iterator[Row]:
+    """What the agent computes while it does nothing but look at what its processes take."""
+    count, seconds = (3, 0.1) if smallest else (50, 30.0)
+    with own_place(HOPX_MAX_RUNNING=str(count)) as place:
+        for number in range(count):
+            hopx.launch("sleep 1000", language="bash", name=f"sleeper-{number}")
+        running = agent(place)
+        assert running is not None
+        time.sleep(20 * seconds / 30)  # after the start it looks more often
+        before = running.cpu_times()
+        time.sleep(seconds)
+        after = running.cpu_times()
+        spent = after.user + after.system - before.user - before.system
+    what = f"resource sampling of {count} running processes: share of a core"
+    yield Row(what=what, value=100 * spent / seconds, unit="%", goal="1 %")
+
+
+MEASUREMENTS = {"fresh": fresh, "writing": writing, "many-finished": many_finished, "sampling": sampling}

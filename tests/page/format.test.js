@@ -73,6 +73,8 @@ test("what varies and the first metrics are columns, others when they are asked 
   assert.deepEqual(wanted({ only }), ["status", "name", "metric.b", "memory", "param.later", "actions"]);
   assert.ok(!wanted({ chosen: { gpu: true } }).includes("gpu"), "nothing of GPUs where no row was seen on one");
   assert.ok(wanted({ only, chosen: { "param.epochs": true } }).includes("param.epochs"));
+  known.see({ metrics: Object.fromEntries(Array.from({ length: 10_000 }, (_, number) => [`wild ${number}`, [1]])) });
+  assert.deepEqual([known.names.metric.size, known.leftOut], [200, true]);
 });
 
 test("wild metrics are bounded, and names that are those of columns are prefixed", () => {

@@ -5,7 +5,7 @@ import { Popup } from "./popup.js";
 export class ColumnMenu {
   /**
    * @param {{choices: () => {key: string, label: string, wanted: boolean, crowdedOut: boolean}[],
-   *   onChoose: (key: string, wanted: boolean) => void, onReset: () => void}} hooks
+   *   onChoose: (key: string, wanted: boolean) => void, onReset: () => void, note: () => string}} hooks
    */
   constructor(hooks) {
     this.hooks = hooks;
@@ -18,12 +18,15 @@ export class ColumnMenu {
   }
 
   #content() {
+    /** @type {HTMLElement[]} */
     const choices = this.hooks.choices().map(({ key, label, wanted, crowdedOut }) => {
       const box = el("input", { type: "checkbox", "data-column": key });
       box.checked = wanted;
       box.addEventListener("change", () => this.#choose(key, box.checked));
       return el("label", { class: "hopx-choice" }, box, label, crowdedOut && el("span", { class: "hopx-hint" }, "no room"));
     });
+    const note = this.hooks.note();
+    if (note) choices.push(el("div", { class: "hopx-hint" }, note));
     return [...choices, el("button", { type: "button", class: "hopx-button", onclick: () => this.#reset() }, "Default columns")];
   }
 
@@ -31,7 +34,7 @@ export class ColumnMenu {
   #choose(key, wanted) {
     this.hooks.onChoose(key, wanted);
     this.popup.refill();
-    /** @type {HTMLElement | null} */ (this.popup.panel.querySelector(`input[data-column="${key}"]`))?.focus();
+    /** @type {HTMLElement | null} */ (this.popup.panel.querySelector(`input[data-column="${CSS.escape(key)}"]`))?.focus();
   }
 
   #reset() {

@@ -3,7 +3,7 @@
 /** @import { Row } from "./messages.js" */
 
 /** Names of one kind that are offered as columns. */
-const MOST_NAMES = 200;
+export const MOST_NAMES = 200;
 const DEFAULT_GIVEN = 4;
 const DEFAULT_METRICS = 3;
 /** Kinds of columns, in the order in which a bare name is looked for. @type {("param" | "tag" | "metric")[]} */

@@ -16,6 +16,7 @@ import { KeyList } from "./keys.js";
  * @property {() => void} onBell
  * @property {() => void} onLeave out of the search, into the table
  * @property {() => {key: string, label: string, wanted: boolean, crowdedOut: boolean}[]} choices
+ * @property {() => string} noteOfChoices what else there is to say of the columns
  * @property {(key: string, wanted: boolean) => void} onChoose
  * @property {() => void} onResetColumns
  */
@@ -44,7 +45,7 @@ export class Toolbar {
     this.bell = el("button", { type: "button", class: "hopx-toolbar-button hopx-bell", "aria-pressed": "false", onclick: () => hooks.onBell() },
       drawing("bell"));
     this.keys = new KeyList();
-    this.menu = new ColumnMenu({ choices: hooks.choices, onChoose: hooks.onChoose, onReset: hooks.onResetColumns });
+    this.menu = new ColumnMenu({ choices: hooks.choices, note: hooks.noteOfChoices, onChoose: hooks.onChoose, onReset: hooks.onResetColumns });
     this.element = el("div", { class: "hopx-toolbar" }, this.chipBox, this.search, this.outputs, this.found, this.group,
       el("div", { class: "hopx-toolbar-end" }, this.freshness, this.bell, this.keys.element, this.menu.element));
   }

@@ -3,6 +3,7 @@ import { rememberColumns } from "./columnmemory.js";
 import { el, setAttribute, setText, FrameBatch } from "./dom.js";
 import { GridInput, passSomeShortcuts } from "./gridinput.js";
 import { Order } from "./order.js";
+import { MOST_NAMES } from "./known.js";
 import { OutputSearch } from "./outputsearch.js";
 import { readSearch } from "./search.js";
 import { Selection } from "./selection.js";
@@ -89,6 +90,7 @@ export class WatchView {
       onBell: () => this.page.bell.toggle().then(() => this.#saveSoon()),
       onLeave: () => this.#focusTable(),
       choices: () => this.table.layout.choices(),
+      noteOfChoices: () => (this.store.known.leftOut ? `There are more: the first ${MOST_NAMES} of a kind are offered` : ""),
       onChoose: (key, wanted) => this.#chooseColumns(() => this.table.choose(key, wanted)),
       onResetColumns: () => this.#chooseColumns(() => this.table.resetColumns()),
     };
