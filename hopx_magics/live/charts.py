@@ -5,7 +5,7 @@ import queue
 import threading
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -15,7 +15,7 @@ from ..models import Process
 from ..words import Stream
 from .curves import LEAST_VALUES, MOST_VALUES, Curve, RunCurves
 from .growth import Growth
-from .messages import CurvePart, Curves, Message
+from .messages import CurvePart, Curves, CurvesOfRun, Message
 from .panes import Read
 
 MOST_RUNS = 32
@@ -26,7 +26,7 @@ MOST_TOLD = 200_000
 
 TURN = 0.1
 REST = 0.01
-"""Seconds for which the output of one run is read, and those after it in which others have their turn."""
+"""Seconds for which outputs are read, and those after them in which others have their turn."""
 
 TOLD_EVERY = 0.5
 """Seconds after which a page is told what was read, while there is more to be read."""
@@ -58,7 +58,7 @@ class _Chart(msgspec.Struct):
     slot: int
     runs: list[int]
     told: dict[int, dict[str, _Told]]
-    states: dict[int, Curves]
+    states: dict[int, CurvesOfRun]
 
 
 class ChartViewers:
@@ -179,14 +179,22 @@ class ChartViewers:
             return True
 
     def _read_on(self) -> None:
-        """Reads on in the output of the run whose turn it is, and tells what it is."""
-        slot = next(iter(self._unread))
-        del self._unread[slot]
-        if slot not in self._shown():
-            return
+        """Reads on in the outputs whose turn it is, and tells what is in them."""
         begun = time.monotonic()
+        notes: dict[int, str | None] = {}
+        while self._unread and time.monotonic() - begun < TURN:
+            slot = next(iter(self._unread))
+            del self._unread[slot]
+            if slot in self._shown():
+                self._take(slot, begun + TURN, notes)
+        self._worked += time.monotonic() - begun
+        for chart in list(self._charts.values()):
+            self._tell_chart(chart, {slot: note for slot, note in notes.items() if slot in chart.runs})
+
+    def _take(self, slot: int, until: float, notes: dict[int, str | None]) -> None:
+        """Reads on in the output of a run, and tells in `notes` whether there is something to be told."""
         try:
-            note, is_over = None, self._read(slot)
+            note, is_over = None, self._read(slot, until)
         except LookupError:
             note, is_over = "no longer listed", True
         except HopxError as error:
@@ -194,37 +202,41 @@ class ChartViewers:
         except Exception:
             _log.exception("the curves of %s could not be read", slot)
             note, is_over = "its output could not be read", True
-        self._worked += time.monotonic() - begun
         if not is_over:
             self._unread[slot] = None
         if is_over or time.monotonic() - self._told_at.get(slot, 0.0) >= TOLD_EVERY:
             self._told_at[slot] = time.monotonic()
-            for chart in list(self._charts.values()):
-                if slot in chart.runs:
-                    self._tell_chart(chart, slot, note)
+            notes[slot] = note
 
-    def _read(self, slot: int) -> bool:
+    def _read(self, slot: int, until: float) -> bool:
         """Whether all is read that there is."""
         process = self._process_of(slot)
         if slot not in self._runs:
             self._runs[slot] = RunCurves(partial(self._reader_of, slot))
         run = self._runs[slot]
         if run.has_news(process):
-            run.read(process, self._growth_of(slot), TURN)
+            run.read(process, self._growth_of(slot), until)
         return not run.unread
 
     # ------------------------------------------------------------ what is told
 
-    def _tell_chart(self, chart: _Chart, slot: int, note: str | None = None) -> None:
-        run = self._runs.get(slot)
-        told = chart.told.setdefault(slot, {})
-        curves = run.curves if run else {}
-        most = max(LEAST_VALUES, min(MOST_VALUES, MOST_TOLD // max(1, len(chart.runs) * len(curves))))
+    def _tell_chart(self, chart: _Chart, notes: Mapping[int, str | None]) -> None:
         values = array("f")
-        parts = [part for name, curve in curves.items() if (part := _new_part(name, curve, told, most, values))]
-        state = Curves(
-            to=chart.page,
-            slot=chart.slot,
+        told = []
+        for slot, note in notes.items():
+            state = self._state(slot, note)
+            parts = list(self._new_parts(chart, slot, values))
+            if parts or chart.states.get(slot) != state:
+                told.append(msgspec.structs.replace(state, parts=parts))
+            chart.states[slot] = state
+        if told:
+            seconds = values.itemsize * len(values) / BYTES_PER_SECOND
+            self._told_until = max(self._told_until, time.monotonic()) + seconds
+            self._tell(Curves(to=chart.page, slot=chart.slot, runs=told), [values.tobytes()])
+
+    def _state(self, slot: int, note: str | None) -> CurvesOfRun:
+        run = self._runs.get(slot)
+        return CurvesOfRun(
             run=slot,
             note=note,
             unread=run.unread if run else 0,
@@ -233,11 +245,14 @@ class ChartViewers:
             seen=self._seen_from(slot),
             parts=[],
         )
-        if parts or chart.states.get(slot) != state:
-            chart.states[slot] = state
-            seconds = values.itemsize * len(values) / BYTES_PER_SECOND
-            self._told_until = max(self._told_until, time.monotonic()) + seconds
-            self._tell(msgspec.structs.replace(state, parts=parts), [values.tobytes()])
+
+    def _new_parts(self, chart: _Chart, slot: int, values: "array[float]") -> Iterator[CurvePart]:
+        curves = self._runs[slot].curves if slot in self._runs else {}
+        told = chart.told.setdefault(slot, {})
+        most = max(LEAST_VALUES, min(MOST_VALUES, MOST_TOLD // max(1, len(chart.runs) * len(curves))))
+        for name, curve in curves.items():
+            if part := _new_part(name, curve, told, most, values):
+                yield part
 
     def _seen_from(self, slot: int) -> float | None:
         try:
@@ -255,18 +270,14 @@ def _new_part(name: str, curve: Curve, told: dict[str, _Told], most: int, values
     first, known.count = known.count, curve.count
     if new is not None and known.single + len(new) <= most // 2:
         known.single += len(new)
-        values.extend(map(_bounded, new))
+        values.extend(array("f", new))
         knots = [knot for knot in curve.knots[-2:] if knot[0] > first]
         return CurvePart(name=name, first=first, every=1, head=0, count=len(new), total=curve.count, knots=knots)
     known.single = 0
     every, head, tail = curve.thinned(most)
-    values.extend(map(_bounded, head + tail))
+    values.extend(array("f", head))
+    values.extend(array("f", tail))
     count = len(head) + len(tail)
     return CurvePart(
         name=name, first=0, every=every, head=len(head), count=count, total=curve.count, knots=list(curve.knots)
     )
-
-
-def _bounded(value: float) -> float:
-    """As a number of 32 bits: what is too large for that is infinite."""
-    return value if -3.4e38 < value < 3.4e38 or value != value else float("inf") if value > 0 else float("-inf")

@@ -185,9 +185,8 @@ class RunCurves:
         sizes = {"stdout": process.stdout_bytes, "stderr": process.stderr_bytes}
         return any(stream.has_news(sizes[name], process.ended) for name, stream in self._streams.items())
 
-    def read(self, process: Process, growth: Growth, seconds: float) -> None:
-        """Reads on, for so long. Raises HopxError."""
-        until = time.monotonic() + seconds
+    def read(self, process: Process, growth: Growth, until: float) -> None:
+        """Reads on, until that moment of the monotonic clock. Raises HopxError."""
         for name, stream in self._streams.items():
             while True:
                 begun = growth.at(name, stream.place or 0)

@@ -182,6 +182,22 @@ class CurvePart(msgspec.Struct, frozen=True, kw_only=True):
     knots: list[tuple[int, float]]
 
 
+class CurvesOfRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What is new of the curves of one `run`.
+
+    `unread` bytes are still to be read, and `skipped` ones never are. `cut` says that there are more metrics than are
+    told; since `seen` seconds of the run its output was seen to grow. A `note` says why there is nothing to see.
+    """
+
+    run: int
+    note: str | None
+    unread: int
+    skipped: int
+    cut: bool
+    seen: float | None
+    parts: list[CurvePart]
+
+
 # ---------------------------------------------------------------- answers to intents
 
 
@@ -372,21 +388,11 @@ class Displays(_Message):
 
 
 class Curves(_Message):
-    """What is new of the curves of a `run`, for the viewer of `slot` in the page `to`, as 32-bit numbers in a buffer.
-
-    `unread` bytes are still to be read, and `skipped` ones never are. `cut` says that there are more metrics than are
-    told; since `seen` seconds of the run its output was seen to grow. A `note` says why there is nothing to see.
-    """
+    """What is new of curves, for the viewer of `slot` in the page `to`: 32-bit numbers in a buffer, in this order."""
 
     to: str
     slot: int
-    run: int
-    note: str | None
-    unread: int
-    skipped: int
-    cut: bool
-    seen: float | None
-    parts: list[CurvePart]
+    runs: list[CurvesOfRun]
 
 
 class Lines(_Message):

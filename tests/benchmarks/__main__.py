@@ -35,6 +35,7 @@ PARTS = (
     "fleet",
     "drawing",
     "watching",
+    "charts",
     "lines",
     "doctor",
     "by_ssh",

@@ -76,5 +76,5 @@ def test_charts_come_with_their_library_when_they_are_opened() -> None:
 
 
 def test_the_source_is_small() -> None:
-    assert len(script()) + len(styles()) < 215_000, "a notebook that keeps the state of widgets keeps this, too"
+    assert len(script()) + len(styles()) < 220_000, "a notebook that keeps the state of widgets keeps this, too"
     assert len(script("mender.js")) + len(styles("lines.css")) < 40_000, "and every kernel sends this"

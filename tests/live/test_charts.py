@@ -14,7 +14,7 @@ from hopx_magics.errors import AgentUnreachable
 from hopx_magics.live.charts import MOST_RUNS, ChartViewers
 from hopx_magics.live.curves import LEAST_VALUES, MOST_VALUES, RAW, Curve, RunCurves
 from hopx_magics.live.growth import Growth
-from hopx_magics.live.messages import Curves, Message
+from hopx_magics.live.messages import Curves, CurvesOfRun, Message
 from hopx_magics.live.metrics import MOST_METRICS
 from hopx_magics.live.panes import Read
 from hopx_magics.live.rows import Rows
@@ -32,7 +32,7 @@ class Followed:
         self.status = ["running"] * count
         self.elapsed = 0.0
         self.unreachable = False
-        self.messages: list[Curves] = []
+        self.messages: list[CurvesOfRun] = []
         self.curves: dict[tuple[str, int, str], list[float]] = {}
         self.told = threading.Condition()
         self.charts = ChartViewers(self.rows.process, self.rows.growth, self.reader, self.tell)
@@ -52,12 +52,13 @@ class Followed:
         assert isinstance(message, Curves)
         values = array("f", buffers[0]).tolist()
         with self.told:
-            for part in message.parts:
-                curve = self.curves.setdefault((message.to, message.run, part.name), [])
-                curve[:] = [*(curve if part.first else []), *values[: part.count]]
-                del values[: part.count]
+            for run in message.runs:
+                for part in run.parts:
+                    curve = self.curves.setdefault((message.to, run.run, part.name), [])
+                    curve[:] = [*(curve if part.first else []), *values[: part.count]]
+                    del values[: part.count]
             assert not values
-            self.messages.append(message)
+            self.messages += message.runs
 
     def lists(self) -> None:
         """The agent tells how its processes are."""
@@ -88,7 +89,7 @@ class Followed:
     def wait(self, *values: float, name: str = "loss", run: int = 0, page: str = "page") -> None:
         wait_until(lambda: self.curve(name, run, page) == list(values), f"{name} of {run} is {values}")
 
-    def last(self, run: int = 0) -> Curves:
+    def last(self, run: int = 0) -> CurvesOfRun:
         return next(message for message in reversed(self.messages) if message.run == run)
 
 

@@ -21,7 +21,7 @@ PARTS = (
     messages.ConnectionState,
     messages.FoundLine,
     messages.CurvePart,
-    messages.FoundLine,
+    messages.CurvesOfRun,
     messages.Initial,
     messages.OpenViewer,
     messages.LineState,

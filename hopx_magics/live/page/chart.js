@@ -15,8 +15,10 @@ import { formatCount, formatCounting, formatNumber } from "./format.js";
 const CHART_HEIGHT = 190;
 const CHART_LEAST_WIDTH = 160;
 /** Places of a lattice for each pixel. */
-const FINENESS = 2;
+const FINENESS = 1.5;
 const MOST_PLACES = 10_000;
+/** Places of all curves together. */
+const MUCH = 4_000;
 const SECOND = 2 ** -10;
 /** Curves of so few values are drawn with points. */
 const FEW = 30;
@@ -55,6 +57,7 @@ export class MetricChart {
     this.latticeKey = "";
     /** @type {[number, number] | null} what was zoomed to */
     this.zoomed = null;
+    this.zoomedTime = settings.time;
     /** Where the keyboard points. @type {number | null} */
     this.pointed = null;
     this.wanted = true;
@@ -76,16 +79,14 @@ export class MetricChart {
 
   /** @param {ShownRun[]} runs @param {Ink} ink */
   draw(runs, ink) {
-    if (!this.inSight) {
-      this.wanted = true;
-      return;
-    }
-    this.wanted = false;
+    if (!this.inSight) return;
     const shown = runs.filter(({ slot, hidden }) => !hidden && this.curves.has(slot));
     const { time, log, smoothing } = this.settings;
     const width = Math.max(CHART_LEAST_WIDTH, Math.floor(this.area.clientWidth));
     const madeFor = JSON.stringify([shown, ink, time, log, smoothing > 0]);
     const isNew = madeFor !== this.madeFor;
+    if (!isNew && !this.wanted && this.plot?.width === width) return;
+    this.wanted = false;
     if (isNew) this.#makeLines(shown, smoothing > 0);
     this.madeFor = madeFor;
     this.#layOut(width);
@@ -93,9 +94,11 @@ export class MetricChart {
     if (isNew || !this.plot) this.#makePlot(data, width, ink);
     else {
       if (this.plot.width !== width) this.plot.setSize({ width, height: CHART_HEIGHT });
+      this.lines.forEach((line, index) => Object.assign(/** @type {uPlot} */ (this.plot).series[index + 1], { width: this.#widthOf(line) }));
       this.plot.setData(/** @type {any} */ (data));
     }
     if (this.pointed !== null) this.point(this.pointed);
+    setAttribute(this.element, "data-values", shown.reduce((sum, { slot }) => sum + (this.curves.get(slot)?.count ?? 0), 0));
     this.#remark(shown);
   }
 
@@ -186,12 +189,18 @@ export class MetricChart {
     const { run, smooth, curve } = line;
     const isFaint = !smooth && this.settings.smoothing > 0;
     return {
-      stroke: isFaint ? run.faint : run.colour, width: isFaint ? 1 : 1.5, dash: run.dash, spanGaps: false,
+      stroke: isFaint ? run.faint : run.colour, width: this.#widthOf(line), dash: run.dash, spanGaps: false,
       points: {
         show: () => !isFaint && (curve.length <= FEW || line.drawn.alone.length > 0), size: 5, fill: run.colour,
         filter: () => (curve.length <= FEW ? null : line.drawn.alone),
       },
     };
+  }
+
+  /** In pixels. Where much is drawn thin lines show more, and a browser without a graphics card draws them ten times faster. */
+  #widthOf(/** @type {Line} */ { smooth }) {
+    const isFaint = !smooth && this.settings.smoothing > 0;
+    return isFaint || this.lines.length * this.lattice.size > MUCH ? 1 : 1.5;
   }
 
   /** @param {Line} line @param {number} place */
@@ -313,6 +322,12 @@ export class MetricChart {
 
   // -- zoom --
 
+  /** What was zoomed to means nothing on the other axis. */
+  settingsChanged() {
+    this.wanted = true;
+    if (this.zoomedTime !== this.settings.time) this.zoom(null);
+  }
+
   /** @param {number} at @param {number} factor */
   #zoomAt(at, factor) {
     const [low, high] = this.#xRange();
@@ -333,6 +348,7 @@ export class MetricChart {
     const least = this.settings.time ? SECOND * 4 : 2;
     const part = span && [Math.max(low, span[0]), Math.min(high, span[1])];
     this.zoomed = part && part[1] - part[0] >= least && (part[0] > low || part[1] < high) ? /** @type {[number, number]} */ (part) : null;
+    this.zoomedTime = this.settings.time;
     this.wholeButton.hidden = !this.zoomed;
     this.wanted = true;
     this.onZoom?.();

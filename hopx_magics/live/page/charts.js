@@ -4,7 +4,7 @@ import { Curve, labelsOf } from "./curve.js";
 import { el, FrameBatch, setAttribute, setText } from "./dom.js";
 import { formatCount, formatCounting, formatNumber, sizeInWords } from "./format.js";
 
-/** @import { Curves, Row } from "./messages.js" */
+/** @import { Curves, CurvesOfRun, Row } from "./messages.js" */
 /** @import { Reading, Settings, ShownRun } from "./chart.js" */
 
 const COLOURS = 8;
@@ -13,6 +13,8 @@ const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3]];
 const TIP_AWAY = 14;
 const TALL_TIP = 14;
 const SMOOTHEST = 99;
+/** Milliseconds in which curves that were asked for together may come together. */
+const TOGETHER = 150;
 
 /**
  * @typedef {object} ChartsHost
@@ -21,7 +23,8 @@ const SMOOTHEST = 99;
  * @property {Settings} settings
  * @property {(name: string) => string} labelOf
  * @property {() => void} onSettings they were changed
- * @property {() => void} onAsk other curves are wanted, or all anew
+ * @property {() => void} onAsk other curves are wanted
+ * @property {() => void} onMissed all are wanted anew
  */
 
 export class Charts {
@@ -31,16 +34,20 @@ export class Charts {
     this.host = host;
     /** @type {Map<string, MetricChart>} */
     this.charts = new Map();
-    /** The last that was told of each run. @type {Map<number, Curves>} */
+    /** The last that was told of each run. @type {Map<number, CurvesOfRun>} */
     this.states = new Map();
     /** Which colour a run has. @type {Map<number, number>} */
     this.numbers = new Map();
     /** @type {Set<number>} */
     this.hidden = new Set();
+    this.askedAt = performance.now();
+    /** @type {{colours: string[], ink: import("./chart.js").Ink} | null} null: to be looked up */
+    this.looks = null;
     /** The one that somebody points at. @type {MetricChart | null} */
     this.readChart = null;
     /** @type {number[]} */
     this.asked = host.tab.runs;
+    this.later = 0;
     this.frames = new FrameBatch(() => this.#draw());
     this.tools = new ChartTools(host, () => this.#changed());
     this.legend = el("div", { class: "hopx-legend", role: "group", "aria-label": "Runs" });
@@ -56,30 +63,41 @@ export class Charts {
     this.sight = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: "200px" });
     this.sizes = new ResizeObserver(() => this.draw());
     this.sizes.observe(this.grid);
-    this.themes = new MutationObserver(() => this.draw());
+    const onTheme = () => {
+      this.looks = null;
+      this.draw();
+    };
+    this.themes = new MutationObserver(onTheme);
     this.themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class"] });
     this.scheme = matchMedia("(prefers-color-scheme: dark)");
-    this.onScheme = () => this.draw();
+    this.onScheme = onTheme;
     this.scheme.addEventListener("change", this.onScheme);
   }
 
   /** @param {Curves & {buffers: DataView[]}} message */
   receive(message) {
-    const { run, parts, buffers: [view] } = message;
-    if (!this.asked.includes(run)) return;
-    this.states.set(run, message);
+    const { runs, buffers: [view] } = message;
     const told = view ? new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)) : new Float32Array(0);
     let begin = 0;
     let fits = true;
-    for (const part of parts) {
-      const curves = this.#chart(part.name).curves;
-      const curve = curves.get(run) ?? new Curve();
-      curves.set(run, curve);
-      fits = curve.take(part, told.subarray(begin, (begin += part.count))) && fits;
-      this.#chart(part.name).wanted = true;
+    for (const state of runs) {
+      for (const part of state.parts) {
+        const values = told.subarray(begin, (begin += part.count));
+        if (this.asked.includes(state.run)) fits = this.#take(state.run, part, values) && fits;
+      }
+      if (this.asked.includes(state.run)) this.states.set(state.run, state);
     }
-    if (!fits) this.host.onAsk();
-    this.draw();
+    if (!fits) this.host.onMissed();
+    this.#drawIfComplete();
+  }
+
+  /** @param {number} run @param {import("./messages.js").CurvePart} part @param {Float32Array} values */
+  #take(run, part, values) {
+    const chart = this.#chart(part.name);
+    const curve = chart.curves.get(run) ?? new Curve();
+    chart.curves.set(run, curve);
+    chart.wanted = true;
+    return curve.take(part, values);
   }
 
   /** @param {string} name */
@@ -106,6 +124,15 @@ export class Charts {
     this.draw();
   }
 
+  /** Many runs are drawn at once, rather than one after the other, if they come soon. */
+  #drawIfComplete() {
+    if (this.states.size >= this.asked.length || performance.now() - this.askedAt > TOGETHER) this.draw();
+    else this.later ||= window.setTimeout(() => {
+      this.later = 0;
+      this.draw();
+    }, TOGETHER);
+  }
+
   /** Draws with the next frame what has changed. */
   draw() {
     this.frames.request();
@@ -113,7 +140,7 @@ export class Charts {
 
   /** Settings were changed. */
   #changed() {
-    for (const chart of this.charts.values()) chart.zoomed = null;
+    for (const chart of this.charts.values()) chart.settingsChanged();
     this.host.onSettings();
     this.draw();
   }
@@ -121,8 +148,9 @@ export class Charts {
   #draw() {
     if (!this.element.isConnected || !this.element.offsetParent) return;
     this.#askFor(this.host.tab.runs);
-    const runs = this.#shownRuns();
-    const ink = this.#ink();
+    this.looks ??= this.#lookUp();
+    const { ink } = this.looks;
+    const runs = this.#shownRuns(this.looks.colours);
     this.tools.show(this.host.tab, this.charts.size > 0, this.#hasTimes());
     this.#drawLegend(runs);
     this.#drawNotes(runs);
@@ -133,7 +161,7 @@ export class Charts {
     if (!this.empty.hidden) this.empty.replaceChildren(...this.#nothing(runs, states));
   }
 
-  /** @param {ShownRun[]} runs @param {Curves[]} states @returns {(Node | string)[]} */
+  /** @param {ShownRun[]} runs @param {CurvesOfRun[]} states @returns {(Node | string)[]} */
   #nothing(runs, states) {
     const note = states.find((state) => state.note)?.note;
     if (note) return [note];
@@ -146,6 +174,7 @@ export class Charts {
   #askFor(wanted) {
     if (wanted.join() === this.asked.join()) return;
     this.asked = wanted;
+    this.askedAt = performance.now();
     for (const slot of this.states.keys()) if (!wanted.includes(slot)) this.#forget(slot);
     this.host.onAsk();
   }
@@ -172,24 +201,20 @@ export class Charts {
   /** Nobody sees it: all will be told anew. */
   clear() {
     for (const slot of [...this.states.keys()]) this.#forget(slot);
+    this.askedAt = performance.now();
     this.#showTip(null, { left: 0, top: 0 });
   }
 
-  /** @returns {ShownRun[]} */
-  #shownRuns() {
+  /** @param {string[]} colours @returns {ShownRun[]} */
+  #shownRuns(colours) {
     const known = this.asked.flatMap((slot) => {
       const row = this.host.store.rows.get(slot);
       return row ? [{ slot, row }] : [];
     });
     const labels = labelsOf(known.map(({ row }) => row));
-    const inks = /** @type {HTMLElement[]} */ ([...this.inks.children]);
-    while (inks.length < COLOURS) {
-      inks.push(el("i", { style: `color: var(--hopx-curve-${inks.length})` }));
-      this.inks.append(inks[inks.length - 1]);
-    }
     return known.map(({ slot }, index) => {
       const number = this.#numberOf(slot);
-      const colour = getComputedStyle(inks[number % COLOURS]).color;
+      const colour = colours[number % COLOURS];
       return {
         slot, label: labels[index], colour, faint: `color-mix(in srgb, ${colour} 30%, transparent)`,
         dash: DASHES[Math.floor(number / COLOURS) % DASHES.length], hidden: this.hidden.has(slot),
@@ -208,13 +233,13 @@ export class Charts {
     return number;
   }
 
-  #ink() {
-    const style = getComputedStyle(this.element);
-    const of = (/** @type {string} */ name) => {
-      this.inks.style.color = `var(${name})`;
-      return getComputedStyle(this.inks).color;
-    };
-    return { text: of("--hopx-faint"), line: of("--hopx-faint-line"), back: of("--hopx-back"), font: `11px ${style.fontFamily}` };
+  /** The colours of the theme, as a canvas takes them. */
+  #lookUp() {
+    const names = [...Array.from({ length: COLOURS }, (_, number) => `--hopx-curve-${number}`), "--hopx-faint", "--hopx-faint-line", "--hopx-back"];
+    this.inks.replaceChildren(...names.map((name) => el("i", { style: `color: var(${name})` })));
+    const colours = [...this.inks.children].map((ink) => getComputedStyle(ink).color);
+    const [text, line, back] = colours.slice(COLOURS);
+    return { colours, ink: { text, line, back, font: `11px ${getComputedStyle(this.element).fontFamily}` } };
   }
 
   #hasTimes() {
@@ -306,7 +331,7 @@ export class Charts {
 
   /** The last values, one a line. */
   text() {
-    const runs = this.#shownRuns();
+    const runs = this.#shownRuns([]);
     return [...this.charts.values()].flatMap((chart) => runs.flatMap(({ slot, label }) => {
       const curve = chart.curves.get(slot);
       return curve?.length ? [`${label}\t${chart.name}\t${curve.count}\t${formatNumber(curve.values[curve.length - 1])}`] : [];
@@ -315,6 +340,7 @@ export class Charts {
 
   destroy() {
     this.frames.cancel();
+    clearTimeout(this.later);
     this.sight.disconnect();
     this.sizes.disconnect();
     this.themes.disconnect();

@@ -208,6 +208,11 @@
  * @property {"curves"} kind
  * @property {string} to the page
  * @property {number} slot of the viewer
+ * @property {CurvesOfRun[]} runs
+ */
+
+/**
+ * @typedef {object} CurvesOfRun
  * @property {number} run
  * @property {string | null} note
  * @property {number} unread

@@ -35,7 +35,8 @@ export class MetricsTab {
    * @param {number} host.slot
    * @param {ChartSettings} host.settings
    * @param {(() => number[]) | null} host.selected rows that are selected in the table, if there is one
-   * @param {() => void} host.onAsk other curves are wanted, or all anew
+   * @param {() => void} host.onAsk other curves are wanted
+   * @param {() => void} host.onMissed all are wanted anew
    * @param {() => void} host.onSettings
    */
   constructor(host) {
@@ -81,6 +82,7 @@ export class MetricsTab {
         tab: this, store: this.host.store, settings: this.host.settings,
         labelOf: (/** @type {string} */ name) => columnOf(`metric.${name}`)?.label ?? name,
         onSettings: () => this.host.onSettings(), onAsk: () => this.host.onAsk(),
+        onMissed: () => this.host.onMissed(),
       }));
       this.element.replaceChildren(this.charts.element);
       for (const message of this.early) this.charts.receive(message);

@@ -71,7 +71,7 @@ export class Viewer {
     this.displays = new DisplayList(this.asker);
     this.metrics = new MetricsTab({
       link: options.link, store: options.store, slot: options.slot, settings: options.charts, selected: options.selected,
-      onAsk: () => this.#askToShow(), onSettings: () => this.onSettings(this),
+      onAsk: () => this.#askToShow(), onMissed: () => this.start(), onSettings: () => this.onSettings(this),
     });
     this.details = new Details(this.asker);
     this.title = new ViewerTitle();
