@@ -9,7 +9,7 @@ HIDDEN = "[hidden]"
 SHORTEST = 6
 """Characters of the shortest value of the environment that can be a secret: shorter ones are parts of words."""
 
-_SECRET_NAME = re.compile(r"TOKEN|KEY|SECRET|PASSW|PWD_|_PWD|CREDENTIAL", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"TOKEN|KEY|SECRET|PASSW|PWD_|_PWD|CREDENTIAL|WEBHOOK|HOPX_NOTIFY", re.IGNORECASE)
 
 _PATTERNS = (
     (re.compile(r"(?<=://)[^/\s]+(?=@)"), HIDDEN),  # a user and password in a URL

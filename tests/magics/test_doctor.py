@@ -433,6 +433,7 @@ def test_what_is_told_can_be_pasted_into_an_issue(
     secrets = {"HOPX_AGENT_TOKEN": "agent-0123456789", "MY_PASSWORD": "correct-horse", "CI_JOB_TOKEN": "job-987654321"}
     for name, value in secrets.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOPX_NOTIFY", hook := "https://hooks.example/services/T0/B0/x9y8z7")
     monkeypatch.setenv("HTTPS_PROXY", "http://ann:pa55word@127.0.0.1:9")
     monkeypatch.setenv("HOPX_TOKNE", "a-typo-of-a-secret")
     monkeypatch.setenv("PYTHONPATH", f"{os.environ.get('PYTHONPATH', '')}:/opt/correct-horse")
@@ -441,11 +442,11 @@ def test_what_is_told_can_be_pasted_into_an_issue(
     cell("%hopx_wait")
     token = msgspec.json.decode((state.agent_folder / AGENT_FILE).read_bytes())["token"]
     with (state.agent_folder / "agent.log").open("a") as log:
-        log.write(f"ValueError: Bearer {token} of <b>{tmp_path}</b>\x1b[31m\n")
+        log.write(f"ValueError: Bearer {token} of <b>{tmp_path}</b> {hook}\x1b[31m\n")
     shown = cell("%hopx_doctor")
     html = shown._repr_mimebundle_()["text/html"]
     told = "\n".join([str(shown), html, shown.as_terminal(), doctor().to_string()])
-    hidden = [*secrets.values(), token, "pa55word", "a-typo-of-a-secret", str(tmp_path)]
+    hidden = [*secrets.values(), token, hook, "pa55word", "a-typo-of-a-secret", str(tmp_path)]
     assert [text for text in hidden if text in told] == []
     assert "HTTPS_PROXY=http://[hidden]@127.0.0.1:9" in str(shown)
     assert "HOPX_AGENT_TOKEN is set" in str(shown)
