@@ -245,7 +245,7 @@ class Notify(msgspec.Struct, frozen=True, kw_only=True):
     """Of what the agent is to tell somebody, and where: see `hopx_magics.notices`.
 
     `when` are `end`, `failure` and bounds of metrics; `places` are `desktop` and URLs, in which there are secrets.
-    Of a sweep of so many runs (`of`) is told at once; its runs differ in what is `varied`.
+    A sweep of so many runs (`of`), which differ in what is `varied`, has one notice at its end.
     """
 
     when: tuple[str, ...]

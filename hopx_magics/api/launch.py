@@ -65,7 +65,7 @@ def launch(
 
     With `notify` its agent tells somebody when it has ended (True), also when this program is gone; or of what one or
     several words say, which are `end`, `failure`, a bound such as `loss>10`, and where: `desktop`, or a URL of apprise.
-    Without a place that is what the environment has in HOPX_NOTIFY, or the desktop. Of a sweep is told at once.
+    Without a place that is what the environment has in HOPX_NOTIFY, or the desktop. A sweep has one notice.
 
     Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
     AgentError.

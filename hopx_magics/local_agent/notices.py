@@ -1,4 +1,4 @@
-"""Who is told of what runs do, and when: of a sweep at once, and each at least once, whatever happens to this program.
+"""Who is told of what runs do, and when: a sweep has one notice, and each is sent at least once, whatever happens here.
 
 What is known of those who want to be told is in one file for each run, or each sweep, until they were told: the places,
 in which there are secrets, and behind them a line for each end and each bound that was met. A line is written when the
@@ -29,7 +29,7 @@ from .records import Launched
 from .store import Folder, private
 
 MOST_OF_A_SWEEP = 3
-"""Failures and bounds of one sweep of which is told at once; the others are summed up at its end."""
+"""Failures and bounds of one sweep that have notices of their own; the others are summed up at its end."""
 
 LAST_LOOK = 4_000_000
 """Bytes at the end of each stream of a run that has ended in which it is looked for what meets a bound."""

@@ -109,11 +109,11 @@ class HopxMagics(HopxBase):
         --stop-when B  end it as soon as a metric that it prints meets this bound: "loss>10", "val loss<0.01", acc>=0.9;
                        nan counts as larger than any number; can be given several times; it is killed then, and
                        %hopx_wait takes that for no failure; on this machine
-        --notify [W]   let the agent tell when it has ended (end), also with the notebook closed; or of what the words
-                       say: failure, a bound such as "loss>10"; and where: desktop, or a URL of apprise, which pip
-                       install 'hopx_magics[notify]' brings. Without a place: %config HopxMagics.notify, HOPX_NOTIFY
-                       in the environment, or the desktop. Of a sweep it is told at once, and of its first 3 failures
-                       or bounds; on this machine
+        --notify [W]   tell you when it has ended, also with the notebook closed. Words say of what else: end, failure,
+                       a bound such as "loss>10"; and where: desktop, or a URL of apprise, for which there is pip
+                       install 'hopx_magics[notify]'. Without such a place it is what %config HopxMagics.notify says,
+                       HOPX_NOTIFY in the environment, or the desktop. A sweep has one notice at its end, and its first
+                       3 failures and bounds, if asked for, have their own; on this machine
         --retry N      when it fails, launch it anew, up to N times, each as a run of its own; the Run is the last one.
                        On this machine its agent does that; elsewhere, and on several connections, this kernel, also for
                        what a sandbox had that is gone or does not answer for a minute

@@ -71,8 +71,8 @@ class NotifyRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Of what the local agent is to tell somebody, and where.
 
     `when` are `end`, `failure`, and bounds of metrics such as `loss>10`; `places` are `desktop` and URLs of apprise.
-    What the process was `given` is told with its name. Of a sweep is told at once, when so many of its processes (`of`)
-    have ended, or all of them for a while.
+    What the process was `given` is told with its name. A sweep has one notice, when so many of its processes (`of`)
+    have ended, or all that there are, for a while.
     """
 
     when: tuple[str, ...]

@@ -99,7 +99,7 @@ def test_a_bound_is_told_of_at_once_and_once(soon: Agent, receiver: Receiver) ->
     assert len(receiver.asked) == 2
 
 
-def test_a_sweep_is_told_of_at_once(soon: Agent, receiver: Receiver) -> None:
+def test_a_sweep_has_one_notice(soon: Agent, receiver: Receiver) -> None:
     ids = [
         soon.launch(f"exit $(( {x} > 4 ))", sweep="s1", name="fit", **by(receiver, of=10, given={"x": str(x)}))
         for x in range(10)
