@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,6 +204,7 @@ def test_without_apprise_that_is_said(start_agent: StartAgent, receiver: Receive
     wait_until(lambda: "pip install 'hopx_magics[notify]'" in agent.row(process_id).get("notice", ""), "it is said")
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="it has another program for that")
 def test_the_desktop(start_agent: StartAgent, tmp_path: Path) -> None:
     program, shown = tmp_path / "bin" / "notify-send", tmp_path / "shown"
     program.parent.mkdir()
@@ -244,6 +246,7 @@ def test_it_is_given_up_after_a_day(tmp_path: Path, start_receiver: StartReceive
     assert undelivered(tmp_path / "box", url, age=25 * 3600) == ["not delivered by json://…: there is no connection"]
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="it has another program for that")
 def test_a_desktop_that_is_gone_is_given_up_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert shutil.which("notify-send") is None

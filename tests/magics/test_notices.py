@@ -126,6 +126,7 @@ def test_urls_take_apprise(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
         cell("%%hopx_bg --notify ntfy://topic\npass")
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="there is always a desktop")
 def test_where_there_is_no_desktop_that_is_said_once(cell: Cell, hopx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "HOPX_NOTIFY"):
         monkeypatch.delenv(name, raising=False)
