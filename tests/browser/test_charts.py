@@ -145,3 +145,23 @@ def test_three_runs_of_a_sweep_in_one_chart(
     choose(table, "this run")
     expect(legend).to_have_count(1)
     notebook.resize(1280)
+
+
+BELOW = """%%hopx_bg --name fit
+for epoch in range(40):
+    print(f"loss: {1 / (epoch + 1):.4f}", flush=True)
+print("loss: nan\\nloss: 1e308\\nloss: 0.01")
+"""
+
+
+def test_the_chart_of_a_run_in_its_viewer_below_the_cell(open_notebook: OpenNotebook) -> None:
+    notebook = open_notebook(LOAD, BELOW, "hopx.wait(*hopx.history()['run_id']); None", server="notebook7")
+    for index in range(3):
+        notebook.run(index)
+    cell = notebook.output(1)
+    cell.get_by_role("button", name="output").click()
+    cell.get_by_role("tab", name="metrics").click()
+    area = cell.locator(".hopx-chart").get_by_role("slider", name="loss")
+    area.focus()
+    notebook.page.keyboard.press("End")
+    expect(area).to_have_attribute("aria-valuetext", "value 43: fit 0.01")
