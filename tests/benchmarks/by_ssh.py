@@ -13,6 +13,7 @@ import hopx_magics as hopx
 from hopx_magics.models import Process
 from hopx_magics.settings import read_settings
 from tests.standins.sshd import SSHD, Machine
+from tests.waiting import DEADLINE
 
 from .measure import Skipped, medians
 from .places import end_all, environment, own_place
@@ -78,7 +79,7 @@ def _line_heard(connection: Any) -> None:
 
     stop = connection.watcher.listen(listen, tail=100)
     hopx.launch(f"echo '{word}'", language="bash", on=connection.name)
-    heard.wait(30)
+    heard.wait(DEADLINE)
     stop()
 
 
@@ -103,7 +104,7 @@ def _end_heard(connection: Any, mark: Path) -> float:
 
     hopx.launch(f"import time; time.sleep(0.3); open({str(mark)!r}, 'w').write(repr(time.time()))")
     stop = connection.watcher.listen(listen)
-    ended.wait(30)
+    ended.wait(DEADLINE)
     stop()
     return moments[0] - float(mark.read_text())
 

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 import hopx_magics as hopx
+from tests.waiting import DEADLINE
 
 from .measure import medians, seconds, shares
 from .places import end_session, own_place
@@ -124,7 +125,7 @@ def two_writers(smallest: bool) -> Iterator[Row]:
         writers = [context.Process(target=_launch, args=(url, count, ready)) for url in urls]
         for writer in writers:
             writer.start()
-        ready.wait(60)
+        ready.wait(DEADLINE)
         taken = seconds(lambda: [writer.join() for writer in writers])
         errors = sum(writer.exitcode != 0 for writer in writers)
         db = sqlite3.connect(place / "history.sqlite")
@@ -136,7 +137,7 @@ def two_writers(smallest: bool) -> Iterator[Row]:
 
 def _launch(url: str, count: int, ready: Any) -> None:
     hopx.connect(url, name="stand-in", token="token")
-    ready.wait(60)
+    ready.wait(DEADLINE)
     for _ in range(count):
         hopx.launch("pass")
     end_session()

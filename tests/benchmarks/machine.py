@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.waiting import DEADLINE
+
 from .measure import medians
 from .report import Row, took
 
@@ -57,7 +59,7 @@ def round_trip(rounds: int) -> float:
 
         (median,) = medians(there_and_back, rounds=rounds)
         connection.close()
-        echo.wait(30)
+        echo.wait(DEADLINE)
     return median
 
 

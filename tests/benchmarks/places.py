@@ -12,6 +12,7 @@ import msgspec
 import psutil
 
 import hopx_magics as hopx
+from tests.waiting import DEADLINE
 
 
 @contextmanager
@@ -47,7 +48,7 @@ def end_all(state: Path) -> None:
     end_session()
     if running := agent(state):
         running.kill()  # there is nothing left that it should do in good order
-        running.wait(30)
+        running.wait(DEADLINE)
 
 
 def restart(state: Path) -> None:
@@ -55,7 +56,7 @@ def restart(state: Path) -> None:
     end_session()
     if running := agent(state):
         running.terminate()
-        running.wait(30)
+        running.wait(DEADLINE)
 
 
 def end_session() -> None:

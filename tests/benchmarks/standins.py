@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from tests.waiting import DEADLINE
+
 DELTA = "hopx-rows"
 
 Kind = Literal["finished", "stepping", "training", "ending"]
@@ -48,7 +50,7 @@ def standins(count: int = 1, processes: Processes = Processes(), delay: float = 
 
 def tell(url: str, word: Literal["tick", "hang"]) -> None:
     """Lets an agent go on to its next tick, or answer nothing any more."""
-    with urllib.request.urlopen(f"{url}/standin/{word}", timeout=30) as reply:
+    with urllib.request.urlopen(f"{url}/standin/{word}", timeout=DEADLINE) as reply:
         reply.read()
 
 

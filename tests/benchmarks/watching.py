@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 
+from tests.waiting import DEADLINE
+
 from .measure import Skipped
 from .places import agent
 from .report import Row, took
@@ -119,7 +121,7 @@ def end_agent(state: Path) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    psutil.wait_procs(processes, timeout=30)
+    psutil.wait_procs(processes, timeout=DEADLINE)
 
 
 # ---------------------------------------------------------------- ticks

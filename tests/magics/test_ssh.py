@@ -123,7 +123,7 @@ def test_the_queue_there_is_one(cell: Cell, gpu: Machine) -> None:
     assert cell("%hopx_ps later").leftovers.isna().all(), "its end was that of all that it started"
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1800)
 def test_it_is_installed_there_and_used_from_then_on(cell: Cell, gpu: Machine) -> None:
     gpu.stop()
     del gpu.environment["PYTHONPATH"]
