@@ -259,4 +259,4 @@ class HistoryWarning(UserWarning):
 
 
 class NameWarning(UserWarning):
-    """A name means the newest of several runs, or some of those that have it can't be reached."""
+    """A name means the newest of several runs, or some of those that have it can't be reached, or no run has it."""

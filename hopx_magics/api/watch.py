@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack
 
 from ..durations import parse_duration
+from ..errors import NameWarning
 from ..live.choosing import Chosen
 from ..live.metrics import Best
 from ..run import Run
 from ..session.session import session
 from .filters import ProcessFilters, chooser, filters_in_words
+from .notes import tell
 from .ps import references_of
 
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ def watch(
 
     The table is an ipywidget with `selected` (runs), `frame()` (the shown rows) and `close()`.
 
-    Raises ValueError for an argument that can't be used, UnknownConnection.
+    Raises ValueError for an argument that can't be used, UnknownConnection. Warns of a parameter, tag or metric that no
+    run has yet, where one that looks like it is there.
     """
     from ..live.table import LiveTable
 
@@ -73,6 +76,8 @@ def watch(
     except ValueError:
         table.close()
         raise
+    for note in table.unseen(*([f"metric.{extreme.metric}"] if extreme else [])):
+        tell(note, NameWarning)
     table.on_chosen(_remember)
     if asked is not None:
         _remember(Chosen(only=table.columns))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from ..output.oneline import printable
 from .columns import KINDS, TABLE_GROUPS, TABLE_SORTS, Names, column_named, column_of
 
 LONGEST_NAME = 200
@@ -12,6 +13,9 @@ MOST_CHOSEN = 500
 
 NEAREST = 3
 """Names that an error tells."""
+
+SURELY_WRONG = 0.8
+"""How alike two names are of which one is a slip, from 0 to 1: `los` and `loss`, but not `val_loss` and `loss`."""
 
 
 class Chosen(NamedTuple):
@@ -46,6 +50,22 @@ def meant(word: str, names: Names, what: str) -> str:
         raise ValueError(f"a live table has no {what} {word!r}: did you mean {meant_names}? Use {later}")
     there = ", ".join([*own[: 2 * NEAREST], *TABLE_SORTS])
     raise ValueError(f"a live table has no {what} {word!r}: use {there}, or {later}")
+
+
+def unseen(column: str, names: Names, *, may_come: bool) -> str:
+    """That no row has a parameter, tag or metric, where one that looks like it is there; else an empty text.
+
+    A metric that `may_come`, as something goes on, has to look much like another one.
+    """
+    kind, _, own = column.partition(".")
+    if kind not in KINDS or own in names[kind]:
+        return ""
+    cutoff = SURELY_WRONG if may_come and kind == "metric" else 0.6
+    near = get_close_matches(own, list(names[kind]), n=NEAREST, cutoff=cutoff)
+    what = {"param": "parameter", "tag": "tag", "metric": "metric"}[kind]
+    return (
+        f"no run has a {what} {printable(own, 60)!r} yet: did you mean {' or '.join(map(repr, near))}?" if near else ""
+    )
 
 
 def meant_group(word: str, names: Names) -> str:

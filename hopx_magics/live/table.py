@@ -18,7 +18,7 @@ from ..run import Run
 from . import intents, order, text
 from .bundle import program
 from .charts import ChartViewers
-from .choosing import Chosen, chosen_in, meant, meant_group
+from .choosing import Chosen, chosen_in, meant, meant_group, unseen
 from .deeds import Deeds
 from .displays import DisplayViewers
 from .following import Following
@@ -108,6 +108,14 @@ class LiveTable(TableWidget):
             chosen=chosen.by_hand if asked is None else None,
         )
         self._pages.begin(initial)
+
+    def unseen(self, *more: str) -> list[str]:
+        """What it begins with, and of `more` columns, no row has although what looks like it is there: in words."""
+        initial = self._pages.initial
+        asked = [(initial.sort or "").lstrip("-"), initial.group or "", *(initial.columns or ()), *more]
+        with self._lock:
+            names, may_come = names_of(row for _, row in self._rows), not self.settled
+        return [note for column in dict.fromkeys(asked) if (note := unseen(column, names, may_come=may_come))]
 
     @property
     def columns(self) -> list[str] | None:

@@ -7,7 +7,7 @@ import pytest
 
 import hopx_magics
 from hopx_magics.display.frames import processes_frame
-from hopx_magics.live.choosing import Chosen, chosen_in, meant, meant_group
+from hopx_magics.live.choosing import Chosen, chosen_in, meant, meant_group, unseen
 from hopx_magics.live.columns import COLUMN_NAMES, TABLE_COLUMNS, TABLE_GROUPS, TABLE_SORTS
 from hopx_magics.live.row import FIELDS
 from hopx_magics.models import Process, ProcessId, Usage
@@ -54,6 +54,19 @@ def test_a_word_that_means_nothing_is_refused_with_the_nearest() -> None:
         meant("zzz", NAMES, "column")
     with pytest.raises(ValueError, match="can't be grouped by 'loss'"):
         meant_group("loss", NAMES)
+
+
+def test_a_metric_that_may_still_come_is_no_slip_unless_it_looks_much_like_one() -> None:
+    names = {**NAMES, "metric": ["loss"]}
+    told = {
+        (column, may_come): bool(unseen(column, names, may_come=may_come))
+        for column in ("metric.val_loss", "metric.los", "param.sed", "metric.loss", "status", "")
+        for may_come in (True, False)
+    }
+    assert [key for key, is_told in told.items() if is_told] == [
+        *(("metric.val_loss", False), ("metric.los", True), ("metric.los", False)),
+        *(("param.sed", True), ("param.sed", False)),
+    ]
 
 
 def test_what_a_page_has_chosen_is_taken_over_as_far_as_it_can_be_used() -> None:
