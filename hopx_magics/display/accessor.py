@@ -1,10 +1,11 @@
 """`df.hopx`: sums, metrics and pictures of the DataFrames of processes and of runs."""
 
+import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import UnknownColumn
+from ..errors import NameWarning, UnknownColumn
 from ..output.oneline import printable
 from ..words import ENDED, STATUSES, STREAMS, Stream
 from . import arrays, figures, sweep_pictures, timeline
@@ -94,15 +95,28 @@ class HopxAccessor:
         One row a run, in this DataFrame's order and with its index: its id, name, params and tags, and a float64 column
         for each metric with its last value, where stdout counts more than stderr. A metric whose name is that of
         another column becomes `metric.NAME`, and that of a param which is a number is none: it was printed to be read.
+        Without a `pattern` that are the first 100 of each run, and a warning tells where there are more.
 
         With `all` one row a value: the `stream`, the `line` in it, `metric` and `value`, behind the same columns.
 
         `hopx_magics.output.metrics_in` says what is a metric, and what `pattern` may be: a regular expression that
         finds other ones. Raises ValueError for a bad one.
         """
+        from ..output.metrics import MOST_METRICS
+
         found = self._found(pattern)
         about = self._frame[self._telling_apart()]
-        return _every_value(about, found) if all else _last_values(about, found)
+        if all:
+            return _every_value(about, found)
+        bounded = found if pattern else _first_metrics(found, MOST_METRICS)
+        if len(bounded) < len(found):
+            warnings.warn(
+                f"only the first {MOST_METRICS} metrics of each run are columns, some have more: metrics(pattern) has "
+                "all that a pattern finds, and metrics(all=True) all values as rows",
+                NameWarning,
+                stacklevel=2,
+            )
+        return _last_values(about, bounded)
 
     def timeline(self, ax: "Axes | None" = None, *, packed: bool = False) -> "Axes":
         """A picture of when the runs waited and ran, in local time: a row for each, in `ax` or a new figure.
@@ -155,7 +169,11 @@ class HopxAccessor:
         """The metric as a column of this DataFrame, or as the last value that the runs have printed."""
         if name in self._frame.columns:
             return self._numbers(name)
-        found = self.metrics() if set(STREAMS) & set(self._frame.columns) else self._frame
+        if not set(STREAMS) & set(self._frame.columns):
+            found = self._frame
+        else:
+            printed = [each for each in self._found(None) if each.metric.name == name]
+            found = _last_values(self._frame[self._telling_apart()], printed)
         column = name if name in found.columns else f"metric.{name}"
         self._check_metric(name, column in found.columns)
         return found.get(column, _as_series([]))
@@ -304,6 +322,16 @@ def _comparable(values: "pd.Series") -> "pd.Series":
         for value, missing in zip(values, values.isna(), strict=True)
     ]
     return pd.Series(labels, index=values.index, name=values.name, dtype="object")
+
+
+def _first_metrics(found: list[_Found], most: int) -> list[_Found]:
+    """Of each run what it has printed of its first metrics, at most so many."""
+    names: dict[int, set[str]] = {}
+    for each in found:
+        of_run = names.setdefault(each.row, set())
+        if len(of_run) < most:
+            of_run.add(each.metric.name)
+    return [each for each in found if each.metric.name in names[each.row]]
 
 
 def _last_values(about: "pd.DataFrame", found: list[_Found]) -> "pd.DataFrame":

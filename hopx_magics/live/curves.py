@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..models import Process
-from ..output.metrics import LONGEST_LINE, Finder
+from ..output.metrics import LONGEST_LINE, MOST_METRICS, Finder
 from ..words import STREAMS, Stream
 from .growth import Growth
-from .metrics import MOST_METRICS
 from .panes import Read
 
 MOST_VALUES = 10_000

@@ -6,14 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from ..models import Process
-from ..output.metrics import Finder
+from ..output.metrics import MOST_METRICS, Finder
 from ..words import STREAMS, Stream
 
 POINTS = 60
 """Points of a metric that a page shows, at most."""
-
-MOST_METRICS = 100
-"""Metrics of one run that are followed, at most."""
 
 MOST_POINTS = 100_000
 """Points that a page is told at once, at most: of too many rows only the last ones."""

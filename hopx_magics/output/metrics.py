@@ -23,6 +23,9 @@ class Metric(NamedTuple):
 LONGEST_LINE = 10_000
 """Characters at the end of a line that are looked at."""
 
+MOST_METRICS = 100
+"""Metrics of one run that are shown, at most: wild output may have very many."""
+
 MOST_IN_JSON = 100
 """Numbers in one line of JSON beyond which it is data and no metrics."""
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from hopx_magics.display import accessor, frames
-from hopx_magics.errors import UnknownColumn
+from hopx_magics.errors import NameWarning, UnknownColumn
 from hopx_magics.models import Process, ProcessId
 from hopx_magics.words import STATUSES
 
@@ -179,6 +179,18 @@ def test_a_pattern_finds_other_numbers() -> None:
     for frame in (LOGS, processes()):
         with pytest.raises(ValueError, match="no regular expression"):
             frame.hopx.metrics("(")
+
+
+def test_wild_output_makes_no_more_columns_than_anyone_reads() -> None:
+    wild = "".join(f"m{number}: {number}\n" for number in range(10_000)) + "m7: 0.5\n"
+    frame = history({"status": "completed", "stdout": wild}, {"status": "completed", "stdout": "loss: 0.3\n"})
+    with pytest.warns(NameWarning, match="only the first 100 metrics of each run are columns") as told:
+        metrics = frame.hopx.metrics()
+    assert told[0].filename == __file__
+    assert list(metrics.columns) == ["run_id", "name", *(f"m{number}" for number in range(100)), "loss"]
+    assert metrics["m7"][0] == 0.5
+    assert frame.hopx.metrics(r"(?P<name>m9999): (?P<value>.+)")["m9999"][0] == 9999
+    assert len(frame.hopx.metrics(all=True)) == 10_002
 
 
 def test_a_metric_that_is_called_as_another_column() -> None:

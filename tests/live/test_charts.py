@@ -15,10 +15,10 @@ from hopx_magics.live.charts import MOST_RUNS, ChartViewers
 from hopx_magics.live.curves import LEAST_VALUES, MOST_VALUES, RAW, Curve, RunCurves
 from hopx_magics.live.growth import Growth
 from hopx_magics.live.messages import Curves, CurvesOfRun, Message
-from hopx_magics.live.metrics import MOST_METRICS
 from hopx_magics.live.panes import Read
 from hopx_magics.live.rows import Rows
 from hopx_magics.models import Listing, Process, ProcessId
+from hopx_magics.output.metrics import MOST_METRICS
 from hopx_magics.words import Stream
 from tests.waiting import wait_until
 

@@ -5,9 +5,10 @@ import zlib
 from datetime import UTC, datetime
 from typing import Any
 
-from hopx_magics.live.metrics import MOST_METRICS, POINTS, Best
+from hopx_magics.live.metrics import POINTS, Best
 from hopx_magics.live.rows import Rows
 from hopx_magics.models import Listing, Process, ProcessId
+from hopx_magics.output.metrics import MOST_METRICS
 
 TAIL = 2_000
 
