@@ -113,7 +113,8 @@ class Sweep(list[Run]):
             if connection is None or run_id not in kept:
                 raise LaunchError(f"{run.name or run_id} can't be launched again: its agent can't be reached")
             again.append(Run(connection.launch_again(kept[run_id]), AgentSource(connection)))
-        return Sweep(again, self.sweep_id)
+        sweep_ids = [kept[run_id].sweep_id for run_id in failed]
+        return Sweep(again, self.sweep_id or next(filter(None, sweep_ids), ""))
 
     def _taken_back(self, run: Run) -> KillResult | None:
         """What became of a run that no agent needs to be asked for."""

@@ -33,11 +33,15 @@ def sweep_frame(
         columns[f"param.{name}"] = arrays.plain_values([each.get(name, arrays.ABSENT) for each in given])
     printed = {stream: arrays.texts([_text(output, stream) for output in outputs]) for stream in STREAMS}
     metrics = accessor.HopxAccessor(pd.DataFrame(columns | printed)).metrics()
-    columns.update((str(name), metrics[name]) for name in metrics.columns if name not in columns)
-    columns["started_at"] = arrays.times([process.started_at for process in processes])
-    columns["execution_time"] = arrays.floats([process.execution_time for process in processes])
-    columns["exit_code"] = arrays.integers([process.exit_code for process in processes])
-    return pd.DataFrame(columns)
+    ends: dict[str, Any] = {
+        "started_at": arrays.times([process.started_at for process in processes]),
+        "execution_time": arrays.floats([process.execution_time for process in processes]),
+        "exit_code": arrays.integers([process.exit_code for process in processes]),
+    }
+    taken = {*columns, *ends}
+    for metric, values in metrics.iloc[:, len(names) + 2 :].items():  # behind run_id, name, and the parameters
+        columns[f"metric.{metric}" if metric in taken else str(metric)] = values
+    return pd.DataFrame(columns | ends)
 
 
 def metric_of(frame: "pd.DataFrame", name: str) -> "pd.Series":
@@ -45,8 +49,11 @@ def metric_of(frame: "pd.DataFrame", name: str) -> "pd.Series":
     columns = list(map(str, frame.columns))
     between = columns[columns.index("status") + 1 : columns.index("started_at")]
     metrics = [column for column in between if not column.startswith("param.")]
-    if name in metrics:
-        return frame[name]
+    found = next((column for column in (name, f"metric.{name}") if column in metrics), None)
+    if found is not None and frame[found].isna().all():
+        raise UnknownColumn(f"no run has a best {printable(name, 60)!r}: all that they have printed of it is nan")
+    if found is not None:
+        return frame[found]
     raise UnknownColumn(
         f"no run has printed a metric {printable(name, 60)!r}",
         hint=instead_of(name, metrics) if metrics else "What is printed as `loss: 0.3` or `loss=0.3` is one.",

@@ -59,7 +59,8 @@ def sweep_view(sweep_id: str, runs: Sequence[SweptRun], note: str = "") -> View:
         columns.append(Column(printable(name, 60), cells, 2, right=True))
     columns.append(Column("time", [_time(runs[place].process) for place in shown], 0, right=True))
     columns += _why([runs[place] for place in shown])
-    words = [f"sweep {sweep_id}: {sweep_in_words([run.process.status for run in runs])}"]
+    counted = sweep_in_words([run.process.status for run in runs])
+    words = [f"sweep {sweep_id}: {counted}" if sweep_id else counted]
     words += [_best_in_words(name, runs[place], given[place]) for name, place in list(best.items())[:1]]
     words += [f"{len(shown)} of {len(runs):,} runs shown"] if len(shown) < len(runs) else []
     return View(columns if shown else [], None, " · ".join(filter(None, [*words, note])))

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+MOST_NAMED = 30
+"""Words that are named at most, where many are known."""
+
 
 def instead_of(word: str, known: Iterable[str]) -> str:
     """What to use for a word that is none of the known ones: the one that looks like it, or any of them."""
@@ -9,7 +12,10 @@ def instead_of(word: str, known: Iterable[str]) -> str:
 
     words = list(known)
     near = get_close_matches(word, words, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"use {', '.join(words)}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    more = f" and {len(words) - MOST_NAMED:,} more" if len(words) > MOST_NAMED else ""
+    return f"use {', '.join(words[:MOST_NAMED])}{more}"
 
 
 def one_line(text: str) -> str:

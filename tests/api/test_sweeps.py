@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hopx_magics.errors import UnknownColumn
+from hopx_magics.errors import NameWarning, UnknownColumn
 from hopx_magics.models import Process, ProcessId
 from hopx_magics.run import Run
 from hopx_magics.sources import AgentSource
@@ -43,10 +43,34 @@ def test_the_best_run_by_a_metric(sweep: Any) -> None:
     assert refused.value.hint == "did you mean 'loss'?"
 
 
+def test_metrics_that_are_called_as_columns_or_no_numbers(hopx: Any) -> None:
+    sweep = hopx.sweep("print('status: 3.5 exit_code: 7.5 loss: nan')", {"n": [2, 1]}).wait()
+    frame = sweep.frame()
+    assert list(frame.columns)[4:7] == ["metric.status", "metric.exit_code", "loss"]
+    assert (frame["metric.status"] == 3.5).all()
+    assert list(frame["exit_code"]) == [0, 0]
+    assert sweep.best("exit_code") is sweep[0]
+    with pytest.raises(UnknownColumn, match="no run has a best 'loss': all that they have printed of it is nan"):
+        sweep.best("loss")
+
+
 def test_what_failed_is_launched_again(sweep: Any) -> None:
     again = sweep.rerun_failed()
     assert [run.params for run in again] == [{"lr": 3, "seed": 1}, {"lr": 3, "seed": 5}]
     assert [run.exit_code for run in again.wait()] == [2, 2]
+    assert again.sweep_id == sweep.sweep_id
+    assert Sweep(list(sweep), "").rerun_failed().wait().sweep_id == sweep.sweep_id, "also of its runs alone"
+
+
+def test_a_table_names_what_looks_like_a_column_that_no_run_has(hopx: Any, sweep: Any) -> None:
+    with pytest.warns(NameWarning) as told:
+        hopx.watch(best="min los", by="param.l", sort="-param.seeds", columns="loss,metric.later").close()
+    assert [str(each.message) for each in told] == [
+        "no run has a parameter 'seeds' yet: did you mean 'seed'?",
+        "no run has a parameter 'l' yet: did you mean 'lr'?",
+        "no run has a metric 'los' yet: did you mean 'loss'?",
+    ]
+    assert told[0].filename == __file__
 
 
 def test_all_that_goes_on_is_killed(hopx: Any, tmp_path: Path) -> None:
