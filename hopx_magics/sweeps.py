@@ -16,6 +16,7 @@ from .display.sweep_frame import metric_of, sweep_frame
 from .display.sweep_view import SweptRun, last_metrics, sweep_view
 from .errors import HistoryError, LaunchError
 from .kept import KeptOutput
+from .launches import new_sweep_id
 from .models import Process, ProcessId, RunId
 from .output.oneline import instead_of, printable
 from .output.shown import last_line
@@ -100,21 +101,21 @@ class Sweep(list[Run]):
         return [results[id(run)] or "unknown id" for run in self]
 
     def rerun_failed(self) -> "Sweep":
-        """Launches what failed or was killed once more, with what it was launched with, and returns these runs.
+        """Launches what failed or was killed once more, as a sweep of its own, and returns that.
 
         Raises as `hopx_magics.rerun`, for the first that can't be launched.
         """
         self._refresh()
         failed = {run.run_id: run for run in self.failed if run.run_id}
         kept = self[0].source.history.read(reading.runs, list(failed)) if failed else {}
+        sweep_id = new_sweep_id()
         again = []
         for run_id, run in failed.items():
             connection = run.source.connection
             if connection is None or run_id not in kept:
                 raise LaunchError(f"{run.name or run_id} can't be launched again: its agent can't be reached")
-            again.append(Run(connection.launch_again(kept[run_id]), AgentSource(connection)))
-        sweep_ids = [kept[run_id].sweep_id for run_id in failed]
-        return Sweep(again, self.sweep_id or next(filter(None, sweep_ids), ""))
+            again.append(Run(connection.launch_again(kept[run_id], sweep_id=sweep_id), AgentSource(connection)))
+        return Sweep(again, sweep_id)
 
     def _taken_back(self, run: Run) -> KillResult | None:
         """What became of a run that no agent needs to be asked for."""

@@ -282,17 +282,18 @@ class Connection:
         params: Mapping[str, Any] | None = None,
         env: Mapping[str, str] | None = None,
         values: Packed | None = None,
+        sweep_id: str | None = None,
     ) -> Process:
         """Launches the code of a kept run here, with some params and variables of its environment changed.
 
-        It gets `values`, or what it got before. Raises LaunchError when its code or the value of a variable is not
-        known, and else as `launch` does.
+        It gets `values`, or what it got before, and may be one of a sweep. Raises LaunchError when its code or the
+        value of a variable is not known, and else as `launch` does.
         """
         known = self._recorder.environment(kept.run_id)
         again = launch_again(kept, params=params, env={**known, **(env or {})}, values=values)
         if values is None:
             again = with_known_values(kept, self._with_values_of(kept, again))
-        return self.launch(again)
+        return self.launch(msgspec.structs.replace(again, sweep_id=sweep_id))
 
     def _with_values_of(self, kept: KeptRun, launch: Launch) -> Launch:
         """The launch with the variables of the notebook that the run had."""

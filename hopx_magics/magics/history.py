@@ -149,10 +149,11 @@ class HopxHistory(HopxBase):
         RUN is as in %hopx_show: of several runs with a name the newest. The new run has the old one in its column
         `rerun_of`. It runs where the old one ran, with the variables of the notebook that the old one got, as they were
         then, as long as its agent has them. Values of environment variables are not kept: those of another session are
-        given again.
+        given again. Not kept either is what it was to need, to wait for or to be ended by (--gpus, --cpus, --memory,
+        --after, --stop-when), nor --retry and --notify: it is launched without.
 
-        With `--failed` all of a sweep that failed or were killed are launched again, as they were. SWEEP is its name,
-        or a variable that holds it.
+        With `--failed` all of a sweep that failed or were killed are launched again, as a sweep of their own. SWEEP is
+        its name, or a variable that holds it.
 
         Options
         -------
