@@ -147,6 +147,7 @@ def test_the_environment_is_that_of_the_sandbox(cell: Run, start: Start, monkeyp
     monkeypatch.setenv(
         "HOPX_TEST_COLOUR", "blue"
     )  # the stand-in inherits it; what is set later is the notebook's alone
+    monkeypatch.setenv("HOPX_TEST_SHAPE", "")  # or what the cell sets would be set for all tests behind this one
     cell("%env HOPX_TEST_SHAPE=round")
     monkeypatch.delenv("HOPX_TEST_SHAPE")
     run = cell(

@@ -15,6 +15,7 @@ from traitlets import TraitError
 from hopx_magics.errors import HopxError, NameWarning, RunFailed, WaitTimeout
 from hopx_magics.magics import HopxCloud, HopxFollowing, HopxHistory, HopxMagics, HopxQueue, HopxValues
 from hopx_magics.magics.arguments import PARSERS
+from hopx_magics.magics.doctoring import HopxDoctor
 from hopx_magics.settings import Settings
 from tests.conftest import agent_pid
 
@@ -278,7 +279,7 @@ def test_an_error_is_three_lines_at_most_and_stops_a_run_all(
 # ---------------------------------------------------------------- help, completion, loading
 
 
-MAGICS = (HopxMagics, HopxFollowing, HopxHistory, HopxCloud, HopxQueue, HopxValues)
+MAGICS = (HopxMagics, HopxFollowing, HopxHistory, HopxCloud, HopxQueue, HopxValues, HopxDoctor)
 
 
 @pytest.mark.parametrize("name", PARSERS)
