@@ -52,11 +52,19 @@ class Column(NamedTuple):
 
 
 class View(NamedTuple):
-    """A table to be shown. Rows are left out behind the row number `gap`; `note` says what it is of."""
+    """A table to be shown. Rows are left out behind the row number `gap`; `note` says what it is of, and it is told how
+    many of the columns of a DataFrame, `of`, are shown."""
 
     columns: list[Column]
     gap: int | None
     note: str
+    of: int | None = None
+
+    def note_with(self, shown: int) -> str:
+        """The note where so many columns are shown."""
+        if self.of is None:
+            return self.note
+        return f"{self.note} · {self.of} columns" + (f", these {shown} shown" if shown else "")
 
 
 Given = Callable[[str, Collection[ProcessId]], Mapping[ProcessId, Mapping[str, str]]]
@@ -116,7 +124,7 @@ def _view(
     if _is_several(frame["connection"]):
         add("connection", 7, functools.partial(_cut_text, "connection", LONGEST_NAME))
     add("id", 9, functools.partial(_cut_text, key, SHORT_ID))
-    return View(columns if rows else [], gap, _note(frame, len(columns) - 1, words, seen))
+    return View(columns if rows else [], gap, _note(frame, words, seen), len(frame.columns))
 
 
 def _given_to(rows: Sequence[Mapping[str, Any]], key: str, given: Given) -> dict[tuple[str, str], Mapping[str, str]]:
@@ -127,12 +135,11 @@ def _given_to(rows: Sequence[Mapping[str, Any]], key: str, given: Given) -> dict
     return {(name, one): told for name, ones in ids.items() for one, told in given(name, ones).items()}
 
 
-def _note(frame: "pd.DataFrame", shown: int, words: tuple[str, str], seen: datetime) -> str:
+def _note(frame: "pd.DataFrame", words: tuple[str, str], seen: datetime) -> str:
     if frame.empty and WHY_EMPTY in frame.attrs:
-        return f"{frame.attrs[WHY_EMPTY]} · {len(frame.columns)} columns"
+        return str(frame.attrs[WHY_EMPTY])
     count = f"{len(frame):,} {words[0] if len(frame) == 1 else words[1]}" if len(frame) else f"no {words[1]}"
-    columns = f"{len(frame.columns)} columns" + (f", these {shown} shown" if len(frame) else "")
-    return f"{count}, as of {seen.astimezone():%Y-%m-%d %H:%M:%S} · {columns}"
+    return f"{count}, as of {seen.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _shown_rows(count: int) -> tuple[list[int], int | None]:
@@ -253,7 +260,8 @@ def _last_line(row: Mapping[str, Any]) -> Cell:
         return _cut(_text(row["status_detail"]), LONGEST_LINE)
     streams = ("stderr", "stdout") if row["status"] == "failed" else ("stdout", "stderr")
     texts = (str(row[name]) for name in streams if not _is_missing(row.get(name)))
-    return _cut(next(filter(None, map(last_line, texts)), ""), LONGEST_LINE)
+    printed = next(filter(None, map(last_line, texts)), "")
+    return _cut(printed or _text(row["status_detail"]), LONGEST_LINE)  # why it ended, where it has printed nothing
 
 
 # ---------------------------------------------------------------- as HTML, as text
@@ -273,7 +281,7 @@ def as_html(view: View) -> str:
         rows.insert(view.gap, f"<tr>{'<td>…</td>' * len(view.columns)}</tr>")
     head = "".join(f"<th{_style(column)}>{html.escape(column.label)}</th>" for column in view.columns)
     table = f'<table class="dataframe"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-    note = f'<div style="opacity:.7;font-size:90%">{html.escape(view.note)}</div>'
+    note = f'<div style="opacity:.7;font-size:90%">{html.escape(view.note_with(max(0, len(view.columns) - 1)))}</div>'
     return f'<div class="hopx-frame">{table if view.columns else ""}{note}</div>'
 
 
@@ -303,7 +311,7 @@ def as_text(view: View, width: int) -> str:
     from rich.cells import cell_len
 
     if not view.columns:
-        return view.note
+        return view.note_with(0)
     widths = [
         max(cell_len(text) for text in (each.label, *(cell.text for cell in each.cells))) for each in view.columns
     ]
@@ -314,7 +322,7 @@ def as_text(view: View, width: int) -> str:
         lines.insert(view.gap + 1, ["…"] * len(chosen))
     rights = [view.columns[number].right for number in chosen]
     shown = ("  ".join(map(_padded, line, chosen.values(), rights)).rstrip() for line in lines)
-    return "\n".join((*shown, view.note))
+    return "\n".join((*shown, view.note_with(len(chosen) - 1)))
 
 
 def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> dict[int, int]:

@@ -53,6 +53,11 @@ def test_what_goes_on_says_what_it_waits_for() -> None:
     assert column(frame, "last line") == ["loss 0.5", "place 1: 2 of 2 running"]
 
 
+def test_what_never_ran_says_why() -> None:
+    never = process(1, status="failed", exit_code=None, stdout="", status_detail="dependency prep failed")
+    assert column(frame_of(never), "last line") == ["dependency prep failed"]
+
+
 def test_it_is_made_for_reading() -> None:
     labels = ["", "status", "name", "progress", "time", "started", "exit", "memory", "last line", "id"]
     assert [each.label for each in view(MIXED).columns] == labels
@@ -64,7 +69,7 @@ def test_it_is_made_for_reading() -> None:
     assert column(MIXED, "memory") == ["1.23 GB", "", "", ""]
     assert column(MIXED, "last line") == ["step 3/8", "Segmentation fault", "loss 0.5", "loss 0.5"]
     assert column(MIXED, "id")[0] == "proc_0000000…"
-    assert re.search(r"^4 processes, as of \d{4}-.* · \d+ columns, these 9 shown$", view(MIXED).note)
+    assert re.search(r">4 processes, as of \d{4}-.* · \d+ columns, these 9 shown</div>", as_html(view(MIXED)))
 
 
 def test_html_tells_more_on_hover_and_holds_nothing_of_others() -> None:
@@ -82,6 +87,8 @@ def test_in_a_terminal_what_matters_is_seen(width: int) -> None:
     wide = frame_of(process(1, name="日本語の名前" * 4, stdout="x" * 300), process(2, status="failed", exit_code=139))
     lines = as_text(view(wide), width).splitlines()
     assert {"status", "name", "time", "exit"} <= set(lines[0].split())
+    shown = len(re.split(r" {2,}", lines[0].strip()))
+    assert lines[-1].endswith(f"columns, these {shown} shown")
     assert "✗ failed" in lines[2]
     assert "3 min 10 s" in lines[2]
     assert "SIGSEGV" in lines[2]
