@@ -1,4 +1,4 @@
-"""What a notebook shows of the DataFrames of processes and runs: a line each, made for reading.
+"""What a notebook shows of the DataFrames of processes, runs and the queue: a line each, made for reading.
 
 The DataFrames stay as they are. Only those that are whole in their columns have such a view: whoever has chosen columns
 sees these, as pandas shows them.
@@ -16,7 +16,7 @@ from ..models import ProcessId
 from ..output.oneline import printable
 from ..output.shown import last_line
 from ..words import STATUSES, Status, signal_name, size_in_words
-from .frames import SEEN, WHY_EMPTY, processes_frame
+from .frames import QUEUE_COLUMNS, SEEN, WHY_EMPTY, processes_frame
 from .history_frame import COLUMNS
 from .in_words import COLOURS, ICONS, status_in_words
 from .run_name import cut_in_middle, told_apart
@@ -72,15 +72,18 @@ Given = Callable[[str, Collection[ProcessId]], Mapping[ProcessId, Mapping[str, s
 
 
 def view_of(frame: "pd.DataFrame", given: Given = lambda connection, process_ids: {}) -> View | None:
-    """What is shown of a DataFrame of processes or runs; None for any other.
+    """What is shown of a DataFrame of processes, runs, or what is queued; None for any other.
 
-    A DataFrame of processes does not have what they were given: that is asked of `given`, for those that are shown.
+    A DataFrame of processes or of what is queued does not have what they were given: that is asked of `given`, for
+    those that are shown.
     """
     if SEEN not in frame.attrs or not frame.columns.is_unique:
         return None
     names = set(frame.columns)
     if names >= (own := _of_processes()):
         return _view(frame, own, "process_id", "started_at", ("process", "processes"), given)
+    if names >= set(QUEUE_COLUMNS):
+        return _view_of_queue(frame, given)
     if names >= (own := _of_runs()):
         return _view(frame, own | {"code"}, "run_id", "launched_at", ("run", "runs"), lambda *_: {})
     return None
@@ -100,10 +103,8 @@ def _view(
     frame: "pd.DataFrame", own: frozenset[str], key: str, began: str, words: tuple[str, str], given: Given
 ) -> View:
     seen = datetime.fromisoformat(frame.attrs[SEEN])
-    numbers, gap = _shown_rows(len(frame))
-    part = frame.iloc[numbers]
-    rows = [dict(zip(part.columns, values, strict=True)) for values in part.itertuples(index=False, name=None)]
-    columns = [Column("", [Cell(_text(label)) for label in part.index], 0, right=True)]
+    labels, rows, gap = _shown(frame)
+    columns = [labels]
 
     def add(label: str, rank: int, cell: Callable[[Mapping[str, Any]], Cell], *, right: bool = False) -> None:
         cells = [cell(row) for row in rows]
@@ -125,6 +126,32 @@ def _view(
         add("connection", 7, functools.partial(_cut_text, "connection", LONGEST_NAME))
     add("id", 9, functools.partial(_cut_text, key, SHORT_ID))
     return View(columns if rows else [], gap, _note(frame, words, seen), len(frame.columns))
+
+
+def _view_of_queue(frame: "pd.DataFrame", given: Given) -> View:
+    seen = datetime.fromisoformat(frame.attrs[SEEN])
+    labels, rows, gap = _shown(frame)
+    name, why = functools.partial(_name, _given_to(rows, "process_id", given)), functools.partial(_cut_text, "why")
+    columns = [
+        labels,
+        Column("place", [Cell(_text(row["place"])) for row in rows], 0, right=True),
+        Column("name", list(map(name, rows)), 0),
+        Column("why", [why(LONGEST_LINE, row) for row in rows], 1),
+        Column("expected start", [_expected(row["expected_start"], seen) for row in rows], 2, right=True),
+    ]
+    if _is_several(frame["connection"]):
+        columns.append(Column("connection", [_cut_text("connection", LONGEST_NAME, row) for row in rows], 3))
+    columns.append(Column("id", [_cut_text("process_id", SHORT_ID, row) for row in rows], 4))
+    words = ("process waits", "processes wait")
+    return View(columns if rows else [], gap, _note(frame, words, seen), len(frame.columns))
+
+
+def _shown(frame: "pd.DataFrame") -> tuple[Column, list[dict[str, Any]], int | None]:
+    """The labels and values of the rows that are shown, and after how many of them some are left out."""
+    numbers, gap = _shown_rows(len(frame))
+    part = frame.iloc[numbers]
+    rows = [dict(zip(part.columns, values, strict=True)) for values in part.itertuples(index=False, name=None)]
+    return Column("", [Cell(_text(label)) for label in part.index], 0, right=True), rows, gap
 
 
 def _given_to(rows: Sequence[Mapping[str, Any]], key: str, given: Given) -> dict[tuple[str, str], Mapping[str, str]]:
@@ -243,8 +270,18 @@ def _ago(moment: Any, seen: datetime) -> Cell:
     if _is_missing(moment):
         return Cell("")
     seconds = (seen - moment).total_seconds()
-    told = f"{format_roughly(seconds)} ago" if seconds >= 1 else "now"
-    return Cell(told, f"{moment.to_pydatetime().astimezone():%Y-%m-%d %H:%M:%S %Z}")
+    return Cell(f"{format_roughly(seconds)} ago" if seconds >= 1 else "now", _exactly(moment))
+
+
+def _expected(moment: Any, seen: datetime) -> Cell:
+    if _is_missing(moment):
+        return Cell("")
+    seconds = (moment - seen).total_seconds()
+    return Cell(f"in {format_roughly(seconds)}" if seconds >= 1 else "now", _exactly(moment))
+
+
+def _exactly(moment: Any) -> str:
+    return f"{moment.to_pydatetime().astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _exit(row: Mapping[str, Any]) -> Cell:

@@ -174,6 +174,10 @@ class Waits(NamedTuple):
     expected: datetime | None
 
 
+QUEUE_COLUMNS = ("place", "name", "process_id", "waits_for", "why", "expected_start", "connection")
+"""The columns of what is queued."""
+
+
 def queue_frame(rows: Sequence[Waits], *, elsewhere: str) -> "pd.DataFrame":
     """One row for what waits: `place`, `name`, `process_id`, `waits_for`, `why`, `expected_start`, `connection`.
 
@@ -181,7 +185,7 @@ def queue_frame(rows: Sequence[Waits], *, elsewhere: str) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "place": arrays.integers([row.place for row in rows]),
             "name": arrays.texts([row.process.name for row in rows]),
@@ -190,8 +194,10 @@ def queue_frame(rows: Sequence[Waits], *, elsewhere: str) -> "pd.DataFrame":
             "why": arrays.texts([row.process.status_detail if row.connection else elsewhere for row in rows]),
             "expected_start": arrays.times([row.expected for row in rows]),
             "connection": arrays.texts([row.connection for row in rows]),
-        }
+        },
+        columns=list(QUEUE_COLUMNS),
     )
+    return empty_because(seen_now(frame), "nothing is queued")
 
 
 # ---------------------------------------------------------------- order and groups

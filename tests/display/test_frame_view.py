@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 
 from hopx_magics.display.frame_view import View, as_html, as_text, view_of
-from hopx_magics.display.frames import processes_frame
+from hopx_magics.display.frames import Waits, processes_frame, queue_frame
 from hopx_magics.models import Process, Usage
 
 NOW = datetime.now(UTC)
@@ -51,6 +51,25 @@ def test_what_goes_on_says_what_it_waits_for() -> None:
     frame = frame_of(paused, queued)
     assert column(frame, "status") == ["▸ running (paused)", "◌ queued"]
     assert column(frame, "last line") == ["loss 0.5", "place 1: 2 of 2 running"]
+
+
+def test_what_is_queued_is_told_apart() -> None:
+    soon = datetime.now(UTC) + timedelta(minutes=30, seconds=10)
+    waits = [
+        Waits(1, process(1, status="queued", status_detail="2 of 2 running"), "local", soon),
+        Waits(None, process(2, status="queued", status_detail="paused"), "local", None),
+    ]
+    given = {f"proc_{1:020}": {"lr": "0.1"}, f"proc_{2:020}": {"lr": "0.2"}}
+    shown = view_of(queue_frame(waits, elsewhere=""), lambda connection, ids: given)
+    assert shown is not None
+    head, first, second, note = as_text(shown, 80).splitlines()
+    assert re.split(" {2,}", head.strip()) == ["place", "name", "why", "expected start", "id"]
+    assert re.split(" {2,}", first)[:6] == ["0", "1", "fit-1", "lr=0.1", "2 of 2 running", "in 30 min"]
+    assert re.split(" {2,}", second)[:4] == ["1", "fit-2", "lr=0.2", "paused"]
+    assert note.startswith("2 processes wait, as of")
+    empty = view_of(queue_frame([], elsewhere=""))
+    assert empty is not None
+    assert as_text(empty, 80) == "nothing is queued · 7 columns"
 
 
 def test_what_never_ran_says_why() -> None:
