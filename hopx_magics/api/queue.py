@@ -43,8 +43,9 @@ def queue(
     out to several connections can have another limit, too.
 
     One row for each: `place` (missing for what is paused), `name`, `process_id`, `waits_for` (slot, limit, resume,
-    after, retry, resources), `why` in words, `expected_start`, and `connection`. A start is expected by how far those
-    are that run, as they print it, and by how long the same code took before, as far as either is known.
+    after, retry, resources), `why` in words, `expected_start`, and `connection`. A start is expected of what waits
+    for a slot alone: by how far those are that run, as they print it, and by how long the same code took before, as far
+    as either is known.
 
     Raises ValueError, UnknownProcess, NotSupported, AgentError.
     """

@@ -96,8 +96,13 @@ def _amount(text: str) -> float:
 
 
 def _slots(text: str) -> int:
-    """How many may run at once, 0 for none in particular."""
-    return 0 if text.strip().lower() == "none" else whole_number(text)
+    """How many may run at once, 0 for as many as usual, which is said by `none`."""
+    if text.strip().lower() == "none":
+        return 0
+    count = whole_number(text)
+    if count == 0:
+        raise ValueError("0 can't be: %hopx_pause --queue lets nothing new start, and none stands for as many as usual")
+    return count
 
 
 def _bound(text: str) -> str:

@@ -85,9 +85,10 @@ class HopxQueue(HopxBase):
 
             %hopx_queue [--slots N|none] [SWEEP --limit N|none] [--on CONNECTION ...]
 
-        Returns a DataFrame: the place, the name and id, what it waits for (slot, limit, resume, after,
-        retry, resources) and why in words, when its start is expected, and the connection. A start is expected by the
-        progress that is printed by what runs, and by how long the same code took before, as far as either is known.
+        Returns a DataFrame: the place, the name and id, what it waits for (slot, limit, resume, after, retry,
+        resources) and why in words, when its start is expected, and the connection. A start is expected of what waits
+        for a slot alone: by the progress that is printed by what runs, and by how long the same code took before, as
+        far as either is known.
 
         Options
         -------

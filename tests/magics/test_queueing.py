@@ -129,6 +129,8 @@ def test_what_is_wrong_is_said(cell: Cell) -> None:
             cell(f"%%hopx_bg {options}\n1")
     with pytest.raises(AgentRefused, match="100000 processors wanted, and there are"):
         cell("%%hopx_bg --cpus 100000\n1")
+    with pytest.raises(UsageError, match="--slots: 0 can't be: %hopx_pause --queue lets nothing new start, and none"):
+        cell("%hopx_queue --slots 0")
     assert parse_size("1.5 GiB") == 1.5 * 2**30
     assert parse_size("4GB") == parse_size("4g") == 4 * 10**9
 
