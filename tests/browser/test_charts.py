@@ -154,14 +154,19 @@ print("loss: nan\\nloss: 1e308\\nloss: 0.01")
 """
 
 
-def test_the_chart_of_a_run_in_its_viewer_below_the_cell(open_notebook: OpenNotebook) -> None:
+def test_the_chart_of_a_run_in_its_viewer_below_the_cell(open_notebook: OpenNotebook, barriers: FindBarriers) -> None:
     notebook = open_notebook(LOAD, BELOW, "hopx.wait(*hopx.history()['run_id']); None", server="notebook7")
     for index in range(3):
         notebook.run(index)
     cell = notebook.output(1)
-    cell.get_by_role("button", name="output").click()
+    keyboard = notebook.page.keyboard
+    cell.get_by_role("button", name="output").press("Enter")
     cell.get_by_role("tab", name="metrics").click()
     area = cell.locator(".hopx-chart").get_by_role("slider", name="loss")
     area.focus()
-    notebook.page.keyboard.press("End")
+    keyboard.press("End")
     expect(area).to_have_attribute("aria-valuetext", "value 43: fit 0.01")
+    keyboard.press("ArrowLeft")
+    expect(area).to_have_attribute("aria-valuetext", "value 42: fit inf")
+    expect(cell.locator(".hopx-chart-hint")).to_be_hidden()
+    assert barriers(notebook.page, ".hopx-line-viewer") == []

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import FindBarriers, OpenNotebook, Shots, WatchIn
@@ -179,8 +180,10 @@ def test_a_row_is_launched_again(open_notebook: OpenNotebook, watch_in: WatchIn,
     assert notebook.execute("print(again.stdout, again.process_id != run.process_id)") == "7\n True\n"
 
 
-def test_keyboard_only(open_notebook: OpenNotebook, watch_in: WatchIn) -> None:
-    notebook = open_notebook(LOAD, launches(one=SLEEPER, two="print('hello from two')"), "%hopx_watch --sort name")
+@pytest.mark.parametrize("server", ["lab", "notebook7"])
+def test_keyboard_only(open_notebook: OpenNotebook, watch_in: WatchIn, server: str) -> None:
+    cells_to_run = (LOAD, launches(one=SLEEPER, two="print('hello from two')"), "%hopx_watch --sort name")
+    notebook = open_notebook(*cells_to_run, server=server)
     table = watch_in(notebook)
     table.expect_names("one", "two")
     keyboard = notebook.page.keyboard
@@ -197,9 +200,14 @@ def test_keyboard_only(open_notebook: OpenNotebook, watch_in: WatchIn) -> None:
     keyboard.press("ArrowDown")
     keyboard.press("Enter")
     expect(table.lines.first).to_have_text("hello from two")
+    for key in ("ArrowUp", "a", "d", "d"):
+        keyboard.press(key)
+    expect(table.pane()).to_be_focused()
     keyboard.press("Escape")
     expect(table.viewer).to_have_count(0)
     keyboard.press("ArrowUp")
+    with notebook.page.expect_request(lambda request: request.method == "PUT" and "/api/contents/" in request.url):
+        keyboard.press("ControlOrMeta+s")
     keyboard.press("k")
     expect(table.row("one").locator(".hopx-ask")).to_be_visible()
     keyboard.press("Enter")

@@ -90,6 +90,7 @@ test("numbers, and curves of points with gaps", () => {
   assert.deepEqual(told, ["0.1235", "1e-7", "123,457", "-20,000", "nan", "-inf", "3"]);
   assert.equal(curveOf([1, 3, 2]), "M2.0 14.0L24.0 2.0L46.0 8.0");
   assert.equal(curveOf([1, NaN, 1, 1]), "M2.0 8.0M31.3 8.0L46.0 8.0");
+  assert.equal(curveOf([1.7e308, 0, -1.7e308]), "M2.0 2.0L24.0 8.0L46.0 14.0");
 });
 
 test("columns find their room, and give way by their weight where it is narrow", () => {

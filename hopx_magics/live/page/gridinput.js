@@ -1,4 +1,4 @@
-/** Mouse and keyboard in the rows of the table, and which keys the notebook gets. */
+/** Mouse and keyboard in the rows of the table. */
 import { isGroup } from "./order.js";
 
 /**
@@ -198,25 +198,4 @@ export class GridInput {
     if (order.grouping === "none" || !entry) return;
     this.table.moveTo(order.items.findIndex((item) => isGroup(item) && item.group === entry.group));
   }
-}
-
-/**
- * JupyterLab looks for its shortcuts before the table sees a key, and leaves out elements that are marked. Keys with
- * Ctrl or Cmd that mean nothing here (save, command palette) are JupyterLab's: for them the mark is lifted in time.
- * @param {HTMLElement} root
- * @returns {() => void} ends it
- */
-export function passSomeShortcuts(root) {
-  const name = "data-lm-suppress-shortcuts";
-  const lift = (/** @type {KeyboardEvent} */ event) => {
-    const ours = event.key.length > 1 || "acfvxz ".includes(event.key.toLowerCase());
-    if (!(event.ctrlKey || event.metaKey) || (ours && !event.shiftKey)) return;
-    if (!root.contains(/** @type {Node} */ (event.target))) return;
-    for (const marked of [root, ...root.querySelectorAll(`[${name}]`)]) {
-      marked.removeAttribute(name);
-      setTimeout(() => marked.setAttribute(name, "true"));
-    }
-  };
-  window.addEventListener("keydown", lift, true);
-  return () => window.removeEventListener("keydown", lift, true);
 }

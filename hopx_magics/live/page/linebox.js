@@ -58,7 +58,7 @@ export class LineBox {
       "span", { class: "hopx-line-tools", role: "group", "aria-label": "This run" },
       this.stopButton, this.question, this.outputButton, this.notice,
     );
-    this.viewer = el("div", { class: "hopx-line-viewer", "data-lm-suppress-shortcuts": "true", hidden: true });
+    this.viewer = el("div", { class: "hopx-line-viewer", hidden: true });
   }
 
   get isShown() {

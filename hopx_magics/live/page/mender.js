@@ -6,6 +6,7 @@ import { LineBox, lineIn, watchBoxes } from "./linebox.js";
 import { Link } from "./link.js";
 import { notebookOf } from "./notebook.js";
 import { loadProgram } from "./program.js";
+import { isForTable, isPress, keepKeys } from "./shortcuts.js";
 
 /** @import { Model, Told } from "./link.js" */
 /** @import { LineState } from "./messages.js" */
@@ -56,6 +57,7 @@ class LinesMender {
     notebook.saveState.connect(this.saving);
     this.leave = () => this.link.send({ do: "bye" });
     window.addEventListener("pagehide", this.leave);
+    this.stopKeys = keepKeys("hopx-line", (event) => isPress(event) || (isInViewer(event) && isForTable(event)));
     this.stopBoxes = watchBoxes((box) => this.#boxShown(box));
     this.timer = window.setInterval(() => this.#look(), AGED_EVERY);
     this.#askForAll();
@@ -68,6 +70,7 @@ class LinesMender {
     this.#writeAll();
     clearInterval(this.timer);
     clearTimeout(this.missedTimer);
+    this.stopKeys();
     this.stopBoxes();
     window.removeEventListener("pagehide", this.leave);
     this.notebook.saveState.disconnect(this.saving);
@@ -206,6 +209,11 @@ class LinesMender {
 /** @param {LineState} before @param {LineState} now @returns {LineState} with what is as it was */
 function merged(before, now) {
   return { ...now, head: now.head ?? before.head, below: now.below ?? before.below, text: now.text ?? before.text };
+}
+
+/** @param {KeyboardEvent} event */
+function isInViewer({ target }) {
+  return target instanceof Element && target.closest(".hopx-line-viewer") !== null;
 }
 
 /** Takes over an open viewer from a box that the notebook has drawn anew. @param {LineBox} box @param {LineBox} old */

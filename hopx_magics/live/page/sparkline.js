@@ -32,7 +32,8 @@ export function sparkline() {
 export function curveOf(points) {
   const finite = points.filter(Number.isFinite);
   const least = Math.min(...finite);
-  const span = Math.max(...finite) - least;
+  // Halves: between the least and the largest numbers there is more than a number can tell.
+  const span = Math.max(...finite) / 2 - least / 2;
   const steps = Math.max(1, points.length - 1);
   let pen = "M";
   return points.map((point, index) => {
@@ -41,7 +42,7 @@ export function curveOf(points) {
       return "";
     }
     const x = MARGIN + ((WIDTH - 2 * MARGIN) * index) / steps;
-    const y = span > 0 ? HEIGHT - MARGIN - ((HEIGHT - 2 * MARGIN) * (point - least)) / span : HEIGHT / 2;
+    const y = span > 0 ? HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * ((point / 2 - least / 2) / span) : HEIGHT / 2;
     const drawn = `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
     pen = "L";
     return drawn;

@@ -1,12 +1,13 @@
 /** One view of the table in the page: toolbar, grid and viewers, and what of it is remembered. */
 import { rememberColumns } from "./columnmemory.js";
 import { el, setAttribute, setText, FrameBatch } from "./dom.js";
-import { GridInput, passSomeShortcuts } from "./gridinput.js";
+import { GridInput } from "./gridinput.js";
 import { Order } from "./order.js";
 import { MOST_NAMES } from "./known.js";
 import { OutputSearch } from "./outputsearch.js";
 import { readSearch } from "./search.js";
 import { Selection } from "./selection.js";
+import { isForTable, keepKeys } from "./shortcuts.js";
 import { heightHandle, Table } from "./table.js";
 import { Toolbar } from "./toolbar.js";
 import { Viewers } from "./viewers.js";
@@ -56,7 +57,7 @@ export class WatchView {
     this.announcement = el("div", { class: "hopx-announce hopx-offscreen", role: "status", "aria-live": "polite" });
     this.root = this.#build();
     host.append(this.root);
-    this.stopKeys = passSomeShortcuts(this.root);
+    this.stopKeys = keepKeys(".hopx-watch", isForTable);
     this.root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#onKey(event));
     this.observer = new ResizeObserver(([{ contentRect }]) => this.#resized(contentRect.width));
     this.observer.observe(this.root);
@@ -74,7 +75,7 @@ export class WatchView {
     const tablePart = el("div", { class: "hopx-table" }, this.table.element, this.empty, heightHandle(this.table));
     return el(
       "div",
-      { class: "hopx-watch hopx-quiet", role: "region", "aria-label": "Processes", "data-lm-suppress-shortcuts": "true" },
+      { class: "hopx-watch hopx-quiet", role: "region", "aria-label": "Processes" },
       this.toolbar.element, el("div", { class: "hopx-main" }, tablePart, this.viewers.element), this.announcement,
     );
   }

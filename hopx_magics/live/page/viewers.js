@@ -32,7 +32,7 @@ export class Viewers {
     this.tab = "stdout";
     this.wrapped = true;
     this.charts = newChartSettings();
-    this.element = el("div", { class: "hopx-viewers", "data-lm-suppress-shortcuts": "true", hidden: true });
+    this.element = el("div", { class: "hopx-viewers", hidden: true });
   }
 
   /**
