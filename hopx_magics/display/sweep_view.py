@@ -52,11 +52,13 @@ def sweep_view(sweep_id: str, runs: Sequence[SweptRun], note: str = "") -> View:
     given = in_order_of_difference([run.params for run in runs])
     columns = [Column("", [Cell(str(place)) for place in shown], 0, right=True)]
     columns.append(Column("status", [_status(runs[place].process) for place in shown], 0))
-    for param in _told(given):
+    params = _told(given)
+    for param in params:
         columns.append(Column(printable(param, 60), [_value(given[place], param) for place in shown], 1))
     for name in names:
         cells = [_metric(runs[place].metrics.get(name), name, best.get(name) == place) for place in shown]
-        columns.append(Column(printable(name, 60), cells, 2, right=True))
+        label = f"metric.{name}" if name in params else name
+        columns.append(Column(printable(label, 60), cells, 2, right=True))
     columns.append(Column("time", [_time(runs[place].process) for place in shown], 0, right=True))
     columns += _why([runs[place] for place in shown])
     counted = sweep_in_words([run.process.status for run in runs])

@@ -150,7 +150,7 @@ class HopxHistory(HopxBase):
         `rerun_of`. It runs where the old one ran, with the variables of the notebook that the old one got, as they were
         then, as long as its agent has them. Values of environment variables are not kept: those of another session are
         given again. Not kept either is what it was to need, to wait for or to be ended by (--gpus, --cpus, --memory,
-        --after, --stop-when), nor --retry and --notify: it is launched without.
+        --after, --stop-when), nor --limit, --retry and --notify: it is launched without.
 
         With `--failed` all of a sweep that failed or were killed are launched again, as a sweep of their own. SWEEP is
         its name, or a variable that holds it.

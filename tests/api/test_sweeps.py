@@ -52,6 +52,8 @@ def test_metrics_that_are_called_as_columns_or_no_numbers(hopx: Any) -> None:
     assert sweep.best("exit_code") is sweep[0]
     with pytest.raises(UnknownColumn, match="no run has a best 'loss': all that they have printed of it is nan"):
         sweep.best("loss")
+    named = hopx.sweep("print('n:', n * 1.5)", {"n": [1, 2]}).wait()
+    assert str(named).splitlines()[0].split() == ["status", "n", "metric.n", "time"]
 
 
 def test_what_failed_is_launched_again_as_a_sweep(hopx: Any, sweep: Any) -> None:
