@@ -154,6 +154,12 @@ print("loss: nan\\nloss: 1e308\\nloss: 0.01")
 """
 
 
+NO_BLOBS = """() => { const meta = document.createElement("meta");
+  meta.httpEquiv = "Content-Security-Policy";
+  meta.content = "script-src 'self' 'unsafe-inline' 'unsafe-eval'";
+  document.head.append(meta); }"""
+
+
 def test_the_chart_of_a_run_in_its_viewer_below_the_cell(open_notebook: OpenNotebook, barriers: FindBarriers) -> None:
     notebook = open_notebook(LOAD, BELOW, "hopx.wait(*hopx.history()['run_id']); None", server="notebook7")
     for index in range(3):
@@ -170,3 +176,13 @@ def test_the_chart_of_a_run_in_its_viewer_below_the_cell(open_notebook: OpenNote
     expect(area).to_have_attribute("aria-valuetext", "value 42: fit inf")
     expect(cell.locator(".hopx-chart-hint")).to_be_hidden()
     assert barriers(notebook.page, ".hopx-line-viewer") == []
+
+    notebook.reload()
+    cell.get_by_role("button", name="output").press("Enter")
+    cell.get_by_role("tab", name="metrics").wait_for()
+    notebook.page.evaluate(NO_BLOBS)
+    cell.get_by_role("tab", name="metrics").click()
+    note = cell.locator(".hopx-metrics")
+    expect(note).to_contain_text("The charts could not be loaded: ")
+    expect(note).to_contain_text("Opening this tab again tries again.")
+    notebook.forget_complaints()
