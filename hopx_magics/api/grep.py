@@ -1,16 +1,19 @@
 """Searching what runs have printed."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Unpack
 
 from ..connection.connection import Connection
-from ..errors import AgentWarning, HistoryWarning, HopxError
-from ..run_history import searching
+from ..display.run_name import given_in_order
+from ..errors import AgentWarning, HistoryError, HistoryWarning, HopxError
+from ..models import RunId
+from ..output.oneline import printable
+from ..run_history import given, reading, searching
 from ..run_history.searching import Found, Searched, lines_with
 from ..session.session import session
-from .filters import RunFilters, wanted_runs
+from .filters import RunFilters, filters_in_words, wanted_runs
 from .find import OUTPUTS_WITHIN, catch_up
 from .notes import tell, tell_notes
 
@@ -30,6 +33,7 @@ def grep(pattern: str, *, ignore_case: bool = False, **filters: Unpack[RunFilter
 
     Raises ValueError for an argument that can't be used, HistoryError.
     """
+    from ..display.frames import empty_because
     from ..display.history_frame import lines_frame
 
     expression, wanted = _compiled(pattern, ignore_case), wanted_runs(filters)
@@ -40,7 +44,32 @@ def grep(pattern: str, *, ignore_case: bool = False, **filters: Unpack[RunFilter
     tell_notes()
     if len(found) > MOST:
         tell(f"more than {MOST:,} lines were found: these are of the newest runs", HistoryWarning)
-    return lines_frame(sorted(found, key=lambda line: line.run.place)[:MOST])
+    frame = lines_frame(sorted(found, key=lambda line: line.run.place)[:MOST], expression)
+    return empty_because(frame, _why_nothing(pattern, filters)) if frame.empty else frame
+
+
+def _why_nothing(pattern: str, filters: RunFilters) -> str:
+    from ..display.in_words import NO_RUNS
+
+    if not session().history.read(reading.count):
+        return NO_RUNS
+    chosen = filters_in_words([], filters)
+    of = f" of {chosen}" if chosen else ""
+    return f"no output{of} has {printable(pattern, 60)!r}"
+
+
+def given_of_runs(run_ids: Collection[str]) -> dict[str, dict[str, str]]:
+    """What runs were given, as texts: first that in which they differ from others of their sweep.
+
+    Asks only the history; what it doesn't know is left out.
+    """
+    history = session().history
+    try:
+        runs = history.read(reading.runs, [RunId(run_id) for run_id in run_ids])
+        differing = history.read(given.differing, {run.sweep_id for run in runs.values() if run.sweep_id})
+    except HistoryError:
+        return {}
+    return {one: given_in_order(run.params, differing.get(run.sweep_id or "", ())) for one, run in runs.items()}
 
 
 def _compiled(pattern: str, ignore_case: bool) -> re.Pattern[str]:

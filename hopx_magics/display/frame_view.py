@@ -7,6 +7,7 @@ sees these, as pandas shows them.
 import functools
 import html
 import math
+import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,12 +35,24 @@ LONGEST_REASON = 20
 """Characters of an id, of a name or a value, of the last line, and of why; on hover there are all."""
 
 
+class Place(NamedTuple):
+    """A place in the output of a run: a line by its number from 1, if that is known, and the text there."""
+
+    run_id: str
+    stream: str
+    line: int | None
+    text: str
+
+
 class Cell(NamedTuple):
-    """What stands in a cell, what is told of it on hover, and which status it says."""
+    """What stands in a cell, what is told of it on hover, which status it says, which part of it is marked, and to
+    which place it leads where a page can open that."""
 
     text: str
     title: str = ""
     status: Status | None = None
+    marked: tuple[int, int] | None = None
+    place: Place | None = None
 
 
 class Column(NamedTuple):
@@ -103,7 +116,7 @@ def _view(
     frame: "pd.DataFrame", own: frozenset[str], key: str, began: str, words: tuple[str, str], given: Given
 ) -> View:
     seen = datetime.fromisoformat(frame.attrs[SEEN])
-    labels, rows, gap = _shown(frame)
+    labels, rows, gap = shown(frame)
     columns = [labels]
 
     def add(label: str, rank: int, cell: Callable[[Mapping[str, Any]], Cell], *, right: bool = False) -> None:
@@ -130,11 +143,11 @@ def _view(
 
 def _view_of_queue(frame: "pd.DataFrame", given: Given) -> View:
     seen = datetime.fromisoformat(frame.attrs[SEEN])
-    labels, rows, gap = _shown(frame)
+    labels, rows, gap = shown(frame)
     name, why = functools.partial(_name, _given_to(rows, "process_id", given)), functools.partial(_cut_text, "why")
     columns = [
         labels,
-        Column("place", [Cell(_text(row["place"])) for row in rows], 0, right=True),
+        Column("place", [Cell(text_of(row["place"])) for row in rows], 0, right=True),
         Column("name", list(map(name, rows)), 0),
         Column("why", [why(LONGEST_LINE, row) for row in rows], 1),
         Column("expected start", [_expected(row["expected_start"], seen) for row in rows], 2, right=True),
@@ -146,19 +159,19 @@ def _view_of_queue(frame: "pd.DataFrame", given: Given) -> View:
     return View(columns if rows else [], gap, _note(frame, words, seen), len(frame.columns))
 
 
-def _shown(frame: "pd.DataFrame") -> tuple[Column, list[dict[str, Any]], int | None]:
+def shown(frame: "pd.DataFrame") -> tuple[Column, list[dict[str, Any]], int | None]:
     """The labels and values of the rows that are shown, and after how many of them some are left out."""
     numbers, gap = _shown_rows(len(frame))
     part = frame.iloc[numbers]
     rows = [dict(zip(part.columns, values, strict=True)) for values in part.itertuples(index=False, name=None)]
-    return Column("", [Cell(_text(label)) for label in part.index], 0, right=True), rows, gap
+    return Column("", [Cell(text_of(label)) for label in part.index], 0, right=True), rows, gap
 
 
 def _given_to(rows: Sequence[Mapping[str, Any]], key: str, given: Given) -> dict[tuple[str, str], Mapping[str, str]]:
     """What the process of each of these rows was given, by connection and id."""
     ids: dict[str, list[ProcessId]] = {}
     for row in rows:
-        ids.setdefault(_text(row["connection"]), []).append(row[key])
+        ids.setdefault(text_of(row["connection"]), []).append(row[key])
     return {(name, one): told for name, ones in ids.items() for one, told in given(name, ones).items()}
 
 
@@ -210,35 +223,35 @@ def _is_number(values: "pd.Series") -> bool:
 # ---------------------------------------------------------------- cells
 
 
-def _text(value: Any) -> str:
-    return "" if _is_missing(value) else printable(str(value))
+def text_of(value: Any) -> str:
+    return "" if is_missing(value) else printable(str(value))
 
 
-def _cut(text: str, most: int) -> Cell:
+def cut(text: str, most: int) -> Cell:
     return Cell(text) if len(text) <= most else Cell(f"{text[: most - 1]}…", text)
 
 
 def _cut_text(name: str, most: int, row: Mapping[str, Any]) -> Cell:
-    return _cut(_text(row[name]), most)
+    return cut(text_of(row[name]), most)
 
 
 def _name(given: Mapping[tuple[str, str], Mapping[str, str]], row: Mapping[str, Any]) -> Cell:
-    whole = told_apart(_text(row["name"]), given.get((_text(row["connection"]), row.get("process_id", "")), {}))
+    whole = told_apart(text_of(row["name"]), given.get((text_of(row["connection"]), row.get("process_id", "")), {}))
     shown = cut_in_middle(whole, LONGEST_NAME)
     return Cell(shown, whole if shown != whole else "")
 
 
 def _displays(row: Mapping[str, Any]) -> Cell:
     count = row.get("displays")
-    return Cell("" if _is_missing(count) or not count else f"{count:,}")
+    return Cell("" if is_missing(count) or not count else f"{count:,}")
 
 
 def _memory(row: Mapping[str, Any]) -> Cell:
     size = row.get("peak_memory_bytes")
-    return Cell("") if _is_missing(size) else Cell(size_in_words(int(size or 0)), "the most that it had in memory")
+    return Cell("") if is_missing(size) else Cell(size_in_words(int(size or 0)), "the most that it had in memory")
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     import pandas as pd
 
     return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
@@ -246,35 +259,35 @@ def _is_missing(value: Any) -> bool:
 
 def _status(row: Mapping[str, Any]) -> Cell:
     status: Status = row["status"] if row["status"] in STATUSES else "unknown"
-    leftovers = 0 if _is_missing(row["leftovers"]) else int(row["leftovers"])
-    detail = _text(row["status_detail"])
-    reason = f" ({_cut(detail, LONGEST_REASON).text})" if detail and status == "running" else ""
+    leftovers = 0 if is_missing(row["leftovers"]) else int(row["leftovers"])
+    detail = text_of(row["status_detail"])
+    reason = f" ({cut(detail, LONGEST_REASON).text})" if detail and status == "running" else ""
     return Cell(f"{ICONS[status]} {status_in_words(status, leftovers)}{reason}", detail, status)
 
 
 def _progress(row: Mapping[str, Any]) -> Cell:
     progress = row.get("progress")
-    if _is_missing(progress) or row["status"] == "completed":
+    if is_missing(progress) or row["status"] == "completed":
         return Cell("")
     return Cell(f"{math.floor(float(progress or 0) * 100 + 1e-9)} %")
 
 
 def _time(row: Mapping[str, Any]) -> Cell:
     seconds = row["execution_time"]
-    if _is_missing(seconds):
+    if is_missing(seconds):
         return Cell("")
     return Cell((format_counting if row["status"] == "running" else format_duration)(seconds), f"{seconds:,.3f} s")
 
 
 def _ago(moment: Any, seen: datetime) -> Cell:
-    if _is_missing(moment):
+    if is_missing(moment):
         return Cell("")
     seconds = (seen - moment).total_seconds()
     return Cell(f"{format_roughly(seconds)} ago" if seconds >= 1 else "now", _exactly(moment))
 
 
 def _expected(moment: Any, seen: datetime) -> Cell:
-    if _is_missing(moment):
+    if is_missing(moment):
         return Cell("")
     seconds = (moment - seen).total_seconds()
     return Cell(f"in {format_roughly(seconds)}" if seconds >= 1 else "now", _exactly(moment))
@@ -285,7 +298,7 @@ def _exactly(moment: Any) -> str:
 
 
 def _exit(row: Mapping[str, Any]) -> Cell:
-    if _is_missing(row["exit_code"]):
+    if is_missing(row["exit_code"]):
         return Cell("")
     code = int(row["exit_code"])
     signal = signal_name(code) if row["status"] in ("failed", "killed") else None
@@ -294,11 +307,11 @@ def _exit(row: Mapping[str, Any]) -> Cell:
 
 def _last_line(row: Mapping[str, Any]) -> Cell:
     if row["status"] == "queued":  # then why it waits is all there is to say
-        return _cut(_text(row["status_detail"]), LONGEST_LINE)
+        return cut(text_of(row["status_detail"]), LONGEST_LINE)
     streams = ("stderr", "stdout") if row["status"] == "failed" else ("stdout", "stderr")
-    texts = (str(row[name]) for name in streams if not _is_missing(row.get(name)))
+    texts = (str(row[name]) for name in streams if not is_missing(row.get(name)))
     printed = next(filter(None, map(last_line, texts)), "")
-    return _cut(printed or _text(row["status_detail"]), LONGEST_LINE)  # why it ended, where it has printed nothing
+    return cut(printed or text_of(row["status_detail"]), LONGEST_LINE)  # why it ended, where it has printed nothing
 
 
 # ---------------------------------------------------------------- as HTML, as text
@@ -316,10 +329,13 @@ def as_html(view: View) -> str:
     rows = [_row([column.cells[number] for column in view.columns], view.columns) for number in range(_count(view))]
     if view.gap is not None:
         rows.insert(view.gap, f"<tr>{'<td>…</td>' * len(view.columns)}</tr>")
-    head = "".join(f"<th{_style(column)}>{html.escape(column.label)}</th>" for column in view.columns)
+    head = "".join(map(_heading, view.columns))
     table = f'<table class="dataframe"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     note = f'<div style="opacity:.7;font-size:90%">{html.escape(view.note_with(max(0, len(view.columns) - 1)))}</div>'
-    return f'<div class="hopx-frame">{table if view.columns else ""}{note}</div>'
+    shown = f'<div class="hopx-frame">{table if view.columns else ""}{note}</div>'
+    leads = any(cell.place for column in view.columns for cell in column.cells)
+    # By that name a page knows which notebook it is in, whose kernel is to open the places.
+    return f'<hopx-found name="{secrets.token_hex(8)}" style="display:block">{shown}</hopx-found>' if leads else shown
 
 
 def _count(view: View) -> int:
@@ -332,6 +348,10 @@ def _row(cells: Sequence[Cell], columns: Sequence[Column]) -> str:
     return f"<tr><th>{label}</th>{told}</tr>"
 
 
+def _heading(column: Column) -> str:
+    return f"<th{_style(column)}>{html.escape(column.label)}</th>" if column.label else "<td></td>"
+
+
 def _style(column: Column) -> str:
     return f' style="white-space:nowrap;text-align:{"right" if column.right else "left"}"'
 
@@ -339,8 +359,17 @@ def _style(column: Column) -> str:
 def _html(cell: Cell) -> str:
     title = f' title="{html.escape(cell.title)}"' if cell.title else ""
     style = f' style="color:{COLOURS[cell.status]};font-weight:600"' if cell.status else ""
-    text = html.escape(cell.text)
-    return f"<span{title}{style}>{text}</span>" if title or style else text
+    start, end = cell.marked or (0, 0)
+    before, hit, after = (html.escape(part) for part in (cell.text[:start], cell.text[start:end], cell.text[end:]))
+    text = f"{before}<mark>{hit}</mark>{after}" if hit else before + after
+    place = _data(cell.place) if cell.place else ""
+    return f"<span{title}{style}{place}>{text}</span>" if title or style or place else text
+
+
+def _data(place: Place) -> str:
+    """The place for `live/page/foundbox.js`."""
+    told = {"run": place.run_id, "stream": place.stream, "line": place.line or "", "text": place.text}
+    return "".join(f' data-{name}="{html.escape(str(value))}"' for name, value in told.items())
 
 
 def as_text(view: View, width: int) -> str:
@@ -364,7 +393,7 @@ def as_text(view: View, width: int) -> str:
 
 def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> dict[int, int]:
     """The numbers of the columns for which there is room, and how wide each is."""
-    narrowest = {"name": 20, "last line": 16}
+    narrowest = {"name": 20, "last line": 16, "text": 20}
     least = [min(width, narrowest.get(column.label, width)) for column, width in zip(columns, widths, strict=True)]
     chosen: list[int] = []
     for number in sorted(range(len(columns)), key=lambda number: columns[number].rank):

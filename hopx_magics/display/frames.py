@@ -22,6 +22,9 @@ Place = tuple[str | None, str | None]
 SEEN = "hopx_seen"
 """The attribute (`df.attrs`) of our DataFrames: when they were made, in ISO 8601. What is filtered from one has it."""
 
+FOUND_BY = "hopx_found_by"
+"""The attribute of a DataFrame of lines that were found: the regular expression, and whether it ignores case."""
+
 WHY_EMPTY = "hopx_empty"
 """The attribute of such a DataFrame that is empty: why."""
 

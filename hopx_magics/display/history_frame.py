@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import msgspec
 from ..kept import Pruned
 from ..values.facts import Fact
 from . import accessor, arrays
-from .frames import seen_now
+from .frames import FOUND_BY, seen_now
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,11 +105,11 @@ def _decoded(texts: list[str]) -> list[dict[str, Any]]:
         return decoded
 
 
-def lines_frame(lines: Sequence["Found"]) -> "pd.DataFrame":
-    """One row a line that was found in an output, in this order."""
+def lines_frame(lines: Sequence["Found"], pattern: re.Pattern[str]) -> "pd.DataFrame":
+    """One row a line in which the pattern was found in an output, in this order."""
     import pandas as pd
 
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "run_id": arrays.texts([found.run.run_id for found in lines]),
             "name": arrays.texts([found.run.name for found in lines]),
@@ -118,6 +119,8 @@ def lines_frame(lines: Sequence["Found"]) -> "pd.DataFrame":
             "text": arrays.texts([found.text for found in lines]),
         }
     )
+    frame.attrs[FOUND_BY] = (pattern.pattern, bool(pattern.flags & re.IGNORECASE))
+    return seen_now(frame)
 
 
 def pruned_frame(pruned: Sequence[Pruned]) -> "pd.DataFrame":

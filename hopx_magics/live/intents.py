@@ -135,6 +135,12 @@ class Find(_OfStream):
     direction: _Direction = "before"
 
 
+class Around(_OfStream):
+    """The lines of a stream around the one with this number, from 0."""
+
+    line: _Offset
+
+
 class Chunk(_OfStream):
     """A part of a stream from the byte at `offset`, for a download."""
 
@@ -163,6 +169,12 @@ class Stop(_Intent):
     line: _Text
 
 
+class Slots(_Intent):
+    """Tell the slots of these runs, to show their outputs."""
+
+    runs: Annotated[list[_Text], msgspec.Meta(max_length=1000)]
+
+
 class Program(_Intent):
     """Tell the program by which a page shows output below a line, or charts."""
 
@@ -172,10 +184,12 @@ class Program(_Intent):
 Deed = Kill | Rerun | Details | Chunk | Grep
 """The intents about processes for which its agent is asked, or the history."""
 
-PaneIntent = Open | Show | More | Close | Follow | Hold | Page | Find
+PaneIntent = Open | Show | More | Close | Follow | Hold | Page | Find | Around
 """The intents about output that is shown, which are carried out in their order."""
 
-Intent = Hello | Bye | Ping | Here | View | Keep | Static | Selected | Holds | Stop | Program | Deed | PaneIntent
+Intent = (
+    Hello | Bye | Ping | Here | View | Keep | Static | Selected | Holds | Stop | Slots | Program | Deed | PaneIntent
+)
 
 
 def read_intent(content: object) -> Intent:

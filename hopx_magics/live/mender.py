@@ -24,7 +24,7 @@ from .displays import DisplayViewers
 from .drawing import RunLine, SweepLine
 from .intents import HeldLine
 from .lines import Drawn, Lines
-from .messages import Accepted, Call, Changes, Done, KillAnswer, LineState, Pong, attempted, packed_changes
+from .messages import Accepted, Call, Changes, Done, KillAnswer, LineState, Pong, SlotsAnswer, attempted, packed_changes
 from .messages import Lines as Told
 from .pages import GONE_AFTER
 from .viewers import Viewers
@@ -165,6 +165,9 @@ class Mender(TableWidget):
             case intents.Stop():
                 self._accept(intent.request)
                 self._aside(lambda: self.tell(attempted(intent.request, partial(self._stop, intent.line))))
+            case intents.Slots():
+                self._accept(intent.request)
+                self._aside(lambda: self.tell(attempted(intent.request, partial(self._slots, intent.runs))))
             case intents.Program():
                 self.tell(Done(request=intent.request), [program(intent.name)])
             case intents.Details() | intents.Chunk():
@@ -200,6 +203,10 @@ class Mender(TableWidget):
 
     def _stop(self, line_id: str) -> KillAnswer:
         return KillAnswer(result=self._kill(self._items[line_id]))
+
+    def _slots(self, runs: Sequence[str]) -> SlotsAnswer:
+        found = self._find([HeldLine(line=run) for run in runs])
+        return SlotsAnswer(slots=[self._slot_of(found[run]) if run in found else None for run in runs])
 
     def _answer(self, page: str, asked: Sequence[HeldLine]) -> None:
         """Tells a page how the lines are that its notebook holds."""

@@ -244,6 +244,12 @@ class GrepAnswer(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool
 
 
+class SlotsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The slot of each run that was asked for; None of one whose output no agent has."""
+
+    slots: list[int | None]
+
+
 class ChunkAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Of a download: the bytes from `offset` on are in the message's one buffer, deflated. `size` is the stream's."""
 
@@ -261,7 +267,7 @@ class StaticAnswer(msgspec.Struct, frozen=True, kw_only=True):
     model: str
 
 
-Answer = KillAnswer | RerunAnswer | DetailsAnswer | FindAnswer | GrepAnswer | ChunkAnswer | StaticAnswer
+Answer = KillAnswer | RerunAnswer | DetailsAnswer | FindAnswer | GrepAnswer | SlotsAnswer | ChunkAnswer | StaticAnswer
 
 # ---------------------------------------------------------------- messages
 

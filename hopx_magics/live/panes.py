@@ -21,6 +21,9 @@ MARK_EVERY = 4096
 SCAN = 4_000_000
 """Bytes in which a text is looked for at once."""
 
+LINES_AROUND = 1_000
+"""Lines that are shown before and behind one that is looked for by its number, as far as there are any."""
+
 SCAN_LIMIT = 1_000_000_000
 """Bytes in which one search looks for a text."""
 
@@ -146,6 +149,37 @@ class Pane:
         )
         return FindAnswer(found=True, line=line, scanned=scanned)
 
+    def show_line(self, number: int) -> FindAnswer:
+        """Shows the lines around the one with this number, from 0, as a terminal shows the stream from its beginning.
+
+        What is behind a gap has no numbers.
+        """
+        tail = _Tail(OutputPart(b"", 0, 0))
+        while tail.screen.count <= number + LINES_AROUND and tail.end < SCAN:
+            end, data, self._size = self._part_after(tail.end)
+            if not data or end - len(data) != tail.end:
+                break
+            tail.feed(OutputPart(data, tail.end, self._size))
+            tail.forget_before(number - LINES_AROUND)
+        screen = tail.screen
+        lines = _without_last_break(screen)
+        if number >= screen.first + len(lines):
+            return FindAnswer(found=False, line=None, scanned=tail.end)
+        self.hold()
+        self._tell(
+            Anew(
+                lines=lines,
+                first=screen.first,
+                begin=tail.begin,
+                end=tail.end,
+                size=self._size,
+                following=False,
+                match=number,
+                ended=self._ended,
+            )
+        )
+        return FindAnswer(found=True, line=number, scanned=tail.end)
+
     # ------------------------------------------------------------ parts that begin and end with lines
 
     def _part_before(self, offset: int) -> tuple[int, bytes, int]:
@@ -239,6 +273,12 @@ class _Tail:
             line, self.begin = self._marks.popleft()
             self.screen.drop(line)
         return self.screen.first - first
+
+    def forget_before(self, line: int) -> None:
+        """Forgets the lines before this one, or some of them."""
+        while self._marks and self._marks[0][0] <= line:
+            number, self.begin = self._marks.popleft()
+            self.screen.drop(number)
 
 
 def _behind_gap(part: OutputPart) -> OutputPart:

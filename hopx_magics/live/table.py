@@ -319,7 +319,7 @@ class LiveTable(TableWidget):
                 self._selected = intent.slots
             case intents.Program():
                 self.tell(Done(request=intent.request), [program(intent.name)])
-            case intents.Here() | intents.Holds() | intents.Stop():
+            case intents.Here() | intents.Holds() | intents.Stop() | intents.Slots():
                 pass  # what is asked of the mender
             case intents.Kill() | intents.Rerun() | intents.Details() | intents.Chunk() | intents.Grep():
                 self.tell(Accepted(request=intent.request))

@@ -14,7 +14,7 @@ from ..models import Process
 from ..words import STREAMS, Stream
 from .charts import ChartViewers
 from .displays import DisplayViewers
-from .intents import Close, Find, Follow, Hold, More, Open, Page, PaneIntent, Show
+from .intents import Around, Close, Find, Follow, Hold, More, Open, Page, PaneIntent, Show
 from .messages import Anew, FindAnswer, Message, OpenViewer, Output, Part, Sized, attempted
 from .panes import Pane, Read
 
@@ -130,6 +130,8 @@ class Viewers:
                 self._pane(intent, intent.stream).page(intent.direction, intent.offset)
             case Find():
                 return self._pane(intent, intent.stream).find(intent.text, intent.start, intent.direction)
+            case Around():
+                return self._pane(intent, intent.stream).show_line(intent.line)
         return None
 
     def _show(self, intent: Open | Show, streams: list[Stream], *, pinned: bool | None = None) -> None:

@@ -91,6 +91,9 @@ class HopxHistory(HopxBase):
         terminal would show them: of those that have ended what the history keeps, of those that go on what they have
         printed by now. `line` is the number of the line in `%hopx_logs`, `text` what stands there.
 
+        In a notebook each line is shown with its run, what that was given, and what was found marked. The number of a
+        line opens the output there, below the table, as long as an agent has it.
+
         Options
         -------
         -i, --ignore-case   small and large letters are the same

@@ -52,5 +52,8 @@ def test_nothing_found_and_no_pattern(hopx: Any) -> None:
     frame = hopx.grep("nothing")
     assert list(frame.columns) == ["run_id", "name", "status", "stream", "line", "text"]
     assert str(frame["line"].dtype) == "Int64"
+    assert frame.attrs["hopx_empty"] == "No runs yet. %%hopx_bg launches one."
+    hopx.launch("pass", name="one").wait()
+    assert hopx.grep("a needle", name="o*").attrs["hopx_empty"] == "no output of --name o* has 'a needle'"
     with pytest.raises(ValueError, match=r"'\(' is no regular expression"):
         hopx.grep("(")

@@ -191,3 +191,67 @@ def test_how_runs_and_sweeps_have_ended(
     expect(notebook.output(3)).to_contain_text("completed, but `nosuch` was never set")
     expect(notebook.output(3).get_by_role("button")).to_have_count(0)
     notebook.forget_complaints()
+
+
+FITS = """import hopx_magics as hopx
+code = '''import sys
+for n in range(1, 5001):
+    print(f"step {n} <b>loss</b> {lr}")
+print("no loss", file=sys.stderr)'''
+hopx.sweep(code, {"lr": [0.1, 0.2]}, name="fit").wait()"""
+GREP = r"""%hopx_grep "step (70|4900) .*loss|no loss" --name fit"""
+
+
+def test_found_lines_lead_to_their_places(open_notebook: OpenNotebook, shots: Shots, barriers: FindBarriers) -> None:
+    notebook = open_notebook(LOAD, FITS, GREP)
+    notebook.run(0)
+    notebook.run(1)
+    found = notebook.run(2)
+    row = found.locator("tbody tr").filter(has_text="lr=0.1")
+    expect(found).to_contain_text("6 lines in 2 runs")
+    expect(found.locator("mark").first).to_have_text("step 70 <b>loss")
+    early, late, other = (row.get_by_role("button", name=name, exact=True) for name in ("70", "4900", "1"))
+
+    def shows(text: str) -> None:
+        line = found.locator(".hopx-output:visible .hopx-line", has_text=text)
+        expect(line).to_be_in_viewport()
+        expect(found.locator(".hopx-find-status")).to_contain_text("1 of 1")
+
+    early.focus()
+    notebook.page.keyboard.press("Enter")
+    shows("step 70 <b>loss</b> 0.1")
+    expect(early).to_have_attribute("aria-expanded", "true")
+    shots.keep(found, "found early")
+    late.click()
+    shows("step 4900 <b>loss</b> 0.1")
+    other.click()
+    expect(found.get_by_role("tab", name="stderr")).to_have_attribute("aria-selected", "true")
+    expect(found.locator(".hopx-output:visible .hopx-line").first).to_have_text("no loss")
+    expect(early).to_have_attribute("aria-expanded", "false")
+    found.locator("tbody tr").filter(has_text="lr=0.2").get_by_role("button", name="70", exact=True).click()
+    shows("step 70 <b>loss</b> 0.2")
+    expect(found.locator("[aria-expanded=true]")).to_have_count(1)
+    expect(found.locator(".hopx-viewer")).to_have_count(1)
+    assert barriers(notebook.page, "hopx-found") == []
+    notebook.theme("JupyterLab Dark")
+    notebook.resize(700)
+    shots.keep(found, "found, dark, narrow")
+    notebook.resize(1280)
+    late.focus()
+    notebook.page.keyboard.press("Enter")
+    shows("step 4900 <b>loss</b> 0.1")
+    notebook.page.keyboard.press("Escape")
+    expect(found.locator(".hopx-viewer")).to_have_count(0)
+    expect(late).to_be_focused()
+
+    notebook.reload()
+    early.click()
+    shows("step 70 <b>loss</b> 0.1")
+    notebook.page.evaluate(NO_KERNEL)
+    expect(found.get_by_role("button")).to_have_count(0)
+    expect(found.locator(".hopx-viewer")).to_have_count(0)
+    expect(row.first).to_contain_text("70")
+    exported, _ = HTMLExporter().from_filename(str(notebook.path))
+    kept = exported.partition("<hopx-found")[2].partition("</hopx-found")[0]
+    assert ">4900</span>" in kept
+    assert "<button" not in kept

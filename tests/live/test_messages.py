@@ -60,7 +60,8 @@ def words(annotation: Any) -> str:
     if origin is Literal:
         return " | ".join(f'"{value}"' for value in arguments)
     if origin is list:
-        return f"{words(arguments[0])}[]"
+        items = words(arguments[0])
+        return f"({items})[]" if " | " in items else f"{items}[]"
     if origin is tuple:
         return f"[{', '.join(map(words, arguments))}]"
     if origin is dict:

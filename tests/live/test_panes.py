@@ -150,6 +150,26 @@ def test_find_goes_on_in_both_directions_and_ends(stream: Stream, pane: Pane) ->
     assert nothing.scanned >= stream.size
 
 
+def test_a_line_is_found_by_its_number(stream: Stream, pane: Pane) -> None:
+    stream.write("10 %\r100 %\n" + "".join(f"line {number}\n" for number in range(1, 60_000)))
+    pane.follow()
+    for number in (0, 5, 30_000, 59_999):
+        answer = pane.show_line(number)
+        assert (answer.found, answer.line) == (True, number)
+        assert (stream.told[-1]["match"], stream.told[-1]["following"]) == (number, False)
+        assert stream.lines[number] == (f"line {number}" if number else "100 %")
+        assert len(stream.lines) < 3 * MOST_LINES
+        pane.page("after", stream.end)
+        pane.page("before", stream.begin)
+        first = min(stream.lines)
+        assert [stream.lines[n] for n in sorted(stream.lines) if n] == [
+            f"line {n}" for n in range(max(1, first), max(stream.lines) + 1)
+        ]
+    told = len(stream.told)
+    assert not pane.show_line(60_000).found
+    assert len(stream.told) == told
+
+
 def test_a_pane_that_is_held_only_tells_the_size(stream: Stream, pane: Pane) -> None:
     stream.write("one\n")
     pane.follow()

@@ -73,3 +73,9 @@ def test_runs_of_a_sweep_are_told_apart(shell: InteractiveShell, hopx: Any) -> N
         assert f"fit  n={n} why=ww" in bundle["text/plain"]
         assert f'title="fit  n={n} why={"w" * 40}"' in bundle["text/html"]
     assert set(frame.name) == {"fit"}
+    bundle = shown(shell, lines := hopx.grep("[12]"))
+    assert list(lines.columns) == ["run_id", "name", "status", "stream", "line", "text"]
+    for n in (1, 2):
+        assert f"fit  n={n} why=ww" in bundle["text/plain"]
+        assert f"<mark>{n}</mark>" in bundle["text/html"]
+    assert bundle["text/plain"].endswith("2 lines in 2 runs")

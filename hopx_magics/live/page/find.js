@@ -69,6 +69,21 @@ export class Finder {
     this.refresh();
   }
 
+  /** Shows the line with a number, from 0, and marks a text in it. @param {number} line @param {string} text */
+  async showLine(line, text) {
+    this.find(text);
+    this.sought = false;
+    this.search += 1;
+    const { search } = this;
+    const pane = this.host.pane();
+    try {
+      const { answer } = await this.host.asker.askQuietly({ do: "around", stream: pane.stream, line });
+      if (search === this.search && !answer.found) this.find(text);
+    } catch (error) {
+      if (search === this.search) this.#say(textOf(error));
+    }
+  }
+
   close() {
     this.element.hidden = true;
     this.sought = false;

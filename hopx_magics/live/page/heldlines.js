@@ -29,6 +29,16 @@ export class HeldLines {
     return [...found.values()];
   }
 
+  /** @param {string} html @returns {boolean} whether an output of the notebook has it */
+  has(html) {
+    for (const cell of this.notebook.model.cells) {
+      for (let index = 0; index < (cell.outputs?.length ?? 0); index += 1) {
+        if (String(joined(cell.outputs.get(index).data?.["text/html"]) ?? "").includes(html)) return true;
+      }
+    }
+    return false;
+  }
+
   /**
    * Puts lines into the model; those that are there as they should be are left alone.
    * @param {(line: string, drawn: boolean) => Shown | null} shownOf null: leave it; `drawn`: whether a page can draw it

@@ -6,27 +6,26 @@ import { elementsOf } from "./linemarkup.js";
 /** @import { Link } from "./link.js" */
 /** @import { LineState } from "./messages.js" */
 
-const BOX = "hopx-line";
-const SHOWN = "hopx-line-shown";
-
 /**
  * Lets the document tell of every box that is shown, also of those that are there already, and finds these.
+ * @param {"hopx-line" | "hopx-found"} name of their elements
  * @param {(box: HTMLElement) => void} onShown
  * @returns {() => void} ends it
  */
-export function watchBoxes(onShown) {
+export function watchBoxes(name, onShown) {
+  const shown = `${name}-shown`;
   const listener = (/** @type {Event} */ event) => onShown(/** @type {HTMLElement} */ (event.target));
-  document.addEventListener(SHOWN, listener);
+  document.addEventListener(shown, listener);
   // The first program of a page that comes makes the element, which therefore knows nothing of what it is used for.
-  if (!customElements.get(BOX)) {
-    customElements.define(BOX, class extends HTMLElement {
+  if (!customElements.get(name)) {
+    customElements.define(name, class extends HTMLElement {
       connectedCallback() {
-        this.dispatchEvent(new CustomEvent(SHOWN, { bubbles: true }));
+        this.dispatchEvent(new CustomEvent(shown, { bubbles: true }));
       }
     });
   }
-  for (const box of document.querySelectorAll(BOX)) onShown(/** @type {HTMLElement} */ (box));
-  return () => document.removeEventListener(SHOWN, listener);
+  for (const box of document.querySelectorAll(name)) onShown(/** @type {HTMLElement} */ (box));
+  return () => document.removeEventListener(shown, listener);
 }
 
 /** @param {Element} box @returns {string} the line that it is of */

@@ -25,6 +25,38 @@ export class LineViewers {
    * @param {number} slot @param {HTMLElement} place @param {(open: boolean) => void} onChange
    */
   toggle(slot, place, onChange) {
+    if (this.viewers.has(place)) this.close(place);
+    else this.#open(slot, place, null, onChange);
+  }
+
+  /**
+   * Shows a place of a slot's output, in the viewer that is open there, or in one that it opens.
+   * @param {number} slot @param {HTMLElement} place @param {import("./foundbox.js").FoundPlace} found
+   * @param {(open: boolean) => void} onChange
+   */
+  showPlace(slot, place, found, onChange) {
+    const open = this.viewers.get(place);
+    if (open && open.slot !== slot) this.close(place);
+    const viewer = this.viewers.get(place) ?? this.#open(slot, place, found.stream, onChange);
+    viewer.showPlace(found);
+    viewer.focus();
+  }
+
+  /** @param {HTMLElement} place */
+  close(place) {
+    const viewer = this.viewers.get(place);
+    viewer?.onClose(viewer);
+  }
+
+  /**
+   * @param {number} slot @param {HTMLElement} place
+   * @param {import("./messages.js").Stream | null} stream the one that is wanted
+   * @param {(open: boolean) => void} onChange
+   * @returns {Viewer}
+   */
+  #open(slot, place, stream, onChange) {
+    // The kernel knows one viewer of a process in each page.
+    for (const [other, viewer] of this.viewers) if (viewer.slot === slot) this.close(other);
     const close = () => {
       const viewer = this.viewers.get(place);
       this.viewers.delete(place);
@@ -34,13 +66,9 @@ export class LineViewers {
       place.hidden = true;
       onChange(false);
     };
-    if (this.viewers.has(place)) {
-      close();
-      return;
-    }
     const viewer = new Viewer({
-      slot, link: this.link, store: this.store, now: () => this.link.now(), tab: "stdout", pinned: true, wrapped: true,
-      chosen: false, charts: this.charts, selected: null, onClose: close, onSettings: () => {},
+      slot, link: this.link, store: this.store, now: () => this.link.now(), tab: stream ?? "stdout", pinned: true, wrapped: true,
+      chosen: stream !== null, charts: this.charts, selected: null, onClose: close, onSettings: () => {},
     });
     viewer.pinButton.hidden = true;
     this.viewers.set(place, viewer);
@@ -49,6 +77,7 @@ export class LineViewers {
     onChange(true);
     viewer.start();
     viewer.focus();
+    return viewer;
   }
 
   /** @param {Told} message */

@@ -1,5 +1,6 @@
 /** The mender of the lines below cells: what the notebook loads once for each kernel, and nobody ever sees. */
 import { textOf } from "./asker.js";
+import { FoundBox } from "./foundbox.js";
 import { KernelHealth } from "./health.js";
 import { HeldLines } from "./heldlines.js";
 import { LineBox, lineIn, watchBoxes } from "./linebox.js";
@@ -40,6 +41,8 @@ class LinesMender {
     this.missedTimer = 0;
     /** @type {Map<HTMLElement, LineBox>} */
     this.boxes = new Map();
+    /** @type {Map<HTMLElement, FoundBox>} */
+    this.found = new Map();
     /** @type {Promise<LineViewers> | null} */
     this.viewers = null;
     this.link = new Link(model);
@@ -57,8 +60,10 @@ class LinesMender {
     notebook.saveState.connect(this.saving);
     this.leave = () => this.link.send({ do: "bye" });
     window.addEventListener("pagehide", this.leave);
-    this.stopKeys = keepKeys("hopx-line", (event) => isPress(event) || (isInViewer(event) && isForTable(event)));
-    this.stopBoxes = watchBoxes((box) => this.#boxShown(box));
+    const isOurs = (/** @type {KeyboardEvent} */ event) => isPress(event) || (isInViewer(event) && isForTable(event));
+    this.stopKeys = keepKeys("hopx-line, hopx-found", isOurs);
+    this.stopBoxes = watchBoxes("hopx-line", (box) => this.#boxShown(box));
+    this.stopFound = watchBoxes("hopx-found", (box) => this.#foundShown(box));
     this.timer = window.setInterval(() => this.#look(), AGED_EVERY);
     this.#askForAll();
   }
@@ -72,12 +77,14 @@ class LinesMender {
     clearTimeout(this.missedTimer);
     this.stopKeys();
     this.stopBoxes();
+    this.stopFound();
     window.removeEventListener("pagehide", this.leave);
     this.notebook.saveState.disconnect(this.saving);
     this.health.close();
     this.link.close();
-    for (const box of this.boxes.values()) box.end();
+    for (const box of [...this.boxes.values(), ...this.found.values()]) box.end();
     this.boxes.clear();
+    this.found.clear();
   }
 
   #askForAll() {
@@ -195,14 +202,56 @@ class LinesMender {
   async #toggleOutput(box) {
     const slot = box.state?.slot ?? null;
     if (slot === null) return;
+    await this.#withViewers(box, (viewers) => {
+      viewers.toggle(slot, box.viewer, (open) => box.outputButton.setAttribute("aria-expanded", String(open)));
+    });
+  }
+
+  /** @param {LineBox | FoundBox} box where it is said if there are none @param {(viewers: LineViewers) => void} show */
+  async #withViewers(box, show) {
     try {
       this.viewers ??= loadViewers(this.link);
-      const viewers = await this.viewers;
-      viewers.toggle(slot, box.viewer, (open) => box.outputButton.setAttribute("aria-expanded", String(open)));
+      show(await this.viewers);
+      box.say("");
     } catch (error) {
       this.viewers = null;
       box.say(textOf(error));
     }
+  }
+
+  // ---------------------------------------------------------------- what was found in outputs
+
+  /** @param {HTMLElement} element */
+  async #foundShown(element) {
+    if (!this.held.has(`<hopx-found name="${element.getAttribute("name")}"`)) return;
+    for (const [old, box] of this.found) if (!box.isShown) this.#forgetFound(old, box);
+    const box = this.found.get(element) ?? new FoundBox(element, (...asked) => this.#showPlace(...asked));
+    this.found.set(element, box);
+    const { runs } = box;
+    try {
+      const { answer } = await this.link.ask({ do: "slots", runs });
+      if (!this.ended) box.lead(new Map(runs.map((run, index) => [run, answer.slots[index]])));
+    } catch {
+      // Then it leads nowhere.
+    }
+  }
+
+  /** @param {HTMLElement} element @param {FoundBox} box */
+  #forgetFound(element, box) {
+    this.found.delete(element);
+    this.viewers?.then((viewers) => viewers.close(box.viewer), () => {});
+    box.end();
+  }
+
+  /**
+   * @param {FoundBox} box @param {number} slot @param {import("./foundbox.js").FoundPlace} place
+   * @param {HTMLButtonElement} button
+   */
+  #showPlace(box, slot, place, button) {
+    return this.#withViewers(box, (viewers) => {
+      viewers.showPlace(slot, box.viewer, place, (open) => open || box.closed());
+      box.shows(button);
+    });
   }
 }
 

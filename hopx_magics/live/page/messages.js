@@ -329,6 +329,11 @@
  */
 
 /**
+ * @typedef {object} SlotsAnswer
+ * @property {(number | null)[]} slots
+ */
+
+/**
  * @typedef {object} ChunkAnswer
  * @property {number} offset
  * @property {number} size
@@ -340,10 +345,10 @@
  * @property {string} model
  */
 
-/** @typedef {KillAnswer | RerunAnswer | DetailsAnswer | FindAnswer | GrepAnswer | ChunkAnswer | StaticAnswer} Answer */
+/** @typedef {KillAnswer | RerunAnswer | DetailsAnswer | FindAnswer | GrepAnswer | SlotsAnswer | ChunkAnswer | StaticAnswer} Answer */
 /**
- * @typedef {{kill: KillAnswer, stop: KillAnswer, rerun: RerunAnswer, details: DetailsAnswer, find: FindAnswer, grep: GrepAnswer, chunk: ChunkAnswer,
- *   static: StaticAnswer}} Answers
+ * @typedef {{kill: KillAnswer, stop: KillAnswer, rerun: RerunAnswer, details: DetailsAnswer, find: FindAnswer, around: FindAnswer, grep: GrepAnswer,
+ *   slots: SlotsAnswer, chunk: ChunkAnswer, static: StaticAnswer}} Answers
  */
 
 // ---------------------------------------------------------------- what a page asks for
@@ -481,6 +486,14 @@
  */
 
 /**
+ * @typedef {object} Around
+ * @property {"around"} do
+ * @property {number} slot
+ * @property {Stream} stream
+ * @property {number} line
+ */
+
+/**
  * @typedef {object} Chunk
  * @property {"chunk"} do
  * @property {number} slot
@@ -510,6 +523,12 @@
  */
 
 /**
+ * @typedef {object} Slots
+ * @property {"slots"} do
+ * @property {string[]} runs
+ */
+
+/**
  * @typedef {object} Program
  * @property {"program"} do
  * @property {"viewers" | "charts"} [name]
@@ -517,8 +536,8 @@
 
 /**
  * Each goes with the page's name and a number that the page chose.
- * @typedef {Hello | Bye | Ping | Here | View | Keep | Static | Selected | Holds | Stop | Program | Kill | Rerun | Details | Open | Show
- *   | More | Close | Follow | Hold | Page | Find | Chunk | Grep} Intent
+ * @typedef {Hello | Bye | Ping | Here | View | Keep | Static | Selected | Holds | Stop | Slots | Program | Kill | Rerun | Details | Open | Show
+ *   | More | Close | Follow | Hold | Page | Find | Around | Chunk | Grep} Intent
  */
 
 export {};

@@ -206,6 +206,13 @@ export class Viewer {
     this.onSettings(this);
   }
 
+  /** Shows a place of a stream, with the text there marked. @param {import("./foundbox.js").FoundPlace} place */
+  showPlace({ stream, line, text }) {
+    this.selectTab(stream);
+    if (line === null) this.finder.find(text);
+    else this.finder.showLine(line, text);
+  }
+
   /** @param {Tab} tab */
   #changeTab(tab) {
     const hadFocus = this.body.contains(document.activeElement);
