@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from .models import Process, ProcessId, RunId, Usage
+from .models import Process, ProcessId, RunId, Terms, Usage
 from .values.facts import Fact, Left
 from .words import Status, Stream
 
@@ -59,6 +59,7 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     stopped_when: str | None = None
     notice: str | None = None
     kill_leftovers: bool = False
+    terms: Terms = Terms()
     values_in: tuple[Fact, ...] = ()
     keep: tuple[str, ...] = ()
     sweep_index: int | None = None

@@ -228,7 +228,7 @@ def launch_again(
         values=values,
         keep=kept.keep,
     )
-    return msgspec.structs.replace(again, index=kept.sweep_index)
+    return msgspec.structs.replace(again, index=kept.sweep_index, **msgspec.structs.asdict(kept.terms))
 
 
 def _checked_name(name: str | None) -> str | None:

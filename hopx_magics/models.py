@@ -333,6 +333,20 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
         return f"Cell{number}{name if len(name) <= LONGEST_TITLE else f'{name[:LONGEST_TITLE]}...'}"
 
 
+class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What of a `Launch` holds when its code is launched again, too: what it needs, and what ends it."""
+
+    gpus: float = 0.0
+    cpus: float = 0.0
+    memory: int = 0
+    stop_when: tuple[str, ...] = ()
+
+
+def terms_of(launch: Launch) -> Terms:
+    """The terms of a launch."""
+    return Terms(**{name: getattr(launch, name) for name in Terms.__struct_fields__})
+
+
 class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One file or directory of an agent. `size` is in bytes, `permissions` in the agent's own words.
 

@@ -152,8 +152,8 @@ class HopxHistory(HopxBase):
         RUN is as in %hopx_show: of several runs with a name the newest. The new run has the old one in its column
         `rerun_of`. It runs where the old one ran, with the variables of the notebook that the old one got, as they were
         then, as long as its agent has them. Values of environment variables are not kept: those of another session are
-        given again. Not kept either is what it was to need, to wait for or to be ended by (--gpus, --cpus, --memory,
-        --after, --stop-when), nor --limit, --retry and --notify: it is launched without.
+        given again. What it needs, and what ends it (--gpus, --cpus, --memory, --stop-when), holds again. What it was
+        to wait for (--after), --limit, --retry and --notify are not kept: it is launched without.
 
         With `--failed` all of a sweep that failed or were killed are launched again, as a sweep of their own. SWEEP is
         its name, or a variable that holds it.

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..models import Launch, Place, ProcessId, RunId
+from ..models import Launch, Place, ProcessId, RunId, terms_of
 from ..values.facts import MOST
 from ..words import Status
 from .origin import Origin
@@ -59,6 +59,7 @@ class LaunchRow(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None
     launched_at: int
     kill_leftovers: bool = False
+    terms: str = "{}"
     values_in: str | None = None
     keep: str = "[]"
     sweep_index: int | None = None
@@ -136,6 +137,7 @@ def begun(
             timeout=launch.timeout,
             env_names=json.dumps(sorted(launch.env)),
             kill_leftovers=launch.kill_leftovers,
+            terms=msgspec.json.encode(terms_of(launch)).decode(),
             values_in=codes.get(facts.get(launch.run_id, "")),
             keep=json.dumps(launch.keep),
             sweep_index=launch.index,

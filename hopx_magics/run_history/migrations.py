@@ -114,6 +114,7 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
     ),
     "usage of GPUs": ("ALTER TABLE runs ADD COLUMN peak_gpu_memory_bytes INTEGER",),
     "notices": ("ALTER TABLE runs ADD COLUMN notice TEXT",),
+    "terms": ("ALTER TABLE runs ADD COLUMN terms TEXT NOT NULL DEFAULT '{}'",),
 }
 """The steps in their order: a name, and the statements. Times are microseconds since 1970, UTC."""
 

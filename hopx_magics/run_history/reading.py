@@ -11,7 +11,7 @@ import msgspec
 
 from ..errors import UnknownRun
 from ..kept import KeptCell, KeptEnd, KeptOutput, KeptRun
-from ..models import Place, ProcessId, RunId
+from ..models import Place, ProcessId, RunId, Terms
 from ..output.oneline import one_line, printable
 from ..values.facts import Fact, Left
 from ..words import STATUSES, Status, Stream
@@ -289,7 +289,7 @@ _MOMENTS = ("launched_at", "started_at", "completed_at", "seen_at")
 
 
 def _runs(db: sqlite3.Connection, condition: str, values: list[Any]) -> list[KeptRun]:
-    names = (*_PLAIN, *_JSON, *_MOMENTS, "execution_time", "launched_here", "kill_leftovers", "code", *_VALUES)
+    names = (*_PLAIN, *_JSON, *_MOMENTS, "execution_time", "launched_here", "kill_leftovers", "terms", "code", *_VALUES)
     computed = {"seen_at": _SEEN_AT, "execution_time": _TIME, "code": "codes.code", "values_in": "given.code"}
     rows = db.execute(
         f"""SELECT {", ".join(computed.get(name, name) for name in names)} FROM runs
@@ -306,6 +306,7 @@ def _kept_run(row: dict[str, Any]) -> KeptRun:
     row |= {name: row[name] or None for name in ("connection", "agent")}
     row |= {name: bool(row[name]) for name in ("launched_here", "kill_leftovers")}
     row |= {name: tuple(row[name]) for name in ("env_names", "leftovers", "keep")}
+    row["terms"] = msgspec.json.decode(row["terms"], type=Terms)
     left = row.pop("values_out")
     row["values_in"] = msgspec.json.decode(row["values_in"] or "[]", type=tuple[Fact, ...])
     return KeptRun(**row, left=left and msgspec.json.decode(left, type=Left))

@@ -232,7 +232,7 @@ _BEGIN = f"""INSERT INTO runs ({", ".join(_TOLD)}, launched_here, output_due, st
 
 _OF_FORMER = (
     *("tags", "params", "sweep_id", "code_hash", "first_line", "workdir", "timeout", "env_names", "notebook", "cell"),
-    *("version", "kill_leftovers", "values_in", "keep", "sweep_index", "launched_here"),
+    *("version", "kill_leftovers", "terms", "values_in", "keep", "sweep_index", "launched_here"),
 )
 
 _FORMER = "FROM runs AS former WHERE former.agent = :agent AND former.process_id = :retry_of"

@@ -33,6 +33,15 @@ def test_it_is_stopped_and_that_is_no_failure(cell: Cell, hopx: Any) -> None:
     hopx.wait(hopx.attach(run.run_id), check=True)
 
 
+def test_what_is_launched_again_needs_as_much_and_is_stopped_as_well(cell: Cell, monkeypatch: Any) -> None:
+    monkeypatch.setenv("HOPX_GPUS", "7")
+    cell(f'%%hopx_bg --name fit --gpus 1 --stop-when "loss>10"\n{DIVERGES}')
+    again = cell("%hopx_rerun fit")
+    cell("%hopx_wait fit")
+    process = again.refresh()
+    assert (process.gpus, process.status_detail) == (("7",), STOPPED)
+
+
 def test_only_those_of_a_sweep_are_stopped_that_meet_it(cell: Cell) -> None:
     runs = cell(
         '%%hopx_bg --sweep x=1,20 --stop-when "loss>10" -o runs\nprint(f"loss: {x}", flush=True)\n'

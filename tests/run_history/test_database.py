@@ -67,6 +67,7 @@ def test_the_final_schema(history: Database, file: Path) -> None:
         "usual times",
         "usage of GPUs",
         "notices",
+        "terms",
     ]
     assert columns == [
         *("number", "run_id", "process_id", "execution_id", "connection", "agent", "sandbox", "name", "tags", "params"),
