@@ -95,6 +95,7 @@ def test_the_final_schema(history: Database, file: Path) -> None:
             "peak_gpu_memory_bytes",
             "notice",
         ),
+        "terms",
     ]
     assert file.stat().st_mode & 0o077 == 0, "nobody else may read it"
 
