@@ -196,7 +196,10 @@ def hopx(state: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture
 def _nobody_reaps() -> Iterator[None]:
-    """What has lost its parent stays a zombie, as it may where the agent is the first process of all."""
+    """What has lost its parent stays a zombie, as it may where the agent is the first process of all.
+
+    Also for tests in which this process itself makes a part of an agent, which inherits orphans from then on.
+    """
     prctl, set_child_subreaper = ctypes.CDLL(None).prctl, 36
     assert prctl(set_child_subreaper, 1, 0, 0, 0) == 0
     yield

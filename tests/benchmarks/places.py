@@ -12,7 +12,7 @@ import msgspec
 import psutil
 
 import hopx_magics as hopx
-from tests.waiting import DEADLINE
+from tests.waiting import is_running, wait_until
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def end_all(state: Path) -> None:
     end_session()
     if running := agent(state):
         running.kill()  # there is nothing left that it should do in good order
-        running.wait(DEADLINE)
+        _is_gone(running)
 
 
 def restart(state: Path) -> None:
@@ -56,7 +56,12 @@ def restart(state: Path) -> None:
     end_session()
     if running := agent(state):
         running.terminate()
-        running.wait(DEADLINE)
+        _is_gone(running)
+
+
+def _is_gone(running: psutil.Process) -> None:
+    """Waits until it is dead; whoever has inherited it may take its exit code late."""
+    wait_until(lambda: not is_running(running.pid), "the local agent has ended")
 
 
 def end_session() -> None:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import psutil
 
-from tests.waiting import DEADLINE, wait_until
+from tests.waiting import DEADLINE, is_running, wait_until
 
 App = Literal["lab", "notebook"]
 
@@ -111,10 +111,11 @@ class JupyterServer:
             running += process.children(recursive=True)
         if running:
             self._process.send_signal(signal.SIGTERM)
-        for process in psutil.wait_procs(running, timeout=DEADLINE)[1]:
+        self._process.wait(DEADLINE)
+        for process in running:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        self._process.wait(DEADLINE)
+        wait_until(lambda: not any(is_running(process.pid) for process in running), "all of them have ended")
         self._log.close()
         shutil.rmtree(self._runtime, ignore_errors=True)
 

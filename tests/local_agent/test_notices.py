@@ -241,12 +241,14 @@ def undelivered(folder: Path, url: str, *, age: float) -> list[str | None]:
     return notes
 
 
+@pytest.mark.usefixtures("_nobody_reaps")
 def test_it_is_given_up_after_a_day(tmp_path: Path, start_receiver: StartReceiver) -> None:
     url = f"json://{start_receiver().url[7:]}/x"
     assert undelivered(tmp_path / "box", url, age=25 * 3600) == ["not delivered by json://…: there is no connection"]
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="it has another program for that")
+@pytest.mark.usefixtures("_nobody_reaps")
 def test_a_desktop_that_is_gone_is_given_up_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert shutil.which("notify-send") is None
