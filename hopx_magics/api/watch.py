@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 SHORTEST_INTERVAL = 0.2
 """Seconds between two questions to an agent, at least: its rate limit is 300 a minute."""
 
-_chosen = Chosen()
-"""The columns that were chosen last."""
-
 _tables: "weakref.WeakSet[LiveTable]" = weakref.WeakSet()
 
 
@@ -72,7 +69,7 @@ def watch(
         asked = None if wanted is None else [word.strip() for word in wanted if word.strip()]
         if asked and extreme is not None:
             asked = list(dict.fromkeys([*asked, f"metric.{extreme.name}"]))
-        table.begin(sort=sort, group=by, columns=asked, chosen=_chosen)
+        table.begin(sort=sort, group=by, columns=asked, chosen=session().columns or Chosen())
     except ValueError:
         table.close()
         raise
@@ -94,8 +91,7 @@ def _best(text: str) -> Best:
 
 def _remember(chosen: Chosen) -> None:
     """The next table of this program begins with these columns."""
-    global _chosen
-    _chosen = chosen
+    session().columns = chosen
 
 
 def close_tables() -> None:

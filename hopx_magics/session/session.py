@@ -22,6 +22,7 @@ from .finding import nearest
 from .kept_connections import KeptConnection, KeptConnections
 
 if TYPE_CHECKING:
+    from ..live.choosing import Chosen
     from ..sweeps import Sweep
 
 KEEP_AT_EXIT = 3.0
@@ -48,6 +49,8 @@ class Session:
         """Whether the user knows of runs that may go on where an earlier kernel was connected."""
         self.sweeps: list[Sweep] = []
         """Those of which runs wait here to be handed out to one of several agents."""
+        self.columns: Chosen | None = None
+        """The columns of live tables that were chosen last."""
         self.lock = threading.RLock()
         """Held around changes of the connections."""
         atexit.register(self._end)
