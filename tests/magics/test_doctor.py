@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -127,7 +128,7 @@ def test_an_agent_that_hangs(cell: Cell, state: Settings, going: Any, gate: Path
         if is_running(pid):
             os.kill(pid, signal.SIGCONT)
     assert f"done: ended the local agent with the pid {pid}; started a local agent, pid {agent_pid(state)}" in fixed
-    assert "✓ ok          local agent: answers" in fixed
+    assert re.search("✓ ok +local agent: answers", fixed)
     gate.touch()
     assert going.wait().stdout == "through\n"
 
@@ -282,9 +283,9 @@ def test_settings_that_can_not_be_used(cell: Cell, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HOPX_KEEP_MB", "plenty")
     api.session.cache_clear()
     shown = str(cell("%hopx_doctor"))
-    assert "✗ broken      environment: settings    HOPX_KEEP_MB='plenty' is not a number" in shown
-    assert "program: Python" in shown
     monkeypatch.delenv("HOPX_KEEP_MB")
+    assert re.search("✗ broken +environment: settings +HOPX_KEEP_MB='plenty' is not a number", shown)
+    assert "program: Python" in shown
 
 
 def test_every_variable_that_the_package_reads_is_known() -> None:
