@@ -29,7 +29,7 @@ class Following:
         self._stops: list[Callable[[], None]] = []
         self._awaited: set[str] = set()
         self._known = threading.Event()
-        """Whether each connection has said something since it is followed."""
+        """Whether each connection has said something since it is followed, with output."""
         self._closed = False
 
     @property
@@ -68,8 +68,14 @@ class Following:
     def _listener(self, connection: Connection) -> Callable[[Update], None]:
         def listener(update: Update) -> None:
             self._take(connection, update)
-            self._awaited.discard(connection.name)
+            if _has_output(update):
+                self._awaited.discard(connection.name)
             if not self._awaited:
                 self._known.set()
 
         return listener
+
+
+def _has_output(update: Update) -> bool:
+    """Whether it is more than a listing without output that somebody else has asked for: its metrics are columns."""
+    return update.listing is None or update.listing.tail is None or update.listing.tail >= TAIL
