@@ -342,8 +342,8 @@ def still_waits(run: Run, seconds: float) -> WaitTimeout:
     )
 
 
-def usual_times_of(runs: Sequence[Run]) -> Mapping[RunId, Usual]:
-    """How long these runs usually take, by their `run_id`, as far as the history knows that."""
+def usual_times_of(runs: Sequence[Run]) -> Mapping[RunId, Usual | None]:
+    """How long runs usually take, by the `run_id` of those that the history knows; None where it can't tell."""
     try:
         return runs[0].source.history.read(usual_times, [run.run_id for run in runs if run.run_id])
     except HistoryError:

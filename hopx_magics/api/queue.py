@@ -132,7 +132,7 @@ def _expected(listing: Listing, queued: Sequence[Process]) -> dict[ProcessId, da
 def _usual(processes: Iterable[Process]) -> dict[RunId, float]:
     try:
         found = session().history.read(usual_times, [each.run_id for each in processes if each.run_id])
-        return {run_id: usual.median for run_id, usual in found.items()}
+        return {run_id: usual.median for run_id, usual in found.items() if usual}
     except HistoryError:
         return {}
 

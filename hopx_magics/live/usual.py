@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -11,9 +12,17 @@ from ..run import Run, usual_times_of
 _log = logging.getLogger(__name__)
 
 
+AGAIN_AFTER = 1.0
+"""Seconds after which the history is asked again about runs that it did not have yet."""
+
+TRIES = 10
+"""How often it is asked about a run."""
+
+
 class _Question(NamedTuple):
     runs: list[Run]
     tell: Callable[[Usual], None]
+    tries: int = TRIES
 
 
 class UsualTimes:
@@ -43,16 +52,27 @@ class UsualTimes:
                     self._thread = None
                     return
             try:
-                _answer(questions)
+                early = _answer(questions)
             except Exception:  # what is shown does without
                 _log.exception("how long runs usually take could not be found out")
+                continue
+            if early:
+                time.sleep(AGAIN_AFTER)
+                with self._lock:
+                    self._questions += early
 
 
-def _answer(questions: Sequence[_Question]) -> None:
+def _answer(questions: Sequence[_Question]) -> list[_Question]:
+    """Tells what is known, and returns what is to be asked again, since the history does not have these runs yet."""
     found = usual_times_of([run for question in questions for run in question.runs])
+    early = []
     for question in questions:
-        if usual := [found[run.run_id] for run in question.runs if run.run_id and run.run_id in found]:
+        known = [found[run.run_id] for run in question.runs if run.run_id and run.run_id in found]
+        if usual := [each for each in known if each]:
             question.tell(_together(usual))
+        if len(known) < len(question.runs) and question.tries > 1:
+            early.append(question._replace(tries=question.tries - 1))
+    return early
 
 
 def _together(usual: Sequence[Usual]) -> Usual:

@@ -22,13 +22,17 @@ class OfCode(NamedTuple):
     params: str
 
 
-def usual_times(db: sqlite3.Connection, run_ids: Collection[RunId]) -> dict[RunId, Usual]:
-    """For each of these runs how long it usually takes, as far as such runs have completed; itself does not count."""
+def usual_times(db: sqlite3.Connection, run_ids: Collection[RunId]) -> dict[RunId, Usual | None]:
+    """For each of these runs that is known how long it usually takes, or None if no such run has completed.
+
+    The run itself does not count.
+    """
     asked = []
     for run_id in run_ids:
         asked += db.execute("SELECT run_id, code_hash, params FROM runs WHERE run_id = ?", (run_id,)).fetchall()
-    found = usual_of(db, map(OfCode._make, asked))
-    return {RunId(run.run_id): usual for run, usual in found.items() if run.run_id}
+    runs = [OfCode._make(row) for row in asked]
+    found = usual_of(db, runs)
+    return {RunId(run.run_id): found.get(run) for run in runs if run.run_id}
 
 
 def usual_of(db: sqlite3.Connection, runs: Iterable[OfCode]) -> dict[OfCode, Usual]:
