@@ -66,7 +66,8 @@ def test_a_sweep_as_a_table(
     assert barriers(notebook.page, ".hopx-watch") == []
     assert notebook.save().metadata["hopx_magics"]["columns"] == {"param.epochs": True, "memory": True}
     notebook.wait_until(
-        lambda: notebook.execute("print(hopx.api.watch._chosen.by_hand)").strip() != "None", "it is remembered"
+        lambda: notebook.execute("print(getattr(hopx.api.session().columns, 'by_hand', None))").strip() != "None",
+        "it is remembered",
     )
     notebook.theme("JupyterLab Dark")
     shots.keep(table.root, "dark")
