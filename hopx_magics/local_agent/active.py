@@ -4,7 +4,7 @@ import asyncio
 import logging
 import subprocess
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, TypeVar
 
 from ..models import ProcessId
@@ -15,6 +15,9 @@ from .resources import Needs
 from .store import Folder
 
 _T = TypeVar("_T")
+
+ANEW_AFTER = 1.0
+"""Seconds after which work without an end begins anew when it has failed."""
 
 log = logging.getLogger("hopx_magics.local_agent")
 
@@ -148,6 +151,20 @@ def spawned(work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
     task = asyncio.get_running_loop().create_task(work)
     task.add_done_callback(_log_failure)
     return task
+
+
+def kept_up(watch: Callable[[], Coroutine[Any, Any, None]]) -> "asyncio.Task[None]":
+    """A task that does work without an end, and begins it anew where it has failed, which the log tells."""
+    return spawned(_again_and_again(watch))
+
+
+async def _again_and_again(watch: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        try:
+            await watch()
+        except Exception:  # whatever it was, limits and bounds are to hold for all other processes
+            log.exception("looking after processes failed, and begins anew")
+        await asyncio.sleep(ANEW_AFTER)
 
 
 def _log_failure(task: "asyncio.Task[Any]") -> None:

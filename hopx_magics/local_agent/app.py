@@ -4,6 +4,7 @@ import asyncio
 import os
 import platform
 import time
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,7 +17,7 @@ from hopx_magics import __version__
 from ..protocol.requests import HEALTH, INFO, MANY
 from ..settings import Settings
 from .access import Gate
-from .active import spawned
+from .active import kept_up
 from .adopting import adopt
 from .answers import Refused, Routes, answer_failure, answer_http_error, answer_refused, json_response
 from .bounds import Bounds
@@ -76,11 +77,11 @@ class Agent:
         """Takes over the processes of earlier agents, and looks after all from now on."""
         adopt(self.processes, self._launching, self._pausing)
         self._watching = (
-            spawned(cut_outputs(self.processes)),
-            spawned(bound_memory(self.processes, self._killing)),
-            spawned(Bounds(self.processes, self._killing).watch()),
-            spawned(Halving(self.processes, self._killing).watch()),
-            spawned(self.processes.leftovers.watch()),
+            kept_up(partial(cut_outputs, self.processes)),
+            kept_up(partial(bound_memory, self.processes, self._killing)),
+            kept_up(Bounds(self.processes, self._killing).watch),
+            kept_up(Halving(self.processes, self._killing).watch),
+            kept_up(self.processes.leftovers.watch),
         )
 
     def close(self) -> None:
