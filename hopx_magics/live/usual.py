@@ -11,7 +11,6 @@ from ..run import Run, usual_times_of
 
 _log = logging.getLogger(__name__)
 
-
 AGAIN_AFTER = 1.0
 """Seconds after which the history is asked again about runs that it did not have yet."""
 

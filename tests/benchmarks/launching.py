@@ -74,6 +74,17 @@ def end_to_notebook(folder: Path) -> float:
 # ---------------------------------------------------------------- many, beside task-spooler
 
 
+def queued_by_spooler(count: int) -> Callable[[Callable[..., None]], float]:
+    """The seconds in which task-spooler takes so many, whose ends are waited for outside of the time."""
+
+    def queued(tsp: Callable[..., None]) -> float:
+        taken = seconds(lambda: [tsp("true") for _ in range(count)])
+        tsp("-w")
+        return taken
+
+    return queued
+
+
 def in_a_row(smallest: bool) -> Iterator[Row]:
     """A launch when one follows the other: all that is launched and its end are waited for outside of the time."""
     count, rounds = (3, 1) if smallest else (200, 5)
@@ -86,12 +97,7 @@ def in_a_row(smallest: bool) -> Iterator[Row]:
         settle()
         return taken
 
-    def theirs(tsp: Callable[..., None]) -> float:
-        taken = seconds(lambda: [tsp("true") for _ in range(count)])
-        tsp("-w")
-        return taken
-
-    a, b = beside_spooler(ours, theirs, rounds)
+    a, b = beside_spooler(ours, queued_by_spooler(count), rounds)
     yield beside(f"a launch to its reply, in a row of {count}", a / count, b and b / count, "3.5 ms")
 
 
@@ -123,12 +129,7 @@ def sweep(smallest: bool) -> Iterator[Row]:
         settle()
         return taken
 
-    def theirs(tsp: Callable[..., None]) -> float:
-        taken = seconds(lambda: [tsp("true") for _ in range(count)])
-        tsp("-w")
-        return taken
-
-    a, b = beside_spooler(ours, theirs, rounds)
+    a, b = beside_spooler(ours, queued_by_spooler(count), rounds)
     yield beside(f"a sweep of {count:,} launched, with a table open", a, b, "2,000 ms")
 
 
