@@ -410,13 +410,15 @@ class Turned(msgspec.Struct, frozen=True, kw_only=True):
 class QueueState(msgspec.Struct, frozen=True, kw_only=True):
     """How an agent works off its queue: whether that is paused, and how many run at once, at most and now.
 
-    What it hands out are `gpus`, as CUDA names them, `cpus`, and `memory` in bytes.
+    What it hands out are `gpus`, as CUDA names them, `cpus`, and `memory` in bytes. Beside its processes it runs so
+    many in the `foreground`, for which somebody waits and which end with it.
     """
 
     paused: bool
     max_running: int
     running: int
     queued: int
+    foreground: int = 0
     gpus: tuple[str, ...] = ()
     cpus: float = 0.0
     memory: int = 0

@@ -25,7 +25,7 @@ from ..protocol.replies import (
 )
 from ..words import PauseResult, Stream
 from . import lost_replies
-from .transport import Reply, Request, Transport
+from .transport import Endpoint, Reply, Request, Transport
 
 CHUNK = 8_000_000
 """Bytes of output fetched with one request."""
@@ -78,7 +78,7 @@ class Agent:
         self._tells_changes = True
         self._serves_output: bool | None = None
         self._kill_form = 0
-        self._features: frozenset[str] | None = None
+        self._features: tuple[Endpoint | None, frozenset[str]] | None = None
 
     @property
     def label(self) -> str:
@@ -212,14 +212,17 @@ class Agent:
             raise
 
     def features(self) -> Collection[str]:
-        """What the agent says that it can do beyond the agent API. Asked once; one that can't be asked can nothing."""
-        if self._features is None:
+        """What the agent says that it can do beyond the agent API; one that can't be asked can nothing.
+
+        Asked once, and again when the agent is found anew, which may be of another version then.
+        """
+        if self._features is None or self._features[0] != self.transport.endpoint:
             try:
                 info = read_json(self.transport.read(Request("GET", wire.INFO)).body, agent=self.label)
-                self._features = frozenset(str(feature) for feature in info["features"])
+                self._features = self.transport.endpoint, frozenset(str(feature) for feature in info["features"])
             except (AgentError, LookupError, TypeError):
                 return ()
-        return self._features
+        return self._features[1]
 
     def keeps_limits(self) -> bool:
         """Whether the agent itself keeps the limit of a sweep."""

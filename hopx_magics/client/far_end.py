@@ -35,13 +35,15 @@ def serve(say: Callable[..., None], name: str) -> None:
         workdir = Path(WORK).expanduser() / name
         workdir.mkdir(parents=True, exist_ok=True)
         agent = LocalAgent(settings)
+        agent.renew()
         found, left = agent.found(), agent.left()
     except (HopxError, ValueError, OSError) as error:
         say(error=getattr(error, "message", str(error)), hint=getattr(error, "hint", None))
         return
     pid, has_rsync = left.pid if left else 0, shutil.which("rsync") is not None
+    version = left.version if left else None
     where = {"folder": str(settings.agent_folder), "workdir": str(workdir)}
-    say(url=found.url, token=found.token, socket=found.socket, pid=pid, rsync=has_rsync, **where)
+    say(url=found.url, token=found.token, socket=found.socket, pid=pid, version=version, rsync=has_rsync, **where)
     for wait in (_until_nobody_listens, partial(_until_ended, pid), _breathe):
         threading.Thread(target=_then_leave, args=(wait,), daemon=True).start()
     threading.Event().wait()

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import importlib.metadata
 import io
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -43,7 +44,9 @@ def wheel_of_this() -> Wheel:
         for path in sorted(_PACKAGE.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
     }
-    files[f"{about}/METADATA"] = (importlib.metadata.distribution("hopx_magics").read_text("METADATA") or "").encode()
+    metadata = importlib.metadata.distribution("hopx_magics").read_text("METADATA") or ""  # of when it was installed
+    metadata = re.sub(r"^Version: .*$", f"Version: {__version__}", metadata, count=1, flags=re.M)
+    files[f"{about}/METADATA"] = metadata.encode()
     files[f"{about}/WHEEL"] = _WHEEL.encode()
     records = [f"{name},sha256={_digest(content)},{len(content)}\n" for name, content in files.items()]
     files[f"{about}/RECORD"] = "".join([*records, f"{about}/RECORD,,\n"]).encode()

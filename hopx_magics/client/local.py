@@ -6,6 +6,7 @@ another user of the machine, who would be sent code, environment and token.
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,17 +18,26 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from ..errors import LocalAgentError
+from hopx_magics import __version__
+
+from ..errors import HopxError, LocalAgentError
 from ..output.oneline import printable
 from ..protocol.requests import AGENT_FILE, AgentFile
 from ..settings import Settings
-from .transport import Endpoint
+from .agent import Agent
+from .transport import Endpoint, Transport
 
 START_TIMEOUT = 20.0
 """Seconds that a starting agent may take, on a busy machine, until it answers."""
 
 END_TIMEOUT = 5.0
-"""Seconds that an agent of an older version may take to end, until it is killed, by which nothing is lost either."""
+"""Seconds that an agent of another version may take to end, until it is killed, by which nothing is lost either."""
+
+STATE_TIMEOUT = 5.0
+"""Seconds in which an agent of another version has to tell whether it has something to do."""
+
+LONGEST_STATE = 1_000_000
+"""Bytes of what it tells of that, at most."""
 
 _NOT_FOR_THE_AGENT = (
     *("HOPX_AGENT_TOKEN", "HOPX_API_KEY", "HOPX_NOTIFY"),  # secrets
@@ -43,6 +53,7 @@ class LocalAgent:
 
     def __init__(self, settings: Settings) -> None:
         self._folder = settings.agent_folder
+        self._is_due: bool | None = None
         self.log = self._folder / "agent.log"
         """What its agents complain of, the last lines of it."""
 
@@ -63,11 +74,31 @@ class LocalAgent:
                 found = self._find() or self._start()
         return found
 
+    def renew(self) -> bool:
+        """Ends an agent of another version than the next one would be of, if it has nothing to do; whether it has.
+
+        One that has something to do, or does not tell, stays for now.
+        """
+        if self._is_due is False:  # which was looked at when it was found
+            return False
+        found = self._find()
+        if found is None or not self._is_due or not is_idle(found):
+            return False
+        with self._one_starter():
+            left = self.left()
+            return left is not None and left.version != _version_to_start() and self.end(left.pid, signal.SIGTERM)
+
+    def of_another_version(self) -> str | None:
+        """The version of the agent that was found last, if the next one would be of another."""
+        left = self.left() if self._is_due else None
+        return left.version if left else None
+
     def _find(self) -> Endpoint | None:
         """The agent that left its address, if it listens there."""
         left = self.left()
         if left is None or left.socket is None or not listens(left.socket):
             return None
+        self._is_due = left.version != _version_to_start()
         return Endpoint(left.url, left.token, socket=left.socket, when_silent=self._when_silent(left.pid))
 
     def left(self) -> AgentFile | None:
@@ -151,6 +182,29 @@ class LocalAgent:
             f"the local agent did not start: {_last_line(log)}",
             hint=f"Its log is {log}; it runs with {sys.executable}.",
         )
+
+
+def _version_to_start() -> str:
+    """The version of the package as it is on the disk now, where it may have been replaced under this program."""
+    try:
+        told = re.search(r'^__version__ = "(.+)"$', (Path(__file__).parents[1] / "__init__.py").read_text(), re.M)
+    except OSError:
+        return __version__
+    return told[1] if told else __version__
+
+
+def is_idle(endpoint: Endpoint) -> bool:
+    """Whether an agent says that nothing runs there, or waits to."""
+    transport = Transport(
+        "local", lambda http: endpoint, timeout=STATE_TIMEOUT, retry_time=0.0, max_reply=LONGEST_STATE, is_here=True
+    )
+    try:
+        state = Agent(transport).queue()
+    except HopxError:
+        return False
+    finally:
+        transport.close()
+    return not (state.running or state.queued or state.foreground)
 
 
 def _is_agent(pid: int) -> bool:

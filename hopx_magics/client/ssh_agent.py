@@ -5,7 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hopx_magics import __version__
+
 from ..errors import SshError
+from .local import is_idle
 from .syncing import Copied, copy
 from .transport import Endpoint
 from .tunnel import Found, Tunnel, Way
@@ -78,6 +81,16 @@ class SshAgent:
             shown=address.url,
             when_silent=f"Is {address.host} there? Its agent has the pid {found.pid}; what it runs goes on.",
         )
+
+    def renew(self) -> bool:
+        """Gives up an ssh to an agent of another version that has nothing to do; whether it has.
+
+        The next one lets that agent make way.
+        """
+        if self._tunnel is None or self._tunnel.found.version in (None, __version__) or not is_idle(self._endpoint()):
+            return False
+        self._is_new = False
+        return True
 
     def copy(self, copied: Copied, say: Callable[[str], None]) -> None:
         """Copies files of this machine into the work folder there. Raises HopxError."""

@@ -69,6 +69,7 @@ class Found(msgspec.Struct, frozen=True):
     pid: int
     folder: str
     workdir: str
+    version: str | None = None
     rsync: bool = False
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ from ..settings import Settings
 from ..values.packed import Packed
 from ..values.storing import restore, store
 from .connection import Connection
+from .elsewhere import check_features, needed_features
 from .sending import Sending
 
 LOCAL = "local"
@@ -44,16 +45,32 @@ class LocalConnection(Connection):
     def __init__(self, settings: Settings, recorder: Recorder) -> None:
         self.workspace: Path = settings.agent_folder / "workspace"
         self._stored: tuple[Packed | None, tuple[str, ...], tuple[str, ...]] = (None, (), ())
-        super().__init__(local_place(settings), LocalAgent(settings), settings, recorder)
+        self._local_agent = LocalAgent(settings)
+        super().__init__(local_place(settings), self._local_agent, settings, recorder)
 
     def at_home(self, launch: Launch, sending: Sending | None = None) -> Launch:
-        """The launch with its folder, by default the present one, as an absolute one, and with its values in files."""
+        """The launch with its folder, by default the present one, as an absolute one, and with its values in files.
+
+        An agent of another version makes way, if it has nothing to do. Raises LaunchError for what it can't do.
+        """
+        if self._local_agent.renew():
+            self.agent.transport.move(self.locate)
+        self._check_version(launch)
         return msgspec.structs.replace(
             launch,
             workdir=_folder(launch.workdir),
             values=self._store(launch),
             notify=self._told_where(launch.notify),
         )
+
+    def _check_version(self, launch: Launch) -> None:
+        version = self._local_agent.of_another_version()
+        if version is not None and (needed := needed_features(launch)):
+            try:
+                check_features(needed, self.agent.features(), f"the local agent, still of version {version},")
+            except LaunchError as error:
+                error.hint = "The next launch replaces it when nothing runs or waits there any more."
+                raise
 
     @property
     def _no_desktop(self) -> str | None:

@@ -66,7 +66,12 @@ class SshConnection(Connection):
             self.ssh, self.trusted = other.ssh, other.trusted
 
     def at_home(self, launch: Launch, sending: Sending | None = None) -> Launch:
-        """The launch as it is to be there, in the folder of this connection: see `Connection.at_home`."""
+        """The launch as it is to be there, in the folder of this connection: see `Connection.at_home`.
+
+        An agent of another version makes way, if it has nothing to do.
+        """
+        if self.ssh.renew():
+            self.agent.transport.move(self.locate)
         return super().at_home(msgspec.structs.replace(launch, workdir=self._folder(launch.workdir)), sending)
 
     def run_command(self, command: str, *, timeout: float, workdir: str | None = None) -> CommandResult:

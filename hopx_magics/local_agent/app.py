@@ -68,7 +68,7 @@ class Agent:
             ("GET", INFO, self._info),
             *LaunchEndpoints(self.processes, self._launching, foreground, self._workspace, tools).routes,
             *ProcessEndpoints(self.processes, killing, listing, self._closing).routes,
-            *QueueEndpoints(self.processes, self._launching, self._pausing).routes,
+            *QueueEndpoints(self.processes, self._launching, self._pausing, foreground).routes,
             *FileEndpoints(Workspaces(self._workspace, settings.agent_folder / "incoming")).routes,
         ]
         self.gate = Gate(self._application(), token)

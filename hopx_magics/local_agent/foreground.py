@@ -53,20 +53,29 @@ class Foreground:
         self._output_limit = output_limit
         self._shown = shown
         self._turn = asyncio.Semaphore(AT_ONCE)
+        self.count = 0
+        """How many there are, those that wait for their turn included."""
         emptied(folder)
 
     async def run(self, program: Program, workdir: Path, env: Mapping[str, str], timeout: float) -> Result:
         """Runs a program to its end. Raises Refused after `timeout` seconds, and OSError for want of room."""
-        async with self._turn:
-            folder = Path(tempfile.mkdtemp(dir=self._folder))
-            try:
-                if program.code_file:
-                    (folder / program.code_file).write_bytes(program.code.encode())
-                (folder / "stdout").touch()
-                (folder / "stderr").touch()
-                return await self._run(program, folder, workdir, env, timeout)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+        self.count += 1
+        try:
+            async with self._turn:
+                return await self._run_in_folder(program, workdir, env, timeout)
+        finally:
+            self.count -= 1
+
+    async def _run_in_folder(self, program: Program, workdir: Path, env: Mapping[str, str], timeout: float) -> Result:
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        try:
+            if program.code_file:
+                (folder / program.code_file).write_bytes(program.code.encode())
+            (folder / "stdout").touch()
+            (folder / "stderr").touch()
+            return await self._run(program, folder, workdir, env, timeout)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     async def _run(
         self, program: Program, folder: Path, workdir: Path, env: Mapping[str, str], timeout: float

@@ -12,6 +12,7 @@ from ..protocol.requests import PAUSE, QUEUE, RESUME, PauseRequest, QueueRequest
 from ..words import PauseResult
 from . import requests
 from .answers import Routes, json_response
+from .foreground import Foreground
 from .launching import Launching
 from .pausing import Pausing
 from .processes import Processes
@@ -20,10 +21,11 @@ from .processes import Processes
 class QueueEndpoints:
     """Pauses, resumes, and works with the queue."""
 
-    def __init__(self, processes: Processes, launching: Launching, pausing: Pausing) -> None:
+    def __init__(self, processes: Processes, launching: Launching, pausing: Pausing, foreground: Foreground) -> None:
         self._processes = processes
         self._launching = launching
         self._pausing = pausing
+        self._foreground = foreground
         self.routes: Routes = [
             ("POST", PAUSE, self._pause),
             ("POST", RESUME, self._resume),
@@ -77,5 +79,6 @@ class QueueEndpoints:
             "max_running": queue.most,
             "running": running,
             "queued": queued,
+            "foreground": self._foreground.count,
             **self._processes.resources.machine._asdict(),
         }
