@@ -145,6 +145,7 @@ def ticks_of(count: int, goals: tuple[str, str, str], lab: Lab, smallest: bool) 
                 yield from opening(notebook, count, 1 if smallest else 5)
             notebook.run(2)
             notebook.output(2).locator(".hopx-row").first.wait_for()
+            _wait_quiet(notebook)
             what = f"a tick, {count:,} rows, 1 % changed"
             yield from ticking(notebook, lambda tick: tell(url, "tick"), lambda tick: None, what, goals, smallest)
 

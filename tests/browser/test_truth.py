@@ -4,6 +4,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import OpenNotebook, Shots, WatchIn
 from tests.browser.table import LOAD, SLEEPER, launches, table_in
+from tests.browser.traffic import Direction
 
 FACTS = """list => [...list.children].map(fact => {
   const [label, value] = [...fact.children].map(element => element.getBoundingClientRect());
@@ -63,6 +64,24 @@ def test_what_is_saved_is_the_state_of_its_moment(open_notebook: OpenNotebook, w
     assert "short one" in output.data["text/plain"]
     assert table.root.evaluate("root => root.theSame"), "and nothing was drawn anew"
     expect(table.root.get_by_label("Search processes")).to_be_focused()
+
+
+def test_a_table_whose_cell_ran_again_is_told_nothing_more(open_notebook: OpenNotebook, watch_in: WatchIn) -> None:
+    notebook = open_notebook(LOAD, launches(going=SLEEPER), "%hopx_watch")
+    table = watch_in(notebook)
+    notebook.run(2)
+    expect(table.cell("going", "status")).to_contain_text("running")
+    seen = len(notebook.traffic.messages)
+
+    def kinds(direction: Direction, kind: str) -> list[str | None]:
+        told = [message for message in notebook.traffic.messages[seen:] if message.direction == direction]
+        return [one.comm_id for one in told if kind in ((one.data or {}).get("kind"), (one.data or {}).get("do"))]
+
+    for count in range(1, 4):  # what asked once for what is kept of it would ask again with the next change
+        notebook.execute(f"hopx.launch('pass', name='short {count}').wait()")
+        table.row(f"short {count}").wait_for()
+        notebook.wait_until(lambda: len(kinds("to_kernel", "static")) >= count, "it is asked what is to be kept")  # noqa: B023
+    assert len({*kinds("to_page", "changes"), *kinds("to_kernel", "static")}) == 1
 
 
 def test_a_failure_is_opened_where_it_says_something(

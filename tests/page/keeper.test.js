@@ -36,7 +36,7 @@ function notebookWith(...models) {
   return { context: { saveState, model }, saved, origins, save, listeners };
 }
 
-function keeperOf(context, { isUsed = () => false } = {}) {
+function keeperOf(context, { isUsed = () => false, isShown = () => true } = {}) {
   const store = new Store();
   const told = [];
   let states = 0;
@@ -49,7 +49,7 @@ function keeperOf(context, { isUsed = () => false } = {}) {
       return { answer: { model: "mine" }, buffers: [new DataView(Uint8Array.from(deflateSync(bundle)).buffer)] };
     },
   };
-  const keeper = new Keeper({ model: { widget_manager: { context } }, link, store, isUsed, isAlive: () => true });
+  const keeper = new Keeper({ model: { widget_manager: { context } }, link, store, isUsed, isShown });
   const pass = async (seconds) => {
     for (let second = 0; second < seconds; second += 1) {
       clock.now += 1000;
@@ -91,6 +91,16 @@ test("it is renewed each minute in which something changed, and when all has end
   await pass(3);
   assert.equal(saved[0].data["text/html"], "state 2");
   end();
+});
+
+test("what was cleared away asks for nothing", async () => {
+  for (const context of [notebookWith("mine").context, undefined]) {
+    const { store, told, pass, end } = keeperOf(context, { isShown: () => false });
+    store.reset(columnsOf([rowOf({ status: "completed" })]));
+    await pass(90);
+    assert.deepEqual(told, []);
+    end();
+  }
 });
 
 test("where the page can't do it the kernel does, when nobody is using the table", async () => {

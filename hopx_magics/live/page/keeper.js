@@ -19,17 +19,17 @@ const WIDGET = "application/vnd.jupyter.widget-view+json";
  * @property {Link} link
  * @property {import("./store.js").Store} store
  * @property {() => boolean} isUsed whether somebody points at the table or types in it
- * @property {() => boolean} isAlive
+ * @property {() => boolean} isShown whether the kernel lives, and the notebook still shows the table: what was cleared away asks for nothing
  * @typedef {{model: string, bundle: Record<string, string>}} Kept
  */
 
 export class Keeper {
   /** @param {Parts} parts */
-  constructor({ model, link, store, isUsed, isAlive }) {
+  constructor({ model, link, store, isUsed, isShown }) {
     this.link = link;
     this.store = store;
     this.isUsed = isUsed;
-    this.isAlive = isAlive;
+    this.isShown = isShown;
     /** JupyterLab's notebook; null where the kernel has to renew the output, with which the table is drawn anew. */
     this.notebook = notebookOf(model);
     /** When the rows changed last since they were asked for; 0: they have not. */
@@ -69,7 +69,7 @@ export class Keeper {
 
   /** @param {boolean} dirty whether the notebook is to be saved therefore */
   #renew(dirty) {
-    if (!this.store.ready || !this.isAlive()) return;
+    if (!this.store.ready || !this.isShown()) return;
     if (this.notebook) this.#write(dirty);
     else if (this.changedAt) {
       this.changedAt = 0;
@@ -79,7 +79,7 @@ export class Keeper {
   }
 
   async #ask() {
-    if (this.asking || !this.store.ready || !this.isAlive()) return;
+    if (this.asking || !this.store.ready || !this.isShown()) return;
     this.asking = true;
     this.askedAt = Date.now();
     this.changedAt = 0;
@@ -95,7 +95,7 @@ export class Keeper {
   /** @param {boolean} dirty */
   #write(dirty) {
     const { fresh, notebook } = this;
-    if (!fresh || !notebook || !this.isAlive()) return;
+    if (!fresh || !notebook || !this.isShown()) return;
     this.fresh = null;
     this.renewedAt = Date.now();
     for (const cell of notebook.model.cells) if (cell.type === "code") this.#writeInto(cell, fresh);

@@ -44,7 +44,8 @@ export class Page {
     this.bell = new Bell({ onChange: redraw, onShow: (slot) => this.#firstView?.show(slot) });
     this.health = new KernelHealth({ model, link: this.link, onChange: () => this.#healthChanged(), onReconnect: () => this.#hello() });
     this.keeper = new Keeper({
-      model, link: this.link, store: this.store, isUsed: () => [...this.views].some((view) => view.isUsed), isAlive: () => this.alive,
+      model, link: this.link, store: this.store, isUsed: () => [...this.views].some((view) => view.isUsed),
+      isShown: () => this.alive && this.views.size > 0,
     });
     this.link.onBroken = () => this.health.end();
     this.link.onMissed = () => this.#missed();
