@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..connection.connection import Connection
 from ..connection.local import LOCAL
 from ..durations import parse_duration
-from ..errors import UnknownConnection
+from ..errors import HopxError, UnknownConnection
 from ..output.oneline import printable
-from ..session.connecting import SshOptions, connection_to, create_sandboxes, say_nothing
-from ..session.session import session
+from ..session.connecting import SshOptions, check_target, connection_to, create_sandboxes, say_nothing
+from ..session.session import Default, session
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +54,32 @@ def connect(
     connection = connection_to(session(), target, name=name, token=token, resume=resume, ssh=ssh)
     session().add(connection)
     return connection
+
+
+def use_connection(target: str) -> None:
+    """Means `target`, as `connect` knows it, wherever no connection is named; it is connected to when first needed.
+
+    Empty: this machine. Raises ValueError, InsecureConnection and UnknownConnection for what there is not.
+    """
+    target = target.strip() or LOCAL
+    check_target(session(), target)
+    if target in (LOCAL, *session().connections):
+        session().add(session().connection(target))
+    else:
+        session().default = Default(target, partial(_connect_to_default, target))
+
+
+def _connect_to_default(target: str) -> None:
+    try:
+        connect(target)
+    except HopxError as error:
+        error.hint = f"{f'{error.hint} ' if error.hint else ''}{_IS_DEFAULT}"
+        raise
+    except ValueError as error:
+        raise UnknownConnection(f"{printable(target, 60)}: {error}", hint=_IS_DEFAULT) from None
+
+
+_IS_DEFAULT = "It is the default, %config HopxMagics.connection; %hopx_connect local chooses this machine."
 
 
 def create(
@@ -135,13 +162,16 @@ def connections() -> "pd.DataFrame":
     """
     from ..display.connection_frames import connections_frame
 
-    session().connection()
-    current = session().current
+    default = session().default
+    session().connection(LOCAL if default else None)
+    current = default.target if default else session().current
     connected = list(session().connections.values())
     rows = [(each.name, each.url, each.place.sandbox, each.name == current, True) for each in connected]
     names = {each.name for each in connected}
     earlier = [(name, kept.target) for name, kept in session().kept.all().items() if name not in names]
-    return connections_frame([*rows, *((name, url, None, False, False) for name, url in earlier)])
+    if current not in {*names, *(name for name, _ in earlier)}:
+        earlier.append((current, current))
+    return connections_frame([*rows, *((name, url, None, name == current, False) for name, url in earlier)])
 
 
 def forget(name: str) -> None:

@@ -42,7 +42,8 @@ class HopxCloud(HopxBase):
 
         Without arguments: a DataFrame of all connections, with those that earlier kernels had by ssh or to a URL: they
         are kept without secrets, and made again by their names. `local` is the agent of this machine, which is started
-        when it is needed and is the connection until another one is chosen.
+        when it is needed and is the connection until another one is chosen, or the one that
+        `%config HopxMagics.connection = "gpu1"` names: that is connected to when it is first needed.
 
         A sandbox of HopX is found by its id, or is held by a variable as an object of the vendor's SDK. Its account is
         that of the API key in HOPX_API_KEY, or of the vendor's command line program. A URL is that of any agent. Its

@@ -38,6 +38,22 @@ class HopxMagics(HopxBase):
         "if empty, what HOPX_NOTIFY in the environment says, or the desktop."
     ).tag(config=True)
 
+    connection = Unicode(
+        help="The connection when none is named or chosen: local, one that %hopx_connect shows, ssh://HOST, a URL, or "
+        "the id of a sandbox. It is connected to when it is first needed; empty: local."
+    ).tag(config=True)
+
+    @validate("connection")
+    def _checked_connection(self, proposal: Any) -> str:
+        from ..api.connect import use_connection
+        from ..errors import HopxError
+
+        try:
+            use_connection(proposal["value"])
+        except (ValueError, HopxError) as error:
+            raise TraitError(f"HopxMagics.connection: {error}") from None
+        return str(proposal["value"])
+
     @validate("notify")
     def _checked_notify(self, proposal: Any) -> str:
         from ..notices import Places

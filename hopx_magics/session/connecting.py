@@ -85,6 +85,23 @@ def connection_to(
     return _to_sandbox(session, target, name, resume)
 
 
+def check_target(session: Session, target: str) -> None:
+    """Raises ValueError, InsecureConnection or UnknownConnection for what can't be connected to, as far as is known.
+
+    A word that is nobody's name may be the id of a sandbox, where there is an account.
+    """
+    if target.startswith(SCHEME):
+        parse_address(target)
+    elif "://" in target:
+        checked_url(target)
+    elif target not in (LOCAL, *session.connections) and not session.kept.find(target) and not session.has_api_key:
+        known = [LOCAL, *session.connections, *session.kept.all()]
+        raise UnknownConnection(
+            f"no connection is named {printable(target, 60)!r}{nearest(target, known)}",
+            hint="%hopx_connect shows the connections; ssh://HOST and URLs are taken as well.",
+        )
+
+
 def _to_url(session: Session, url: str, name: str | None, token: str | None) -> Connection:
     """A connection to `url` that works; the one there is, with the new token, if there is one of that name."""
     if token is not None and not (token.isascii() and token.isprintable() and token == token.strip()):

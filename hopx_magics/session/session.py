@@ -4,9 +4,9 @@ import atexit
 import functools
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..client.api_key import find_api_key
 from ..client.control_plane import ControlPlane
@@ -33,6 +33,13 @@ HISTORY_PATIENCE = 1.0
 """Seconds for which reading the history waits, at most, for another program."""
 
 
+class Default(NamedTuple):
+    """A connection that is made when it is first needed: its name, or what it leads to, and what makes it."""
+
+    target: str
+    connect: Callable[[], object]
+
+
 class Session:
     """What one Python process has. Methods may be called from several threads."""
 
@@ -41,6 +48,9 @@ class Session:
         self.connections: dict[str, Connection] = {}
         self.current = LOCAL
         """The name of the connection that is meant when none is named."""
+        self.default: Default | None = None
+        """What is meant then, as long as it has not been connected to: it is when it is first needed."""
+        self._connecting = threading.RLock()
         self.history = Database(self.settings.history_file, patience=HISTORY_PATIENCE)
         self.recorder = Recorder(self.history, self.settings)
         self.kept = KeptConnections(self.settings.state_folder / "connections")
@@ -75,7 +85,12 @@ class Session:
     # ------------------------------------------------------------ connections
 
     def connection(self, name: str | None = None) -> Connection:
-        """The connection of that name, by default the current one. Raises UnknownConnection."""
+        """The connection of that name, by default the current one. Raises UnknownConnection.
+
+        Connects to the default, if that is the current one and has not been, and then raises what this raises.
+        """
+        if name is None:
+            self._connect_to_default()
         with self.lock:
             name = name or self.current
             if name == LOCAL and LOCAL not in self.connections:
@@ -86,6 +101,12 @@ class Session:
                     hint=self._how_to_connect(name),
                 )
             return self.connections[name]
+
+    def _connect_to_default(self) -> None:
+        with self._connecting:
+            if self.default is not None:
+                self.default.connect()
+                self.default = None
 
     def _how_to_connect(self, name: str) -> str:
         if self.kept.find(name):
@@ -103,7 +124,8 @@ class Session:
         names = [name.strip() for word in names for name in word.split(",") if name.strip()]
         if "all" in names:
             return list(self.connections.values()) or [self.connection()]
-        return list({(found := self.connection(name)).name: found for name in names or [self.current]}.values())
+        found = [self.connection(name) for name in names] or [self.connection()]
+        return list({connection.name: connection for connection in found}.values())
 
     def connection_of(self, kept: KeptRun) -> Connection | None:
         """The connection to the agent on which a run was launched, or None."""
@@ -116,7 +138,7 @@ class Session:
         """Takes on connections, of which the first one is the current one from now on."""
         with self.lock:
             self.connections |= {connection.name: connection for connection in connections}
-            self.current = connections[0].name
+            self.current, self.default = connections[0].name, None
 
     def drop(self, connection: Connection) -> None:
         """Forgets a connection. What runs there goes on."""
@@ -153,7 +175,7 @@ class Session:
 
     def renew_after_fork(self) -> None:
         """Gives a forked child sockets, locks and threads of its own, since those of its parent are of no use to it."""
-        self.lock = threading.RLock()
+        self.lock, self._connecting = threading.RLock(), threading.RLock()
         self._parents = vars(self).pop("control_plane", None)  # whose sockets must stay open
         self.recorder = Recorder(self.history, self.settings)
         for connection in self.connections.values():

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 from IPython.core.error import UsageError
+from traitlets import TraitError
 
 from hopx_magics import __version__, api
 from hopx_magics.api.connect import connect
@@ -224,6 +225,39 @@ def test_the_next_kernel_knows_the_connection_by_its_name(
         cell("%hopx_connect --forget box")
     kept = api.session().settings.state_folder / "connections"
     assert list(kept.iterdir()) == []
+
+
+def test_the_default_connection_is_made_when_it_is_first_needed(cell: Cell, shell: Any, gpu: Machine) -> None:
+    def configure(target: str) -> None:
+        shell.magics_manager.registry["HopxMagics"].connection = target
+
+    cell("%hopx_connect ssh://gpu --as box")
+    api.session().close()
+    api.session.cache_clear()
+    for target, says in (
+        ("bix", r"no connection is named 'bix'; did you mean 'box'\?"),
+        ("ssh://-o", "no name of a host"),
+    ):
+        with pytest.raises(TraitError, match=f"HopxMagics.connection: .*{says}"):
+            configure(target)
+    try:
+        cell("%config HopxMagics.connection = 'box'")
+        known = cell("%hopx_connect").set_index("name")
+        assert known.loc["box", ["current", "connected"]].tolist() == [True, False]
+        assert cell("%hopx_ps --on local").empty
+        assert ssh_pids() == [], "it is not needed yet"
+        assert cell("%%hopx_bg\nimport os\nos.getcwd()").wait().result() == f"{gpu.home}/hopx/box"
+        assert cell("%hopx_connect").set_index("name").loc["box", ["current", "connected"]].tolist() == [True, True]
+        cell("%hopx_connect local")
+        assert cell("%hopx_ps").empty
+        configure("ssh://nobody")
+        for _ in range(2):
+            with pytest.raises(SshError, match=r"(?s)ssh to nobody: .* It is the default, %config HopxMagics"):
+                cell("%hopx_ps")
+        configure("")
+        assert cell("%hopx_ps").empty
+    finally:
+        shell.config.pop("HopxMagics", None)
 
 
 @pytest.mark.parametrize("content", [b"", b"[" * 100_000, b'{"target": 5}', b'{"target": "\xff", "agent": ""}'])
