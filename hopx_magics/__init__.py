@@ -44,7 +44,7 @@ _PUBLIC = {
     "display.cell_output": "CellOutput",
     "results": "KeptValue",
     "display.diff_page": "Differences",
-    "words": "STATUSES",
+    "words": "FEATURES STATUSES",
     "models": "Callback CommandResult Listing Output Process",
     "errors": (
         "HopxError AgentError AgentUnreachable SshError AgentRefused Unauthorized BadReply NotSupported "

@@ -88,6 +88,7 @@ from .models import Process as Process
 from .results import KeptValue as KeptValue
 from .run import Run as Run
 from .sweeps import Sweep as Sweep
+from .words import FEATURES as FEATURES
 from .words import STATUSES as STATUSES
 
 __version__: str

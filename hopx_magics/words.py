@@ -38,6 +38,15 @@ Capture = Literal["auto", "files", "agent"]
 
 CAPTURES: tuple[Capture, ...] = get_args(Capture)
 
+Feature = Literal[
+    "streams", "kill", "values", "files", "ranges", "changes", "queue", "resources", "leftovers", "notices", "bounds"
+]
+
+FEATURES: tuple[Feature, ...] = get_args(Feature)
+"""What connections may be able to do: keep stdout and stderr apart, kill, take and keep values and displays, serve
+files, and parts of an output, tell only what changed; `--first`, `--after` and pauses; `--gpus`, `--cpus`, `--memory`;
+`--kill-leftovers`; `--notify`; `--stop-when` and `--keep-best`."""
+
 OUTPUT_CHOICES = ("none", "tail", "full")
 """How much of the output of processes a listing of them has."""
 

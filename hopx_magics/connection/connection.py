@@ -15,7 +15,7 @@ from ..client.commands import run_command
 from ..client.files import Files
 from ..client.sent_runner import folder_of, through_runner
 from ..client.transport import Locate, Transport
-from ..errors import HistoryError, HopxError, NotSupported, ResultError, UnknownProcess
+from ..errors import AgentUnreachable, HistoryError, HopxError, NotSupported, ResultError, UnknownProcess
 from ..kept import KeptRun
 from ..launches import launch_again
 from ..models import (
@@ -42,6 +42,7 @@ from ..run_history.recorder import Recorder
 from ..run_history.seal import Seal
 from ..settings import Settings
 from ..values.packed import Packed
+from ..words import Feature
 from .elsewhere import (
     as_program,
     check_features,
@@ -70,6 +71,17 @@ class QueueChanges(TypedDict, total=False):
     sweep: str
     sweep_limit: int
 
+
+_TOLD_BY: dict[Feature, str] = {
+    "ranges": "range",
+    "changes": "delta",
+    "queue": "queue",
+    "resources": "queue",
+    "leftovers": "leftovers",
+    "notices": "notices",
+    "bounds": "stop-when",
+}
+"""By which words in its `/info` an agent tells that it can do something."""
 
 SEEN_FOR = 10.0
 """Seconds for which the folder of a run counts as being there: several things in it are asked for, one by one."""
@@ -202,6 +214,27 @@ class Connection:
     def _completed(self, listing: Listing) -> Listing:
         """The listing, with the exit codes that the agent doesn't tell."""
         return self._exit_codes.complete(listing) if self.captures else listing
+
+    @property
+    def features(self) -> frozenset[Feature]:
+        """What it can do, of `hopx_magics.FEATURES`; asks its agent. One that does not answer can as little as any."""
+        told = self.agent.features()
+        able: set[Feature] = {"streams", "kill"}
+        able |= {feature for feature, needed in _TOLD_BY.items() if needed in told}
+        if self._keeper() == "files":  # of which any part can be read
+            able.add("ranges")
+        if self._serves_files():
+            able |= {"files", "values"}
+        return frozenset(able)
+
+    def _serves_files(self) -> bool:
+        try:
+            self.files.list()
+        except (NotSupported, AgentUnreachable):
+            return False
+        except HopxError:  # of this folder
+            return True
+        return True
 
     def _remember(self, change: Change) -> None:
         self.latest = change.listing
@@ -364,13 +397,14 @@ class Connection:
             self._remark(self.note(until=launch.timeout))
         if launch.runner:
             launch = through_runner(launch)
-        how = launch.capture
-        if how == "auto":
-            how = self.capture if self.capture != "auto" else self._decide_capture()
-        if how != "files":
+        if (self._keeper() if launch.capture == "auto" else launch.capture) != "files":
             return launch
         self.captures = True
         return wrapped(launch)
+
+    def _keeper(self) -> Capture:
+        """Who keeps output here."""
+        return self.capture if self.capture != "auto" else self._decide_capture()
 
     def _decide_capture(self) -> Capture:
         """Who keeps output here; asked again as long as only the lack of any process speaks for files."""
