@@ -45,11 +45,12 @@ export class Viewport {
    * @param {import("./order.js").Item[]} items @param {number} top @param {number} height in pixels
    */
   render(items, top, height) {
+    const inUse = placesInUse();
     this.setLength(items.length);
     const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - BEYOND);
     const end = Math.min(items.length, Math.ceil((top + height) / ROW_HEIGHT) + BEYOND);
     const wanted = new Set(items.slice(first, end).map(itemKey));
-    const { kept, free } = this.#sortOut(wanted);
+    const { kept, free } = this.#sortOut(wanted, inUse);
     /** @type {AnyLine[]} */
     const shown = [];
     for (let index = first; index < end; index += 1) {
@@ -59,7 +60,7 @@ export class Viewport {
     }
     for (const line of [...free.values()].flat()) line.element.remove();
     this.#paintKept(kept, items);
-    this.#arrange(shown);
+    this.#arrange(shown, inUse);
   }
 
   /** @param {number | string} key @returns {HTMLElement | undefined} */
@@ -67,15 +68,15 @@ export class Viewport {
     return this.lines.get(key)?.element;
   }
 
-  /** @param {Set<number | string>} wanted */
-  #sortOut(wanted) {
+  /** @param {Set<number | string>} wanted @param {Node[]} inUse */
+  #sortOut(wanted, inUse) {
     /** @type {Map<boolean, AnyLine[]>} by whether they are of groups */
     const free = new Map([[false, []], [true, []]]);
     /** @type {AnyLine[]} */
     const kept = [];
     for (const [key, line] of this.lines) {
       if (wanted.has(key)) continue;
-      if (isInUse(line.element)) kept.push(line);
+      if (isInUse(line.element, inUse)) kept.push(line);
       else {
         this.lines.delete(key);
         free.get(typeof key === "string")?.push(line);
@@ -112,24 +113,32 @@ export class Viewport {
   /**
    * Brings the elements into the order in which they are seen, for screen readers, moving as few as possible;
    * moving one would take the focus and the marked text from it.
-   * @param {AnyLine[]} shown
+   * @param {AnyLine[]} shown @param {Node[]} inUse
    */
-  #arrange(shown) {
+  #arrange(shown, inUse) {
     let cursor = this.body.firstElementChild;
     for (const { element } of shown) {
-      if (element !== cursor && cursor?.nextElementSibling === element && !isInUse(cursor)) {
+      if (element !== cursor && cursor?.nextElementSibling === element && !isInUse(cursor, inUse)) {
         this.body.append(cursor);
         cursor = element;
       }
       if (element === cursor) cursor = element.nextElementSibling;
-      else if (!element.isConnected || !isInUse(element)) this.body.insertBefore(element, cursor);
+      else if (!element.isConnected || !isInUse(element, inUse)) this.body.insertBefore(element, cursor);
     }
   }
 }
 
-/** @param {Element} element */
-function isInUse(element) {
+/**
+ * Where the focus and the beginning of marked text are. Asked once for all rows: between two changes of the page each
+ * question for the focus makes the browser lay it out anew.
+ * @returns {Node[]}
+ */
+function placesInUse() {
   const marked = document.getSelection();
-  return element.contains(document.activeElement)
-    || (marked !== null && !marked.isCollapsed && element.contains(marked.anchorNode));
+  return [document.activeElement, marked && !marked.isCollapsed ? marked.anchorNode : null].filter((place) => place !== null);
+}
+
+/** @param {Element} element @param {Node[]} places */
+function isInUse(element, places) {
+  return places.some((place) => element.contains(place));
 }
