@@ -11,7 +11,7 @@ import msgspec
 
 from ..models import Launch, Process, RunId
 from ..protocol.files import WORKSPACE
-from ..protocol.requests import SWEEP_INDEX, TITLE, launch_fields
+from ..protocol.requests import RUNS, SWEEP_INDEX, TITLE, launch_fields
 
 HOME = f"{WORKSPACE}/.hopx"
 """The folder of an agent elsewhere that has the runner, what cells get, and in `runs` what they leave."""
@@ -25,19 +25,21 @@ def run_folder(run_id: RunId) -> str:
 
     `in/manifest` has the name of the first file of its values.
     """
-    return f"{HOME}/runs/{run_id}"
+    return f"{RUNS}/{run_id}"
 
 
 def folder_of(process: Process) -> str | None:
     """The folder there of the run that a process is; None for one that was not launched from here."""
     name = process.process_id if process.retry_of else process.run_id
-    return f"{HOME}/runs/{name}" if name and _NAME.fullmatch(name) else None
+    return f"{RUNS}/{name}" if name and _NAME.fullmatch(name) else None
 
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 _RUNNER = Path(__file__).parents[1] / "runner"
+_READER = "hopx_runner/plain_values.py"
+"""What reads values that others have left there; the package has it for its own use."""
 _ALWAYS = (1980, 1, 1, 0, 0, 0)
 
 
@@ -55,6 +57,7 @@ def runner_zip() -> tuple[str, bytes]:
             name = source.relative_to(_RUNNER).as_posix()
             if name != "__init__.py":
                 archive.writestr(zipfile.ZipInfo(name, _ALWAYS), source.read_bytes())
+        archive.writestr(zipfile.ZipInfo(_READER, _ALWAYS), (_RUNNER.parent / "plain_values.py").read_bytes())
     data = content.getvalue()
     return sent_name(hashlib.sha256(data).hexdigest()[:32], len(data), "runner-"), data
 

@@ -34,7 +34,7 @@ from ..models import (
 from ..notices import DESKTOP, USE_A_URL
 from ..protocol.changes import aged, compare
 from ..protocol.replies import Launched
-from ..protocol.requests import MANY, QueueRequest
+from ..protocol.requests import FORMER, MANY, QueueRequest
 from ..results import KeptFiles
 from ..run_history import given, reading
 from ..run_history.database import Database
@@ -344,7 +344,8 @@ class Connection:
         """
         if needed := needed_features(launch):
             check_features(needed, self.agent.features(), self.name)
-        launch = without_former(launch, self.name)
+        if launch.former and FORMER not in self.agent.features():
+            launch = without_former(launch, self.name)
         launch = msgspec.structs.replace(launch, surroundings=None, notify=self._told_where(launch.notify))
         if launch.language != "python" or launch.runner:
             return launch

@@ -60,7 +60,7 @@ def without_desktop(notify: Notify) -> Notify | None:
 
 
 def without_former(launch: Launch, place: str) -> Launch:
-    """The launch without what those have kept that it comes after: only cells on this machine find it.
+    """The launch without what those have kept that it comes after: not all agents have it found by cells.
 
     Raises LaunchError for code that speaks of it.
     """

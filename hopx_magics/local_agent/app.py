@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from hopx_magics import __version__
 
-from ..protocol.requests import HEALTH, INFO, MANY
+from ..protocol.requests import FORMER, HEALTH, INFO, MANY
 from ..settings import Settings
 from .access import Gate
 from .active import kept_up
@@ -40,7 +40,7 @@ from .workspace import Workspaces
 AGENT = "hopx_magics local agent"
 
 _FEATURES = (
-    *("background", "delta", "etag", "idempotency-key", "leftovers", MANY, "pause", "prefer-wait", "queue"),
+    *("background", "delta", "etag", FORMER, "idempotency-key", "leftovers", MANY, "pause", "prefer-wait", "queue"),
     *("notices", "range", "stop-when", "sweep-limit", "tail"),
 )
 

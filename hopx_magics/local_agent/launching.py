@@ -17,7 +17,8 @@ import msgspec
 
 from ..models import ProcessId
 from ..protocol import requests as wire
-from ..protocol.requests import renewed_mark
+from ..protocol.files import WORKSPACE
+from ..protocol.requests import RUNS, mark_in, renewed_mark
 from . import outputs
 from .active import Active, log, spawned
 from .delivering import Target
@@ -219,8 +220,15 @@ class Launching:
             ]
             for name, ids in active.launched.former.items()
         }
-        store = self._processes.store
-        return {name: [str(store.folder(id_).path / "out") for id_ in ids] for name, ids in tries.items()}
+        return {name: [str(self._kept_by(process_id)) for process_id in ids] for name, ids in tries.items()}
+
+    def _kept_by(self, process_id: str) -> Path:
+        """Where a process has kept something: one whose runner was sent along, beside that."""
+        folder = self._processes.store.folder(process_id)
+        launched = folder.read_launch()
+        name = process_id if launched.retry_of else mark_in(launched.name)
+        sent = self._processes.settings.agent_folder / "workspace" / Path(RUNS).relative_to(WORKSPACE) / str(name)
+        return (sent if name and sent.is_dir() else folder.path) / "out"
 
     async def _follow(self, active: Active) -> None:
         await follow(active, self._killing, self._processes.orphans)

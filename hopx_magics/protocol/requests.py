@@ -33,6 +33,12 @@ KILL_MANY = "/execute/many/kill"
 MANY = "many"
 """The feature of an agent that launches and kills many with one request, each by itself."""
 
+FORMER = "former"
+"""The feature of an agent whose cells find what others have kept, also those whose runner was sent along."""
+
+RUNS = f"{WORKSPACE}/.hopx/runs"
+"""Where those whose runner was sent along have their folders, with what they leave in `out`."""
+
 MOST_AT_ONCE = 1_000
 """Launches or processes that one request may name."""
 
@@ -305,6 +311,12 @@ def unmarked_name(name: str | None) -> str | None:
     if name is None or _MARK.search(name) is None:
         return name
     return _MARK.sub("", name) or None
+
+
+def mark_in(name: str | None) -> RunId | None:
+    """The mark that `marked_name` has put into a name; None where there is none, or one that we don't make."""
+    found = _MARK.search(name or "")
+    return RunId(found[0][-17:-1]) if found and found[0][-17:-1].isalnum() else None
 
 
 def renewed_mark(name: str | None) -> str | None:

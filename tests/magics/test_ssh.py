@@ -13,7 +13,7 @@ from traitlets import TraitError
 
 from hopx_magics import __version__, api
 from hopx_magics.api.connect import connect
-from hopx_magics.errors import AgentWarning, HopxError, LaunchError, ResultError, SshError, UnknownConnection
+from hopx_magics.errors import AgentWarning, HopxError, ResultError, SshError, UnknownConnection
 from hopx_magics.settings import read_settings
 from tests.conftest import clean_up
 from tests.magics.completing import completions
@@ -109,13 +109,18 @@ def test_the_queue_there_is_one(cell: Cell, gpu: Machine) -> None:
         f"tries = open({str(marks)!r}, 'a+')\ntries.seek(0)\nn = len(tries.read())\ntries.write('x')\ntries.close()\n"
         "print('try', n)\nassert n\nn"
     )
-    after = cell("%%hopx_bg --name fit --after prep --cpus 1 --memory 1GB\nprint('fitted')")
-    assert after.wait().stdout == "fitted\n"
+    after = cell("%%hopx_bg --name fit --after prep --cpus 1 --memory 1GB --out m\nprint(prep)\nm = prep['n'] + 1")
+    assert after.wait().stdout == "<prep: n>\n"
     assert first.wait().status == "completed"
     assert (first.stdout, first.result(), first["n"]) == ("try 1\n1\n", 1, 1)
     assert sorted(cell("%hopx_ps").status) == ["completed", "completed", "failed"]
-    with pytest.raises(LaunchError, match=r"what prep has kept is not found by cells on gpu(?s:.*)x = prep\[NAME\]"):
-        cell("%%hopx_bg --after prep\nprep['n']")
+    cell("import pandas as pd\nfrom argparse import Namespace as Point")
+    cell(
+        "%%hopx_bg --name part --sweep n=1,2 --out table,point -o parts\n"
+        "table, point = pd.DataFrame({'a': [n, None]}), Point(x=n)"
+    )
+    whole = cell("%%hopx_bg --after parts,fit\n[(part['table'].a[0], part['point'].x) for part in parts], fit['m']")
+    assert whole.result() == ([(1.0, 1), (2.0, 2)], 2)
     cell("%hopx_pause --queue")
     waiting = cell("%%hopx_bg --name later --kill-leftovers\nimport subprocess\nsubprocess.Popen(['sleep', '600'])")
     assert waiting.status == "queued"

@@ -62,7 +62,20 @@ class Former:
         for size in kept["parts"]:
             parts.append(view[start : start + size])
             start += size
+        if kept.get("form") == "plain":
+            return _read_plain(what, parts)
         return pickle.loads(parts[0], buffers=parts[1:])
+
+
+def _read_plain(what: str, parts: "list[memoryview]") -> "Any":
+    """The value in the form in which runners write that were sent along, as the reader is that comes with them."""
+    import importlib
+
+    try:
+        reader = importlib.import_module("hopx_runner.plain_values")
+    except ImportError:
+        raise KeyError(f"{what} was written by a cell that was launched from elsewhere, as this one was not") from None
+    return reader.read_plain(parts)
 
 
 def former_runs(path: str) -> "dict[str, Former | list[Former]]":
