@@ -17,6 +17,7 @@ from nbclient.exceptions import CellExecutionError
 from hopx_magics.settings import Settings
 from tests import kernels
 from tests.standins.hopx import cloud
+from tests.standins.sshd import Machine, require_sshd
 from tests.waiting import DEADLINE, wait_until
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
@@ -53,6 +54,28 @@ def sandboxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     shutil.rmtree("/tmp/hopx_results", ignore_errors=True)  # where its runs write, as on a machine of their own
 
 
+@pytest.fixture
+def another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine `gpu1` that ssh leads to."""
+    require_sshd()
+    machine = Machine(tmp_path / "gpu1", "gpu1")
+    monkeypatch.setenv("HOPX_SSH", machine.ssh)
+    machine.start()
+    yield
+    machine.stop()
+    machine.clear()
+
+
+def has_been_on_both_machines(notebook: Notebook) -> None:
+    shows = {cell.source: cell for cell in notebook.cells if cell.cell_type == "code"}
+    (table,) = (shown(cell) for source, cell in shows.items() if source.startswith("df = %hopx_history"))
+    assert {"local", "gpu1"} <= set(re.findall(r"\w+", table))
+    assert shown(shows["report.result()"]) == "3"
+    (picture,) = (cell for source, cell in shows.items() if source.startswith("picture.wait"))
+    assert shown(picture, "image/png") or "image/png" in shown(picture, "text/html")
+    assert "ssh" in shown(shows["%hopx_doctor gpu1"])
+
+
 def says_what_became_of_its_sandboxes(notebook: Notebook) -> None:
     said = {cell.source.split("\n")[0]: shown(cell) for cell in notebook.cells if cell.cell_type == "code"}
     (created,) = (text for source, text in said.items() if source.startswith("%hopx_connect --new"))
@@ -63,10 +86,16 @@ def says_what_became_of_its_sandboxes(notebook: Notebook) -> None:
 
 @pytest.mark.usefixtures("sandboxes")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_from_top_to_bottom(path: Path, run_notebook: RunNotebook) -> None:
+def test_a_notebook_runs_from_top_to_bottom(
+    path: Path, run_notebook: RunNotebook, request: pytest.FixtureRequest
+) -> None:
+    if path.stem == "elsewhere":
+        request.getfixturevalue("another_machine")
     notebook = run_notebook(notebook=nbformat.read(path, as_version=4))
     if path.stem == "cloud":
         says_what_became_of_its_sandboxes(notebook)
+    if path.stem == "elsewhere":
+        has_been_on_both_machines(notebook)
     assert len([cell for cell in notebook.cells if cell.cell_type == "code" and cell.outputs]) > 5
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -114,6 +115,45 @@ def test_nothing_is_lost_or_done_twice_when_the_network_is_cut(
         wait_until(lambda: ear.hears() and ear.latest.listing.find(run.process_id), "it is followed again")
         assert hopx.ps().name.tolist() == ["one"]
         hopx.disconnect("gpu")
+
+
+@pytest.fixture
+def full_disk(gpu: Machine) -> Iterator[Path]:
+    """A small disk, or quota, for all that the machine's agent writes; the file in it takes what is left."""
+    state = gpu.folder / "s"
+    state.mkdir(mode=0o700)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "none", state], stderr=-3).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield state / "filler"
+    gpu.stop()
+    gpu.clear()
+    subprocess.run(["umount", "--lazy", state], check=True)
+
+
+def test_a_full_disk_there_loses_nothing_and_is_said(
+    full_disk: Path, gpu: Machine, box: Any, hopx: Any, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    waiting = f"import os, time\nprint('begun', flush=True)\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)\n"
+    run = hopx.launch(f"{waiting}raise SystemExit(7)", name="long")
+    wait_until(lambda: run.stdout, "it has begun")
+    filled = subprocess.run(["dd", "if=/dev/zero", f"of={full_disk}", "bs=4096"], capture_output=True, text=True)
+    assert "No space left" in filled.stderr
+    mark = f"open({str(tmp_path / 'ran')!r}, 'a').write('ran ')"
+    with pytest.raises(HopxError, match=r"(?i)(box|gpu)(?s:.*)(no space|full|room)"):
+        hopx.launch(f"{mark}\nlen(x)", name="one", values={"x": b"x" * 100_000})
+    with pytest.raises(HopxError, match=r"(?i)(box|gpu)(?s:.*)(no space|full|room)"):
+        hopx.launch(mark.replace("'", '"'), name="two", language="bash")
+    assert hopx.ps().name.tolist() == ["long"], "what could not be launched was not"
+    assert run.status == "running"
+    go.touch()
+    wait_until(lambda: run.status == "failed", "how it has ended is told although it can't be written")
+    assert (run.exit_code, run.stdout) == (7, "begun\n")
+    full_disk.unlink()
+    assert hopx.launch(mark, name="three").wait().status == "completed"
+    assert count(tmp_path / "ran") == 1
+    assert sorted(hopx.ps().name) == ["long", "three"]
+    assert hopx.ps("long").exit_code.tolist() == [7]
 
 
 def test_what_runs_there_outlives_its_agent(gpu: Machine, box: Any, ear: Ear, hopx: Any) -> None:
