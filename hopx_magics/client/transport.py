@@ -40,6 +40,7 @@ _HINTS = {
     403: "The agent's policy forbids it, or the token belongs to someone else.",
     404: "Is this the address of an agent?",
     429: "Too many requests: wait a little, then try again.",
+    507: "Make room there; what runs goes on.",
     503: "The agent may still be starting: try again in some seconds.",
 }
 

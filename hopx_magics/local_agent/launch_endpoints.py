@@ -31,7 +31,7 @@ EXECUTE_TIMEOUT = 60.0
 COMMAND_TIMEOUT = 30.0
 LONGEST_FOREGROUND = 300.0
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
 
 _Background = wire.BackgroundRequest | wire.CommandRequest
 
@@ -116,7 +116,7 @@ class LaunchEndpoints:
                 **self._for_cells(wanted),
             )
         except OSError as error:
-            raise _no_room(error) from error
+            raise _no_room(error, self._processes.settings.agent_folder) from error
 
     def _turn(self, wanted: _Background) -> Turn:
         if isinstance(wanted, wire.CommandRequest):
@@ -196,7 +196,7 @@ class LaunchEndpoints:
         try:
             return await self._foreground.run(program, workdir, env, min(limit, LONGEST_FOREGROUND))
         except OSError as error:
-            raise _no_room(error) from error
+            raise _no_room(error, self._processes.settings.agent_folder) from error
 
     def _program(self, wanted: _Background) -> Program:
         if isinstance(wanted, wire.CommandRequest):
@@ -240,7 +240,6 @@ def _result(result: Result) -> dict[str, Any]:
     }
 
 
-def _no_room(error: OSError) -> Exception:
-    if error.errno not in _NO_ROOM:
-        return error
-    return Refused(507, "INSUFFICIENT_STORAGE", "nothing was launched: the disk is full")
+def _no_room(error: OSError, folder: Path) -> Exception:
+    why = _NO_ROOM.get(error.errno or 0)
+    return Refused(507, "INSUFFICIENT_STORAGE", f"nothing was launched: {why}: {folder}") if why else error

@@ -37,7 +37,7 @@ _REFUSALS = {
     errno.EINVAL: (400, "INVALID_PATH", "this can't be a path, or is being changed"),
     errno.ENAMETOOLONG: (400, "INVALID_PATH", "this is too long for a path"),
     errno.ENOSPC: (507, "INSUFFICIENT_STORAGE", "nothing was written: the disk is full"),
-    errno.EDQUOT: (507, "INSUFFICIENT_STORAGE", "nothing was written: the disk is full"),
+    errno.EDQUOT: (507, "INSUFFICIENT_STORAGE", "nothing was written: the disk quota is used up"),
 }
 
 
