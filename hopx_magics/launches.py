@@ -49,7 +49,8 @@ class LaunchOptions(TypedDict, total=False):
     have kept; `former` are their processes by these variables. `retry` is how often it is launched anew when it
     fails, and `retry_delay` how long after that, in seconds or as a text like `30s`. `memory` is in bytes, or a text
     like `4GB`. `stop_when` is a bound of a metric such as `loss>10`, or several. `notify` says of what somebody is told
-    and where: see `notices.read_notify`.
+    and where: see `notices.read_notify`. With `fork` it is a fork of this program, in which OpenMP has so many
+    `threads`.
     """
 
     first_line: int
@@ -79,6 +80,8 @@ class LaunchOptions(TypedDict, total=False):
     memory: str | int | None
     stop_when: str | Sequence[str] | None
     notify: bool | str | Sequence[str] | None
+    fork: bool
+    threads: int | None
 
 
 def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
@@ -120,6 +123,7 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
         memory=parse_size(options.get("memory") or 0),
         stop_when=_checked_bounds(options.get("stop_when") or ()),
         notify=read_notify(options.get("notify")),
+        **_checked_fork(language, options),
     )
 
 
@@ -323,6 +327,22 @@ def _checked_retries(count: int) -> int:
     if not 0 <= count <= MOST_RETRIES:
         raise ValueError(f"{count} times again can't be: use 0 to {MOST_RETRIES:,}")
     return count
+
+
+def _checked_fork(language: Language, options: LaunchOptions) -> dict[str, Any]:
+    """What is said of a fork. Raises ValueError for what a fork can't be, or what only a fork can."""
+    fork, threads = bool(options.get("fork", False)), options.get("threads")
+    if threads is not None and not fork:
+        raise ValueError("threads are those of OpenMP in a fork: use them with fork")
+    if threads is not None and threads < 1:
+        raise ValueError(f"{threads} threads can't be: use 1 or more")
+    if fork and language != "python":
+        raise ValueError(f"a fork of this program is Python, and this is {language}")
+    if fork and options.get("retry"):
+        raise ValueError("a fork can't be launched anew when it fails: the memory that it had is gone then")
+    if fork and options.get("values"):
+        raise ValueError("a fork has all variables: values are for what is no fork")
+    return {"fork": fork, "threads": threads}
 
 
 def _new_run_id() -> RunId:

@@ -280,6 +280,9 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     the place of the run in its sweep. Code that `needs_notebook` has magics or a bare `await` in it, and `cell` is the
     number of its cell. What is known of variables that are in files already is in `given`. On another agent `runner` is
     the name of the file with what runs the cell there, once the agent has it.
+
+    What is to `fork` is a fork of this program, which has all of its memory, and variables `beside`; OpenMP has so many
+    `threads` in it. `keeper` is the pid of the fork's parent, once there is one.
     """
 
     code: str
@@ -319,6 +322,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     runner: str = ""
     given: tuple[Fact, ...] = ()
     cell: int | None = None
+    fork: bool = False
+    threads: int | None = None
+    beside: dict[str, Any] = {}
+    keeper: int | None = None
 
     @property
     def values_in(self) -> tuple[Fact, ...]:
@@ -334,12 +341,13 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What of a `Launch` holds when its code is launched again, too: what it needs, and what ends it."""
+    """What of a `Launch` holds when its code is launched again, too: what it needs, what ends it, and what it is."""
 
     gpus: float = 0.0
     cpus: float = 0.0
     memory: int = 0
     stop_when: tuple[str, ...] = ()
+    fork: bool = False
 
 
 def terms_of(launch: Launch) -> Terms:

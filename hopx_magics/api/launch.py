@@ -20,7 +20,7 @@ from ..session.gathering import ASKED_AT_ONCE
 from ..session.session import session
 from ..sources import HANDED_WITHIN, AgentSource, WaitingSource
 from ..sweeps import Sweep
-from ..values.calls import Callee
+from ..values.calls import Callee, call_as_it_is
 from ..values.facts import names_in_words
 from ..values.packed import Packed
 from ..values.packing import Notebook, pack_named
@@ -67,16 +67,24 @@ def launch(
     several words say, which are `end`, `failure`, a bound such as `loss>10`, and where: `desktop`, or a URL of apprise.
     Without a place that is what the environment has in HOPX_NOTIFY, or the desktop. A sweep has one notice.
 
+    With `fork`, on this machine and on Linux, it is a fork of this program: it has all that is in its memory, which is
+    not copied, and what it changes is its own. OpenMP has one thread in it, or so many `threads`.
+
     Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
     AgentError.
     """
     connection = session().connection(on)
-    if not isinstance(code, str):
+    beside: dict[str, Any] = {}
+    if not isinstance(code, str) and options.get("fork"):
+        code, beside = call_as_it_is(code, args, kwargs or {})
+    elif not isinstance(code, str):
         code, options["values"], params = Callee(code).call(args, kwargs or {})
         options["params"] = {**params, **(options.get("params") or {})}
     elif args or kwargs:
         raise ValueError("args and kwargs are for a function: code gets variables by values")
     checked = checked_launch(code, **_with_former(options, connection))
+    if checked.fork:
+        checked = msgspec.structs.replace(checked, beside=beside)
     if _tries_here(checked, [connection]):
         return _launched_with_tries(checked, connection, sending)
     launched = connection.at_home(checked, sending)

@@ -15,7 +15,15 @@ from ..client.commands import run_command
 from ..client.files import Files
 from ..client.sent_runner import folder_of, through_runner
 from ..client.transport import Locate, Transport
-from ..errors import AgentUnreachable, HistoryError, HopxError, NotSupported, ResultError, UnknownProcess
+from ..errors import (
+    AgentUnreachable,
+    HistoryError,
+    HopxError,
+    LaunchError,
+    NotSupported,
+    ResultError,
+    UnknownProcess,
+)
 from ..kept import KeptRun
 from ..launches import launch_again
 from ..models import (
@@ -266,12 +274,23 @@ class Connection:
     def launch(self, launch: Launch) -> Process:
         """Launches once. It is written down before it is sent. Raises LaunchError and AgentError."""
         launch = self.at_home(launch)
+        if launch.fork and launch.keeper is None:
+            return self._launch_fork(launch)
         try:
             self._recorder.begin([launch], self.place)
             return self._send(launch)
         except BaseException as error:
             self._recorder.failed(launch, error)
             raise
+
+    def _launch_fork(self, launch: Launch) -> Process:
+        raise self._no_fork()
+
+    def _no_fork(self) -> LaunchError:
+        return LaunchError(
+            f"a fork of this program can't be on {self.name}: its memory is on this machine",
+            hint="Launch with --on local, or without --fork: then variables travel by copy.",
+        )
 
     def launch_all(self, launches: Iterable[Launch]) -> Iterator[list[Process]]:
         """Launches one after the other, in the order given, as they are taken: some at once where the agent knows that.
@@ -342,6 +361,8 @@ class Connection:
 
         Raises LaunchError for what this one can't do and for what can't be sent, AgentError.
         """
+        if launch.fork:
+            raise self._no_fork()
         if needed := needed_features(launch):
             check_features(needed, self.agent.features(), self.name)
         if launch.former and FORMER not in self.agent.features():

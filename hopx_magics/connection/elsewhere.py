@@ -9,6 +9,7 @@ from ..errors import LaunchError, NotSupported
 from ..kept import KeptRun
 from ..models import Launch, Notify
 from ..notices import DESKTOP
+from ..protocol.requests import FORK
 from ..values.facts import names_in_words
 
 _OURS = "The agents of this machine and of those reached by ssh can: launch with --on local, or"
@@ -21,6 +22,7 @@ _NEEDS = {
     ),
     "stop-when": ("can't stop a run by what it prints ({})", "let the cell end itself."),
     "queue": ("has no queue in which {} would mean something", "wait with %hopx_wait before."),
+    FORK: ("knows no forks ({})", "without it: variables travel by copy then."),
 }
 """What an agent has to say of itself for some options, what is wrong where it doesn't, and what one does instead."""
 
@@ -28,6 +30,7 @@ _NEEDS = {
 def needed_features(launch: Launch) -> dict[str, list[str]]:
     """What an agent has to say of itself for a launch, and for which options."""
     given: dict[str, dict[str, object]] = {
+        FORK: {"--fork": launch.fork},
         "leftovers": {"--kill-leftovers": launch.kill_leftovers},
         "notices": {"--notify": launch.notify},
         "stop-when": {"--stop-when": launch.stop_when, "--keep-best": launch.keep_best},

@@ -1,6 +1,9 @@
 """What is peculiar to the connection to this machine's own agent."""
 
+import itertools
 import os
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -8,6 +11,9 @@ import msgspec
 from ..client.capture import Capture
 from ..client.local import LocalAgent
 from ..errors import LaunchError, UnknownProcess
+from ..forking.cell import Plan, present_shell
+from ..forking.fork import fork
+from ..forking.openmp import loaded
 from ..kept import KeptRun
 from ..models import CommandResult, Launch, Place, Process
 from ..notices import NO_DESKTOP, has_desktop
@@ -47,6 +53,54 @@ class LocalConnection(Connection):
         self._stored: tuple[Packed | None, tuple[str, ...], tuple[str, ...]] = (None, (), ())
         self._local_agent = LocalAgent(settings)
         super().__init__(local_place(settings), self._local_agent, settings, recorder)
+
+    def _launch_fork(self, launch: Launch) -> Process:
+        """Forks this program before anything is written down or sent, and launches that fork."""
+        self._tell_of_threads(launch)
+        with fork(self._plan(launch), self._recorder.locks) as forked:
+            process = self.launch(msgspec.structs.replace(launch, keeper=forked.pid))
+            forked.begin(self._folder(str(process.process_id)))
+        return process
+
+    def launch_assigned(self, launch: Launch) -> Process:
+        """Launches what waited for an agent: see `Connection.launch_assigned`. A fork can't have waited."""
+        if launch.fork:
+            raise LaunchError(
+                "a fork has to be launched at once, and by its agent alone",
+                hint="Launch it on this machine alone: --on local.",
+            )
+        return super().launch_assigned(launch)
+
+    def launch_all(self, launches: Iterable[Launch]) -> Iterator[list[Process]]:
+        """Launches one after the other; forks each by itself: see `Connection.launch_all`."""
+        launches = iter(launches)
+        for first in launches:
+            together = itertools.chain([first], launches)
+            if not first.fork:
+                yield from super().launch_all(together)
+            for launch in together:
+                yield [self.launch(launch)]
+
+    def _plan(self, launch: Launch) -> Plan:
+        left, shell = self._local_agent.left(), present_shell()
+        return Plan(
+            shell=shell,
+            namespace=vars(sys.modules["__main__"]) if shell is None else shell.user_ns,
+            beside=launch.beside,
+            title=launch.title,
+            keep=launch.keep,
+            env=launch.env,
+            workdir=launch.workdir or os.curdir,
+            threads=launch.threads or 1,
+            place=launch.index,
+            ours=(str(self.history.file), *([left.socket] if left and left.socket else [])),
+        )
+
+    def _tell_of_threads(self, launch: Launch) -> None:
+        note = "OpenMP has one thread in forks, which have none of this kernel's: --threads N sets another number"
+        if launch.threads is None and note not in self._said and loaded():
+            self._said.add(note)
+            self._remark(note)
 
     def at_home(self, launch: Launch, sending: Sending | None = None) -> Launch:
         """The launch with its folder, by default the present one, as an absolute one, and with its values in files.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from .active import Active, spawned
 from .endings import conclude, never_started
 from .family import Family, Member, marks, read_table
+from .forks import NEVER
 from .journal import Ended
 from .launching import Launching
 from .pausing import Pausing
@@ -57,7 +58,7 @@ def _unmet(processes: Processes, active: Active) -> tuple[str, Ended] | None:
 def _examine(processes: Processes, folder: Folder) -> Active | Ended:
     launched = folder.read_launch()
     evidence = folder.read_evidence()
-    if evidence.alive:
+    if evidence.alive and (evidence.start or not launched.keeper):
         active = Active(launched, folder)
         active.start, active.begun = evidence.start, evidence.start.time if evidence.start else time.time_ns()
         active.intent, active.pauses = evidence.intent.text, folder.read_pauses()
@@ -65,12 +66,14 @@ def _examine(processes: Processes, folder: Folder) -> Active | Ended:
         if not launched.retries:
             folder.drop_env()
         return active
-    if never_started(evidence) and not launched.damaged:
+    waits = launched.keeper and evidence.alive and not evidence.intent.text
+    if (waits or never_started(evidence)) and not launched.damaged:
         active = Active(launched, folder)
         active.pauses = folder.read_pauses()
         return active
     if not launched.retries:
         folder.drop_env()
+    folder.open_gate(NEVER)
     return conclude(launched, folder, processes.settings.output_limit)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import platform
+import sys
 import time
 from functools import partial
 
@@ -14,7 +15,7 @@ from starlette.routing import Route
 
 from hopx_magics import __version__
 
-from ..protocol.requests import FORMER, HEALTH, INFO, MANY
+from ..protocol.requests import FORK, FORMER, HEALTH, INFO, MANY
 from ..settings import Settings
 from .access import Gate
 from .active import kept_up
@@ -39,8 +40,10 @@ from .workspace import Workspaces
 
 AGENT = "hopx_magics local agent"
 
+_FORKS = (FORK,) if sys.platform == "linux" else ()
 _FEATURES = (
-    *("background", "delta", "etag", FORMER, "idempotency-key", "leftovers", MANY, "pause", "prefer-wait", "queue"),
+    *("background", "delta", "etag", *_FORKS, FORMER, "idempotency-key", "leftovers", MANY, "pause", "prefer-wait"),
+    "queue",
     *("notices", "range", "stop-when", "sweep-limit", "tail"),
 )
 

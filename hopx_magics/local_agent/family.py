@@ -94,6 +94,18 @@ def own_memory(pid: int) -> int:
     return entry.memory if entry else 0
 
 
+def unshared_memory(pid: int) -> int:
+    """The memory, in bytes, that a process shares with nobody: of a fork what is not still its parent's, too."""
+    with (
+        contextlib.suppress(OSError, ValueError, IndexError),
+        open(f"/proc/{pid}/smaps_rollup", "rb", buffering=0) as file,
+    ):
+        lines = (line.split() for line in file.read().splitlines())
+        return sum(int(words[1]) * 1024 for words in lines if words[0] in (b"Private_Clean:", b"Private_Dirty:"))
+    entry = read_entry(pid)
+    return entry.memory if entry else 0
+
+
 def _entries_of_ps(*which: str) -> Iterator[tuple[int, Entry]]:
     form = "pid=,ppid=,pgid=,stat=,rss=,time=,lstart="
     shown = subprocess.run(
@@ -192,7 +204,7 @@ class Family:
             roots.update(pid for pid, entry in table.items() if self._is_in_session(entry))
             roots.update(pid for pid, process_id in (marked or {}).items() if process_id == self.process_id)
             found = {Member(pid, table[pid].started) for pid in _with_descendants(table, roots)}
-            self.known = found | {member for member in self.known - found if _lives(member)}
+            self.known = found | {member for member in self.known - found if lives(member)}
             return self.known
 
     def _is_in_session(self, entry: Entry) -> bool:
@@ -206,7 +218,7 @@ class Family:
 
     def has_living(self) -> bool:
         """Whether one of those who are known lives."""
-        return any(_lives(member) for member in self.known)
+        return any(lives(member) for member in self.known)
 
     def strays(self, table: Table) -> set[Member]:
         """The known ones that are no longer in the session."""
@@ -248,7 +260,8 @@ def _with_descendants(table: Table, roots: Iterable[int]) -> set[int]:
     return found
 
 
-def _lives(member: Member) -> bool:
+def lives(member: Member) -> bool:
+    """Whether that very process lives."""
     entry = read_entry(member.pid)
     return entry is not None and entry.started == member.started
 
@@ -256,12 +269,12 @@ def _lives(member: Member) -> bool:
 def _signal(member: Member, number: signal.Signals) -> None:
     with contextlib.suppress(OSError):
         if not hasattr(os, "pidfd_open"):
-            if _lives(member):
+            if lives(member):
                 os.kill(member.pid, number)
             return
         descriptor = os.pidfd_open(member.pid)
         try:
-            if _lives(member):  # still, now that the descriptor holds it
+            if lives(member):  # still, now that the descriptor holds it
                 signal.pidfd_send_signal(descriptor, number)
         finally:
             os.close(descriptor)

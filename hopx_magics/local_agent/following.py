@@ -8,7 +8,7 @@ import threading
 
 from ..words import STREAMS
 from .active import Active
-from .family import Orphans, own_memory, read_table
+from .family import Orphans, own_memory, read_table, unshared_memory
 from .killing import Killing
 from .limiting import cut, is_over
 from .processes import Processes
@@ -153,7 +153,7 @@ def _over_limit(limited: list[Active]) -> dict[Active, int]:
             continue
         members = [member.pid for member in family.look(table) if member.pid in table]
         if sum(table[pid].memory for pid in members) > active.launched.memory:
-            taken = sum(own_memory(pid) for pid in members)
+            taken = sum(map(unshared_memory if active.launched.keeper else own_memory, members))
             if taken > active.launched.memory:
                 over[active] = taken
     return over

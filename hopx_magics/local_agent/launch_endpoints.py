@@ -165,6 +165,7 @@ class LaunchEndpoints:
             "notify": requests.checked_notify(wanted.notify),
             "environment": wanted.environment and requests.checked_env(wanted.environment),
             "umask": requests.checked_umask(wanted.umask),
+            "keeper": requests.checked_keeper(wanted.fork),
             "values": checked_values(wanted.values, values_folder(self._workspace)),
         }
 

@@ -24,10 +24,11 @@ from .active import Active, log, spawned
 from .delivering import Target
 from .family import MARK
 from .following import follow
+from .forks import let_begin
 from .journal import Ended
 from .killing import Killing
 from .processes import Processes
-from .programs import FORMER, VALUES, Program, Tools, environment
+from .programs import FORMER, VALUES, Program, Tools, chosen, environment
 from .records import Launched, Start, Told, Turn
 from .resources import Needs
 from .store import new_id
@@ -60,6 +61,7 @@ class Launching:
         kill_leftovers: bool = False,
         environment: Mapping[str, str] | None = None,
         umask: int | None = None,
+        keeper: tuple[int, int] | None = None,
         values: Sequence[Path] = (),
         stop_when: Sequence[str] = (),
         keep_best: str | None = None,
@@ -88,6 +90,7 @@ class Launching:
             has_env=bool(env) or environment is not None,
             is_whole_env=environment is not None,
             umask=umask,
+            keeper=keeper,
             values=values[0].name if values else None,
             kill_leftovers=kill_leftovers,
             stop_when=tuple(stop_when),
@@ -206,8 +209,12 @@ class Launching:
         try:
             if active.gpus:
                 active.folder.write_gpus(active.gpus)
-            active.child = _start(active, self._shim, self._former(active))
-            self._processes.orphans.own.add(active.child.pid)
+            former = self._former(active)
+            if active.launched.keeper:
+                await let_begin(active, former)
+            else:
+                active.child = _start(active, self._shim, former)
+                self._processes.orphans.own.add(active.child.pid)
         except (OSError, ValueError) as error:
             _note_failure(active, error)
         await self._follow(active)
@@ -261,8 +268,7 @@ def _start(active: Active, shim: str, former: Mapping[str, Sequence[str]]) -> "s
     env[MARK] = launched.process_id
     if former:
         env[FORMER] = folder.write_former(former)
-    if active.gpus:
-        env |= {"CUDA_VISIBLE_DEVICES": ",".join(active.gpus), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    env |= chosen(active.gpus)
     if launched.values:
         env[VALUES] = str(folder.path / "in" / launched.values)
     with (

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from .active import Active
 from .family import Family, Member, Orphans, marks, read_table
+from .forks import of_forks
 from .gpus import GpuTable, of_pids
 
 GRACE = 0.25
@@ -160,7 +161,8 @@ def _look_at(
             active.family.look(table, marked)
             active.note_strays(table)
             pids = [member.pid for member in active.family.known if member.pid in table]
-            active.meter.take([table[pid] for pid in pids], of_pids(on_gpus, pids))
+            entries = [table[pid] for pid in pids]
+            active.meter.take(of_forks(entries, pids) if active.launched.keeper else entries, of_pids(on_gpus, pids))
     for family in others:
         family.look(table, marked)
     if heir is not None and heir.family is not None:

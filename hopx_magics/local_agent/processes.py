@@ -14,6 +14,7 @@ from .delivering import Callbacks
 from .endings import conclude
 from .family import Member, Orphans
 from .forgetting import Finished, Unheard
+from .forks import NEVER
 from .journal import Ended, Journal
 from .leftovers import Leftovers
 from .notices import Notices
@@ -131,6 +132,8 @@ class Processes:
         self.make_room()
 
     def _put_on_record(self, active: Active, left: Collection[Member]) -> Ended:
+        if active.launched.keeper and active.begun is None:
+            active.folder.open_gate(NEVER)
         ended = conclude(
             active.launched,
             active.folder,

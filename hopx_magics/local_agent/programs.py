@@ -5,7 +5,7 @@ import os
 import py_compile
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -144,6 +144,11 @@ def environment(
     if language == "python":
         env["PYTHONPATH"] = os.pathsep.join(filter(None, (workdir, env.get("PYTHONPATH"))))
     return env
+
+
+def chosen(gpus: Sequence[str]) -> dict[str, str]:
+    """The variables by which a process sees these GPUs alone."""
+    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if gpus else {}
 
 
 @functools.cache

@@ -46,12 +46,13 @@ class Launched(Turn, frozen=True, kw_only=True):
     starts when fewer than `sweep_limit` of its `sweep` are running; what is `first` is ahead of what is not. `has_env`
     tells that an environment was asked for, `kill_leftovers` that what it leaves behind is to be killed at its end.
     It is ended when a metric that it prints meets one of the bounds of `stop_when`, and at half time when it is not
-    among those of its sweep that `keep_best` tells. Somebody is `told` of it.
-    `values` is the name of the manifest in `in`. It comes after all in `after` have completed, and after all in
-    `after_any` have ended: their names, or what stands for them, by their ids. When it fails it is tried again up to
-    `retries` times, each `retry_delay` seconds later, as a process of its own, which is a `retry_of` the one before and
-    may start `not_before` that moment, in nanoseconds. What it needs are `gpus`, `cpus`, and `memory` in bytes, more
-    than which it may not take. `former` are processes by the name of a variable in which the cell finds what they kept.
+    among those of its sweep that `keep_best` tells. Somebody is `told` of it. `values` is the name of the manifest in
+    `in`. What is forked waits for its turn itself, and `keeper` is the pid and the start of its parent. It comes after
+    all in `after` have completed, and after all in `after_any` have ended: their names, or what stands for them, by
+    their ids. When it fails it is tried again up to `retries` times, each `retry_delay` seconds later, as a process of
+    its own, which is a `retry_of` the one before and may start `not_before` that moment, in nanoseconds. What it needs
+    are `gpus`, `cpus`, and `memory` in bytes, more than which it may not take. `former` are processes by the name of a
+    variable in which the cell finds what they kept.
     """
 
     process_id: ProcessId
@@ -75,6 +76,7 @@ class Launched(Turn, frozen=True, kw_only=True):
     is_whole_env: bool = False
     umask: int | None = None
     values: str | None = None
+    keeper: tuple[int, int] | None = None
     damaged: str | None = None
 
     @property
@@ -95,7 +97,7 @@ class Start(NamedTuple):
     """How a process began: its process group, its own pid, and when, in nanoseconds.
 
     `failed` tells that its program could not be run, `uptime` for how many seconds the machine had been up, where that
-    is known.
+    is known. `born` is when the process itself was started, as `family.Member` has it, where it is a fork.
     """
 
     group: int
@@ -103,6 +105,7 @@ class Start(NamedTuple):
     time: int
     failed: bool
     uptime: float | None = None
+    born: int | None = None
 
 
 class Pauses(NamedTuple):

@@ -1,6 +1,7 @@
 """What is asked for, checked: bodies, parameters and headers of requests."""
 
 import re
+import sys
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,6 +12,7 @@ from ..output.conditions import parse_bound
 from ..output.halving import parse_keep_best
 from ..protocol.requests import DELTA, MOST_AT_ONCE, UNLIMITED, ManyRequest, NotifyRequest
 from .answers import Refused
+from .family import read_entry
 from .resources import Needs
 
 BODY_LIMIT = 32_000_000
@@ -113,6 +115,16 @@ def checked_umask(umask: int | None) -> int | None:
     if umask is not None and not 0 <= umask <= 0o777:
         raise invalid(f"umask must be 0 to {0o777}, not {umask}")
     return umask
+
+
+def checked_keeper(pid: int | None) -> tuple[int, int] | None:
+    """The pid and the start of what keeps a fork. Raises Refused where there is no such process."""
+    if pid is None:
+        return None
+    entry = read_entry(pid) if sys.platform == "linux" else None
+    if entry is None:
+        raise invalid(f"fork must be the pid of a process that keeps one, on Linux, not {pid}")
+    return pid, entry.started
 
 
 def checked_name(name: str | None) -> str | None:

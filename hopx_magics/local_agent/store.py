@@ -9,7 +9,8 @@ once it has ended where it may be tried again |
 | out | what a cell shows beside its output, and what is kept of it: see `runner` |
 | cell.* | the code |
 | start | the shell's pid, which is the process group, the process's own pid, and where the system tells it for how \
-many seconds the machine had been up; its mtime is the start time. `failed` in place of the last says that the \
+many seconds the machine had been up, and of a fork its own start; its mtime is the \
+start time. `failed` in place of the last says that the \
 process's program could not be run |
 | intent | why the process was asked to end, `killed` or another word below, written before it was asked; locked \
 (flock) by the shell that runs the process, for exactly as long as that lives |
@@ -19,6 +20,9 @@ intent was there by then; its mtime is the end time |
 | strays | pids and starts of descendants that left the process's session; only where there are some |
 | former | where a cell finds what those have kept that it comes after; only of what comes after some |
 | gpus | which GPUs it got; only of what got some |
+| gate | a FIFO at which a fork waits for its turn, when it is told what it gets: see `forks`; closed with nothing \
+written to it when its turn never comes |
+| stacks | where all threads of a fork are, whenever it was asked by SIGUSR1 |
 | pauses | for how long it was paused, and since when it is now; only of what was ever paused |
 | stdout, stderr | the output |
 
@@ -42,10 +46,11 @@ import msgspec
 
 from ..models import ProcessId
 from ..words import Stream
-from .family import is_marked
+from .family import Member, is_marked, lives
 from .records import Evidence, Exit, Launched, Pauses, Record, Start
 
 RECORD_SIZE = 64
+GATE = "gate"
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _ID_LENGTH = 10
 
@@ -167,7 +172,11 @@ class Folder:
     def runs_without_shell(self) -> bool:
         """Whether the process lives on although its shell, which has ended, has not told of its end."""
         start = self.read_start()
-        return start is not None and self.read_exit() is None and is_marked(start.pid, self.path.name)
+        if start is None or self.read_exit() is not None:
+            return False
+        if start.born is None:
+            return is_marked(start.pid, self.path.name)
+        return lives(Member(start.pid, start.born))
 
     def has_shell(self) -> bool:
         """Whether the shell that runs the process lives."""
@@ -190,7 +199,10 @@ class Folder:
             group, pid = map(int, words[:2])
         except ValueError:
             return None
-        return Start(group, pid, written, "failed" in words, _seconds(words[2:])) if group > 1 and pid > 1 else None
+        if group <= 1 or pid <= 1:
+            return None
+        born = int(words[3]) if len(words) > 3 and words[3].isdecimal() else None
+        return Start(group, pid, written, "failed" in words, _seconds(words[2:]), born)
 
     def read_exit(self) -> Exit | None:
         """How the process ended, or None when nobody has written that."""
@@ -225,6 +237,20 @@ class Folder:
         """Records where a cell finds what others have kept; the path of that file. Raises OSError."""
         replace_file(self.path / "former", msgspec.json.encode(former))
         return self._file("former")
+
+    def open_gate(self, told: bytes) -> bool:
+        """Tells a fork that waits at its gate; nothing tells it to end. False where none is there (yet)."""
+        try:
+            gate = os.open(self._file(GATE), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            os.write(gate, told)
+        except OSError:
+            return False
+        finally:
+            os.close(gate)
+        return True
 
     def read_pauses(self) -> Pauses:
         """For how long it was paused."""
@@ -313,6 +339,8 @@ class Store:
                 _write_new(f"{unfinished}/{name}", content)
             if values:
                 _link(values, unfinished / "in")
+            if launched.keeper:
+                os.mkfifo(unfinished / GATE, 0o600)
             unfinished.rename(folder.path)
         except OSError:
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,5 +1,6 @@
 """The arguments of each magic. What they mean stands in the magics' docstrings, which are the help pages."""
 
+from argparse import BooleanOptionalAction
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -172,6 +173,8 @@ _ARGUMENTS: dict[str, list[_Argument]] = {
         _flag("--yes"),
         _argument("--in", dest="values", default="auto", completions=("auto", "none")),
         _argument("--out", action="extend", type=words_of, default=[]),
+        _argument("--fork", action=BooleanOptionalAction),
+        _checked("--threads", by=whole_number),
         _TAGS,
         _ON_SEVERAL,
         _argument("--callback"),

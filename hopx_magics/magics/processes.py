@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Enum, TraitError, Unicode, validate
+from traitlets import Bool, Enum, TraitError, Unicode, validate
 
 from .base import HopxBase
 from .line import once
@@ -54,6 +54,10 @@ class HopxMagics(HopxBase):
             raise TraitError(f"HopxMagics.connection: {error}") from None
         return str(proposal["value"])
 
+    fork = Bool(False, help="Whether %%hopx_bg forks the kernel without --fork, for Python cells on this machine.").tag(
+        config=True
+    )
+
     @validate("notify")
     def _checked_notify(self, proposal: Any) -> str:
         from ..notices import Places
@@ -87,7 +91,8 @@ class HopxMagics(HopxBase):
                       [--gpus N] [--cpus N] [--memory 4GB] [--stop-when "METRIC>N" ...]
                       [--notify [end|failure|"METRIC>N"|desktop|URL ...]]
                       [--callback URL [--callback-header K=V ...] [--callback-secret-env VAR]]
-                      [--in auto|none|NAME,...] [--out NAME,...] [--capture auto|files|agent] [--kill-leftovers]
+                      [--in auto|none|NAME,...] [--out NAME,...] [--fork [--threads N]] [--capture auto|files|agent]
+                      [--kill-leftovers]
                       [-o VAR] [-q]
 
         The cell goes on when the kernel, the notebook or the browser tab is gone. It gets the variables, functions and
@@ -139,6 +144,11 @@ class HopxMagics(HopxBase):
                        with --sweep spread over them
         --in NAMES     the notebook's variables that the cell gets: auto (default), those it uses; none; or df,model
         --out NAMES    variables to keep at its end, for run["model"] and %hopx_pull: model,scores
+        --fork         run it in a fork of the kernel, which has all that is in the kernel's memory, whatever it is, and
+                       copies nothing but what either of them changes later; on this machine, on Linux. What is queued
+                       is forked at once, too, and waits. --no-fork, where %config HopxMagics.fork is True
+        --threads N    with --fork: let OpenMP have so many threads in it (default: 1, since those of the kernel are not
+                       in a fork, and GNU's OpenMP would wait for them for ever, or crash)
         --callback URL let the agent post to this URL when it has ended
         --callback-header K=V      a header of that; can be given several times
         --callback-secret-env VAR  sign it with the secret in this environment variable: see hopx.verify_callback
@@ -178,6 +188,9 @@ class HopxMagics(HopxBase):
 
             %%hopx_bg --name train --sweep lr=0.1,0.01 --sweep seed=1:5 --limit 4 --tag exp=first -o runs
             print("training with", lr, seed)
+
+            %%hopx_bg --fork --name report -o run
+            report(database, huge_df)
 
             %%hopx_bg --sweep lr=0.1,0.03,0.01,0.003 --keep-best 2 loss -o runs
             for epoch in range(1, 11):
@@ -356,11 +369,25 @@ class HopxMagics(HopxBase):
 
     # ------------------------------------------------------------ helpers
 
+    def _forks(self, args: Any) -> bool:
+        """Whether the cell is to be a fork of the kernel."""
+        from ..connection.local import LOCAL
+        from ..launches import checked_language
+        from ..session.session import session
+
+        if args.fork is None:
+            is_here = not args.on and session().current == LOCAL
+            return bool(self.fork and is_here and args.values == "auto" and checked_language(args.language) == "python")
+        if args.fork and args.values != "auto":
+            raise ValueError("--in is not for --fork: a fork has all variables")
+        return bool(args.fork)
+
     def _options(self, args: Any, cell: str) -> Any:
         """What is said of the launch of a cell, as `LaunchOptions` and what else `launch` takes."""
         from ..run_history.origin import number_of_cell
 
         after, after_any = self._former(args.after), self._former(args.after_any)
+        fork = self._forks(args)
         return {
             "first_line": self._line_behind(cell),
             "cell": number_of_cell(self.shell),
@@ -373,7 +400,11 @@ class HopxMagics(HopxBase):
             "tags": once("--tag", args.tag),
             "callback": _callback(args),
             "capture": args.capture,
-            "values": pack(self.shell, cell, args.values, args.language, without=(*after, *after_any)),
+            "values": None
+            if fork
+            else pack(self.shell, cell, args.values, args.language, without=(*after, *after_any)),
+            "fork": fork,
+            "threads": args.threads,
             "keep": args.out,
             "transform": self.shell.transform_cell,
             "kill_leftovers": args.kill_leftovers,

@@ -39,6 +39,9 @@ FORMER = "former"
 RUNS = f"{WORKSPACE}/.hopx/runs"
 """Where those whose runner was sent along have their folders, with what they leave in `out`."""
 
+FORK = "fork"
+"""The feature of an agent that looks after forks of its clients."""
+
 MOST_AT_ONCE = 1_000
 """Launches or processes that one request may name."""
 
@@ -114,7 +117,8 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     For background launches on the local agent, too: `kill_leftovers` makes the process's end that of all it has
     started; `environment` is the whole environment in place of the agent's own, with `env` on top, and `umask` is set.
-    `values` are names of files in `VALUES`, of which the first is the manifest of what a Python cell gets.
+    `values` are names of files in `VALUES`, of which the first is the manifest of what a Python cell gets. `fork` is
+    the pid of the process that keeps a fork of the client (`forking`), which waits for its turn, and is the cell then.
     """
 
     code: str
@@ -142,6 +146,7 @@ class BackgroundRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     environment: dict[str, str] | None = None
     umask: int | None = None
     values: list[str] | None = None
+    fork: int | None = None
 
 
 class AsyncRequest(BackgroundRequest, kw_only=True, omit_defaults=True):
@@ -241,7 +246,7 @@ def launch_fields(launch: Launch) -> dict[str, Any]:
         "language": launch.language,
         "timeout": UNLIMITED if launch.timeout is None else launch.timeout,
         "name": marked_name(launch.name, launch.run_id),
-        **({"env": launch.env} if launch.env else {}),
+        **({"env": launch.env} if launch.env and not launch.keeper else {}),  # which a fork has already
         **({"workdir": launch.workdir, "working_dir": launch.workdir} if launch.workdir else {}),
         **({"sweep": launch.sweep_id} if launch.sweep_id else {}),
         **({"sweep_limit": launch.limit} if launch.sweep_id and launch.limit else {}),
@@ -256,6 +261,7 @@ def launch_fields(launch: Launch) -> dict[str, Any]:
         **({"former": launch.former} if launch.former else {}),
         **({"kill_leftovers": True} if launch.kill_leftovers else {}),
         **({"values": launch.values} if launch.values else {}),
+        **({"fork": launch.keeper} if launch.keeper else {}),
         **(_surroundings(launch, launch.surroundings) if launch.surroundings else {}),
         **(_callback_fields(launch.callback) if launch.callback else {}),
     }

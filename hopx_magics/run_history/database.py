@@ -94,6 +94,11 @@ class Database:
             self.close()
             self.file = file
 
+    @property
+    def lock(self) -> threading.RLock:
+        """Held by whoever uses the file in this program."""
+        return self._lock
+
     def close(self) -> None:
         """Closes the file; it is opened again when it is needed."""
         with self._lock:

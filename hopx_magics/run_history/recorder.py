@@ -57,6 +57,11 @@ class Recorder:
         self._here = Waiter(socket.gethostname(), os.getpid())
         self._environments: dict[RunId, dict[str, str]] = {}
 
+    @property
+    def locks(self) -> tuple[threading.RLock, threading.RLock]:
+        """Those that are held by whoever is within SQLite in this program."""
+        return self.history.lock, self._writer.database.lock
+
     # ------------------------------------------------------------ launches
 
     def begin(self, launches: Sequence[Launch], place: Place | None) -> None:

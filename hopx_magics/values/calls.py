@@ -96,6 +96,17 @@ class Callee:
         return pack_beside(self.packed, given, self._notebook)
 
 
+def call_as_it_is(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """The code that calls a function where it is, in a fork of this program, and the variables that this code needs."""
+    if not callable(function):
+        raise ValueError(f"{str(function)[:60]!r} is no function: a function is called, with its arguments beside")
+    name = _name_in(_main_of(function), function)
+    code = f"{'await ' if iscoroutinefunction(function) else ''}{name}(*{_ARGS}, **{_KWARGS})"
+    return code, {name: function, _ARGS: tuple(args), _KWARGS: dict(kwargs)}
+
+
 def _advised(error: ValueRefused, message: str) -> ValueRefused:
     return ValueRefused(message, hint="Let the function make it itself.")
 

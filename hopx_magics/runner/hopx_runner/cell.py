@@ -50,7 +50,7 @@ class Cell:
         """Gives the cell what a notebook has: what is built into it, and its values."""
         import builtins
 
-        builtins.input = _no_input
+        builtins.input = no_input
         self.namespace["display"] = self._display
         self.namespace["get_ipython"] = self.get_shell
         if os.environ.get("HOPX_CELL_TITLE"):
@@ -58,7 +58,7 @@ class Cell:
         watch = self.watch
         watch.then("IPython.core.interactiveshell", self._make_shell_when_asked)
         watch.then("multiprocessing.spawn", self._lead_children)
-        watch.then("getpass", lambda getpass: setattr(getpass, "getpass", _no_input))
+        watch.then("getpass", lambda getpass: setattr(getpass, "getpass", no_input))
         show_as_notebook(watch)
         sys.meta_path.insert(0, watch)
         if os.environ.get("HOPX_VALUES"):
@@ -229,5 +229,6 @@ class Cell:
         self.kept.keep(self.namespace, wanted, types, result, error)
 
 
-def _no_input(prompt: object = "") -> str:
+def no_input(prompt: object = "") -> str:
+    """What stands for `input` where nobody can answer."""
     raise EOFError("input(): nobody can answer a background cell; give it a value by --param, or by a variable")

@@ -18,19 +18,11 @@ INLINE = f"module://{INLINE_MODULE}"
 def new_shell(namespace: "dict[str, Any]", kept: "Kept", showing: "dict[str, Any]") -> "Any":
     """A shell of IPython whose displays are kept, which shows values as the notebook does, and has no history."""
     try:
-        from IPython.core.displaypub import DisplayPublisher
         from IPython.core.formatters import DisplayFormatter
         from IPython.core.interactiveshell import InteractiveShell
         from traitlets.config import Config
     except ImportError:
         raise ImportError(NO_IPYTHON) from None
-
-    class Publisher(DisplayPublisher):
-        def publish(self, data: "Any", metadata: "Any" = None, source: "Any" = None, **others: "Any") -> None:
-            kept.publish(data, metadata, others.get("transient"), others.get("update", False))
-
-        def clear_output(self, wait: bool = False) -> None:
-            kept.display({"output_type": "clear_output", "wait": bool(wait)})
 
     formats = {mimetype for module, _, mimetype, _ in showing.get("printers", ()) if module.startswith("matplotlib.")}
 
@@ -48,10 +40,7 @@ def new_shell(namespace: "dict[str, Any]", kept: "Kept", showing: "dict[str, Any
             """`__main__` is there already."""
 
         def _showtraceback(self, kind: "Any", error: "Any", lines: "list[str]") -> None:
-            """Shows an error after which the cell goes on: that of a `_repr_html_`, or of what `%%time` has run."""
-            sys.stderr.write("\n".join(lines) + "\n")
-            name = getattr(kind, "__name__", str(kind))
-            kept.display({"output_type": "error", "ename": name, "evalue": str(error), "traceback": lines})
+            _show_error(kept, kind, error, lines)
 
         def enable_gui(self, gui: "Any" = None) -> None:
             """There is no loop of events to run."""
@@ -62,10 +51,45 @@ def new_shell(namespace: "dict[str, Any]", kept: "Kept", showing: "dict[str, Any
     if "initialized" in vars(InteractiveShell):
         del InteractiveShell.initialized
     shell = Shell.instance(config=config, user_module=sys.modules["__main__"], user_ns=namespace)
-    shell.display_pub = Publisher(parent=shell)  # type: ignore[no-untyped-call]
+    shell.display_pub = _publisher(shell, kept)
     shell.display_formatter = Formatter(parent=shell)
     sys.excepthook, sys.displayhook = hooks
     return shell
+
+
+def keep_displays(shell: "Any", kept: "Kept") -> None:
+    """Lets a notebook's own shell, in a fork of its kernel, keep what it shows, and show nothing to anybody."""
+    from IPython.core.displayhook import DisplayHook
+
+    shell.display_pub = _publisher(shell, kept)
+    shell.displayhook = shell.display_trap.hook = DisplayHook(parent=shell, shell=shell)  # type: ignore[no-untyped-call]
+    sys.displayhook = sys.__displayhook__
+    shell._showtraceback = lambda kind, error, lines: _show_error(kept, kind, error, lines)
+    shell.set_hook("show_in_pager", _show_page, priority=0)
+
+
+def _show_page(shell: "Any", data: "Any", start: int, screen_lines: int) -> None:
+    print(data["text/plain"] if isinstance(data, dict) else data)  # noqa: T201
+
+
+def _publisher(shell: "Any", kept: "Kept") -> "Any":
+    from IPython.core.displaypub import DisplayPublisher
+
+    class Publisher(DisplayPublisher):
+        def publish(self, data: "Any", metadata: "Any" = None, source: "Any" = None, **others: "Any") -> None:
+            kept.publish(data, metadata, others.get("transient"), others.get("update", False))
+
+        def clear_output(self, wait: bool = False) -> None:
+            kept.display({"output_type": "clear_output", "wait": bool(wait)})
+
+    return Publisher(parent=shell)  # type: ignore[no-untyped-call]
+
+
+def _show_error(kept: "Kept", kind: "Any", error: "Any", lines: "list[str]") -> None:
+    """Shows an error after which the cell goes on: that of a `_repr_html_`, or of what `%%time` has run."""
+    sys.stderr.write("\n".join(lines) + "\n")
+    name = getattr(kind, "__name__", str(kind))
+    kept.display({"output_type": "error", "ename": name, "evalue": str(error), "traceback": lines})
 
 
 def prefer_inline() -> None:

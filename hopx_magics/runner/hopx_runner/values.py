@@ -75,8 +75,8 @@ def load_values(path: str, given: Given, namespace: "dict[str, Any]", watch: "Wa
         printers = given.showing["printers"]
         given.showing["printers"] = [one for one in printers if _can_run(manifest["python"], one[3])]
     if os.environ.get("HOPX_SWEEP_INDEX") and not base:
-        watch.then("random", _drawn_apart)
-        watch.then("numpy", lambda numpy: _drawn_apart(numpy.random))
+        watch.then("random", drawn_apart)
+        watch.then("numpy", lambda numpy: drawn_apart(numpy.random))
     for name, module, attribute in manifest["imports"]:
         found = _imported(name, module, attribute)
         if name:
@@ -174,7 +174,7 @@ def _from_json(text: str) -> "Any":
     return eval(text, {"__builtins__": {}, "null": None, "true": True, "false": False})
 
 
-def _drawn_apart(module: "Any") -> None:
+def drawn_apart(module: "Any") -> None:
     """Seeds a generator of random numbers with what the notebook's would draw next, and the place in the sweep."""
     drawn = module.randint(0, 2**31 - 1)
     module.seed((drawn + 1_000_003 * int(os.environ["HOPX_SWEEP_INDEX"])) % 2**32)
