@@ -91,8 +91,8 @@ class HopxMagics(HopxBase):
                       [--gpus N] [--cpus N] [--memory 4GB] [--stop-when "METRIC>N" ...]
                       [--notify [end|failure|"METRIC>N"|desktop|URL ...]]
                       [--callback URL [--callback-header K=V ...] [--callback-secret-env VAR]]
-                      [--in auto|none|NAME,...] [--out NAME,...] [--fork [--threads N]] [--capture auto|files|agent]
-                      [--kill-leftovers]
+                      [--in auto|none|NAME,...] [--out NAME,...] [--fork [--threads N] | --no-fork]
+                      [--capture auto|files|agent] [--kill-leftovers]
                       [-o VAR] [-q]
 
         The cell goes on when the kernel, the notebook or the browser tab is gone. It gets the variables, functions and
@@ -377,7 +377,8 @@ class HopxMagics(HopxBase):
 
         if args.fork is None:
             is_here = not args.on and session().current == LOCAL
-            return bool(self.fork and is_here and args.values == "auto" and checked_language(args.language) == "python")
+            is_plain = is_here and args.values == "auto" and not args.retry
+            return bool(self.fork and is_plain and checked_language(args.language) == "python")
         if args.fork and args.values != "auto":
             raise ValueError("--in is not for --fork: a fork has all variables")
         return bool(args.fork)
