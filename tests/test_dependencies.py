@@ -33,7 +33,7 @@ def named(requirements: Iterable[str]) -> set[str]:
     names: set[str] = set()
     for requirement in requirements:
         name, extra = re.findall(r"^([\w-]+)(?:\[(\w+)\])?", requirement)[0]
-        names |= named(PROJECT["optional-dependencies"][extra]) if extra else {name}
+        names |= named(PROJECT["optional-dependencies"][extra]) if name == "hopx_magics" else {name}
     return names
 
 
@@ -67,3 +67,4 @@ def test_what_tests_import_is_named_for_them() -> None:
     assert imported("tests") <= NEEDED | EXTRAS["test"]
     assert EXTRAS["test"] - EXTRAS["plot"] - EXTRAS["notify"] - TOOLS <= imported("tests") - NEEDED
     assert EXTRAS["test"] >= TOOLS
+    assert EXTRAS["test-ray"] == {"ray"}, "which is started, and imported by cells of tests alone"

@@ -1,6 +1,6 @@
 """Connections to agents, and HopX sandboxes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from ..durations import parse_duration
 from ..errors import HopxError, UnknownConnection
 from ..output.oneline import printable
 from ..session.connecting import SshOptions, check_target, connection_to, create_sandboxes, say_nothing
+from ..session.ray_clusters import RayOptions
 from ..session.session import Default, session
 
 if TYPE_CHECKING:
@@ -28,30 +29,39 @@ def connect(
     resume: bool = False,
     python: str | None = None,
     setup: str | None = None,
-    trust: bool = True,
+    trust: bool | None = None,
     install: bool = False,
     sync: bool = False,
+    insecure: bool = False,
+    pip: Iterable[str] = (),
+    env_file: str | None = None,
     say: Callable[[str], None] = say_nothing,
 ) -> Connection:
     """Chooses the agent that everything else speaks to.
 
-    `target` is `local`, a connection's name, `ssh://[user@]host[:port]`, the URL of an agent, the id of a HopX sandbox,
-    or a live `Sandbox` object of the vendor's SDK. Connections by ssh and to URLs are known to later programs by their
-    names, too. The token of a URL is `token`, or else the environment's
-    HOPX_AGENT_TOKEN; a sandbox needs the API key of its account (HOPX_API_KEY). `resume` resumes a sandbox that is
-    paused. Without any call of this, it is `local`.
+    `target` is `local`, a connection's name, `ssh://[user@]host[:port]`, `ray http://head:8265` for a Ray cluster by
+    the dashboard of its head, the URL of an agent, the id of a HopX sandbox, or a live `Sandbox` object of the vendor's
+    SDK. Connections by ssh, to Ray and to URLs are known to later programs by their names, too. The token of a URL is
+    `token`, or else the environment's HOPX_AGENT_TOKEN; a sandbox needs the API key of its account (HOPX_API_KEY).
+    `resume` resumes a sandbox that is paused. Without any call of this, it is `local`.
 
     By ssh, `python` is the path of the Python there that has this package, and `setup` what a shell does there before.
     Where the package is missing, or is of another version, `install` makes an environment that has it, in the user's
     data folder there. What is launched works in `~/hopx/NAME`; `sync` copies the present folder there, without what its
     `.gitignore` leaves out. `say` is called with how far that has come. What cells leave there is loaded like what this
-    machine has left, unless there is no `trust`.
+    machine has left, unless `trust` is False.
+
+    On a Ray cluster all runs have the packages of `pip`, or what the file `env_file` has, a runtime_env of Ray in YAML.
+    The token and headers are those of Ray's own programs: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH, RAY_JOB_HEADERS. http to
+    another machine has to be wanted as `insecure`. What cells leave there is read without running code, unless there is
+    `trust`.
 
     Raises ValueError, UnknownConnection, InsecureConnection for http to another machine, SshError, AgentError,
     SandboxError, ControlPlaneError, CredentialsError.
     """
     ssh = SshOptions(python, setup, trust, install, sync, say)
-    connection = connection_to(session(), target, name=name, token=token, resume=resume, ssh=ssh)
+    ray = RayOptions(insecure, tuple(pip), env_file)
+    connection = connection_to(session(), target, name=name, token=token, resume=resume, ssh=ssh, ray=ray)
     session().add(connection)
     return connection
 

@@ -124,7 +124,7 @@ def runs_of(runs: Iterable[Run | str | Iterable[Run | str]], *, on: str | Iterab
 def runs_with(statuses: Iterable[Status], on: str | Iterable[str] | None, *, leftovers: bool = False) -> list[Run]:
     """All processes of these statuses, and without `on` what waits here to be handed out. Raises AgentError.
 
-    With `leftovers` also those that have left others running when they ended.
+    With `leftovers` also those that have left others running when they ended. Without what belongs to somebody else.
     """
     wanted = frozenset(statuses)
     waiting = waiting_runs() if on is None and "queued" in wanted else []
@@ -134,7 +134,7 @@ def runs_with(statuses: Iterable[Status], on: str | Iterable[str] | None, *, lef
         run_on(each.connection, process)
         for each in listed
         for process in each.processes
-        if process.status in wanted or (leftovers and process.leftovers)
+        if (process.status in wanted or (leftovers and process.leftovers)) and each.connection.is_ours(process)
     ]
 
 

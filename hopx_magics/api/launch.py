@@ -150,7 +150,8 @@ def sweep(
 
     At most `limit` of them run at once. On several connections they are spread: at most `per` run on each, the next one
     is handed out when one has ended, and none to an agent that does not answer. The handing out is done by this Python
-    process; a single agent that can keep the limit by itself gets all at once. `progress` is called with how many have
+    process; a single agent that can keep the limit by itself gets all at once. Where neither is given, a Ray cluster
+    has as many as it has room for. `progress` is called with how many have
     been launched, and of how many. The other options are those of `launch`.
 
     With `keep_best`, such as "3 loss", "3 min loss" or "3 max accuracy", those runs go on at half time that have the 3
@@ -197,6 +198,8 @@ def launch_planned(
     progress: Progress = lambda launched, total: None,
 ) -> Sweep:
     """Launches all of a sweep: at once on a single agent that keeps its limit, otherwise handed out one by one."""
+    if per is None and limit is None:
+        planned, per = _with_room(planned, connections)
     least = min((number for number in (limit, per) if number is not None), default=None)
     (first, *others) = connections
     unlimited = least is None or least >= planned.total
@@ -209,6 +212,13 @@ def launch_planned(
         runs = _dispatched(list(planned.launches), connections, planned.sweep_id, per, limit)
     tell_of_launches()
     return runs
+
+
+def _with_room(planned: SweepLaunches, connections: Sequence[Connection]) -> tuple[SweepLaunches, int | None]:
+    """The sweep, and how many of it are to be on each connection at once where one has room for so many only."""
+    first = next(planned.launches)
+    rooms = [room for connection in connections if (room := connection.room_for(first)) is not None]
+    return planned._replace(launches=itertools.chain([first], planned.launches)), min(rooms, default=None)
 
 
 def _launched(planned: SweepLaunches, connection: Connection, progress: Progress) -> Sweep:

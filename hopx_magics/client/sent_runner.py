@@ -37,6 +37,9 @@ def folder_of(process: Process) -> str | None:
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
+RUNNER = "runner-"
+"""What the name of the file with the runner begins with."""
+
 _RUNNER = Path(__file__).parents[1] / "runner"
 _READER = "hopx_runner/plain_values.py"
 """What reads values that others have left there; the package has it for its own use."""
@@ -59,7 +62,7 @@ def runner_zip() -> tuple[str, bytes]:
                 archive.writestr(zipfile.ZipInfo(name, _ALWAYS), source.read_bytes())
         archive.writestr(zipfile.ZipInfo(_READER, _ALWAYS), (_RUNNER.parent / "plain_values.py").read_bytes())
     data = content.getvalue()
-    return sent_name(hashlib.sha256(data).hexdigest()[:32], len(data), "runner-"), data
+    return sent_name(hashlib.sha256(data).hexdigest()[:32], len(data), RUNNER), data
 
 
 def through_runner(launch: Launch) -> Launch:

@@ -48,7 +48,9 @@ _HINTS = {
 class Endpoint(msgspec.Struct, frozen=True):
     """Where an agent is, and the token for it.
 
-    `socket` is the Unix socket in a private folder through which the agent is reached, if it is, and by nothing else.
+    `headers` are sent, too, for what stands before it. A token that is wrong is answered with 401, or 403 where it
+    `refuses_by_403`. `socket` is the Unix socket in a private folder through which
+    the agent is reached, if it is, and by nothing else.
     From `renew_at` on, by `time.monotonic`, it is located anew before it is used; None: only when it is of no use any
     more. Errors tell `shown` in place of the URL, if it is given, and call the token what `called` says; `when_refused`
     is what to try when it isn't accepted, and `when_silent` what to try when no answer comes. The token is good until
@@ -58,6 +60,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     url: str
     token: str | None = None
     scheme: Literal["Bearer", "X-API-Key"] = "Bearer"
+    headers: Mapping[str, str] = {}
+    refuses_by_403: bool = False
     socket: str | None = None
     renew_at: float | None = None
     shown: str | None = None
@@ -74,12 +78,12 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     @property
     def authorization(self) -> dict[str, str]:
-        """The header that carries the token."""
+        """The header that carries the token, beside those that are sent, too."""
         if self.token is None:
-            return {}
+            return {**self.headers}
         if self.scheme == "X-API-Key":
-            return {"X-API-Key": self.token}
-        return {"Authorization": f"Bearer {self.token}"}
+            return {**self.headers, "X-API-Key": self.token}
+        return {**self.headers, "Authorization": f"Bearer {self.token}"}
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -298,7 +302,7 @@ class Transport:
         said = decode_error(body, response.headers)
         message = self._redacted(endpoint, f"{said.message or response.reason_phrase} (status {status})")
         kind, hint = AgentRefused, _HINTS.get(status)
-        if status == 401:
+        if status == 401 or (status == 403 and endpoint.refuses_by_403):
             complaint = f"the {endpoint.called} was not accepted" if endpoint.token else "it wants a token"
             kind, message, hint = Unauthorized, f"{complaint}: {message}", endpoint.when_refused
         return kind(message, agent=self.label, status=status, code=said.code, retry_after=said.retry_after, hint=hint)
@@ -387,6 +391,19 @@ def checked_url(url: str) -> str:
 
     Raises ValueError for what is no http(s) URL, and InsecureConnection for http to a machine other than this one.
     """
+    text = well_formed_url(url)
+    parts = urlsplit(text)
+    host = parts.hostname or ""
+    if parts.scheme == "http" and not is_loopback(host):
+        raise InsecureConnection(
+            f"http://{printable(host, 100)} is not on this machine: the token would travel unencrypted",
+            hint=f"Use https://{printable(parts.netloc, 100)}.",
+        )
+    return text
+
+
+def well_formed_url(url: str) -> str:
+    """`url` in the form in which requests use it, wherever it leads. Raises ValueError for what is no http(s) URL."""
     text = url.strip().rstrip("/")
     try:
         parts = urlsplit(text)
@@ -397,11 +414,6 @@ def checked_url(url: str) -> str:
         raise ValueError(f"{url!r} is not a URL: use the form https://HOST")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError("a connection's URL has no user, query or fragment: use the form https://HOST")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise InsecureConnection(
-            f"http://{printable(host, 100)} is not on this machine: the token would travel unencrypted",
-            hint=f"Use https://{printable(parts.netloc, 100)}.",
-        )
     return text
 
 

@@ -102,6 +102,9 @@ class Connection:
     sandboxes'. Methods may be called from several threads.
     """
 
+    kind = "agent"
+    """What errors call that to which it leads."""
+
     launches_once = False
     """Whether a launch can be sent again, since the agent launches once per Idempotency-Key."""
 
@@ -153,19 +156,25 @@ class Connection:
             timeout=settings.reply_time,
             retry_time=settings.retry_time,
             max_reply=settings.max_reply,
-            kind="sandbox" if place.sandbox else "agent",
+            kind="sandbox" if place.sandbox else self.kind,
             is_here=not (place.sandbox or self.url),
         )
-        self.agent = Agent(transport, launches_once=self.launches_once, listing_time=self.listing_time)
+        self.agent = self._agent(transport)
         self.captured = CapturedOutput(transport)
         self.outputs = OutputReader(self, kept=settings.history_stream, seal=recorder.seal)
         self.files = self._files(transport)
-        self._sender = Sender(self.files, self.name)
+        self._sender = self._new_sender()
         self._seen_there: dict[str, tuple[float, bool | None]] = {}
         self.watcher = Watcher(self)
         self._exit_codes = ExitCodes(self.captured)
         self._recorder = recorder
         self._record = recorder.listings_of(place, self.outputs.ends_to_keep)
+
+    def _agent(self, transport: Transport) -> Agent:
+        return Agent(transport, launches_once=self.launches_once, listing_time=self.listing_time)
+
+    def _new_sender(self) -> Sender:
+        return Sender(self.files, self.name)
 
     def _files(self, transport: Transport) -> Files:
         return Files(transport, workspace=self.workspace)
@@ -180,7 +189,7 @@ class Connection:
         Connection.close(other)
         self.locate = other.locate
         self.agent.transport.move(other.locate)
-        self._sender = Sender(self.files, self.name)
+        self._sender = self._new_sender()
         self.expiry = other.expiry or self.expiry
 
     @property
@@ -462,6 +471,14 @@ class Connection:
                 raise ResultError(f"cells on {self.name} leave their output only: it serves no files") from error
             self._seen_there = {folder: (time.monotonic(), has_left)}
         return has_left
+
+    def is_ours(self, process: Process) -> bool:
+        """Whether a process is among those that are meant by all: the agent's own are, whoever has launched them."""
+        return True
+
+    def room_for(self, launch: Launch) -> int | None:
+        """How many such launches should be there at once, at most; None where the agent itself sees to that."""
+        return None
 
     def has_displays(self, process: Process) -> bool:
         """Whether it is known without asking anybody that a process has displayed something, other than its error."""

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from ..models import CommandResult
 
 
+_OF_SSH = ("python", "setup", "install", "sync")
+_OF_RAY = ("pip", "env_file", "trust", "insecure")
+
+
 @magics_class
 class HopxCloud(HopxBase):
     """Connections, and what can be done with them besides launching."""
@@ -37,6 +41,7 @@ class HopxCloud(HopxBase):
             %hopx_connect [local | NAME | URL | SANDBOX_ID | VAR] [--as NAME] [--token-env VAR] [--resume]
             %hopx_connect ssh://[USER@]HOST[:PORT] [--as NAME] [--sync] [--install] [--python PATH]
                 [--setup COMMAND] [--no-trust]
+            %hopx_connect ray URL [--as NAME] [--pip PACKAGE,... | --env-file FILE] [--trust] [--insecure]
             %hopx_connect --forget NAME
             %hopx_connect --new [TEMPLATE] [-n 4] [--timeout 4h] [--env K=V ...] [--region R] [--as NAME]
 
@@ -57,6 +62,11 @@ class HopxCloud(HopxBase):
         `~/hopx/NAME` there, from which %hopx_get brings files. Limits and GPUs are those of that machine. What cells
         leave there is loaded like what they leave here.
 
+        A Ray cluster is reached by the dashboard of its head, and its jobs are processes: Ray's scheduler places what
+        is launched, which needs a processor, or the `--cpus`, `--gpus` and `--memory` that it asks for. Nothing is
+        installed there. The token and headers are those of Ray's own programs: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH,
+        RAY_JOB_HEADERS. Inside a cell `ray.init()` is that cluster. The jobs of others are listed, too.
+
         Options
         -------
         --as NAME        what to call the connection, if not after its host or id
@@ -70,6 +80,10 @@ class HopxCloud(HopxBase):
         --setup COMMAND  what a shell does there before: "module load cuda"
         --forget NAME    don't keep how this connection is made
         --no-trust       load only values that are read without running code, as from a sandbox
+        --trust          load all that cells have left on a Ray cluster, which only those use whom you trust
+        --pip PACKAGES   what pip installs for what runs on a Ray cluster: "numpy,pandas>=2"
+        --env-file FILE  a YAML file with all that runs have there: a runtime_env of Ray
+        --insecure       speak http to a Ray head on another machine, in a network that you trust
         --new TEMPLATE   create a sandbox of a template (code-interpreter), and wait until it is ready
         -n N             create so many
         --timeout T      let HopX delete them after this time: 90m, 4h
@@ -85,6 +99,7 @@ class HopxCloud(HopxBase):
             %hopx_connect --new -n 2 --timeout 4h --as work
             %hopx_connect ssh://gpu1 --install --sync
             %hopx_connect ssh://me@gpu1 --setup "module load cuda python"
+            %hopx_connect ray http://127.0.0.1:8265 --pip scikit-learn
             %hopx_connect https://7777-abc.eu2.vms.hopx.dev --as gpu --token-env GPU_TOKEN
             %hopx_connect local
         """
@@ -102,16 +117,21 @@ class HopxCloud(HopxBase):
             for option in ("n", "timeout", "region"):
                 if getattr(args, option) is not None:
                     raise ValueError(f"{'-' if option == 'n' else '--'}{option} is for --new")
-            for option in ("as", "token_env", "resume", "python", "setup", "install", "sync", "no_trust"):
+            for option in ("as", "token_env", "resume", *_OF_SSH, *_OF_RAY, "no_trust"):
                 if args.target is None and getattr(args, option):
                     raise ValueError(f"--{option.replace('_', '-')} is for a URL, or the id of a sandbox")
             if args.target is None:
                 return connections()
-            by_ssh = {option: getattr(args, option) for option in ("python", "setup", "install", "sync")}
-            by_ssh["trust"] = not args.no_trust
-            is_ssh = args.target.startswith("ssh://")
+            if args.address is not None and args.target != "ray":
+                raise ValueError(f"{args.address!r} is one too many: only ray has an address behind it")
+            if args.target == "ray" and args.address is not None:
+                args.target = f"ray {args.address}"
+            how = {option: getattr(args, option) for option in (*_OF_SSH, "insecure", "env_file")}
+            how["pip"] = [package for each in args.pip or () for package in each.split(",") if package.strip()]
+            how["trust"] = False if args.no_trust else args.trust or None
+            is_ssh = args.target.startswith(("ssh://", "ray "))
             if is_ssh and (args.token_env or args.resume):
-                raise ValueError(f"--{'token-env' if args.token_env else 'resume'} is not for what ssh leads to")
+                raise ValueError(f"--{'token-env' if args.token_env else 'resume'} is not for ssh and Ray")
             if args.token_env and "://" not in args.target:
                 raise ValueError("--token-env is for the URL of an agent")
             value = self.shell.user_ns.get(args.target)
@@ -120,7 +140,7 @@ class HopxCloud(HopxBase):
             is_url = "://" in args.target and not is_ssh
             token = _token(checked_url(args.target), args.token_env) if is_url else None
             with StateLine(self.shell) as line_below:
-                return connect(args.target, name=name, token=token, resume=args.resume, say=line_below, **by_ssh)
+                return connect(args.target, name=name, token=token, resume=args.resume, say=line_below, **how)
 
     def _created(self, args: Any, name: str | None) -> "Connection | list[Connection]":
         from ..api.connect import create

@@ -1,4 +1,4 @@
-"""From a name, a URL, an address of ssh, the id of a sandbox, or a sandbox object to the connection to it."""
+"""From a name, a URL, an address of ssh or of Ray, the id or object of a sandbox to the connection to it."""
 
 import os
 import re
@@ -21,12 +21,15 @@ from ..client.tunnel import Found, Unsuitable, Way
 from ..client.vendor import VendorSandbox, is_vendor_sandbox
 from ..connection.connection import Connection
 from ..connection.local import LOCAL
+from ..connection.ray import RayConnection
 from ..connection.ssh import SshConnection
 from ..errors import CredentialsError, HopxError, SandboxGone, UnknownConnection
 from ..models import Place, Sandbox
 from ..output.oneline import printable
 from .finding import nearest
 from .kept_connections import KeptConnection
+from .ray_clusters import SCHEME as RAY
+from .ray_clusters import RayOptions, ray_endpoint, ray_url, runtime_env
 from .session import Session
 
 
@@ -39,13 +42,14 @@ class SshOptions(msgspec.Struct, frozen=True):
 
     python: str | None = None
     setup: str | None = None
-    trust: bool = True
+    trust: bool | None = None
     install: bool = False
     sync: bool = False
     say: Callable[[str], None] = say_nothing
 
 
 _NO_OPTIONS = SshOptions()
+_NO_RAY_OPTIONS = RayOptions()
 
 
 def connection_to(
@@ -56,6 +60,7 @@ def connection_to(
     token: str | None = None,
     resume: bool = False,
     ssh: SshOptions = _NO_OPTIONS,
+    ray: RayOptions = _NO_RAY_OPTIONS,
 ) -> Connection:
     """The connection to `target`, under this name, whose agent has answered: the one there is, or a new one.
 
@@ -67,12 +72,19 @@ def connection_to(
         return _to_vendor_sandbox(session, target, name)
     if target.startswith(SCHEME):
         return _to_ssh(session, target, name, ssh)
+    if target.startswith(RAY):
+        return _to_ray(session, target, name, ssh, ray)
+    changes = msgspec.structs.replace(ssh, say=say_nothing) != _NO_OPTIONS or ray != _NO_RAY_OPTIONS
     kept = session.kept.find(target)
-    if kept and (target not in session.connections or msgspec.structs.replace(ssh, say=say_nothing) != _NO_OPTIONS):
+    if kept and (target not in session.connections or changes):
         if name is not None and name != target:
             raise ValueError(f"{target!r} has its name: only a new connection is given one")
+        if kept.target.startswith(RAY):
+            return _to_ray(session, kept.target, target, ssh, _ray_as_kept(kept, ray), kept)
         return connection_to(session, kept.target, name=target, token=token, ssh=_as_kept(kept, ssh))
-    if msgspec.structs.replace(ssh, say=say_nothing) != _NO_OPTIONS:
+    if ray != _NO_RAY_OPTIONS:
+        raise ValueError("insecure, pip and env_file are for a Ray cluster: ray http://HEAD:8265")
+    if changes:
         raise ValueError("python, setup, install, sync and trust are for what is reached by ssh://[user@]host")
     if "://" in target:
         return _to_url(session, checked_url(target), name, token or os.environ.get("HOPX_AGENT_TOKEN"))
@@ -92,13 +104,15 @@ def check_target(session: Session, target: str) -> None:
     """
     if target.startswith(SCHEME):
         parse_address(target)
+    elif target.startswith(RAY):
+        ray_url(target, insecure=False)
     elif "://" in target:
         checked_url(target)
     elif target not in (LOCAL, *session.connections) and not session.kept.find(target) and not session.has_api_key:
         known = [LOCAL, *session.connections, *session.kept.all()]
         raise UnknownConnection(
             f"no connection is named {printable(target, 60)!r}{nearest(target, known)}",
-            hint="%hopx_connect shows the connections; ssh://HOST and URLs are taken as well.",
+            hint="%hopx_connect shows the connections; ssh://HOST, ray URL and URLs are taken as well.",
         )
 
 
@@ -123,7 +137,7 @@ def _to_ssh(session: Session, url: str, name: str | None, options: SshOptions) -
     copied = to_copy(Path.cwd()) if options.sync else None
     options.say(f"connecting to {address.host}")
     found = _found_or_installed(ssh, options)
-    made = SshConnection(name, ssh, found, settings, session.recorder, trusted=options.trust)
+    made = SshConnection(name, ssh, found, settings, session.recorder, trusted=options.trust is not False)
     try:
         _free_name(session, name, made.place.agent)
         if copied:
@@ -132,9 +146,51 @@ def _to_ssh(session: Session, url: str, name: str | None, options: SshOptions) -
         made.close()
         raise
     connection = _answering(session, made)
-    kept = KeptConnection(url, made.place.agent, ssh.way.python, options.setup, options.trust)
+    kept = KeptConnection(url, made.place.agent, ssh.way.python, options.setup, options.trust is not False)
     session.kept.keep(connection.name, kept)
     return connection
+
+
+def _to_ray(
+    session: Session,
+    target: str,
+    name: str | None,
+    ssh: SshOptions,
+    options: RayOptions,
+    kept: KeptConnection | None = None,
+) -> Connection:
+    """A connection to a Ray cluster that works; the one there is, made anew, if there is one of that name."""
+    if ssh.python or ssh.setup or ssh.install or ssh.sync:
+        raise ValueError("python, setup, install and sync are for what is reached by ssh://[user@]host")
+    url = ray_url(target, insecure=options.insecure)
+    name = _free_name(session, name or "ray", url)
+    trusted = bool(kept and kept.trust) if ssh.trust is None else ssh.trust
+    made = RayConnection(
+        name,
+        ray_endpoint(url, os.environ),
+        session.settings,
+        session.recorder,
+        runtime_env=runtime_env(options),
+        trusted=trusted,
+    )
+    try:
+        made.ray.version()
+    except HopxError:
+        made.close()
+        raise
+    connection = _answering(session, made)
+    how = {name: getattr(options, name) for name in ("insecure", "pip", "env_file")}
+    session.kept.keep(connection.name, KeptConnection(f"{RAY}{url}", url, trust=trusted, **how))
+    return connection
+
+
+def _ray_as_kept(kept: KeptConnection, options: RayOptions) -> RayOptions:
+    """How a kept connection to a Ray cluster is made again, with what is to be different now."""
+    return RayOptions(
+        insecure=options.insecure or kept.insecure,
+        pip=options.pip or kept.pip,
+        env_file=options.env_file or kept.env_file,
+    )
 
 
 def _as_kept(kept: KeptConnection, options: SshOptions) -> SshOptions:
@@ -142,7 +198,8 @@ def _as_kept(kept: KeptConnection, options: SshOptions) -> SshOptions:
     if not kept.target.startswith(SCHEME):
         return options
     how = {"python": options.python or kept.python, "setup": options.setup or kept.setup}
-    return msgspec.structs.replace(options, trust=options.trust and kept.trust, **how)
+    trust = kept.trust if options.trust is None else options.trust
+    return msgspec.structs.replace(options, trust=trust, **how)
 
 
 def _found_or_installed(ssh: SshAgent, options: SshOptions) -> Found:

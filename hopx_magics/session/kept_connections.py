@@ -11,13 +11,16 @@ import msgspec
 
 
 class KeptConnection(msgspec.Struct, frozen=True):
-    """How a connection was made: to which `target`, and by ssh with which options. `agent` is that of its place."""
+    """How a connection was made: to which `target`, by ssh and to Ray with which options. `agent` is its place's."""
 
     target: str
     agent: str
     python: str | None = None
     setup: str | None = None
     trust: bool = True
+    insecure: bool = False
+    pip: tuple[str, ...] = ()
+    env_file: str | None = None
 
 
 class KeptConnections:

@@ -1,0 +1,98 @@
+"""What is peculiar to the connection to a Ray cluster, whose jobs are runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..client.agent import Agent
+from ..client.capture import Capture
+from ..client.files import Files
+from ..client.ray import RayAgent
+from ..client.ray_packages import PackageFiles
+from ..client.transport import Endpoint, Transport
+from ..errors import LaunchError, ResultError
+from ..models import Launch, Place, Process
+from ..results import KeptFiles
+from ..run_history.recorder import Recorder
+from ..settings import Settings
+from .connection import Connection
+from .elsewhere import check_features, needed_features, without_former
+from .sending import Sending
+
+
+class RayConnection(Connection):
+    """The connection to a Ray cluster, through the dashboard of its head.
+
+    `runtime_env` is what all runs have beside what they are sent: packages of pip, for example.
+    """
+
+    kind = "Ray cluster"
+    launches_once = True
+    capture: Capture = "agent"
+    captures = False
+
+    def __init__(
+        self,
+        name: str,
+        endpoint: Endpoint,
+        settings: Settings,
+        recorder: Recorder,
+        *,
+        runtime_env: Mapping[str, Any],
+        trusted: bool = False,
+    ) -> None:
+        self.runtime_env = runtime_env
+        self.trusted = trusted
+        super().__init__(Place(name, endpoint.url), lambda http: endpoint, settings, recorder, url=endpoint.url)
+
+    def _agent(self, transport: Transport) -> Agent:
+        return RayAgent(transport, runtime_env=self.runtime_env)
+
+    @property
+    def ray(self) -> RayAgent:
+        """The cluster as an agent."""
+        assert isinstance(self.agent, RayAgent)
+        return self.agent
+
+    def _files(self, transport: Transport) -> Files:
+        return PackageFiles(transport, self.ray.packages)
+
+    def move(self, other: Connection) -> None:
+        """Goes on with how another connection was made: see `Connection.move`."""
+        super().move(other)
+        if isinstance(other, RayConnection):
+            self.trusted = other.trusted
+            self.runtime_env = self.ray.runtime_env = other.runtime_env
+
+    def at_home(self, launch: Launch, sending: Sending | None = None) -> Launch:
+        """The launch as it is to be on the cluster, which has all that it needs then: see `Connection.at_home`."""
+        if launch.runner:
+            return launch
+        asked = msgspec.structs.replace(launch, gpus=0.0, cpus=0.0, memory=0)  # which Ray itself sees to
+        check_features(needed_features(asked), (), self.name)
+        if launch.callback:
+            raise LaunchError(
+                f"{self.name} calls nobody when a run has ended", hint="Launch without a callback, and wait for it."
+            )
+        launch = without_former(launch, self.name)
+        launch = msgspec.structs.replace(launch, surroundings=None, notify=None)
+        runner, values = self._sender.send(launch, sending)
+        return msgspec.structs.replace(launch, runner=runner, values=values)
+
+    def _prepared(self, launch: Launch) -> Launch:
+        return launch
+
+    def is_ours(self, process: Process) -> bool:
+        """Whether it was launched from here or another notebook; the cluster's other jobs are somebody else's."""
+        return process.run_id is not None
+
+    def room_for(self, launch: Launch) -> int | None:
+        """How many such launches have room on the cluster as it is: Ray fails what waits for longer than 15 minutes."""
+        total = self.ray.resources()
+        asked = {"CPU": launch.cpus or 1.0, "GPU": launch.gpus, "memory": float(launch.memory)}
+        return max(1, int(min(total.get(name, 0.0) / count for name, count in asked.items() if count)))
+
+    def kept_files(self, process: Process) -> KeptFiles:
+        """Raises ResultError: see `Connection.kept_files`."""
+        raise ResultError(f"cells on {self.name} leave their output only")
