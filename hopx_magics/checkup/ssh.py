@@ -1,4 +1,4 @@
-"""The way to a machine by ssh, step by step: the program, what it makes of the name, the login."""
+"""The way to a machine by ssh, step by step: the program, what it makes of the name, the login, the package."""
 
 import re
 import shutil
@@ -6,6 +6,10 @@ import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 
+from hopx_magics import __version__
+
+from ..client import ssh
+from ..client.reading import Lines
 from ..client.tunnel import Way
 from ..findings import Finding, broken, ok
 from ..output.oneline import printable
@@ -16,7 +20,7 @@ PATIENCE = 5.0
 
 
 def look_at_way(way: Way) -> Iterator[Finding]:
-    """Each step of an ssh of its own to that machine, until one fails. Nothing is started there but `true`."""
+    """Each step of an ssh of its own to that machine, until one fails. No agent is started there."""
     program = shutil.which(way.ssh[0])
     if program is None:
         advice = "Install OpenSSH's client, or name it by HOPX_SSH."
@@ -30,7 +34,7 @@ def look_at_way(way: Way) -> Iterator[Finding]:
         yield step
         if step.state == "broken":
             return
-    yield _login(way)
+    yield from _login(way)
 
 
 def _run(words: Sequence[str], seconds: float = PATIENCE) -> "subprocess.CompletedProcess[str]":
@@ -64,11 +68,40 @@ def _reached(host: str, port: int) -> Finding:
     return ok("ssh: reached", f"{host} port {port}: {printable(banner.decode(errors='replace'), 60)}")
 
 
-def _login(way: Way) -> Finding:
+def _login(way: Way) -> Iterator[Finding]:
     options = ["BatchMode=yes", f"ConnectTimeout={PATIENCE:.0f}", "ControlPath=none", "RemoteCommand=none"]
     given = [word for option in options for word in ("-o", option)]
-    done = _run([*way.ssh, *given, *way.address.words, "true"], 2 * PATIENCE)
-    if done.returncode == 0:
-        return ok("ssh: login", "without a question")
-    advice = f"Try {way.address.by_hand} in a terminal: when that asks for nothing any more, this works, too."
-    return broken("ssh: login", _said(done), NOT_ANSWERING, advice)
+    mark = Lines().mark
+    script = ssh.in_login_shell(ssh.with_python(_PROBE, (mark, __version__), way.python), way.setup)
+    done = _run([*way.ssh, *given, *way.address.words, ssh.remote_command(script)], 2 * PATIENCE)
+    if done.returncode == 255:
+        advice = f"Try {way.address.by_hand} in a terminal: when that asks for nothing any more, this works, too."
+        yield broken("ssh: login", _said(done), NOT_ANSWERING, advice)
+        return
+    yield ok("ssh: login", "without a question")
+    if done.returncode == ssh.SETUP_FAILED:
+        yield broken("ssh: setup", _said(done), NOT_ANSWERING)
+        return
+    told = [printable(line.partition(mark)[2], 200) for line in done.stdout.splitlines() if mark in line]
+    if told and done.returncode == 0:
+        yield ok("ssh: package", told[-1])
+        return
+    found = told[0] if told else "no Python 3.11 or newer is found"
+    advice = "%hopx_connect --install makes an environment with it there; --python and --setup lead to a Python there."
+    yield broken("ssh: package", found, f"It has to be there as it is here, {__version__}.", advice)
+
+
+_PROBE = f"""\
+import sys
+sys.path[:] = [path for path in sys.path if path]
+mark, wanted = sys.argv[1:]
+if sys.version_info < (3, 11):
+    sys.exit({ssh.UNSUITABLE})
+try:
+    from hopx_magics import __version__ as package
+except ImportError:
+    package = None
+has = package and "hopx_magics " + package or "no hopx_magics"
+print("%s%s, with Python %s, %s" % (mark, has, sys.version.split()[0], sys.executable))
+sys.exit(0 if package == wanted else {ssh.UNSUITABLE})
+"""

@@ -232,9 +232,20 @@ def _to_sandbox(session: Session, sandbox_id: str, name: str | None, resume: boo
         raise UnknownConnection(
             f"no connection is named {printable(sandbox_id, 60)!r}"
             f"{nearest(sandbox_id, [LOCAL, *session.connections])}\nAnd as a sandbox: {error.message}",
-            hint=error.hint or "%hopx_connect shows the connections, %hopx_sandboxes the sandboxes.",
+            hint=_by_ssh(sandbox_id)
+            + (error.hint or "%hopx_connect shows the connections, %hopx_sandboxes the sandboxes."),
         ) from None
     return _answering(session, _sandbox_connection(session, sandbox, name))
+
+
+def _by_ssh(word: str) -> str:
+    """How one connects to what may be a host that ssh knows; nothing for what can be none."""
+    url = f"{SCHEME}{word.removeprefix('ssh:')}"
+    try:
+        parse_address(url)
+    except ValueError:
+        return ""
+    return f"A machine that ssh leads to is {printable(url, 80)}. "
 
 
 def _sandbox_connection(session: Session, sandbox: Sandbox, name: str | None) -> Connection:

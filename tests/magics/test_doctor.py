@@ -411,12 +411,19 @@ def test_a_sandbox_and_the_way_to_its_control_plane(
 
 def test_the_way_to_a_machine_by_ssh(cell: Cell, gpu: Machine) -> None:
     api.session.cache_clear()
-    steps = ["program", "configuration", "reached", "login"]
+    steps = ["program", "configuration", "reached", "login", "package"]
     assert doctor("ssh://gpu").set_index("check")["state"].to_dict() == {f"ssh: {step}": "ok" for step in steps}
     cell("%hopx_connect ssh://gpu --as box")
     frame = doctor("box")
     assert row(frame, "connection box", "answers")["state"] == "ok"
     assert row(frame, "connection box", "ssh: login")["found"] == "without a question"
+    gpu.stop()
+    del gpu.environment["PYTHONPATH"]
+    gpu.set_path(Path(sys.base_prefix, "bin"))
+    gpu.start()
+    found = row(doctor("ssh://gpu"), "ssh://gpu", "ssh: package")
+    assert (found["state"], found["found"].partition(",")[0]) == ("broken", "no hopx_magics")
+    assert "--install" in found["advice"]
     gpu.stop()
     frame = doctor("ssh://gpu")
     assert row(frame, "ssh://gpu", "ssh: reached")["found"].endswith("Connection refused")

@@ -96,6 +96,11 @@ def test_what_is_only_for_ssh_says_so(cell: Cell) -> None:
     ):
         with pytest.raises(UsageError, match=says):
             cell(f"%hopx_connect {line}")
+    for word in ("gpu", "me@gpu", "ssh:gpu"):
+        with pytest.raises(
+            UnknownConnection, match=f"A machine that ssh leads to is ssh://{word.removeprefix('ssh:')}"
+        ):
+            cell(f"%hopx_connect {word}")
     with pytest.raises(SshError, match=r"no Python 3\.11"):
         cell("%hopx_connect ssh://gpu --python /no/python")
     assert ssh_pids() == []
