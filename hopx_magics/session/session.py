@@ -119,13 +119,25 @@ class Session:
         return {name: kept for name, kept in self.kept.all().items() if kept.agent not in connected}
 
     def chosen(self, on: str | Iterable[str] | None = None) -> list[Connection]:
-        """The connections of these names, or `all`; by default the current one. Raises UnknownConnection."""
+        """The connections of these names, or `all`, one to each agent; by default the current one.
+
+        Raises UnknownConnection.
+        """
         names = [on] if isinstance(on, str) else list(on or ())
         names = [name.strip() for word in names for name in word.split(",") if name.strip()]
         if "all" in names:
-            return list(self.connections.values()) or [self.connection()]
+            return self._one_to_each_agent() or [self.connection()]
         found = [self.connection(name) for name in names] or [self.connection()]
         return list({connection.name: connection for connection in found}.values())
+
+    def _one_to_each_agent(self) -> list[Connection]:
+        """Of several connections to one agent the current one, or else the first."""
+        known = list(self.connections.values())
+        chosen: dict[str, Connection] = {}
+        for each in known:
+            if each.place.agent not in chosen or each.name == self.current:
+                chosen[each.place.agent] = each
+        return [each for each in known if each is chosen[each.place.agent]]
 
     def connection_of(self, kept: KeptRun) -> Connection | None:
         """The connection to the agent on which a run was launched, or None."""

@@ -17,8 +17,6 @@ from hopx_magics import api
 from hopx_magics.api.find import run_on
 from hopx_magics.errors import HopxError, LaunchError, ResultError, RunFailed
 from hopx_magics.launches import checked_launch
-from hopx_magics.session.session import Session
-from tests.conftest import stop_agent
 from tests.standins import agents
 from tests.standins.agents import AgentStandIn, Dialect
 from tests.waiting import wait_until
@@ -99,25 +97,6 @@ def test_a_cell_there_is_a_cell(
     assert hopx.attach("fit").result() == 6.5
     cell("%hopx_pull fit model=mine")
     assert cell("mine.a.sum()") == 6.0
-
-
-def test_a_cell_on_the_local_agent_of_another_machine_is_one(
-    cell: Run, hopx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patched:
-        patched.setenv("HOPX_STATE_DIR", str(tmp_path / "other"))
-        other = Session()
-        other.connection().listing()
-    try:
-        endpoint = other.connection().agent.transport._endpoint
-        assert endpoint is not None
-        hopx.connect(endpoint.url, name="there", token=endpoint.token)
-        cell("x = [1, 2]")
-        run = cell("%%hopx_bg --out y\ny = [*x, 3]\n!echo hello\nlen(y)")
-        assert (run.result(), run["y"], run.stdout.split()) == (3, [1, 2, 3], ["hello", "3"])
-    finally:
-        other.close()
-        stop_agent(other.settings)
 
 
 def test_an_error_there_names_the_line_and_keeps_its_cause(cell: Run, start: Start) -> None:

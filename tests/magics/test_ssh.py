@@ -52,6 +52,8 @@ def test_a_cell_there_is_a_cell(cell: Cell, gpu: Machine) -> None:
     assert cell("%hopx_sh pwd").stdout == f"{gpu.home}/hopx/box\n"
     frame = cell("%hopx_ps")
     assert frame[["name", "status", "connection"]].to_numpy().tolist() == [["fit", "completed", "box"]]
+    cell("%hopx_connect ssh://gpu --as again\n%hopx_connect local\n%hopx_connect box")
+    assert cell("%hopx_ps --on all").connection.tolist() == ["box"], "an agent is asked once, by the current connection"
     assert list(cell("%hopx_history").connection) == ["box"]
     wait_until(lambda: "shape" in str(cell("%hopx_history").values_out[0]), "the history has what it has left")
     api.session().close()
@@ -90,7 +92,7 @@ def test_what_is_only_for_ssh_says_so(cell: Cell) -> None:
     for line, says in (
         ("https://agent.example.org --token-env HOME --setup x", "are for what is reached by ssh"),
         ("local --no-trust", "are for what is reached by ssh"),
-        ("ssh://gpu --resume", "--resume is not for what ssh leads to"),
+        ("ssh://gpu --resume", "--resume is not for ssh"),
         ("ssh://-oProxyCommand=touch", "no name of a host"),
         ("ssh://gpu --as local", "taken by another connection"),
     ):
