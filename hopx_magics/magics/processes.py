@@ -101,6 +101,10 @@ class HopxMagics(HopxBase):
         cell one line shows its state until it has ended, with buttons that stop it and show its output, and what it
         displays as it comes; at its end its last value, or the error that ended it.
 
+        Queue, resources, notices and bounds (--first to --notify, --keep-best, --kill-leftovers) are the work of the
+        agents of this machine and of machines reached by ssh; elsewhere the launch is refused, and nothing else is
+        done. GPUs, processors and memory are a Ray cluster's, too.
+
         Options
         -------
         --name N       a name to find it by
@@ -115,29 +119,26 @@ class HopxMagics(HopxBase):
         --per N        with --sweep on several connections: run no more than N of them at once on each
         --keep-best N M  with --sweep: at half time keep the N runs with the best values of this metric, and kill the
                        others, which is no failure: --keep-best 3 loss, 3 min loss, 3 max acc; a run is at half time
-                       when it prints so, or has printed the metric half as often as one that has completed; on this
-                       machine
-        --first        ahead of all that is queued; on this machine
+                       when it prints so, or has printed the metric half as often as one that has completed
+        --first        ahead of all that is queued
         --after RUNS   start when these have completed; if one has not, it ends as failed: --after prep,load; a Python
                        cell finds in prep["x"] the variable x that prep has kept with --out x
-        --after-any RUNS  start when these have ended in any way; an id, a name, or a variable, as in %hopx_wait; on
-                       this machine
+        --after-any RUNS  start when these have ended in any way; an id, a name, or a variable, as in %hopx_wait
         --gpus N       start when so many GPUs are left by those that asked for some, and get these alone
-                       (CUDA_VISIBLE_DEVICES): 2, or 0.5 for a half of one; on this machine
-        --cpus N       start when so many processors are left by those that asked for some; on this machine
-        --memory SIZE  start when so much memory is left by those that asked for some, and end when it takes more: 4GB;
-                       on this machine
+                       (CUDA_VISIBLE_DEVICES): 2, or 0.5 for a half of one
+        --cpus N       start when so many processors are left by those that asked for some
+        --memory SIZE  start when so much memory is left by those that asked for some, and end when it takes more: 4GB
         --stop-when B  end it as soon as a metric that it prints meets this bound: "loss>10", "val loss<0.01", acc>=0.9;
                        nan counts as larger than any number; can be given several times; it is killed then, and
-                       %hopx_wait takes that for no failure; on this machine
+                       %hopx_wait takes that for no failure
         --notify [W]   tell you when it has ended, also with the notebook closed. Words say of what else: end, failure,
                        a bound such as "loss>10"; and where: desktop, or a URL of apprise, for which there is pip
                        install 'hopx_magics[notify]'. Without such a place it is what %config HopxMagics.notify says,
                        HOPX_NOTIFY in the environment, or the desktop. A sweep has one notice at its end, and its first
-                       3 failures and bounds, if asked for, have their own; on this machine
+                       3 failures and bounds, if asked for, have their own
         --retry N      when it fails, launch it anew, up to N times, each as a run of its own; the Run is the last one.
-                       On this machine its agent does that; elsewhere, and on several connections, this kernel, also for
-                       what a sandbox had that is gone or does not answer for a minute
+                       On this machine, and by ssh, its agent does that; elsewhere, and on several connections, this
+                       kernel, also for what a sandbox had that is gone or does not answer for a minute
         --retry-delay T  with --retry: so long after it has failed: 30s, 5m
         --yes          with --sweep: launch more than 1,000 runs without asking
         --on NAME      the connection to launch on, if not the current one; several (a,b or all): on each of them, or
@@ -154,7 +155,7 @@ class HopxMagics(HopxBase):
         --callback-secret-env VAR  sign it with the secret in this environment variable: see hopx.verify_callback
         --capture C    who keeps the output where the agent does not return it: files of the sandbox, the agent, or
                        auto (default): whichever works
-        --kill-leftovers  when it ends, kill what it has left running (daemons, workers); on this machine
+        --kill-leftovers  when it ends, kill what it has left running (daemons, workers)
         -o VAR         put the Run, or the list of them, into this variable
         -q, --quiet    show nothing below the cell
 
