@@ -90,7 +90,9 @@ def show(run: Run | str) -> "Shown":
     kept = kept_run(run)
     kept, end = _with_end(kept)
     usual = session().history.read(usual_times, [kept.run_id]).get(kept.run_id)
-    return Shown(kept, end.streams, shown=_cell_output(end), no_room=_no_room(kept), usual=usual)
+    connection = session().connection_of(kept)
+    stacks = connection.stacks(kept.process) if connection and kept.terms.fork else ""
+    return Shown(kept, end.streams, shown=_cell_output(end), no_room=_no_room(kept), usual=usual, stacks=stacks)
 
 
 def diff(one: Run | str, other: Run | str) -> "Differences":

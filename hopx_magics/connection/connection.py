@@ -292,6 +292,10 @@ class Connection:
             self._recorder.failed(launch, error)
             raise
 
+    def stacks(self, process: Process) -> str:
+        """Where the threads of a process were when they were asked that last: only forks of this program tell."""
+        return ""
+
     def _launch_fork(self, launch: Launch) -> Process:
         raise self._no_fork()
 

@@ -11,7 +11,7 @@ import msgspec
 from ..client.capture import Capture
 from ..client.local import LocalAgent
 from ..errors import LaunchError, UnknownProcess
-from ..forking.cell import Plan, present_shell
+from ..forking.cell import Plan, own_frames, present_shell
 from ..forking.fork import fork
 from ..forking.openmp import loaded
 from ..kept import KeptRun
@@ -35,6 +35,9 @@ LOCAL = "local"
 LISTING_TIME = 5.0
 """Seconds in which the local agent lists: it takes milliseconds, so that one which takes longer hangs."""
 
+
+MOST_STACKS = 100_000
+"""Bytes of stacks that are read, the last ones."""
 
 _LONGEST_ERROR = 100_000
 """Bytes of displays that may be an error alone."""
@@ -175,6 +178,15 @@ class LocalConnection(Connection):
 
     def _folder(self, process_id: str) -> Path:
         return Path(self.place.agent) / "processes" / process_id
+
+    def stacks(self, process: Process) -> str:
+        """Where the threads of a fork were when they were asked that: see `Connection.stacks`."""
+        try:
+            with open(self._folder(str(process.process_id)) / "stacks", "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - MOST_STACKS))
+                return own_frames(file.read().decode(errors="replace"))
+        except OSError:
+            return ""
 
     def has_displays(self, process: Process) -> bool:
         """Whether a process has displayed something, other than its error."""

@@ -15,6 +15,9 @@ from .facts import facts_of_run, value_in_words
 from .forms import Output
 from .in_words import state_in_words, usual_in_words
 
+STACK_LINES = 200
+"""Lines of stacks that are shown, the last ones."""
+
 LINES = 50
 """Lines of an output that are shown, the last ones."""
 
@@ -23,8 +26,8 @@ class Shown(Document):
     """Everything about one run: what was launched, where, with what, how it ended, and the end of its output.
 
     `outputs` are the streams that are known, `shown` all that it has shown, in its order, if there are displays among
-    that, and `no_room` is why the history did not take them; `usual` is how long such runs take; `now` is the
-    moment to which a state that may have changed is compared.
+    that, and `no_room` is why the history did not take them; `usual` is how long such runs take; `stacks` tells where
+    the threads of a fork were; `now` is the moment to which a state that may have changed is compared.
     """
 
     def __init__(
@@ -35,10 +38,12 @@ class Shown(Document):
         shown: Sequence[Output] = (),
         no_room: str | None = None,
         usual: Usual | None = None,
+        stacks: str = "",
         now: datetime | None = None,
     ) -> None:
         output = [_in_order(shown)] if shown else _outputs(run, outputs) if outputs or not no_room else []
-        super().__init__([*_blocks(run, no_room, usual, now or datetime.now(UTC)), *output])
+        where = [Text("stacks", "where its threads were", output_lines(stacks, STACK_LINES)[0])] if stacks else []
+        super().__init__([*_blocks(run, no_room, usual, now or datetime.now(UTC)), *where, *output])
 
 
 def _blocks(run: KeptRun, no_room: str | None, usual: Usual | None, now: datetime) -> Iterator[Block]:

@@ -134,6 +134,17 @@ def _begin_multiprocessing() -> None:
             sys.modules[name]._executor = None  # type: ignore[attr-defined]
 
 
+def own_frames(stacks: str) -> str:
+    """What faulthandler has written of a fork, without the frames of the kernel below those of the cell."""
+    lines: list[str] = []
+    is_own = True
+    for line in stacks.splitlines():
+        is_own = (is_own or not line.startswith("  File")) and __file__ not in line
+        if is_own and not line.startswith("Extension modules:"):
+            lines.append(line)
+    return "\n".join(lines)
+
+
 class ForkedCell(Cell):
     """A cell whose namespace is the notebook's own."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import faulthandler
+import gc
 import importlib._bootstrap as _bootstrap
 import io
 import os
@@ -20,6 +21,7 @@ def leave(shell: Any, ours: Sequence[str]) -> None:
     for descriptor in (0, 1, 2, *_not_the_users({*_ports(kernel), *ours} - {None}, tuple(ours))):
         os.dup2(nothing, descriptor, inheritable=descriptor < 3)  # closed, its number might come to be another file's
     os.close(nothing)
+    gc.freeze()  # to look at what there is would copy it
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

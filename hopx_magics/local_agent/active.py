@@ -39,8 +39,8 @@ class Active:
     """
 
     __slots__ = (
-        *("_family", "_strays", "begun", "child", "ended", "finished", "folder", "intent", "launched", "life"),
-        *("gpus", "meter", "notice", "pauses", "start", "stop", "turned", "turning", "waits_on", "waits_until"),
+        *("_family", "_strays", "begun", "child", "ended", "finished", "folder", "hangs", "intent", "launched"),
+        *("gpus", "life", "meter", "notice", "pauses", "start", "stop", "turned", "turning", "waits_on", "waits_until"),
     )
 
     def __init__(self, launched: Launched, folder: Folder) -> None:
@@ -65,6 +65,8 @@ class Active:
         """Before which moment, in nanoseconds, it may not start."""
         self.gpus: tuple[str, ...] = ()
         """The GPUs that it got."""
+        self.hangs = False
+        """Whether it seems to wait for what will never come."""
         self.notice: str | None = None
         """Why a notice of it did not arrive."""
         self.intent = ""

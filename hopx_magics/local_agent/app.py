@@ -26,6 +26,7 @@ from .endings import utc
 from .file_endpoints import FileEndpoints
 from .following import bound_memory, cut_outputs
 from .foreground import Foreground
+from .forks import watch_forks
 from .halving import Halving
 from .killing import Killing
 from .launch_endpoints import LaunchEndpoints
@@ -85,6 +86,7 @@ class Agent:
             kept_up(Bounds(self.processes, self._killing).watch),
             kept_up(Halving(self.processes, self._killing).watch),
             kept_up(self.processes.leftovers.watch),
+            kept_up(partial(watch_forks, self.processes.running, self.processes.changes.tell)),
         )
 
     def close(self) -> None:

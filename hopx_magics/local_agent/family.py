@@ -237,7 +237,7 @@ class Family:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._session, number)
         for member in members - in_group:
-            _signal(member, number)
+            send(member, number)
 
     def stop(self) -> None:
         """Stops all of them until somebody continues them, also those that are started meanwhile."""
@@ -266,7 +266,8 @@ def lives(member: Member) -> bool:
     return entry is not None and entry.started == member.started
 
 
-def _signal(member: Member, number: signal.Signals) -> None:
+def send(member: Member, number: signal.Signals) -> None:
+    """Signals that very process, if it lives."""
     with contextlib.suppress(OSError):
         if not hasattr(os, "pidfd_open"):
             if lives(member):

@@ -21,6 +21,7 @@ from . import outputs
 from .active import Active
 from .changes import Growth
 from .endings import utc
+from .forks import HANGS
 from .journal import Ended, Row
 from .processes import Processes
 from .queue import PAUSED
@@ -146,7 +147,7 @@ class Listing:
             completed_at=None,
             execution_time=None if started is None else item.running_time,
             pid=start.pid if start else msgspec.UNSET,
-            message=reason.words if reason else msgspec.UNSET,
+            message=reason.words if reason else HANGS if item.hangs else msgspec.UNSET,
             waits_for=reason.waits_for if reason and started is None else msgspec.UNSET,
             gpus=item.gpus or msgspec.UNSET,
             retry_of=launched.retry_of or msgspec.UNSET,

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from hopx_magics.settings import Settings
@@ -263,3 +264,83 @@ from types import SimpleNamespace
     notebook.run("sys.modules['torch.cuda'] = SimpleNamespace(is_initialized=lambda: True)")
     assert notebook.value("why()").startswith("LaunchError: this kernel can't be forked: CUDA is in use")
     assert notebook.value("len(hopx.ps()), len(hopx.history())") == (0, 0)
+
+
+def test_a_fork_that_waits_for_ever_is_told_of(notebook: Notebook, hopx: Any) -> None:
+    notebook.run("""
+lock, held = threading.Lock(), threading.Event()
+def hold():
+    with lock:
+        held.set(); stop.wait()
+stop = threading.Event(); thread = threading.Thread(target=hold); thread.start(); held.wait()
+""")
+    notebook.run("%%hopx_bg --fork --name hangs\nwith lock: pass")
+    notebook.run("%%hopx_bg --fork --name waits\nthreading.Event().wait(600)")
+    hangs, waits = hopx.attach("hangs"), hopx.attach("waits")
+    wait_until(lambda: hangs.status == "running" and hangs.process.status_detail, "that is seen")
+    assert hangs.process.status_detail.startswith("may wait for a lock that was held at the fork")
+    page = wait_until(lambda: str(hopx.show("hangs")).partition("stacks")[2], "it tells where it is")
+    assert "cell.py" in page
+    assert "ipykernel" not in page
+    assert (waits.status, waits.process.status_detail) == ("running", None)
+    hopx.kill(hangs)
+    hopx.kill(waits)
+    notebook.run("stop.set()")
+
+
+def test_memory_is_what_a_fork_has_of_its_own(notebook: Notebook, hopx: Any, tmp_path: Path) -> None:
+    notebook.run("import numpy as np\nbig = np.ones(50_000_000)")
+    notebook.run(f"%%hopx_bg --fork --name reads\nbig.sum()\n{WAIT}\nbig += 1\n{WAIT.replace('go', 'end')}")
+    run = hopx.attach("reads")
+
+    def memory() -> int:
+        value = hopx.ps("reads").memory_bytes[0]
+        return 0 if pd.isna(value) else int(value)
+
+    assert wait_until(memory, "it is measured") < 100_000_000
+    (tmp_path / "go").touch()
+    wait_until(lambda: memory() > 400_000_000, "what it has changed is its own")
+    (tmp_path / "end").touch()
+    assert run.wait().status == "completed"
+
+
+NO_FORKS = """
+import ctypes, platform, struct
+clone = {"x86_64": 56, "aarch64": 220}[platform.machine()]
+ops = [(0x20, 0, 0, 0), (0x15, 0, 3, clone), (0x20, 0, 0, 16), (0x45, 1, 0, 0x100)]
+ops += [(0x06, 0, 0, 0x5000C), (0x06, 0, 0, 0x7FFF0000)]
+code = b"".join(struct.pack("HBBI", *op) for op in ops)
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_char_p)]
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.byref(Program(len(ops), code))) == 0
+"""
+"""Has the system refuse forks of this thread, but no new threads, for a lack of memory."""
+
+
+def test_too_little_memory_is_a_clear_refusal(notebook: Notebook, hopx: Any) -> None:
+    hopx.ps()
+    notebook.run(NO_FORKS)
+    notebook.run("""
+try:
+    hopx.launch("1", fork=True)
+except hopx.LaunchError as error:
+    refusal = str(error)
+""")
+    assert notebook.value("refusal").startswith("this kernel can't be forked: Cannot allocate memory")
+    assert hopx.ps().empty
+    assert notebook.value("len(hopx.history())") == 0
+
+
+def test_each_run_of_a_sweep_is_a_fork_and_draws_apart(notebook: Notebook) -> None:
+    notebook.run("import random\nrandom.seed(1); table = {1: 'one', 2: 'two'}")
+    notebook.run("%%hopx_bg --fork --sweep n=1,2 -o runs\ntable[n], random.random()")
+    (one, first), (two, second) = notebook.value("runs.results()")
+    assert (one, two) == ("one", "two")
+    assert first != second
+    notebook.run("%config HopxMagics.fork = True\nlock = threading.Lock()")
+    notebook.run("%%hopx_bg -o run\nlock.locked()")
+    assert notebook.value("run.result()") is False
+    assert notebook.value("hopx.rerun(run).result()") is False
+    called = "hopx.launch(lambda a, b: (a, b.locked()), args=(1,), kwargs={'b': lock}, fork=True)"
+    assert notebook.value(f"{called}.result()") == (1, False)
