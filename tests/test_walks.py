@@ -3,7 +3,7 @@
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,9 +30,10 @@ def ours(frame: FrameType | None) -> list[str]:
     return found
 
 
-def working_together() -> list[int]:
-    """The cell's thread, and of each pool the thread that asks, or else any: the others do the same."""
-    pools = {thread.name.rpartition("_")[0]: thread for thread in threading.enumerate() if "_" in thread.name}
+def working_together(others: Collection[threading.Thread]) -> list[int]:
+    """The cell's thread, and of each pool the thread that asks, or any: they do the same. `others` do not count."""
+    new = [thread for thread in threading.enumerate() if thread not in others]
+    pools = {thread.name.rpartition("_")[0]: thread for thread in new if "_" in thread.name}
     me = threading.current_thread()
     pools[me.name.rpartition("_")[0]] = me
     threads = dict.fromkeys([threading.main_thread(), *pools.values()])
@@ -44,11 +45,12 @@ def working_together() -> list[int]:
 def walks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Walks]:
     """The longest walk to each request line, from the cell's thread on through those that work for it."""
     longest: Walks = {}
+    others = set(threading.enumerate())  # of earlier tests
     write = httpcore._backends.sync.SyncStream.write
 
     def note(stream: Any, buffer: bytes, timeout: float | None = None) -> None:
         asked = bytes(buffer[:200]).partition(b" HTTP/")[0].decode("latin-1").partition("?")[0]
-        walk = [name for ident in working_together() for name in reversed(ours(sys._current_frames().get(ident)))]
+        walk = [name for ident in working_together(others) for name in reversed(ours(sys._current_frames().get(ident)))]
         if threading.current_thread().name.startswith(("MainThread", "ThreadPool", "hopx-listing")):
             longest[asked] = max(longest.get(asked, []), walk, key=len)
         write(stream, buffer, timeout)
