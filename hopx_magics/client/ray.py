@@ -2,15 +2,19 @@
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any, NoReturn
 
+import msgspec
+
 from ..errors import AgentError, AgentRefused, AgentUnreachable, HopxError, LaunchError, NotSupported
-from ..models import Change, Launch, Listing, Process, ProcessId, QueueState
+from ..models import LARGEST, Change, Launch, Listing, Process, ProcessId, QueueState
 from ..protocol import ray as wire
 from ..protocol.replies import Launched
 from ..protocol.requests import QueueRequest
-from ..words import PauseResult, Stream
+from ..words import STREAMS, PauseResult, Stream
 from .agent import Agent, OutputPart
 from .ray_logs import RayLogs
 from .ray_packages import Packages
@@ -18,6 +22,11 @@ from .transport import Reply, Request, Transport
 
 LOOK_FOR = 5.0
 """Seconds for which a job is looked for whose submission had no answer, before it is submitted again."""
+
+MOST_TAILS = 50
+"""Runs, from the newest on, whose output is in a listing: each takes some requests of its own."""
+
+ASKED_AT_ONCE = 8
 
 _INSTEAD = "The agents of this machine and of those reached by ssh can: %hopx_connect local, or ssh://HOST."
 
@@ -38,6 +47,8 @@ class RayAgent(Agent):
         self._waited: dict[ProcessId | None, datetime] = {}
         """When those that now run, or have ended, were last seen to wait."""
         self._stopping: set[ProcessId] = set()
+        self._ends: dict[tuple[ProcessId, int | None], Process] = {}
+        """Those that have ended with their output, by what was asked for of it."""
         self._lock = threading.Lock()
 
     def version(self) -> wire.Version:
@@ -60,10 +71,12 @@ class RayAgent(Agent):
     # ------------------------------------------------------------ list
 
     def listing(self, *, tail: int | None = None, known: Listing | None = None) -> Listing:
-        """The jobs as they are now; their output is not in it."""
+        """The jobs as they are now, the newest of ours with the last `tail` bytes of their streams."""
         listed = wire.decode_jobs(self._read(wire.JOBS).body, agent=self.label)
         now = datetime.now(UTC)
         told = self._as_processes(listed.jobs, now)
+        if tail != 0:
+            told = self._with_output(told, tail)
         odd = [Process(process_id=None, status_detail="not understood")] * listed.odd
         return Listing(told=(*told, *odd), agent=self.label, received_at=now, tail=tail)
 
@@ -78,6 +91,32 @@ class RayAgent(Agent):
         return [
             wire.as_process(job, now, waited_until=waited.get(job.id), stopping=job.id in stopping) for job in ordered
         ]
+
+    def _with_output(self, told: Sequence[Process], tail: int | None) -> list[Process]:
+        wanted = [each for each in reversed(told) if each.run_id and each.status != "queued"][:MOST_TAILS]
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            read = list(pool.map(self._with_tail, wanted, repeat(tail)))
+        with self._lock:
+            self._ends = {(id_, tail): each for each in read if each.ended and (id_ := each.process_id)}
+        found = {each.process_id: each for each in read}
+        return [found.get(each.process_id, each) for each in told]
+
+    def _with_tail(self, process: Process, tail: int | None) -> Process:
+        """A process with the ends of its streams; as it is where they can't be had."""
+        process_id = ProcessId(process.process_id or "")
+        if known := self._ends.get((process_id, tail)):
+            return known
+        try:
+            stdout, stderr = (self.output(process_id, stream, start=-(tail or LARGEST)) for stream in STREAMS)
+        except HopxError:
+            return process
+        return msgspec.structs.replace(
+            process,
+            stdout=stdout.data.decode("utf-8", "replace"),
+            stderr=stderr.data.decode("utf-8", "replace"),
+            stdout_bytes=stdout.size,
+            stderr_bytes=stderr.size,
+        )
 
     def change_since(self, known: Listing | None, *, tail: int | None = None, wait: float = 0.0) -> Change | Listing:
         """The listing of now: Ray does not tell what has changed."""
@@ -135,7 +174,7 @@ class RayAgent(Agent):
         return self._launch_singly(launches)
 
     def features(self) -> Collection[str]:
-        """None of those that agents of ours have."""
+        """None of those that agents of ours tell in their `/info`."""
         return ()
 
     # ------------------------------------------------------------ output

@@ -7,7 +7,7 @@ a part of a long output costs no more than that part: see `hopx_runner.on_ray`.
 import re
 from collections.abc import Callable
 
-from ..errors import AgentRefused
+from ..errors import AgentRefused, UnknownProcess
 from ..models import ProcessId
 from ..protocol.ray import LOG, LOGS, Job, decode_job_log, decode_log_names, job_path
 from ..words import Stream
@@ -26,6 +26,10 @@ _MISSING = "A file is not found"
 """What Ray says, with status 500, of a file that isn't there."""
 
 
+_NO_NODE = "Agent for node id"
+"""What Ray says, with status 500, of a node that is gone, or not known any more."""
+
+
 class RayLogs:
     """The outputs of the jobs of one cluster, through its transport. `job` finds what Ray tells of one."""
 
@@ -40,14 +44,27 @@ class RayLogs:
         job = self._job(process_id)
         if job.run_id is None:
             return _part(self._ray_log(process_id) if stream == "stdout" else b"", start, stop)
-        if job.driver_node_id is None:  # it waits, or never began
-            return _part(self._ray_log(process_id) if stream == "stderr" else b"", start, stop)
-        last, end = self._end(job.driver_node_id, process_id, job.run_id, stream)
+        if job.driver_node_id is None:  # it waits, or could not begin, of which Ray tells why
+            said = (job.message or "") if stream == "stderr" and job.status == "FAILED" else ""
+            return _part(said.encode("utf-8", "replace"), start, stop)
+        try:
+            return self._apart(job.driver_node_id, process_id, job.run_id, stream, start, stop)
+        except AgentRefused as error:
+            if error.status == 500 and _NO_NODE in error.message:
+                label = self._transport.label
+                raise UnknownProcess(f"{label}: the node of {process_id} is gone, and its output with it") from None
+            raise
+
+    def _apart(
+        self, node: str, process_id: ProcessId, run_id: str, stream: Stream, start: int, stop: int | None
+    ) -> OutputPart:
+        """The bytes of a stream of a run, from the files that have them."""
+        last, end = self._end(node, process_id, run_id, stream)
         size = last * SEGMENT + len(end)
         first = max(0, size + start) if start < 0 else min(start, size)
         behind = size if stop is None else max(first, min(stop, size))
         pieces = [
-            end if number == last else self._segment(job.driver_node_id, job.run_id, stream, number) or b""
+            end if number == last else self._segment(node, run_id, stream, number) or b""
             for number in range(first // SEGMENT, -(-behind // SEGMENT))
         ]
         skipped = first // SEGMENT * SEGMENT

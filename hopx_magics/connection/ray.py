@@ -16,6 +16,7 @@ from ..models import Launch, Place, Process
 from ..results import KeptFiles
 from ..run_history.recorder import Recorder
 from ..settings import Settings
+from ..words import Feature
 from .connection import Connection
 from .elsewhere import check_features, needed_features, without_former
 from .sending import Sending
@@ -82,6 +83,11 @@ class RayConnection(Connection):
 
     def _prepared(self, launch: Launch) -> Launch:
         return launch
+
+    @property
+    def features(self) -> frozenset[Feature]:
+        """What it can do, whichever cluster it is: see `Connection.features`."""
+        return frozenset({"streams", "kill", "ranges", "resources"})
 
     def is_ours(self, process: Process) -> bool:
         """Whether it was launched from here or another notebook; the cluster's other jobs are somebody else's."""

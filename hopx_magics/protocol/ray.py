@@ -39,6 +39,15 @@ _STATUSES: Mapping[str, Status] = {
 }
 
 
+_REASONS = {
+    "RUNTIME_ENV_SETUP_FAILURE": "what it needs could not be set up: {said}",
+    "JOB_SUPERVISOR_ACTOR_START_TIMEOUT": "Ray gave up: it had waited too long for room on the cluster",
+    "JOB_SUPERVISOR_ACTOR_UNSCHEDULABLE": "no node of the cluster can run it: {said}",
+    "JOB_SUPERVISOR_ACTOR_DIED": "the node on which it ran has died, or what Ray ran it by",
+}
+"""What Ray's kinds of failures mean, before or beside the code that was to run."""
+
+
 class Job(msgspec.Struct, frozen=True):
     """A job as Ray tells it, as far as it matters here: times are in milliseconds."""
 
@@ -172,9 +181,11 @@ def _detail(job: Job, status: Status, *, stopping: bool) -> str | None:
         return None
     if job.run_id and job.driver_exit_code == TIMED_OUT and (limit := _said(job, "hopx_timeout")):
         return f"timed out after {limit} s"
-    if job.driver_exit_code is not None or not job.message:
+    if job.driver_exit_code is not None:
         return None
-    return printable(job.message.strip().partition("\n")[0], LONGEST_VALUE)
+    said = printable((job.message or "").strip().partition("\n")[0], LONGEST_VALUE)
+    words = _REASONS.get(job.error_type or "")
+    return words.format(said=said) if words else said or None
 
 
 def job_body(launch: Launch, packages: list[str], runtime_env: Mapping[str, Any]) -> bytes:

@@ -39,6 +39,7 @@ PARTS = (
     "lines",
     "doctor",
     "by_ssh",
+    "by_ray",
 )
 
 

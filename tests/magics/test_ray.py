@@ -3,12 +3,14 @@
 import contextlib
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from hopx_magics import api
+from hopx_magics.api.ps import ps as api_ps
 from hopx_magics.errors import (
     AgentUnreachable,
     BadReply,
@@ -17,7 +19,9 @@ from hopx_magics.errors import (
     NotSupported,
     RunFailed,
     Unauthorized,
+    UnknownProcess,
 )
+from tests.connection.test_kinds import IN_README
 from tests.standins.ray_head import CPUS, RayHead, require_ray
 from tests.standins.server import Asked, Server, answering
 from tests.waiting import DEADLINE, wait_until
@@ -101,6 +105,7 @@ def test_kill_is_seen_to_be_true_and_means_our_own(cell: Cell, head: RayHead) ->
     assert killed[["process_id", "result", "status"]].to_numpy().tolist() == [[ours.process_id, "killed", "killed"]]
     assert "cleaned up" in ours.stdout
     wait_until(lambda: jobs(head, path="theirs")["status"] == "RUNNING", "that of somebody else runs")
+    assert cell("%hopx_ps --output tail").set_index("name").stdout["ours"].endswith("cleaned up\n")
     assert "Running entrypoint" in str(cell("%hopx_logs theirs"))
     assert cell("%hopx_kill theirs").result.tolist() == ["killed"]
 
@@ -125,6 +130,7 @@ def test_what_ray_cannot_do_is_said_before_anything_is_launched(cell: Cell, head
         with pytest.raises(LaunchError, match=f"^ray {lack}"):
             cell(f"%%hopx_bg {option}\n1")
     assert len(jobs(head)) == before
+    assert api.session().connection().features == IN_README["Ray cluster"]
     with pytest.raises(NotSupported, match="Ray can't tell or change the order"):
         cell("%hopx_queue --slots 3")
 
@@ -172,6 +178,25 @@ def test_who_may_connect(cell: Cell, head: RayHead, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("RAY_AUTH_TOKEN")
     with pytest.raises(Unauthorized, match="it wants a token"):
         cell(f"%hopx_connect ray {head.url} --as again")
+
+
+@pytest.mark.filterwarnings("ignore:this Python process launches anew what fails")
+def test_a_node_dies_under_a_sweep_and_its_run_is_tried_again(cell: Cell, head: RayHead, tmp_path: Path) -> None:
+    node, gate = head.add_node(), tmp_path / "gate"
+    runs = cell(
+        f"%%hopx_bg --name spread --sweep i=1,2 --cpus {CPUS} --retry 1\nimport os, time\nprint(i, flush=True)\n"
+        f"while not os.path.exists({str(gate)!r}): time.sleep(0.1)"
+    )
+    wait_until(lambda: [run.process_id and run.stdout for run in runs] == ["1\n", "2\n"], "each fills one of two nodes")
+    first = {run.process_id for run in runs}
+    head.kill(node)
+    (lost,) = wait_until(lambda: api_ps(status="failed", name="spread").to_dict("records"), "it is told that one died")
+    assert lost["status_detail"].startswith("the node on which it ran has died")
+    with pytest.raises(UnknownProcess, match="Its agent no longer has it"):
+        cell(f"%hopx_logs {lost['process_id']}")
+    gate.touch()
+    assert [(run.wait().status, run.stdout) for run in runs] == [("completed", "1\n"), ("completed", "2\n")]
+    assert len({run.process_id for run in runs} & first) == 1
 
 
 def test_a_head_that_starts_again_has_forgotten_and_nothing_has_failed(cell: Cell, head: RayHead, hopx: Any) -> None:

@@ -21,6 +21,8 @@ RAY = Path(sys.executable).with_name("ray")
 
 CPUS = 4
 
+_NODE = "HOPX_TEST_NODE"
+
 
 def require_ray() -> None:
     """Skips the test where there is no Ray, or fails it where that was asked for."""
@@ -47,22 +49,39 @@ class RayHead:
             "RAY_AUTH_TOKEN": self.token,
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_DISABLE_IMPORT_WARNING": "1",
+            "RAY_health_check_initial_delay_ms": "1000",
+            "RAY_health_check_period_ms": "500",
+            "RAY_health_check_failure_threshold": "4",
         }
 
     def start(self) -> None:
         """Starts it, and waits until it answers."""
-        ports = [_free_port() for _ in range(3)]
+        self._gcs = _free_port()
         self._ray(
-            "--head",
-            *("--node-ip-address", "127.0.0.1", "--port", str(ports[0]), "--num-cpus", str(self.cpus)),
-            *("--dashboard-host", "127.0.0.1", "--dashboard-port", str(self.port), "--temp-dir", str(self.folder)),
-            *("--dashboard-agent-listen-port", str(ports[1]), "--ray-client-server-port", str(ports[2])),
-            *("--min-worker-port", "0", "--max-worker-port", "0", "--object-store-memory", "100000000"),
+            self.environment,
+            *("--head", "--node-ip-address", "127.0.0.1", "--port", str(self._gcs), "--temp-dir", str(self.folder)),
+            *("--dashboard-host", "127.0.0.1", "--dashboard-port", str(self.port)),
+            *("--ray-client-server-port", str(_free_port())),
         )
         wait_until(self._answers, "the head answers")
 
-    def _ray(self, *options: str) -> None:
-        subprocess.run([RAY, "start", *options], env=self.environment, check=True, capture_output=True)
+    def add_node(self) -> str:
+        """Adds a node of as many processors, and returns the name by which `kill` knows it."""
+        name = secrets.token_hex(4)
+        self._ray({**self.environment, _NODE: name}, "--address", f"127.0.0.1:{self._gcs}")
+        return name
+
+    def _ray(self, environment: dict[str, str], *options: str) -> None:
+        subprocess.run(
+            [
+                *(RAY, "start", *options, "--num-cpus", str(self.cpus), "--object-store-memory", "100000000"),
+                *("--min-worker-port", "0", "--max-worker-port", "0"),
+                *("--dashboard-agent-listen-port", str(_free_port())),
+            ],
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
 
     def _answers(self) -> bool:
         with contextlib.suppress(httpx.HTTPError):
@@ -70,15 +89,17 @@ class RayHead:
             return httpx.get(f"{self.url}/api/jobs/", headers=authorization, trust_env=False).status_code == 200
         return False
 
-    def kill(self) -> None:
-        """Ends all of the cluster at once, with what it runs."""
-        wait_until(lambda: not self._end_all(), "nothing is left of the cluster")
+    def kill(self, node: str | None = None) -> None:
+        """Ends all of the cluster at once, or of one node, with what it runs."""
+        wait_until(lambda: not self._end_all(node), "nothing is left of it")
 
-    def _end_all(self) -> int:
+    def _end_all(self, node: str | None) -> int:
         ended = 0
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.environ().get("HOME") == str(self.folder) and process.status() != psutil.STATUS_ZOMBIE:
+                found = process.environ()
+                is_meant = found.get("HOME") == str(self.folder) and node in (None, found.get(_NODE))
+                if is_meant and process.status() != psutil.STATUS_ZOMBIE:
                     process.send_signal(signal.SIGKILL)
                     ended += 1
         return ended
