@@ -11,6 +11,7 @@ import pytest
 
 from hopx_magics import api
 from hopx_magics.api.ps import ps as api_ps
+from hopx_magics.connection.ray import RayConnection
 from hopx_magics.errors import (
     AgentUnreachable,
     BadReply,
@@ -183,6 +184,9 @@ def test_who_may_connect(cell: Cell, head: RayHead, monkeypatch: pytest.MonkeyPa
 @pytest.mark.filterwarnings("ignore:this Python process launches anew what fails")
 def test_a_node_dies_under_a_sweep_and_its_run_is_tried_again(cell: Cell, head: RayHead, tmp_path: Path) -> None:
     node, gate = head.add_node(), tmp_path / "gate"
+    connection = api.session().connection()
+    assert isinstance(connection, RayConnection)
+    wait_until(lambda: connection.ray.resources()["CPU"] == 2 * CPUS, "the head tells of the node")
     runs = cell(
         f"%%hopx_bg --name spread --sweep i=1,2 --cpus {CPUS} --retry 1\nimport os, time\nprint(i, flush=True)\n"
         f"while not os.path.exists({str(gate)!r}): time.sleep(0.1)"
