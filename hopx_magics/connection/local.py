@@ -13,7 +13,7 @@ from ..client.local import LocalAgent
 from ..errors import LaunchError, UnknownProcess
 from ..forking.cell import Plan, own_frames, present_shell
 from ..forking.fork import fork
-from ..forking.openmp import loaded
+from ..forking.threads import has_openmp
 from ..kept import KeptRun
 from ..models import CommandResult, Launch, Place, Process
 from ..notices import NO_DESKTOP, has_desktop
@@ -101,7 +101,7 @@ class LocalConnection(Connection):
 
     def _tell_of_threads(self, launch: Launch) -> None:
         note = "OpenMP has one thread in forks, which have none of this kernel's: --threads N sets another number"
-        if launch.threads is None and note not in self._said and loaded():
+        if launch.threads is None and note not in self._said and has_openmp():
             self._said.add(note)
             self._remark(note)
 

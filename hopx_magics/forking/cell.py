@@ -18,7 +18,7 @@ from ..runner.hopx_runner.signals import Termination, flush
 from ..runner.hopx_runner.values import Given, drawn_apart
 from . import keeper
 from .leaving import leave, show_bars_as_text, write_to
-from .openmp import limit_threads
+from .threads import limit_threads
 
 
 class Plan(NamedTuple):

@@ -15,6 +15,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +23,7 @@ from ..errors import LaunchError
 from . import keeper
 from .cell import Plan, be_cell
 from .refusing import check
+from .threads import no_blas
 
 LOCKED_WITHIN = 1.0
 """Seconds for which a fork waits, at most, until another thread has left what would be locked for ever in the child."""
@@ -67,11 +69,11 @@ def fork(plan: Plan, locks: Iterable[Any] = ()) -> Fork:
         end, rein = os.pipe()
         told, tell = os.pipe()
         try:
-            pid = _forked([*locks, *_locks_of(plan.shell)])
-        except OSError as error:
+            pid = _forked(no_blas(), _held([*locks, *_locks_of(plan.shell)]))
+        except (OSError, LaunchError) as error:
             for descriptor in (end, rein, told, tell):
                 os.close(descriptor)
-            raise _refusal(error) from error
+            raise _refusal(error) if isinstance(error, OSError) else error from None
         if pid == 0:
             _last(lambda: _be_keeper(plan, end, tell, (rein, told, *_reins)))
         _reins.add(rein)
@@ -101,10 +103,12 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def _forked(locks: Iterable[Any] = ()) -> int:
-    """Forks, and leaves everything in the child as it was: Python seeds random anew there, and warns of threads."""
+def _forked(*around: AbstractContextManager[None]) -> int:
+    """Forks within these contexts, and leaves all in the child as it was: Python would seed random, and warn."""
     state = random.getstate()
-    with _held(locks), warnings.catch_warnings():
+    with ExitStack() as stack:
+        for each in (*around, warnings.catch_warnings()):
+            stack.enter_context(each)
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
@@ -122,7 +126,7 @@ def _locks_of(shell: Any) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _held(locks: Iterable[Any]) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
         for lock in locks:
             if lock.acquire(timeout=LOCKED_WITHIN):
                 stack.callback(lock.release)

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ def leave(shell: Any, ours: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _forget_imports()
+    _free_locks()
     if "asyncio" in sys.modules:
         asyncio.set_event_loop(asyncio.new_event_loop())  # that of the kernel is watched by the kernel
     if kernel is not None:
@@ -102,6 +104,26 @@ def _forget_imports() -> None:
     for name, module in list(sys.modules.items()):
         if getattr(getattr(module, "__spec__", None), "_initializing", False):
             del sys.modules[name]
+
+
+def _free_locks() -> None:
+    """Frees those locks of libraries that threads of the kernel held: nobody would here. Only that thread is left."""
+    for name, module in list(sys.modules.items()):
+        values = [] if name == "__main__" else list(getattr(module, "__dict__", {}).values())
+        for value in values:
+            _free(value)
+            if isinstance(value, type) and value.__module__ == name:
+                for each in list(vars(value).values()):
+                    _free(each)
+
+
+def _free(value: Any) -> None:
+    if (type(value) is _RLOCK and not value._is_owned()) or (type(value) is _LOCK and value.locked()):
+        value._at_fork_reinit()
+
+
+_LOCK: Any = type(threading.Lock())
+_RLOCK: Any = type(threading.RLock())
 
 
 def show_bars_as_text(notebook: Any) -> None:

@@ -30,6 +30,7 @@ PARTS = (
     "listing",
     "launching",
     "cells",
+    "forking",
     "agent",
     "history",
     "fleet",
