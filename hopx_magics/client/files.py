@@ -109,7 +109,7 @@ class Files:
         if not target.parent.is_dir():
             raise ValueError(f"the folder {target.parent} does not exist: make it first")
         fresh = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
-        request = Request("GET", wire.FILES_DOWNLOAD, {"path": path}, {"Accept-Encoding": "identity"})
+        request = self._download(path)
         download = _Download(fresh, self._transport, progress, most)
         try:
             with self._explained():
@@ -128,9 +128,7 @@ class Files:
         content = _Content(most)
         try:
             with self._explained():
-                reply = self._transport.read(
-                    Request("GET", wire.FILES_DOWNLOAD, {"path": self._checked(path)}), content
-                )
+                reply = self._transport.read(self._download(self._checked(path)), content)
         except AgentRefused as error:
             if error.status == 404 and error.code in wire.FILE_UNKNOWN_CODES:
                 return None
@@ -141,6 +139,9 @@ class Files:
             return None
         self._check_downloaded(reply.headers, content.data)
         return bytes(content.data)
+
+    def _download(self, path: str) -> Request:
+        return Request("GET", wire.FILES_DOWNLOAD, {"path": path}, {"Accept-Encoding": "identity"})
 
     def _check_downloaded(self, headers: Mapping[str, str], start: bytes | bytearray) -> None:
         """Raises NotSupported for what an agent says that doesn't know downloads."""

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from ..errors import AgentError, AgentRefused, AgentUnreachable, HopxError, LaunchError, NotSupported
-from ..models import LARGEST, Change, Launch, Listing, Process, ProcessId, QueueState
+from ..models import LARGEST, Change, Launch, Listing, Process, ProcessId, QueueState, RunId
 from ..protocol import ray as wire
 from ..protocol.replies import Launched
 from ..protocol.requests import QueueRequest
@@ -42,7 +42,7 @@ class RayAgent(Agent):
         super().__init__(transport, launches_once=True)
         self.packages = Packages(transport)
         self.runtime_env = runtime_env
-        self._logs = RayLogs(transport, self._job)
+        self.logs = RayLogs(transport, self._job)
         self._jobs: dict[ProcessId, wire.Job] = {}
         self._waited: dict[ProcessId | None, datetime] = {}
         """When those that now run, or have ended, were last seen to wait."""
@@ -132,6 +132,10 @@ class RayAgent(Agent):
             self._jobs[process_id] = job
         return job
 
+    def node_of(self, run_id: RunId) -> str | None:
+        """The node on which a run goes on, or has ended; None while it has none. Raises AgentRefused (404)."""
+        return self._job(wire.process_id_of(run_id)).driver_node_id
+
     # ------------------------------------------------------------ launch
 
     def launch(self, launch: Launch) -> Launched:
@@ -184,7 +188,7 @@ class RayAgent(Agent):
 
         Of a job of somebody else that is Ray's log of it, in which the streams are mixed, as its stdout.
         """
-        return self._logs.output(process_id, stream, start, stop)
+        return self.logs.output(process_id, stream, start, stop)
 
     # ------------------------------------------------------------ kill
 

@@ -22,7 +22,7 @@ SEGMENT = 262_144
 
 MOST_SEGMENTS = 1_000_000
 
-_MISSING = "A file is not found"
+MISSING = "A file is not found"
 """What Ray says, with status 500, of a file that isn't there."""
 
 
@@ -102,7 +102,7 @@ class RayLogs:
         try:
             reply = self._transport.read(Request("GET", LOG, {"node_id": node, "filename": path, "lines": "-1"}))
         except AgentRefused as error:
-            if error.status == 500 and _MISSING in error.message:
+            if error.status == 500 and MISSING in error.message:
                 return None
             raise
         return bytes(reply.body)

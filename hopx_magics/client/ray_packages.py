@@ -5,18 +5,15 @@ Each is named by its content, so that it is sent once. Ray forgets one that no j
 
 import hashlib
 import io
-import posixpath
 import threading
 import time
 import zipfile
-from pathlib import Path
 
-from ..errors import AgentRefused, LaunchError, NotSupported
-from ..models import FileInfo, Launch
+from ..errors import AgentRefused, LaunchError
+from ..models import Launch
 from ..protocol.ray import PACKAGES, sent_launch
 from ..protocol.requests import SWEEP_INDEX, TITLE, launch_fields
-from .files import Files, Progress
-from .sent_runner import RUNNER, SENT
+from .sent_runner import RUNNER
 from .transport import Request, Transport
 
 PINNED_FOR = 120.0
@@ -96,52 +93,3 @@ def _zipped(name: str, content: bytes | memoryview) -> bytes:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(name, _ALWAYS), bytes(content))
     return packed.getvalue()
-
-
-class PackageFiles(Files):
-    """The files that runs are sent, each in a package of its own. Nothing else of a cluster can be had as files."""
-
-    def __init__(self, transport: Transport, packages: Packages) -> None:
-        super().__init__(transport)
-        self._packages = packages
-
-    def list(self, path: str = ".") -> tuple[FileInfo, ...]:
-        """Those that were sent from here, and are there for some minutes."""
-        if path != SENT:
-            raise self._none()
-        return tuple(FileInfo(name=name, path=f"{SENT}/{name}", size=size) for name, size in self._packages.files())
-
-    def mkdir(self, path: str) -> None:
-        """Nothing has to be made."""
-
-    def put_content(self, content: bytes | memoryview, remote: str, progress: Progress | None = None) -> None:
-        """Sends a file that is named by its content."""
-        self._packages.add_file(posixpath.basename(remote), content)
-        if progress:
-            progress(memoryview(content).nbytes, memoryview(content).nbytes)
-
-    def remove(self, path: str) -> None:
-        """Ray itself removes what no job has."""
-
-    def content(self, path: str, *, most: int) -> bytes | None:
-        """Raises NotSupported."""
-        raise self._none()
-
-    def exists(self, path: str) -> bool:
-        """Raises NotSupported."""
-        raise self._none()
-
-    def put(self, local: Path, remote: str, progress: Progress | None = None) -> str:
-        """Raises NotSupported."""
-        raise self._none()
-
-    def get(self, remote: str, local: Path, progress: Progress | None = None, *, most: int | None = None) -> Path:
-        """Raises NotSupported."""
-        raise self._none()
-
-    def _none(self) -> NotSupported:
-        return NotSupported(
-            "Ray serves no files of its machines",
-            agent=self._transport.label,
-            hint="Let the cell write to a folder that you can read, and keep variables with --out.",
-        )

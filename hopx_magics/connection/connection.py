@@ -108,6 +108,9 @@ class Connection:
     launches_once = False
     """Whether a launch can be sent again, since the agent launches once per Idempotency-Key."""
 
+    trusted = False
+    """Whether what cells have left there is loaded like what they leave here."""
+
     listing_time: float | None = None
     """Seconds that the agent has to answer with its listing, if not as many as for everything else."""
 
@@ -463,7 +466,7 @@ class Connection:
         has_left = self._has_left(folder) if process.ended else True
         if has_left is None:
             raise UnknownProcess(f"{self.name}: there is nothing of {label} (any more)")
-        return FilesThere(self.files, f"{folder}/out", self.name, is_empty=not has_left)
+        return FilesThere(self.files, f"{folder}/out", self.name, is_empty=not has_left, is_trusted=self.trusted)
 
     def _has_left(self, folder: str) -> bool | None:
         """Whether the run of a folder has left something; None when that is not there. Raises ResultError."""

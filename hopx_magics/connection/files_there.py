@@ -31,12 +31,14 @@ class FilesThere:
     `place` is the agent's name; None for one that is trusted like this machine.
     """
 
-    def __init__(self, files: Files, folder: str, place: str, *, is_empty: bool = False) -> None:
+    def __init__(
+        self, files: Files, folder: str, place: str, *, is_empty: bool = False, is_trusted: bool = False
+    ) -> None:
         self._is_empty = is_empty
         self._files = files
         self._folder = folder
         self._name = place
-        self.place: str | None = place
+        self.place = None if is_trusted else place
 
     def read(self, name: str, *, start: int = 0, most: int) -> bytes | None:
         """What a file has from byte `start` on, at most so many bytes; None when there is no such file."""

@@ -9,11 +9,11 @@ from ..client.agent import Agent
 from ..client.capture import Capture
 from ..client.files import Files
 from ..client.ray import RayAgent
-from ..client.ray_packages import PackageFiles
+from ..client.ray_files import RayFiles
 from ..client.transport import Endpoint, Transport
-from ..errors import LaunchError, ResultError
+from ..errors import LaunchError
+from ..kept import KeptRun
 from ..models import Launch, Place, Process
-from ..results import KeptFiles
 from ..run_history.recorder import Recorder
 from ..settings import Settings
 from ..words import Feature
@@ -57,7 +57,12 @@ class RayConnection(Connection):
         return self.agent
 
     def _files(self, transport: Transport) -> Files:
-        return PackageFiles(transport, self.ray.packages)
+        return RayFiles(transport, self.ray.packages, self.ray.logs, self.ray.node_of)
+
+    @property
+    def _ray_files(self) -> RayFiles:
+        assert isinstance(self.files, RayFiles)
+        return self.files
 
     def move(self, other: Connection) -> None:
         """Goes on with how another connection was made: see `Connection.move`."""
@@ -87,7 +92,7 @@ class RayConnection(Connection):
     @property
     def features(self) -> frozenset[Feature]:
         """What it can do, whichever cluster it is: see `Connection.features`."""
-        return frozenset({"streams", "kill", "ranges", "resources"})
+        return frozenset({"streams", "kill", "values", "ranges", "resources"})
 
     def is_ours(self, process: Process) -> bool:
         """Whether it was launched from here or another notebook; the cluster's other jobs are somebody else's."""
@@ -99,6 +104,8 @@ class RayConnection(Connection):
         asked = {"CPU": launch.cpus or 1.0, "GPU": launch.gpus, "memory": float(launch.memory)}
         return max(1, int(min(total.get(name, 0.0) / count for name, count in asked.items() if count)))
 
-    def kept_files(self, process: Process) -> KeptFiles:
-        """Raises ResultError: see `Connection.kept_files`."""
-        raise ResultError(f"cells on {self.name} leave their output only")
+    def _with_values_of(self, kept: KeptRun, launch: Launch) -> Launch:
+        again = super()._with_values_of(kept, launch)
+        if again.values:
+            self._ray_files.send_again(kept.run_id, again.values)
+        return again

@@ -9,12 +9,10 @@ from ..client.files import Files
 from ..client.ssh_agent import SshAgent
 from ..client.transport import Transport
 from ..client.tunnel import Found, Way
-from ..models import CommandResult, Launch, Place, Process
-from ..results import KeptFiles
+from ..models import CommandResult, Launch, Place
 from ..run_history.recorder import Recorder
 from ..settings import Settings
 from .connection import Connection
-from .files_there import FilesThere
 from .sending import Sending
 
 
@@ -82,10 +80,3 @@ class SshConnection(Connection):
         if workdir and workdir.startswith("~"):
             return workdir
         return str(PurePosixPath(self.workdir, workdir or ""))
-
-    def kept_files(self, process: Process) -> KeptFiles:
-        """The files of what its cell leaves: see `Connection.kept_files`."""
-        files = super().kept_files(process)
-        if self.trusted and isinstance(files, FilesThere):
-            files.place = None
-        return files

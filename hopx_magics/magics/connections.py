@@ -311,7 +311,8 @@ class HopxCloud(HopxBase):
 
             %hopx_get REMOTE [LOCAL] [--on CONNECTION]
 
-        LOCAL may be a folder; by default it is this one. Returns where the file is.
+        LOCAL may be a folder; by default it is this one. Returns where the file is. REMOTE on a Ray cluster is
+        RUN_ID/FILE: what a run has written into the folder in which it works.
 
         Options
         -------
@@ -338,6 +339,8 @@ class HopxCloud(HopxBase):
         ::
 
             %hopx_ls [PATH] [--on CONNECTION]
+
+        On a Ray cluster it is RUN_ID, or RUN_ID/FOLDER: the folder in which a run works.
 
         Options
         -------

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from IPython.core.error import UsageError
 
 from hopx_magics import api
 from hopx_magics.api.ps import ps as api_ps
@@ -15,9 +16,11 @@ from hopx_magics.connection.ray import RayConnection
 from hopx_magics.errors import (
     AgentUnreachable,
     BadReply,
+    HopxError,
     InsecureConnection,
     LaunchError,
     NotSupported,
+    ResultError,
     RunFailed,
     Unauthorized,
     UnknownProcess,
@@ -79,6 +82,38 @@ def test_a_cell_is_a_job_of_the_cluster(cell: Cell, head: RayHead) -> None:
     kept = cell("%hopx_history --output").iloc[0]
     assert [kept["status"], kept["stdout"], kept["param.k"]] == ["completed", "3.0 blue\n", 2]
     assert cell("%hopx_watch").frame()["status"].tolist() == ["completed"]
+
+
+def test_what_a_cell_leaves_is_read_without_trust_and_a_rerun_gets_what_it_got(
+    cell: Cell, head: RayHead, tmp_path: Path
+) -> None:
+    cell("import pandas as pd\nframe = pd.DataFrame({'a': [1, 2]})")
+    run = cell(
+        "%%hopx_bg --name fit --out model --param k=2\nopen('all.bin', 'wb').write(bytes(range(256)))\n"
+        "class Model: pass\nmodel = Model()\nk * frame.a.sum()"
+    )
+    assert run.wait().result() == 6
+    with pytest.raises(ResultError, match="was written on ray in a form that may run any code"):
+        run["model"]
+    assert type(run.load("model", trust=True)).__name__ == "Model"
+    assert [entry["name"] for entry in cell(f"%hopx_ls {run.run_id}").to_dict("records")] == ["all.bin"]
+    cell(f"%hopx_get {run.process_id}/all.bin {tmp_path}/here.bin")
+    assert (tmp_path / "here.bin").read_bytes() == bytes(range(256))
+    for magic, refused in {
+        f"%hopx_get {run.run_id}/other {tmp_path}": "there is no such file",
+        f"%hopx_ls {run.run_id}/other": "there is no",
+        f"%hopx_get {run.run_id}/../cell.py {tmp_path}": "is no path on a Ray cluster",
+        f"%hopx_put {tmp_path}/here.bin there": "Ray takes no files",
+    }.items():
+        with pytest.raises((HopxError, UsageError), match=refused):
+            cell(magic)
+    cell("frame = None")
+    api.session().close()
+    api.session.cache_clear()  # what it has sent is known to nobody here
+    cell(f"%hopx_connect ray {head.url} --trust")
+    again = cell(f"%hopx_rerun {run.run_id} --param k=3")
+    assert again.wait().result() == 9
+    assert type(again["model"]).__name__ == "Model"
 
 
 def test_how_runs_end_is_told(cell: Cell) -> None:

@@ -103,6 +103,8 @@ def _linked(names: "list[str]", folder: str) -> str:
     os.makedirs(folder, 0o700, exist_ok=True)
     for name in names:
         os.symlink(_found(name), os.path.join(folder, name))
+    with open(os.path.join(folder, "manifest"), "w", encoding="utf-8") as file:
+        file.write(names[0])
     return os.path.join(folder, names[0])
 
 
