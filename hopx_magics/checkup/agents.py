@@ -42,7 +42,7 @@ def look_at_agent(connection: Connection) -> Iterator[Finding]:
     count = len(listing.processes)
     listed = f"{count:,} {'process' if count == 1 else 'processes'}"
     yield ok("answers", f"after {answered.seconds * 1000:,.0f} ms, with {listed}")
-    yield from _clock(answered)
+    yield from tell_clock(answered)
     yield from _token(transport)
     yield from _sandbox(connection)
     yield from _about(transport)
@@ -57,7 +57,8 @@ def not_answering(error: HopxError) -> Finding:
     return broken("answers", error.message, NOT_ANSWERING, error.hint)
 
 
-def _clock(answered: health.Answered) -> Iterator[Finding]:
+def tell_clock(answered: health.Answered) -> Iterator[Finding]:
+    """How far an agent's clock is from ours, if it tells the time."""
     if answered.ahead is None:
         return
     if abs(answered.ahead) <= CLOCK_OFF:

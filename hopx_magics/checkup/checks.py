@@ -11,6 +11,7 @@ from ..client.transport import checked_url
 from ..client.tunnel import Way
 from ..connection.connection import Connection
 from ..connection.local import LOCAL
+from ..connection.ray import RayConnection
 from ..connection.ssh import SshConnection
 from ..findings import Check
 from ..session.session import Session
@@ -21,6 +22,7 @@ from .local_agent import look_at_local_agent
 from .network import look_at_host
 from .page import Front, look_at_page
 from .program import look_at_program
+from .ray import look_at_cluster
 from .ssh import look_at_way
 from .variables import look_at_variables
 
@@ -68,6 +70,8 @@ def checks_of(connection: Connection, session: Session) -> list[Check]:
     if connection.name == LOCAL:
         return [Check("local agent", "answers", partial(look_at_local_agent, connection, session.settings))]
     about = f"connection {connection.name}"
+    if isinstance(connection, RayConnection):
+        return [Check(about, "answers", partial(look_at_cluster, connection))]
     found = [Check(about, "answers", partial(look_at_agent, connection))]
     if isinstance(connection, SshConnection):
         found.append(Check(about, "ssh", partial(look_at_way, connection.way)))

@@ -11,6 +11,7 @@ import msgspec
 
 from ..errors import AgentError
 from ..models import Listing
+from ..protocol.fields import Body
 from ..protocol.listing import decode_listing
 from ..protocol.replies import read_json
 from ..protocol.requests import HEALTH, INFO, PROCESSES
@@ -33,12 +34,17 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     uptime: str | None = None
 
 
-def answered(transport: Transport, limit: float) -> Answered:
+def answered(transport: Transport, limit: float, path: str = HEALTH) -> Answered:
     """How an agent answers, once and within so many seconds. Raises HopxError."""
     at, begun = time.time(), time.monotonic()
-    headers = transport.send(Request("GET", HEALTH, limit=limit)).headers
+    headers = transport.send(Request("GET", path, limit=limit)).headers
     seconds = time.monotonic() - begun
     return Answered(seconds=seconds, ahead=_ahead(headers.get("date", ""), at + seconds / 2))
+
+
+def asked(transport: Transport, path: str, limit: float) -> Body:
+    """What an agent answers, asked once. Raises HopxError."""
+    return transport.send(Request("GET", path, limit=limit)).body
 
 
 def _ahead(date: str, now: float) -> float | None:

@@ -17,6 +17,7 @@ from .replies import excerpt
 VERSION = "/api/version"
 JOBS = "/api/jobs/"
 NODES = "/nodes?view=summary"
+USAGE = "/api/cluster_status"
 LOGS = "/api/v0/logs"
 LOG = "/api/v0/logs/file"
 PACKAGES = "/api/packages/gcs"
@@ -292,6 +293,32 @@ def decode_resources(body: Body, *, agent: str) -> dict[str, float]:
             for name, count in node.raylet.resources_total.items():
                 total[name] = total.get(name, 0.0) + count
     return total
+
+
+class _Load(msgspec.Struct):
+    usage: dict[str, tuple[float, float]] = {}
+
+
+class _Status(msgspec.Struct):
+    load: _Load | None = msgspec.field(default=None, name="loadMetricsReport")
+
+
+class _StatusData(msgspec.Struct):
+    status: _Status | None = msgspec.field(default=None, name="clusterStatus")
+
+
+class _StatusReply(msgspec.Struct):
+    data: _StatusData
+
+
+def decode_used(body: Body) -> dict[str, float]:
+    """How much of each resource is in use, as far as the head tells it."""
+    try:
+        status = msgspec.json.decode(body, type=_StatusReply).data.status
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
+    usage = status.load.usage if status and status.load else {}
+    return {name: used for name, (used, _) in usage.items()}
 
 
 class Version(msgspec.Struct, frozen=True):

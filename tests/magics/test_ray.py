@@ -10,8 +10,10 @@ import httpx
 import pytest
 from IPython.core.error import UsageError
 
+import hopx_magics
 from hopx_magics import api
 from hopx_magics.api.ps import ps as api_ps
+from hopx_magics.client.transport import Endpoint
 from hopx_magics.connection.ray import RayConnection
 from hopx_magics.errors import (
     AgentUnreachable,
@@ -169,6 +171,20 @@ def test_what_ray_cannot_do_is_said_before_anything_is_launched(cell: Cell, head
     assert api.session().connection().features == IN_README["Ray cluster"]
     with pytest.raises(NotSupported, match="Ray can't tell or change the order"):
         cell("%hopx_queue --slots 3")
+
+
+def test_the_doctor_looks_at_the_cluster(cell: Cell, head: RayHead, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = hopx_magics.doctor("ray").set_index("check")
+    assert found["state"].drop("waiting", errors="ignore").unique().tolist() == ["ok"]
+    assert found["found"]["version"].startswith("Ray ")
+    assert found["found"]["resources"].startswith(f"{CPUS} of {CPUS} processors, no GPUs, ")
+    assert {"answers", "token", "clock"} <= {*found.index}
+    assert head.token not in found.to_string()
+    server = Server(answering({"status": "ok"}, status=401))
+    with contextlib.closing(server):
+        connection = api.session().connection("ray")
+        connection.agent.transport.move(lambda http: Endpoint(server.url, "wrong"))
+        assert hopx_magics.doctor("ray").set_index("check")["state"].to_dict() == {"token": "broken"}
 
 
 def test_a_lost_reply_is_looked_up_and_never_leads_to_a_second_job(cell: Cell, head: RayHead) -> None:
