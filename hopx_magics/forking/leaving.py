@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 
@@ -109,18 +110,26 @@ def _forget_imports() -> None:
 def _free_locks() -> None:
     """Frees those locks of libraries that threads of the kernel held: nobody would here. Only that thread is left."""
     for name, module in list(sys.modules.items()):
-        values = [] if name == "__main__" else list(getattr(module, "__dict__", {}).values())
+        values = [] if name in _NOT_FREED else list(getattr(module, "__dict__", {}).values())
         for value in values:
             _free(value)
-            if isinstance(value, type) and value.__module__ == name:
-                for each in list(vars(value).values()):
+            if type(value) not in _WITHOUT and (not isinstance(value, type) or value.__module__ == name):
+                for each in list(getattr(value, "__dict__", {}).values()):
                     _free(each)
+    if "numpy.random" in sys.modules:  # that of the global generator, by which almost everything draws
+        _free(sys.modules["numpy.random"].mtrand._rand._bit_generator.lock)
 
 
 def _free(value: Any) -> None:
     if (type(value) is _RLOCK and not value._is_owned()) or (type(value) is _LOCK and value.locked()):
         value._at_fork_reinit()
 
+
+_NOT_FREED = ("__main__", "threading")
+"""Modules whose locks stay as they are: the user's own, and those by which Python knows its threads."""
+
+_WITHOUT = {FunctionType, BuiltinFunctionType, ModuleType, str, int, float, bool, tuple, list, dict, type(None)}
+"""Types of what holds no locks, which most of what modules have is of."""
 
 _LOCK: Any = type(threading.Lock())
 _RLOCK: Any = type(threading.RLock())

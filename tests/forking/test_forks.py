@@ -216,7 +216,13 @@ def imports():
     import slow
 def allocates():
     while not stop: [bytes(random.randrange(100_000)) for _ in range(100)]; random.random()
-threads = [threading.Thread(target=each, daemon=True) for each in (logs, allocates, allocates)]
+def draws():
+    while not stop: np.random.rand(1_000_000)
+def paints():
+    while not stop: Figure().savefig(io.BytesIO())
+import io, numpy as np
+from matplotlib.figure import Figure
+threads = [threading.Thread(target=each, daemon=True) for each in (logs, allocates, allocates, draws, paints)]
 for thread in threads: thread.start()
 """
 
@@ -226,7 +232,8 @@ def test_locks_that_threads_held_at_the_fork(notebook: Notebook) -> None:
     notebook.run("""
 threading.Thread(target=imports, daemon=True).start()
 while "slow" not in sys.modules: time.sleep(0.001)
-cell = "builtins.SLOW = False; import slow; log.error('here'); list(map(bytes, range(9999)))\\nslow.x"
+cell = "builtins.SLOW = False; import slow; log.error('here'); list(map(bytes, range(9999)))\\n"
+cell += "np.random.rand(); Figure().savefig(io.BytesIO()); slow.x"
 runs = [hopx.launch(cell, fork=True, timeout=60) for _ in range(8)]
 """)
     notebook.run("stop = True\nfor thread in threads: thread.join()")
