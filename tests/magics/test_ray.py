@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -173,11 +174,12 @@ def test_what_ray_cannot_do_is_said_before_anything_is_launched(cell: Cell, head
         cell("%hopx_queue --slots 3")
 
 
-def test_the_doctor_looks_at_the_cluster(cell: Cell, head: RayHead, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_looks_at_the_cluster(cell: Cell, head: RayHead) -> None:
     found = hopx_magics.doctor("ray").set_index("check")
     assert found["state"].drop("waiting", errors="ignore").unique().tolist() == ["ok"]
     assert found["found"]["version"].startswith("Ray ")
-    assert found["found"]["resources"].startswith(f"{CPUS} of {CPUS} processors, no GPUs, ")
+    free = found["found"]["resources"]  # Ray tells some time later that a run has given back what it had
+    assert re.fullmatch(rf"[0-4] of {CPUS} processors, no GPUs, [\d.]+ GB of [\d.]+ GB memory are free", free)
     assert {"answers", "token", "clock"} <= {*found.index}
     assert head.token not in found.to_string()
     server = Server(answering({"status": "ok"}, status=401))
