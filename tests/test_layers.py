@@ -119,3 +119,9 @@ def test_the_words_cost_nothing() -> None:
 def test_the_local_agent_imports_no_client_and_no_pandas() -> None:
     modules = imported_by("import hopx_magics.local_agent.__main__, hopx_magics.local_agent.app")
     assert not modules & {"httpx", "pandas", "IPython", "hopx_magics.client", "hopx_magics.session"}
+
+
+def test_the_first_use_draws_no_random_number() -> None:
+    seeded = "import random\nrandom.seed(1)\nimport hopx_magics as hopx\nhopx.ps, hopx.watch, hopx.map\n"
+    same = "assert random.random() == random.Random(1).random()"
+    assert "rich.console" in imported_by(seeded + same), "which draws one when it is imported"
