@@ -9,7 +9,8 @@ from ..settings import VARIABLES, read_settings
 _OURS_BESIDE_SETTINGS = (
     *("HOPX_API_KEY", "HOPX_AGENT_TOKEN", "HOPX_PROFILE", "HOPX_NOTIFY"),
     *("HOPX_PROCESS_ID", "HOPX_SWEEP_INDEX", "HOPX_CELL_TITLE", "HOPX_FORMER", "HOPX_VALUES"),
-    *("HOPX_CHROMIUM", "HOPX_REQUIRE_BROWSER", "HOPX_REQUIRE_NODE", "HOPX_REQUIRE_SSHD", "HOPX_SHOTS"),
+    *("HOPX_CHROMIUM", "HOPX_SHOTS"),
+    *("HOPX_REQUIRE_BROWSER", "HOPX_REQUIRE_NODE", "HOPX_REQUIRE_RAY", "HOPX_REQUIRE_SSHD"),
 )
 """Variables that are no settings: keys, where notices go, what a cell is told, and what our own tests take."""
 

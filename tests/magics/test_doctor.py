@@ -302,6 +302,7 @@ def test_every_variable_that_the_package_reads_is_known() -> None:
         for word in path.read_text().split('"'):
             if word.startswith("HOPX_") and word.replace("_", "").isalnum() and word.isupper():
                 assert [name for name in known if name.startswith(word)], f"{path}: {word}"
+    assert set(re.findall(r"HOPX_\w+", Path(".ci/run").read_text())) <= {*known}
 
 
 # ---------------------------------------------------------------- agents elsewhere
