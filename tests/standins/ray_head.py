@@ -108,7 +108,12 @@ class RayHead:
     def close(self) -> None:
         """Ends it, and removes what it has written."""
         self.kill()
-        shutil.rmtree(self.folder)
+        wait_until(self._is_removed, "its folder is gone")
+
+    def _is_removed(self) -> bool:
+        """Removes its folder, in which a thread that is being ended may still have written something."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return not self.folder.exists()
 
 
 def _free_port() -> int:
