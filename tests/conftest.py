@@ -24,6 +24,7 @@ from hopx_magics.protocol.requests import AGENT_FILE, AgentFile
 from hopx_magics.session.connecting import connection_to
 from hopx_magics.session.session import Session
 from hopx_magics.settings import Settings, read_settings
+from tests.standins.ray_head import RayHead, require_ray
 from tests.standins.server import Answer, Server
 from tests.standins.sshd import Machine, require_sshd
 from tests.waiting import DEADLINE, is_running, wait_until
@@ -55,6 +56,18 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if (folder := config.stash.get(pictures, None)) and any(folder.iterdir()):
         terminalreporter.line(f"pictures of the pages: {folder}")
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[RayHead]:
+    """A Ray head, which wants its token."""
+    require_ray()
+    head = RayHead()
+    try:
+        head.start()
+        yield head
+    finally:
+        head.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ from hopx_magics.session.session import Session
 from tests.conftest import stop_agent
 from tests.contributing import ROOT
 from tests.standins.hopx import HopX, cloud
-from tests.standins.ray_head import RayHead, require_ray
+from tests.standins.ray_head import RayHead
 from tests.waiting import wait_until
 
 Cell = Callable[[str], Any]
@@ -70,17 +70,6 @@ def hopx_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HopX
         monkeypatch.setenv("HOPX_API_KEY", made.plane.key)
         monkeypatch.setenv("HOPX_BASE_URL", made.plane.url)
         yield made
-
-
-@pytest.fixture(scope="module")
-def head() -> Iterator[RayHead]:
-    require_ray()
-    head = RayHead()
-    try:
-        head.start()
-        yield head
-    finally:
-        head.close()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +29,11 @@ from hopx_magics.errors import (
     UnknownProcess,
 )
 from tests.connection.test_kinds import IN_README
-from tests.standins.ray_head import CPUS, RayHead, require_ray
+from tests.standins.ray_head import CPUS, RayHead
 from tests.standins.server import Asked, Server, answering
 from tests.waiting import DEADLINE, wait_until
 
 Cell = Callable[[str], Any]
-
-
-@pytest.fixture(scope="module")
-def head() -> Iterator[RayHead]:
-    require_ray()
-    head = RayHead()
-    try:
-        head.start()
-        yield head
-    finally:
-        head.close()
 
 
 @pytest.fixture
