@@ -16,7 +16,6 @@ from ..client.files import Files
 from ..client.sent_runner import folder_of, through_runner
 from ..client.transport import Locate, Transport
 from ..errors import (
-    AgentUnreachable,
     HistoryError,
     HopxError,
     LaunchError,
@@ -53,13 +52,12 @@ from ..values.packed import Packed
 from ..words import Feature
 from .elsewhere import (
     as_program,
-    check_features,
-    needed_features,
     values_left_behind,
     with_known_values,
     without_desktop,
     without_former,
 )
+from .features import check_features, features_of, needed_features
 from .files_there import FilesThere, has_left_something
 from .killing import kill
 from .launching import LAUNCHED_AT_ONCE, portions, uninterrupted
@@ -79,17 +77,6 @@ class QueueChanges(TypedDict, total=False):
     sweep: str
     sweep_limit: int
 
-
-_TOLD_BY: dict[Feature, str] = {
-    "ranges": "range",
-    "changes": "delta",
-    "queue": "queue",
-    "resources": "queue",
-    "leftovers": "leftovers",
-    "notices": "notices",
-    "bounds": "stop-when",
-}
-"""By which words in its `/info` an agent tells that it can do something."""
 
 SEEN_FOR = 10.0
 """Seconds for which the folder of a run counts as being there: several things in it are asked for, one by one."""
@@ -238,23 +225,7 @@ class Connection:
     @property
     def features(self) -> frozenset[Feature]:
         """What it can do, of `hopx_magics.FEATURES`; asks its agent. One that does not answer can as little as any."""
-        told = self.agent.features()
-        able: set[Feature] = {"streams", "kill"}
-        able |= {feature for feature, needed in _TOLD_BY.items() if needed in told}
-        if self._keeper() == "files":  # of which any part can be read
-            able.add("ranges")
-        if self._serves_files():
-            able |= {"files", "values"}
-        return frozenset(able)
-
-    def _serves_files(self) -> bool:
-        try:
-            self.files.list()
-        except (NotSupported, AgentUnreachable):
-            return False
-        except HopxError:  # of this folder
-            return True
-        return True
+        return features_of(self)
 
     def _remember(self, change: Change) -> None:
         self.latest = change.listing
@@ -435,12 +406,12 @@ class Connection:
             self._remark(self.note(until=launch.timeout))
         if launch.runner:
             launch = through_runner(launch)
-        if (self._keeper() if launch.capture == "auto" else launch.capture) != "files":
+        if (self.decided_capture() if launch.capture == "auto" else launch.capture) != "files":
             return launch
         self.captures = True
         return wrapped(launch)
 
-    def _keeper(self) -> Capture:
+    def decided_capture(self) -> Capture:
         """Who keeps output here."""
         return self.capture if self.capture != "auto" else self._decide_capture()
 

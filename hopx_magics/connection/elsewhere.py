@@ -1,7 +1,6 @@
-"""What a launch becomes on an agent elsewhere, and what of it such an agent can't do. Pure."""
+"""What a launch becomes on an agent elsewhere. Pure."""
 
 import re
-from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -9,51 +8,7 @@ from ..errors import LaunchError, NotSupported
 from ..kept import KeptRun
 from ..models import Launch, Notify
 from ..notices import DESKTOP
-from ..protocol.requests import FORK
 from ..values.facts import names_in_words
-
-_OURS = "The agents of this machine and of those reached by ssh can: launch with --on local, or"
-
-_NEEDS = {
-    "leftovers": ("can't kill what a run leaves running ({})", "let the cell end what it starts."),
-    "notices": (
-        "tells nobody how a run has ended ({})",
-        "let the browser tell while it is open: %hopx_watch --notify.",
-    ),
-    "stop-when": ("can't stop a run by what it prints ({})", "let the cell end itself."),
-    "queue": ("has no queue in which {} would mean something", "wait with %hopx_wait before."),
-    FORK: ("knows no forks ({})", "without it: variables travel by copy then."),
-}
-"""What an agent has to say of itself for some options, what is wrong where it doesn't, and what one does instead."""
-
-
-def needed_features(launch: Launch) -> dict[str, list[str]]:
-    """What an agent has to say of itself for a launch, and for which options."""
-    given: dict[str, dict[str, object]] = {
-        FORK: {"--fork": launch.fork},
-        "leftovers": {"--kill-leftovers": launch.kill_leftovers},
-        "notices": {"--notify": launch.notify},
-        "stop-when": {"--stop-when": launch.stop_when, "--keep-best": launch.keep_best},
-        "queue": {
-            "--first": launch.first,
-            "--after": launch.after,
-            "--after-any": launch.after_any,
-            "--retry": launch.retries,
-            "--gpus": launch.gpus,
-            "--cpus": launch.cpus,
-            "--memory": launch.memory,
-        },
-    }
-    needed = {feature: [name for name, value in options.items() if value] for feature, options in given.items()}
-    return {feature: options for feature, options in needed.items() if options}
-
-
-def check_features(needed: Mapping[str, list[str]], features: Collection[str], place: str) -> None:
-    """Raises LaunchError for what an agent can't do; `place` is the name of the connection."""
-    for feature, options in needed.items():
-        if feature not in features:
-            lack, instead = _NEEDS[feature]
-            raise LaunchError(f"{place} {lack.format(' and '.join(options))}", hint=f"{_OURS} {instead}")
 
 
 def without_desktop(notify: Notify) -> Notify | None:

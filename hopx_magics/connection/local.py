@@ -25,7 +25,7 @@ from ..settings import Settings
 from ..values.packed import Packed
 from ..values.storing import restore, store
 from .connection import Connection
-from .elsewhere import check_features, needed_features
+from .features import check_features, needed_features
 from .sending import Sending
 
 LOCAL = "local"

@@ -18,7 +18,8 @@ from ..run_history.recorder import Recorder
 from ..settings import Settings
 from ..words import Feature
 from .connection import Connection
-from .elsewhere import check_features, needed_features, without_former
+from .elsewhere import without_former
+from .features import check_features, needed_features
 from .sending import Sending
 
 
