@@ -102,8 +102,10 @@ def test_runs_on_all_connections_are_meant_or_those_of_one(hopx: Any, fleet: Fle
     for _ in range(2):
         hopx.launch(FOREVER, name="fit", on="a")
         hopx.launch(FOREVER, name="fit", on="b")
-    assert list(hopx.kill("fit", on="a")["connection"]) == ["a", "a"]
-    assert list(hopx.kill("fit")["connection"]) == ["b", "b"]
+    first = hopx.kill("fit", on="a")
+    assert list(first["result"]) == ["killed"] * 2, first.to_string()
+    rest = hopx.kill("fit")
+    assert list(rest["connection"]) == ["b", "b"], rest.to_string()
 
 
 def test_what_waits_to_be_handed_out_is_taken_back(hopx: Any, fleet: Fleet) -> None:

@@ -156,6 +156,20 @@ def test_finally_and_atexit_run_when_it_is_terminated(start: Start) -> None:
     assert finish(process) == (-signal.SIGTERM, "finally\natexit\n", "")
 
 
+def test_it_is_terminated_also_where_no_exception_gets_out(start: Start) -> None:
+    """Python ignores what is raised in `__del__`, and in functions that C code calls: callbacks of weak references."""
+    code = (
+        "import time\nclass Dying:\n    def __del__(self):\n        print('begun', flush=True)\n"
+        "        time.sleep(600)\n"
+        "try:\n    Dying()\n    time.sleep(600)\nfinally:\n    print('finally')"
+    )
+    process = start(code)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.terminate()
+    assert finish(process) == (-signal.SIGTERM, "finally\n", "")
+
+
 def test_children_have_no_handler_of_ours(start: Start) -> None:
     code = (
         "import os, signal, time\nfrom multiprocessing import get_context\n"

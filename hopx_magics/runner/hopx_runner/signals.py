@@ -12,6 +12,16 @@ from _signal import (  # type: ignore[import-not-found]  # signal itself imports
     pthread_sigmask,
     signal,
 )
+from _thread import start_new_thread
+from time import sleep
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from sys import UnraisableHookArgs
+
+AGAIN_AFTER = 0.01
+"""Seconds after which SIGTERM comes again where it could not raise."""
 
 
 class Terminated(SystemExit):
@@ -42,11 +52,21 @@ class Termination:
 
     def _raise(self, number: int, frame: object) -> None:
         signal(SIGTERM, SIG_DFL)
-        if self._is_over:  # Python waits for the cell's threads: this ends that, and would only be remarked upon
+        if self._is_over:  # Python waits for the cell's threads: this ends that
             self._ends_by_signal = True
-            remark = sys.unraisablehook
-            sys.unraisablehook = lambda raised: None if raised.exc_type is Terminated else remark(raised)
+        remark = sys.unraisablehook
+        sys.unraisablehook = lambda raised: self._take_unraised(raised, remark)
         raise Terminated(128 + number)
+
+    def _take_unraised(self, raised: "UnraisableHookArgs", remark: "Callable[[UnraisableHookArgs], object]") -> None:
+        """Lets the signal come again where what it raised went no further: in `__del__`, or a callback of C code."""
+        if raised.exc_type is not Terminated:
+            remark(raised)
+            return
+        sys.unraisablehook = remark
+        if not self._is_over:
+            signal(SIGTERM, self._raise)
+            start_new_thread(_come_again, ())  # here it would be ignored once more
 
     def _forget(self) -> None:
         self._ends_by_signal = False
@@ -59,6 +79,11 @@ class Termination:
             flush()
             signal(SIGTERM, SIG_DFL)
             os.kill(os.getpid(), SIGTERM)
+
+
+def _come_again() -> None:
+    sleep(AGAIN_AFTER)
+    os.kill(os.getpid(), SIGTERM)
 
 
 def _hold() -> None:
