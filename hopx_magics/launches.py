@@ -191,7 +191,7 @@ def checked_copies(launch: Launch, count: int) -> list[Launch]:
     return [msgspec.structs.replace(launch, run_id=_new_run_id(), sweep_id=sweep_id) for _ in range(count)]
 
 
-def launch_again(
+def checked_again(
     kept: KeptRun,
     *,
     params: Mapping[str, Any] | None = None,

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ..connection.connection import Connection, QueueChanges
+from ..connection.connection import Connection
+from ..connection.queueing import QueueChanges
 from ..display import frames
 from ..errors import HistoryError, HopxError
 from ..models import Listing, Process, ProcessId, RunId

@@ -1,11 +1,10 @@
 """Everything about one agent, through the notebook's named link to it."""
 
-import time
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,18 +12,15 @@ from ..client.agent import Agent
 from ..client.capture import Capture, CapturedOutput, ExitCodes, decide, is_run_id, wrapped
 from ..client.commands import run_command
 from ..client.files import Files
-from ..client.sent_runner import folder_of, through_runner
+from ..client.sent_runner import through_runner
 from ..client.transport import Locate, Transport
 from ..errors import (
     HistoryError,
     HopxError,
     LaunchError,
     NotSupported,
-    ResultError,
-    UnknownProcess,
 )
 from ..kept import KeptRun
-from ..launches import launch_again
 from ..models import (
     Change,
     CommandResult,
@@ -35,51 +31,35 @@ from ..models import (
     Place,
     Process,
     ProcessId,
-    QueueState,
-    Turned,
 )
 from ..notices import DESKTOP, USE_A_URL
 from ..protocol.changes import aged, compare
 from ..protocol.replies import Launched
-from ..protocol.requests import FORMER, MANY, QueueRequest
+from ..protocol.requests import FORMER
 from ..results import KeptFiles
 from ..run_history import given, reading
 from ..run_history.database import Database
 from ..run_history.recorder import Recorder
 from ..run_history.seal import Seal
 from ..settings import Settings
-from ..values.packed import Packed
 from ..words import Feature
 from .elsewhere import (
     as_program,
     values_left_behind,
-    with_known_values,
     without_desktop,
     without_former,
 )
 from .features import check_features, features_of, needed_features
-from .files_there import FilesThere, has_left_something
+from .files_there import LeftThere
 from .killing import kill
-from .launching import LAUNCHED_AT_ONCE, portions, uninterrupted
+from .launching import launch_again, launch_all
 from .output import OutputReader
+from .queueing import pause, queue
 from .sending import Sender, Sending
 from .watcher import Watcher
 
 if TYPE_CHECKING:
     from ..client.sandbox import Expiry
-
-
-class QueueChanges(TypedDict, total=False):
-    """What may be different in an agent's queue: see `protocol.requests.QueueRequest`."""
-
-    paused: bool
-    max_running: int
-    sweep: str
-    sweep_limit: int
-
-
-SEEN_FOR = 10.0
-"""Seconds for which the folder of a run counts as being there: several things in it are asked for, one by one."""
 
 
 class Connection:
@@ -154,10 +134,10 @@ class Connection:
         self.outputs = OutputReader(self, kept=settings.history_stream, seal=recorder.seal)
         self.files = self._files(transport)
         self._sender = self._new_sender()
-        self._seen_there: dict[str, tuple[float, bool | None]] = {}
+        self._left = LeftThere(self.files, self.name)
         self.watcher = Watcher(self)
         self._exit_codes = ExitCodes(self.captured)
-        self._recorder = recorder
+        self.recorder = recorder
         self._record = recorder.listings_of(place, self.outputs.ends_to_keep)
 
     def _agent(self, transport: Transport) -> Agent:
@@ -190,12 +170,12 @@ class Connection:
     @property
     def history(self) -> Database:
         """The history in which it is recorded what goes on here."""
-        return self._recorder.history
+        return self.recorder.history
 
     @property
     def seal(self) -> Seal:
         """By what the history knows again what this user's own programs have left."""
-        return self._recorder.seal
+        return self.recorder.seal
 
     def __repr__(self) -> str:
         sandbox = self.place.sandbox and f"sandbox {self.place.sandbox}"
@@ -260,10 +240,10 @@ class Connection:
         if launch.fork and launch.keeper is None:
             return self._launch_fork(launch)
         try:
-            self._recorder.begin([launch], self.place)
+            self.recorder.begin([launch], self.place)
             return self._send(launch)
         except BaseException as error:
-            self._recorder.failed(launch, error)
+            self.recorder.failed(launch, error)
             raise
 
     def stacks(self, process: Process) -> str:
@@ -279,62 +259,15 @@ class Connection:
             hint="Launch with --on local, or without --fork: then variables travel by copy.",
         )
 
-    def launch_all(self, launches: Iterable[Launch]) -> Iterator[list[Process]]:
-        """Launches one after the other, in the order given, as they are taken: some at once where the agent knows that.
-
-        Each is written down before it is sent. Raises LaunchError and AgentError; those before the one that failed are
-        launched then, and were returned.
-        """
-        for some in portions(map(self.at_home, launches), self._launched_at_once()):
-            answers, interrupt = self._answers(some)
-            self._recorder.answered(some, answers)
-            told = list(zip(some, answers, strict=False))  # what is behind a refused one was not sent
-            yield [self._launched(launch, answer) for launch, answer in told if isinstance(answer, Launched)]
-            errors = [answer for answer in answers if not isinstance(answer, Launched)]
-            if interrupt or errors:
-                raise interrupt or errors[0]
-
-    def _launched_at_once(self) -> int:
-        try:
-            return LAUNCHED_AT_ONCE if MANY in self.agent.features() else 1
-        except HopxError:  # the launch itself will say what is wrong
-            return 1
-
-    def _answers(self, launches: Sequence[Launch]) -> tuple[Sequence[Launched | BaseException], BaseException | None]:
-        """What became of launches that are sent together, and what interrupted that."""
-        try:
-            self._recorder.begin(launches, self.place)
-            prepared = [self._prepared(launch) for launch in launches]
-            return uninterrupted(lambda: self.agent.launch_many(prepared), at_once=len(launches) == 1)
-        except BaseException as error:
-            return [error] * len(launches), error
+    launch_all = launch_all
+    launch_again = launch_again
 
     def launch_assigned(self, launch: Launch) -> Process:
         """Launches here what is in the history already, and waited for an agent. Raises as `launch` does."""
-        self._recorder.assigned(launch.run_id, self.place)
+        self.recorder.assigned(launch.run_id, self.place)
         return self._send(self.at_home(launch))
 
-    def launch_again(
-        self,
-        kept: KeptRun,
-        *,
-        params: Mapping[str, Any] | None = None,
-        env: Mapping[str, str] | None = None,
-        values: Packed | None = None,
-        sweep_id: str | None = None,
-    ) -> Process:
-        """Launches the code of a kept run here, with some params and variables of its environment changed.
-
-        It gets `values`, or what it got before, and may be one of a sweep. Raises LaunchError when its code or the
-        value of a variable is not known, and else as `launch` does.
-        """
-        known = self._recorder.environment(kept.run_id)
-        again = launch_again(kept, params=params, env={**known, **(env or {})}, values=values)
-        if values is None:
-            again = with_known_values(kept, self._with_values_of(kept, again))
-        return self.launch(msgspec.structs.replace(again, sweep_id=sweep_id))
-
-    def _with_values_of(self, kept: KeptRun, launch: Launch) -> Launch:
+    def with_values_of(self, kept: KeptRun, launch: Launch) -> Launch:
         """The launch with the variables of the notebook that the run had."""
         if launch.language != "python" or kept.agent != self.place.agent or not is_run_id(kept.run_id):
             return launch
@@ -384,11 +317,11 @@ class Connection:
             self.remarks.append(note)
 
     def _send(self, launch: Launch) -> Process:
-        launched = self.agent.launch(self._prepared(launch))
-        self._recorder.launched(launch.run_id, launched)
-        return self._launched(launch, launched)
+        launched = self.agent.launch(self.prepared(launch))
+        self.recorder.launched(launch.run_id, launched)
+        return self.launched(launch, launched)
 
-    def _launched(self, launch: Launch, launched: Launched) -> Process:
+    def launched(self, launch: Launch, launched: Launched) -> Process:
         self.unwaited[launched.process_id] = None
         self.watcher.look()
         return Process(
@@ -400,7 +333,7 @@ class Connection:
             run_id=launch.run_id,
         )
 
-    def _prepared(self, launch: Launch) -> Launch:
+    def prepared(self, launch: Launch) -> Launch:
         """The launch as it is sent: for the runner, if that is there, and wrapped if its output would be lost else."""
         if launch.timeout is not None:
             self._remark(self.note(until=launch.timeout))
@@ -430,25 +363,7 @@ class Connection:
 
         Raises ResultError where there can be none, UnknownProcess when the agent no longer has them, AgentError.
         """
-        label = process.name or process.process_id
-        folder = folder_of(process)
-        if folder is None:
-            raise ResultError(f"{label} was not launched from here, and leaves its output only")
-        has_left = self._has_left(folder) if process.ended else True
-        if has_left is None:
-            raise UnknownProcess(f"{self.name}: there is nothing of {label} (any more)")
-        return FilesThere(self.files, f"{folder}/out", self.name, is_empty=not has_left, is_trusted=self.trusted)
-
-    def _has_left(self, folder: str) -> bool | None:
-        """Whether the run of a folder has left something; None when that is not there. Raises ResultError."""
-        seen, has_left = self._seen_there.get(folder, (-SEEN_FOR, None))
-        if time.monotonic() - seen > SEEN_FOR:
-            try:
-                has_left = has_left_something(self.files, folder)
-            except NotSupported as error:
-                raise ResultError(f"cells on {self.name} leave their output only: it serves no files") from error
-            self._seen_there = {folder: (time.monotonic(), has_left)}
-        return has_left
+        return self._left.of(process, is_trusted=self.trusted)
 
     def is_ours(self, process: Process) -> bool:
         """Whether a process is among those that are meant by all: the agent's own are, whoever has launched them."""
@@ -465,28 +380,8 @@ class Connection:
     # ------------------------------------------------------------ kill, wait, commands
 
     kill = kill
-
-    def pause(self, process_ids: Sequence[ProcessId], *, pause: bool = True) -> list[Turned]:
-        """Pauses processes, or lets them go on; what became of each. Raises NotSupported, AgentError."""
-        results = self.agent.pause(process_ids, pause=pause)
-        listing = self.listing(tail=0)
-        found = {process_id: listing.find(process_id) for process_id in process_ids}
-        return [
-            Turned(
-                process_id=process_id,
-                name=process.name if process else None,
-                result=results.get(process_id, "unknown id"),
-                status=process.status if process else "unknown",
-            )
-            for process_id, process in found.items()
-        ]
-
-    def queue(self, **changes: Unpack[QueueChanges]) -> QueueState:
-        """How the agent works off its queue, after these changes. Raises ValueError, NotSupported, AgentError."""
-        state = self.agent.queue(QueueRequest(**changes) if changes else None)
-        if changes:
-            self.watcher.look()
-        return state
+    pause = pause
+    queue = queue
 
     def waited(self, process_ids: Iterable[ProcessId]) -> None:
         """Takes note of it that these were waited for."""

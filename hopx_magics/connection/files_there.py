@@ -2,15 +2,21 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..client.files import Files
-from ..errors import AgentRefused, BadReply, NotSupported, ResultError
-from ..results import mapped_parts
+from ..client.sent_runner import folder_of
+from ..errors import AgentRefused, BadReply, NotSupported, ResultError, UnknownProcess
+from ..models import Process
+from ..results import KeptFiles, mapped_parts
 
 MOST_DISPLAYS = 100_000_000
 """Bytes of displays, from the first one on, that are read."""
+
+SEEN_FOR = 10.0
+"""Seconds for which the folder of a run counts as being there: several things in it are asked for, one by one."""
 
 
 def has_left_something(files: Files, folder: str) -> bool | None:
@@ -64,3 +70,37 @@ class FilesThere:
             if copy.stat().st_size != total or not total:
                 raise ResultError(f"its file on {self._name} is not as long as it should be")
             return mapped_parts(copy, sizes)
+
+
+class LeftThere:
+    """The files of what the cells of one agent leave: displays and values."""
+
+    def __init__(self, files: Files, place: str) -> None:
+        self._files = files
+        self._name = place
+        self._seen: dict[str, tuple[float, bool | None]] = {}
+
+    def of(self, process: Process, *, is_trusted: bool) -> KeptFiles:
+        """Those of one process; one that `is_trusted` is loaded like what is left here.
+
+        Raises ResultError where there can be none, UnknownProcess when the agent no longer has them, AgentError.
+        """
+        label = process.name or process.process_id
+        folder = folder_of(process)
+        if folder is None:
+            raise ResultError(f"{label} was not launched from here, and leaves its output only")
+        has_left = self._has_left(folder) if process.ended else True
+        if has_left is None:
+            raise UnknownProcess(f"{self._name}: there is nothing of {label} (any more)")
+        return FilesThere(self._files, f"{folder}/out", self._name, is_empty=not has_left, is_trusted=is_trusted)
+
+    def _has_left(self, folder: str) -> bool | None:
+        """Whether the run of a folder has left something; None when that is not there. Raises ResultError."""
+        seen, has_left = self._seen.get(folder, (-SEEN_FOR, None))
+        if time.monotonic() - seen > SEEN_FOR:
+            try:
+                has_left = has_left_something(self._files, folder)
+            except NotSupported as error:
+                raise ResultError(f"cells on {self._name} leave their output only: it serves no files") from error
+            self._seen = {folder: (time.monotonic(), has_left)}
+        return has_left

@@ -1,10 +1,22 @@
-"""Launching many: in portions that are sent at once, of which an interrupt leaves none whose end is not known."""
+"""Launching again, and many: in portions sent at once, of which an interrupt leaves none whose end is not known."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..models import Launch
+import msgspec
+
+from ..errors import HopxError
+from ..kept import KeptRun
+from ..launches import checked_again
+from ..models import Launch, Process
+from ..protocol.replies import Launched
+from ..protocol.requests import MANY
+from ..values.packed import Packed
+from .elsewhere import with_known_values
+
+if TYPE_CHECKING:
+    from .connection import Connection
 
 LAUNCHED_AT_ONCE = 50
 """Launches that are sent with one request, at most: an agent takes some hundredths of a second for them."""
@@ -16,6 +28,62 @@ ENDS_WITHIN = 1.0
 """Seconds for which an interrupt waits for what is under way."""
 
 _Result = TypeVar("_Result")
+
+_Answers = tuple[Sequence[Launched | BaseException], BaseException | None]
+
+
+def launch_again(
+    connection: "Connection",
+    kept: KeptRun,
+    *,
+    params: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] | None = None,
+    values: Packed | None = None,
+    sweep_id: str | None = None,
+) -> Process:
+    """Launches the code of a kept run here, with some params and variables of its environment changed.
+
+    It gets `values`, or what it got before, and may be one of a sweep. Raises LaunchError when its code or the
+    value of a variable is not known, and else as `launch` does.
+    """
+    known = connection.recorder.environment(kept.run_id)
+    again = checked_again(kept, params=params, env={**known, **(env or {})}, values=values)
+    if values is None:
+        again = with_known_values(kept, connection.with_values_of(kept, again))
+    return connection.launch(msgspec.structs.replace(again, sweep_id=sweep_id))
+
+
+def launch_all(connection: "Connection", launches: Iterable[Launch]) -> Iterator[list[Process]]:
+    """Launches one after the other, in the order given, as they are taken: some at once where the agent knows that.
+
+    Each is written down before it is sent. Raises LaunchError and AgentError; those before the one that failed are
+    launched then, and were returned.
+    """
+    for some in portions(map(connection.at_home, launches), _launched_at_once(connection)):
+        answers, interrupt = _answers(connection, some)
+        connection.recorder.answered(some, answers)
+        told = list(zip(some, answers, strict=False))  # what is behind a refused one was not sent
+        yield [connection.launched(launch, answer) for launch, answer in told if isinstance(answer, Launched)]
+        errors = [answer for answer in answers if not isinstance(answer, Launched)]
+        if interrupt or errors:
+            raise interrupt or errors[0]
+
+
+def _launched_at_once(connection: "Connection") -> int:
+    try:
+        return LAUNCHED_AT_ONCE if MANY in connection.agent.features() else 1
+    except HopxError:  # the launch itself will say what is wrong
+        return 1
+
+
+def _answers(connection: "Connection", launches: Sequence[Launch]) -> _Answers:
+    """What became of launches that are sent together, and what interrupted that."""
+    try:
+        connection.recorder.begin(launches, connection.place)
+        prepared = [connection.prepared(launch) for launch in launches]
+        return uninterrupted(lambda: connection.agent.launch_many(prepared), at_once=len(launches) == 1)
+    except BaseException as error:
+        return [error] * len(launches), error
 
 
 def portions(launches: Iterable[Launch], most: int) -> Iterator[list[Launch]]:

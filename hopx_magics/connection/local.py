@@ -60,7 +60,7 @@ class LocalConnection(Connection):
     def _launch_fork(self, launch: Launch) -> Process:
         """Forks this program before anything is written down or sent, and launches that fork."""
         self._tell_of_threads(launch)
-        with fork(self._plan(launch), self._recorder.locks) as forked:
+        with fork(self._plan(launch), self.recorder.locks) as forked:
             process = self.launch(msgspec.structs.replace(launch, keeper=forked.pid))
             forked.begin(self._folder(str(process.process_id)))
         return process
@@ -156,7 +156,7 @@ class LocalConnection(Connection):
             self._stored = packed, keep, names
         return names
 
-    def _with_values_of(self, kept: KeptRun, launch: Launch) -> Launch:
+    def with_values_of(self, kept: KeptRun, launch: Launch) -> Launch:
         if kept.process_id is None:
             return launch
         try:

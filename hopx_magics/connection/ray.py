@@ -87,7 +87,7 @@ class RayConnection(Connection):
         runner, values = self._sender.send(launch, sending)
         return msgspec.structs.replace(launch, runner=runner, values=values)
 
-    def _prepared(self, launch: Launch) -> Launch:
+    def prepared(self, launch: Launch) -> Launch:
         return launch
 
     @property
@@ -105,8 +105,8 @@ class RayConnection(Connection):
         asked = {"CPU": launch.cpus or 1.0, "GPU": launch.gpus, "memory": float(launch.memory)}
         return max(1, int(min(total.get(name, 0.0) / count for name, count in asked.items() if count)))
 
-    def _with_values_of(self, kept: KeptRun, launch: Launch) -> Launch:
-        again = super()._with_values_of(kept, launch)
+    def with_values_of(self, kept: KeptRun, launch: Launch) -> Launch:
+        again = super().with_values_of(kept, launch)
         if again.values:
             self._ray_files.send_again(kept.run_id, again.values)
         return again
