@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.waiting import wait_until
+from tests.waiting import DEADLINE, wait_until
 
 RAY = Path(sys.executable).with_name("ray")
 
@@ -50,9 +50,10 @@ class RayHead:
             "RAY_AUTH_TOKEN": self.token,
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_DISABLE_IMPORT_WARNING": "1",
-            "RAY_health_check_initial_delay_ms": "1000",
+            "RAY_raylet_start_wait_time_s": f"{DEADLINE:.0f}",
+            "RAY_health_check_initial_delay_ms": "20000",  # on a busy machine it may be deaf while it starts
             "RAY_health_check_period_ms": "500",
-            "RAY_health_check_failure_threshold": "4",
+            "RAY_health_check_failure_threshold": "10",
         }
 
     def start(self) -> None:
