@@ -49,7 +49,7 @@ def present_shell() -> Any:
 
 def be_cell(plan: Plan, end: int) -> None:
     """Makes this process, which was forked from a kernel, that of a cell; `end` is where it reads its folder."""
-    leave(plan.shell, plan.ours)
+    leave(plan.shell, plan.namespace, plan.ours)
     folder = os.fsdecode(os.read(end, 65536))
     os.close(end)
     env = _turn(folder) if folder else None

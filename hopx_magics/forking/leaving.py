@@ -4,31 +4,29 @@ import asyncio
 import contextlib
 import faulthandler
 import gc
-import importlib._bootstrap as _bootstrap
 import io
 import os
 import signal
 import socket
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .freeing import free
 
-def leave(shell: Any, ours: Sequence[str]) -> None:
+
+def leave(shell: Any, namespace: Mapping[str, Any], ours: Sequence[str]) -> None:
     """Lets this process, just forked, share nothing with its kernel but the memory and what the user has opened."""
     kernel = getattr(shell, "kernel", None)
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2, *_not_the_users({*_ports(kernel), *ours} - {None}, tuple(ours))):
         os.dup2(nothing, descriptor, inheritable=descriptor < 3)  # closed, its number might come to be another file's
     os.close(nothing)
-    gc.freeze()  # to look at what there is would copy it
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _forget_imports()
-    _free_locks()
+    free(namespace)
+    gc.freeze()  # to look at what there is would copy it
     if "asyncio" in sys.modules:
         asyncio.set_event_loop(asyncio.new_event_loop())  # that of the kernel is watched by the kernel
     if kernel is not None:
@@ -96,43 +94,6 @@ def _names(found: socket.socket) -> Iterator[object]:
             with contextlib.suppress(OSError):
                 name = name_of()
                 yield name[1] if isinstance(name, tuple) else name
-
-
-def _forget_imports() -> None:
-    """Lets this process import anew what another thread of the kernel was about to import."""
-    _bootstrap._module_locks.clear()  # type: ignore[attr-defined]
-    _bootstrap._blocking_on.clear()  # type: ignore[attr-defined]
-    for name, module in list(sys.modules.items()):
-        if getattr(getattr(module, "__spec__", None), "_initializing", False):
-            del sys.modules[name]
-
-
-def _free_locks() -> None:
-    """Frees those locks of libraries that threads of the kernel held: nobody would here. Only that thread is left."""
-    for name, module in list(sys.modules.items()):
-        values = [] if name in _NOT_FREED else list(getattr(module, "__dict__", {}).values())
-        for value in values:
-            _free(value)
-            if type(value) not in _WITHOUT and (not isinstance(value, type) or value.__module__ == name):
-                for each in list(getattr(value, "__dict__", {}).values()):
-                    _free(each)
-    if "numpy.random" in sys.modules:  # that of the global generator, by which almost everything draws
-        _free(sys.modules["numpy.random"].mtrand._rand._bit_generator.lock)
-
-
-def _free(value: Any) -> None:
-    if (type(value) is _RLOCK and not value._is_owned()) or (type(value) is _LOCK and value.locked()):
-        value._at_fork_reinit()
-
-
-_NOT_FREED = ("__main__", "threading")
-"""Modules whose locks stay as they are: the user's own, and those by which Python knows its threads."""
-
-_WITHOUT = {FunctionType, BuiltinFunctionType, ModuleType, str, int, float, bool, tuple, list, dict, type(None)}
-"""Types of what holds no locks, which most of what modules have is of."""
-
-_LOCK: Any = type(threading.Lock())
-_RLOCK: Any = type(threading.RLock())
 
 
 def show_bars_as_text(notebook: Any) -> None:

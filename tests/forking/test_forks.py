@@ -241,6 +241,27 @@ runs = [hopx.launch(cell, fork=True, timeout=60) for _ in range(8)]
     assert ends == [("completed", 1, "here\n")] * 8
 
 
+def test_locks_of_libraries_are_free_wherever_they_are_and_the_users_as_they_were(notebook: Notebook) -> None:
+    notebook.run("""
+import queue, concurrent.futures
+class Box: pass
+inner = queue.Queue(); box = Box(); box.deep = {"inner": inner}; box.lock = threading.Lock(); locks = [threading.Lock()]
+box.lock.acquire(); locks[0].acquire()
+held, stop = threading.Event(), threading.Event()
+def hold():
+    with inner.mutex:
+        held.set(); stop.wait()
+thread = threading.Thread(target=hold); thread.start(); held.wait()
+pool = concurrent.futures.ThreadPoolExecutor(2); pool.submit(int).result()
+""")
+    notebook.run("""%%hopx_bg --fork --timeout 60 -o run
+inner.put(1)
+inner.get(), pool.submit(int, "5").result(), box.lock.locked(), locks[0].locked()
+""")
+    assert notebook.value("run.wait().result()") == (1, 5, True, True)
+    assert notebook.value("stop.set() or pool.submit(int, '6').result()") == 6
+
+
 def test_openmp_has_one_thread(notebook: Notebook) -> None:
     notebook.run("""
 import numpy as np
