@@ -129,13 +129,15 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
 
 class SweepLaunches(NamedTuple):
     """The launches of one sweep, `total` of them; each is made when it is taken, and all are checked before.
-    `keeps_by` is the metric by which the best are kept at half time, `retries` how often what fails is tried again."""
+    `keeps_by` is the metric by which the best are kept at half time, `retries` how often what fails is tried again.
+    Each may be a `fork` of this program."""
 
     sweep_id: str
     total: int
     launches: Iterator[Launch]
     keeps_by: str | None = None
     retries: int = 0
+    fork: bool = False
 
 
 def checked_sweep(
@@ -154,7 +156,7 @@ def checked_sweep(
         )
         for index, params in enumerate(checked)
     )
-    return SweepLaunches(sweep_id, len(checked), launches, rule and rule.metric, launch.retries)
+    return SweepLaunches(sweep_id, len(checked), launches, rule and rule.metric, launch.retries, launch.fork)
 
 
 def counted(planned: SweepLaunches) -> Iterator[Launch]:

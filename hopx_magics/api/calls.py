@@ -49,7 +49,9 @@ def map(  # noqa: A001
     sweep_id = new_sweep_id()
     launches = checked_calls(launch_of(callee, options), calls, sweep_id, limit=limit)
     ready = made_ready(connections[0], launches) if len(connections) == 1 else list(launches)
-    planned = SweepLaunches(sweep_id, len(ready), iter(ready), retries=options.get("retry", 0))
+    planned = SweepLaunches(
+        sweep_id, len(ready), iter(ready), retries=options.get("retry", 0), fork=options.get("fork", False)
+    )
     return launch_planned(planned, connections, limit=limit, progress=progress)
 
 

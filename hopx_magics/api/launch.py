@@ -202,6 +202,8 @@ def launch_planned(
         planned, per = _with_room(planned, connections)
     least = min((number for number in (limit, per) if number is not None), default=None)
     (first, *others) = connections
+    if planned.fork:
+        first.check_forks(planned.total)
     unlimited = least is None or least >= planned.total
     tries_here = planned.retries > 0 and (others or "queue" not in first.agent.features())
     if tries_here:

@@ -250,6 +250,10 @@ class Connection:
         """Where the threads of a process were when they were asked that last: only forks of this program tell."""
         return ""
 
+    def check_forks(self, count: int) -> None:
+        """Raises LaunchError where so many forks of this program can't be at once."""
+        raise self._no_fork()
+
     def _launch_fork(self, launch: Launch) -> Process:
         raise self._no_fork()
 

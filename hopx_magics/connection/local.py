@@ -13,6 +13,7 @@ from ..client.local import LocalAgent
 from ..errors import LaunchError, UnknownProcess
 from ..forking.cell import Plan, own_frames, present_shell
 from ..forking.fork import fork
+from ..forking.room import check_room
 from ..forking.threads import has_openmp
 from ..kept import KeptRun
 from ..models import CommandResult, Launch, Place, Process
@@ -64,6 +65,10 @@ class LocalConnection(Connection):
             process = self.launch(msgspec.structs.replace(launch, keeper=forked.pid))
             forked.begin(self._folder(str(process.process_id)))
         return process
+
+    def check_forks(self, count: int) -> None:
+        """Raises LaunchError where so many forks can't be at once: see `Connection.check_forks`."""
+        check_room(count)
 
     def launch_assigned(self, launch: Launch) -> Process:
         """Launches what waited for an agent: see `Connection.launch_assigned`. A fork can't have waited."""

@@ -23,6 +23,7 @@ from ..errors import LaunchError
 from . import keeper
 from .cell import Plan, be_cell
 from .refusing import check
+from .room import check_room
 from .threads import no_blas
 
 LOCKED_WITHIN = 1.0
@@ -65,6 +66,7 @@ def fork(plan: Plan, locks: Iterable[Any] = ()) -> Fork:
     Raises LaunchError where that can't be done, or would not do.
     """
     check()
+    check_room()
     with _one_at_a_time:
         end, rein = os.pipe()
         told, tell = os.pipe()

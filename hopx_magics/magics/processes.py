@@ -147,7 +147,8 @@ class HopxMagics(HopxBase):
         --out NAMES    variables to keep at its end, for run["model"] and %hopx_pull: model,scores
         --fork         run it in a fork of the kernel, which has all that is in the kernel's memory, whatever it is, and
                        copies nothing but what either of them changes later; on this machine, on Linux. What is queued
-                       is forked at once, too, and waits. --no-fork, where %config HopxMagics.fork is True
+                       is forked at once, too, and waits, with 20 MB of its own and the page tables; what would take
+                       more than half of the free memory is refused. --no-fork, where %config HopxMagics.fork is True
         --threads N    with --fork: let OpenMP have so many threads in it (default: 1, since those of the kernel are not
                        in a fork, and GNU's OpenMP would wait for them for ever, or crash)
         --callback URL let the agent post to this URL when it has ended

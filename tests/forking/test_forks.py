@@ -360,6 +360,26 @@ except hopx.LaunchError as error:
     assert notebook.value("len(hopx.history())") == 0
 
 
+def test_more_forks_than_there_is_memory_for_are_refused(notebook: Notebook, hopx: Any) -> None:
+    notebook.run("""
+def refusal(launch):
+    try:
+        launch()
+    except hopx.LaunchError as error:
+        return error.message, error.hint
+sweep, called = (refusal(each) for each in (
+    lambda: hopx.sweep("1", {"n": range(100_000)}, fork=True),
+    lambda: hopx.map(abs, range(100_000), fork=True)))
+""")
+    message, hint = notebook.value("sweep")
+    assert message.startswith("100,000 forks of this kernel take ")
+    assert "before any of them does anything" in message
+    assert hint.startswith("Launch ")
+    assert notebook.value("called[0]").startswith("100,000 forks of this kernel take ")
+    assert hopx.ps().empty
+    assert notebook.value("len(hopx.history())") == 0
+
+
 def test_each_run_of_a_sweep_is_a_fork_and_draws_apart(notebook: Notebook) -> None:
     notebook.run("import random\nrandom.seed(1); table = {1: 'one', 2: 'two'}")
     notebook.run("%%hopx_bg --fork --sweep n=1,2 -o runs\ntable[n], random.random()")
