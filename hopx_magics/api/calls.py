@@ -18,7 +18,7 @@ from ..launches import (
 from ..models import Launch
 from ..session.session import session
 from ..sweeps import Sweep
-from ..values.calls import Callee, Written
+from ..values.calls import Callee, Written, call_as_it_is, plain_name
 from ..values.state import library_state
 from .launch import Progress, launch_planned
 
@@ -36,23 +36,39 @@ def map(  # noqa: A001
     `sweep.results()` are the values that the calls return, in the order of the items. With several iterables the
     function gets an item of each, as in Python's `map`. At most `limit` run at once, None for as many as the agent
     lets; which is next is up to the agent, so that all goes on when this program is gone. On several connections they
-    are spread, and this program hands them out. What the function needs
-    travels once, and equal arguments too. Options as for `launch`; without a `name` all have that of the function.
+    are spread, and this program hands them out. What the function needs travels once, and equal arguments too; with
+    `fork` nothing does. Options as for `launch`; without a `name` all have that of the function.
 
     Raises as `launch` does, ValueRefused before anything is launched for an item that can't travel.
     """
     if not iterables:
         raise ValueError("there are no items: map(function, items) calls it with each of them")
     connections, limit = session().chosen(on), checked_sweep_limit(limit)
-    callee = Callee(function, library_state())
-    calls = calls_of(callee, zip(*iterables, strict=False))
-    sweep_id = new_sweep_id()
-    launches = checked_calls(launch_of(callee, options), calls, sweep_id, limit=limit)
+    items, sweep_id, fork = zip(*iterables, strict=False), new_sweep_id(), bool(options.get("fork"))
+    if fork:
+        launches = _forks_of(function, items, options, sweep_id, limit)
+    else:
+        callee = Callee(function, library_state())
+        launches = checked_calls(launch_of(callee, options), calls_of(callee, items), sweep_id, limit=limit)
     ready = made_ready(connections[0], launches) if len(connections) == 1 else list(launches)
-    planned = SweepLaunches(
-        sweep_id, len(ready), iter(ready), retries=options.get("retry", 0), fork=options.get("fork", False)
-    )
+    planned = SweepLaunches(sweep_id, len(ready), iter(ready), retries=options.get("retry", 0), fork=fork)
     return launch_planned(planned, connections, limit=limit, progress=progress)
+
+
+def _forks_of(
+    function: Callable[..., Any],
+    items: Iterable[Sequence[Any]],
+    options: LaunchOptions,
+    sweep_id: str,
+    limit: int | None,
+) -> Iterator[Launch]:
+    """The calls with these items, each in a fork of this program, which has function and items. Raises ValueError."""
+    named: LaunchOptions = {"name": plain_name(function), **options}
+    launch = checked_launch("pass", **named)
+    calls = [call_as_it_is(function, args, {}) for args in items]
+    launches = checked_calls(launch, (Written(code, None, {}) for code, _ in calls), sweep_id, limit=limit)
+    for each, (_, beside) in zip(launches, calls, strict=True):
+        yield msgspec.structs.replace(each, beside=beside)
 
 
 def launch_of(callee: Callee, options: LaunchOptions) -> Launch:

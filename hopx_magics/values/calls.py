@@ -22,10 +22,10 @@ _LARGEST = 2**53
 
 
 class Written(NamedTuple):
-    """A call as code, what this code needs, and its plain arguments, which are parameters of the run."""
+    """A call as code, what this code needs, None in a fork, and its plain arguments: parameters of the run."""
 
     code: str
-    packed: Packed
+    packed: Packed | None
     params: Mapping[str, Any]
 
 
@@ -40,7 +40,7 @@ class Callee:
             raise ValueError(f"{str(function)[:60]!r} is no function: a function is called, with its arguments beside")
         self._main = _main_of(function)
         self._name = _name_in(self._main, function)
-        self.label = self._name if self._name != _FUNCTION else _plain(function)
+        self.label = self._name if self._name != _FUNCTION else plain_name(function)
         """What it is called."""
         self.awaits = iscoroutinefunction(function)
         """Whether what it returns is to be awaited."""
@@ -123,7 +123,8 @@ def _unwrapped(function: Any) -> Any:
     return function
 
 
-def _plain(function: Any) -> str:
+def plain_name(function: Any) -> str:
+    """What a function is called, whatever it is."""
     return str(getattr(_unwrapped(function), "__name__", type(function).__name__))
 
 

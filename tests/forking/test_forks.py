@@ -392,3 +392,5 @@ def test_each_run_of_a_sweep_is_a_fork_and_draws_apart(notebook: Notebook) -> No
     assert notebook.value("hopx.rerun(run).result()") is False
     called = "hopx.launch(lambda a, b: (a, b.locked()), args=(1,), kwargs={'b': lock}, fork=True)"
     assert notebook.value(f"{called}.result()") == (1, False)
+    called = "hopx.map(lambda a, b: (a, b.locked()), [1, 2], [lock, lock], fork=True)"
+    assert notebook.value(f"{called}.results()") == [(1, False), (2, False)]
