@@ -16,7 +16,7 @@ from .durations import LONGEST, bounded
 from .surroundings import Surroundings
 from .values.facts import Fact
 from .values.packed import Packed
-from .words import ENDED, Capture, KillResult, Language, PauseResult, SandboxStatus, Status, WaitsFor
+from .words import ENDED, GOING, Capture, KillResult, Language, PauseResult, SandboxStatus, Status, WaitsFor
 
 ProcessId = NewType("ProcessId", str)
 """The agent's name for one background process. It is not the operating system's pid."""
@@ -110,6 +110,11 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def ended(self) -> bool:
         """Whether the process has come to its end, in one way or another."""
         return self.status in ENDED
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is queued or running, as far as its agent knows."""
+        return self.status in GOING
 
     @property
     def failed(self) -> bool:

@@ -13,6 +13,9 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 ENDED: frozenset[Status] = frozenset({"completed", "failed", "killed"})
 """The statuses that are final."""
 
+GOING: frozenset[Status] = frozenset({"queued", "running"})
+"""The statuses of what goes on. `unknown` is neither final nor one of these: it may be either."""
+
 Stream = Literal["stdout", "stderr"]
 
 STREAMS: tuple[Stream, ...] = get_args(Stream)

@@ -1,7 +1,7 @@
 """Which runs are meant by ids, their beginnings, names, and Runs: those of agents, and those of the history.
 
-A name that several runs have means to wait and kill all of them that have not ended, and if the newest is one of a
-sweep, that whole sweep; if all have ended, the newest. To what takes one run it means the newest, and that is said.
+A name that several runs have means to wait and kill all of them that are queued or running, and if the newest is one
+of a sweep, that whole sweep; if none is, the newest. To what takes one run it means the newest, and that is said.
 """
 
 import contextlib
@@ -110,7 +110,7 @@ def _told(kept: KeptRun, reference: str) -> KeptRun:
 def runs_of(runs: Iterable[Run | str | Iterable[Run | str]], *, on: str | Iterable[str] | None = None) -> list[Run]:
     """Each of the runs once, also of lists of them; ids, their beginnings and names are looked up.
 
-    A name means all of its runs that have not ended, and the whole of its last sweep; if all have ended, the newest.
+    A name means all of its runs that are queued or running, and the whole of its last sweep; if none is, the newest.
     Without `on` they are looked for on all connections, beginnings of ids on the current one first. Raises
     UnknownProcess.
     """
@@ -302,17 +302,23 @@ def _namesakes(name: str, listed: Sequence[Listed], *, only: bool) -> list[Names
         kept = session().history.read(reading.namesakes, line, ids, agents) if line else []
     except HistoryError:
         kept = []
-    found = {_key(each): each for each in kept}
-    found |= {key: _as_listed(key[0], process, found.get(key)) for key, process in seen.items()}
-    return sorted(found.values(), key=lambda each: each.moment)
+    known: dict[tuple[str, str | None], Namesake]
+    known = {(each.agent, id_): each for each in kept for id_ in (each.process_id, each.run_id) if id_}
+    there = [
+        _as_listed(agent, process, known.get((agent, process_id)) or known.get((agent, process.run_id)))
+        for (agent, process_id), process in seen.items()
+    ]
+    told = {each.run_id for each in there}
+    return sorted([*there, *(each for each in kept if each.run_id not in told)], key=lambda each: each.moment)
 
 
 def _as_listed(agent: str, process: Process, known: Namesake | None) -> Namesake:
+    """A run as its agent lists it, maybe before it has answered the launch, and the history knows its process."""
     if known is not None:
-        return known._replace(goes_on=not process.ended)
+        return known._replace(process_id=process.process_id, goes_on=process.goes_on)
     started = microseconds(process.started_at or process.completed_at)
     moment = _NOT_YET if started is None else started
-    return Namesake(process.run_id, process.process_id, agent, None, moment, goes_on=not process.ended)
+    return Namesake(process.run_id, process.process_id, agent, None, moment, goes_on=process.goes_on)
 
 
 def _key(namesake: Namesake) -> tuple[str, str | None]:

@@ -27,7 +27,7 @@ def kill(
 ) -> "pd.DataFrame":
     """Kills runs with all that they started, or all processes of some statuses, and checks in a listing that they died.
 
-    A name means all its runs that have not ended, and the whole of its last sweep; if all have ended, the newest. Of a
+    A name means all its runs that are queued or running, and the whole of its last sweep; if none is, the newest. Of a
     run that has ended, what it has left running is killed; with `leftovers` that of all runs. `progress` is called with
     how many were asked to end, and of how many, where all are on one connection.
 

@@ -23,7 +23,7 @@ def pause(
     What is paused stands still (SIGSTOP) until it is resumed or killed, and its time limit with it; it keeps its memory
     and its place among those that run at once. What is queued stays so, and lets others by. Either outlives the agent.
     Sweeps that wait here to be handed out to several connections are queues, too: without `on` they stop, as well.
-    A name means all its runs that have not ended, and the whole of its last sweep.
+    A name means all its runs that are queued or running, and the whole of its last sweep.
 
     Returns one row for each run, and one for each queue, which has no id: `process_id`, `name`, `result` (paused,
     already paused, already finished, unknown id), `status`, `connection`.

@@ -26,7 +26,7 @@ def wait(
 ) -> list[Run]:
     """Waits until all of the runs, or any one of them, have ended.
 
-    A name means all its runs that have not ended, and the whole of its last sweep; if all have ended, the newest.
+    A name means all its runs that are queued or running, and the whole of its last sweep; if none is, the newest.
     Without runs: for those that were launched from here and not yet waited for, also if they have ended by now; if
     there are none, for all that are queued or running. Returns the runs. With `check` a run that failed or was killed
     raises RunFailed, with the error that ended it. `progress` is called at least every second with the processes as

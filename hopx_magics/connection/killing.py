@@ -93,7 +93,7 @@ def _listing_without(connection: "Connection", process_ids: set[ProcessId]) -> L
 
 
 def _is_alive(process: Process) -> bool:
-    return process.status in ("queued", "running") or bool(process.leftovers)
+    return process.goes_on or bool(process.leftovers)
 
 
 def _killed(process_id: ProcessId, before: Listing, after: Listing, asked: bool) -> Killed:

@@ -8,7 +8,7 @@ from ..kept import KeptOutput, KeptRun
 from ..models import Usual
 from ..output.oneline import printable
 from ..values.facts import Left
-from ..words import STREAMS, Stream
+from ..words import GOING, STREAMS, Stream
 from .coloured import code_lines, output_lines
 from .document import Block, Document, Facts, Head, Note, Shows, Text
 from .facts import facts_of_run, value_in_words
@@ -107,7 +107,7 @@ def _code(run: KeptRun) -> Block:
 def _outputs(run: KeptRun, outputs: Mapping[Stream, KeptOutput]) -> list[Block]:
     kept = {stream: outputs[stream] for stream in STREAMS if stream in outputs}
     if not kept:
-        goes_on = run.status in ("queued", "running")
+        goes_on = run.status in GOING
         return [Note("its output is kept when it has ended" if goes_on else "its output is not kept")]
     if not any(output.size for output in kept.values()):
         return [Note("it wrote no output")]

@@ -82,8 +82,8 @@ class HopxFollowing(HopxBase):
 
             %hopx_wait [ID ...] [--any | --all] [--timeout T] [--no-raise] [--on CONNECTION ...]
 
-        An ID is as in %hopx_logs, but a name means all its runs that have not ended, and the whole of its last sweep;
-        if all have ended, the newest. Without one: for what this notebook has launched and not yet waited for, and if
+        An ID is as in %hopx_logs, but a name means all its runs that are queued or running, and the whole of its last
+        sweep; if none is, the newest. Without one: for what this notebook has launched and not yet waited for, and if
         that is nothing, for all that is queued or running. Returns the DataFrame, and raises RunFailed, with the end of
         its stderr, when one of them failed or was killed. Ctrl-C (interrupt) ends the waiting, never a process.
 

@@ -337,8 +337,8 @@ class HopxMagics(HopxBase):
 
             %hopx_kill ID ... | --status running | --all [--on CONNECTION ...]
 
-        An ID is as in %hopx_logs, but a name means all its runs that have not ended, and the whole of its last sweep;
-        if all have ended, the newest. They are asked to end (SIGTERM, which lets Python cells on this machine run their
+        An ID is as in %hopx_logs, but a name means all its runs that are queued or running, and the whole of its last
+        sweep; if none is, the newest. They are asked to end (SIGTERM, which lets Python cells on this machine run their
         `finally` clauses and `atexit` functions), and forced to after some seconds. Of a process that has ended, those
         are killed that it has left running. Returns a DataFrame with the result for each: killed, leftovers killed,
         already finished, still running, or unknown id.

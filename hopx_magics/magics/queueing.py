@@ -23,11 +23,12 @@ class HopxQueue(HopxBase):
 
             %hopx_pause ID ... | --queue [--on CONNECTION ...]
 
-        An ID is as in %hopx_logs, but a name means all its runs that have not ended, and the whole of its last sweep.
-        What runs is stopped with all that it started (SIGSTOP): it needs no processor any more, but keeps its memory
-        and its place among those that run at once. Its running time and its time limit stand still. What is queued
-        stays so, and lets others by. It stays paused when the notebook or the agent is gone, and can be killed. On this
-        machine. Returns a DataFrame with the result for each: paused, already paused, already finished, or unknown id.
+        An ID is as in %hopx_logs, but a name means all its runs that are queued or running, and the whole of its last
+        sweep. What runs is stopped with all that it started (SIGSTOP): it needs no processor any more, but keeps its
+        memory and its place among those that run at once. Its running time and its time limit stand still. What is
+        queued stays so, and lets others by. It stays paused when the notebook or the agent is gone, and can be killed.
+        On this machine. Returns a DataFrame with the result for each: paused, already paused, already finished, or
+        unknown id.
 
         Options
         -------

@@ -2,7 +2,9 @@
 
 import re
 import sqlite3
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from hopx_magics.run_history.entries import begun
 from hopx_magics.run_history.origin import Origin
 from hopx_magics.settings import Settings
 from tests.conftest import OddAgent
-from tests.standins.server import Answer
+from tests.standins.server import Answer, Asked
+from tests.waiting import DEADLINE, wait_until
 
 FOREVER = "import time; time.sleep(1000)"
 
@@ -161,6 +164,58 @@ def test_what_its_agent_has_forgotten_is_still_the_newest(
     hopx.connect(odd_agent(lambda asked: asked.reply({"processes": []})).url, name="empty")
     with pytest.raises(RunFailed, match=r"fit \(proc_\w+\) failed"):
         hopx.wait("fit", check=True)
+
+
+class SlowToReply:
+    """An agent that lists what it has launched before it answers that, which it does when `replies` is set."""
+
+    def __init__(self) -> None:
+        self.replies = threading.Event()
+        self.rows: list[dict[str, Any]] = []
+        self.kills = 0
+
+    def __call__(self, asked: Asked) -> None:
+        if asked.method == "GET" and asked.path.endswith("/processes"):
+            asked.reply({"processes": self.rows})
+        elif asked.path.endswith("/execute/background"):
+            self.rows.append({"process_id": "proc_1", "name": asked.content["name"], "status": "running"})
+            self.replies.wait(DEADLINE)
+            asked.reply({"process_id": "proc_1", "status": "running"})
+        elif "proc_1" in f"{asked.path}{asked.query}{asked.body!r}":
+            self.kills += 1
+            self.rows[0]["status"] = "killed"
+            asked.reply({"success": True})
+        else:
+            asked.reply({"error": "not found"}, 404)
+
+
+def test_a_run_that_is_listed_before_its_launch_is_answered_is_one(
+    hopx: Any, odd_agent: Callable[[Answer], OddAgent]
+) -> None:
+    agent = SlowToReply()
+    hopx.connect(odd_agent(agent).url, name="slow")
+    with ThreadPoolExecutor(1) as pool:
+        launched = pool.submit(hopx.launch, "pass", name="fit")
+        try:
+            wait_until(lambda: agent.rows, "the agent has it")
+            killed = hopx.kill("fit")
+        finally:
+            agent.replies.set()
+    assert list(killed["result"]) == ["killed"], killed.to_string()
+    assert agent.kills == 1
+    assert launched.result().refresh().status == "killed"
+    assert list(hopx.history().loc[:, "status"]) == ["killed"]
+
+
+def test_what_an_agent_has_no_word_for_does_not_count_as_going_on(
+    hopx: Any, odd_agent: Callable[[Answer], OddAgent]
+) -> None:
+    rows = [
+        {"process_id": "proc_1", "name": "fit", "status": "exited"},
+        {"process_id": "proc_2", "name": "fit", "status": "completed"},
+    ]
+    hopx.connect(odd_agent(lambda asked: asked.reply({"processes": rows})).url, name="far")
+    assert [run.process_id for run in hopx.wait("fit")] == ["proc_2"], "or it would be waited for in vain"
 
 
 def test_the_beginning_of_an_id_means_one_run(hopx: Any, fleet: Fleet) -> None:
