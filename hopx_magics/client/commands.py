@@ -69,7 +69,8 @@ def _answer(transport: Transport, send: Callable[[Request], Reply], request: Req
             error.hint = "--timeout 5m is the longest for the foreground; %%hopx_bg --lang bash has no limit."
         if error.status not in (405, 501) and not (error.status == 404 and error.code in _NO_ROUTE):
             raise
-        raise NotSupported(f"this agent does not support {_ENDPOINT}", agent=transport.label) from None
+        lack, instead = "no commands run here in the foreground", "%%hopx_bg --lang bash launches one as a run."
+        raise NotSupported(lack, agent=transport.label, hint=instead) from None
     content = read_json(reply.body, agent=transport.label)
     if not isinstance(content, dict):
         raise BadReply("its reply to a command is none", agent=transport.label)

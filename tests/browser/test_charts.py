@@ -73,6 +73,7 @@ def test_three_runs_of_a_sweep_in_one_chart(
     expect(charts(table)).to_have_count(3)
     expect(table.viewer.locator(".hopx-legend")).to_be_hidden()
     expect(table.viewer).to_contain_text("select several rows to compare them")
+    expect(table.viewer.locator(".hopx-viewer-name")).to_have_text("fit lr=0.1 epochs=60")
     shots.keep(table.viewer, "one")
     row_of(table, "lr=0.01").click(modifiers=["ControlOrMeta"])
     row_of(table, "lr=0.001").click(modifiers=["ControlOrMeta"])

@@ -15,7 +15,7 @@ import pytest
 import hopx_magics
 from hopx_magics import api
 from hopx_magics.connection.connection import Connection
-from hopx_magics.errors import HopxError, RunFailed
+from hopx_magics.errors import HopxError, NotSupported, RunFailed
 from hopx_magics.session.session import Session
 from tests.conftest import stop_agent
 from tests.contributing import ROOT
@@ -142,6 +142,9 @@ def test_a_sweep_is_waited_for_and_what_fails_says_why(cell: Cell, there: Connec
     assert again.wait().stdout == "loss: 0.5\n"
     if "files" in there.features:
         assert cell("%hopx_sh echo $((6 * 7))").stdout == "42\n"
+    else:
+        with pytest.raises(NotSupported, match=r"no commands run here .*\n%%hopx_bg --lang bash launches one"):
+            cell("%hopx_sh echo $((6 * 7))")
 
 
 # ---------------------------------------------------------------- what only some can do

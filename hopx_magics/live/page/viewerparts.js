@@ -2,7 +2,7 @@
 
 import { drawing, el, setAttribute, setText } from "./dom.js";
 import { ICONS } from "./format.js";
-import { isOpenStatus, titleOf } from "./store.js";
+import { givenOf, isOpenStatus, titleOf } from "./store.js";
 import { elapsedInWords, exitInWords, progressInWords } from "./words.js";
 
 /** @import { Row } from "./messages.js" */
@@ -52,8 +52,9 @@ export class ViewerTitle {
     setAttribute(this.status, "title", row.detail || null);
     setText(this.icon, ICONS[row.status] ?? "?");
     setText(this.word, gone ? `${row.status}, no longer listed` : row.status);
-    setText(this.name, row.name || "");
-    setAttribute(this.name, "title", row.name || null);
+    const name = row.name ? titleOf(row) : givenOf(row);
+    setText(this.name, name);
+    setAttribute(this.name, "title", name || null);
     setText(this.id, row.id);
     setAttribute(this.id, "title", row.id);
     setText(this.time, [elapsedInWords(row, now), exitInWords(row)].filter(Boolean).join(" · "));
