@@ -40,11 +40,15 @@ A wrong argument is a ValueError from Python and a UsageError from a magic. In a
 shows its own two or three lines instead of a traceback: what failed, where, and what to try.
 """
 
+import sys
 import traceback
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .sweeps import Sweep
+
+_NOT_THE_USERS = ("hopx_magics", "IPython", "contextlib")
 
 
 class HopxError(Exception):
@@ -260,3 +264,11 @@ class HistoryWarning(UserWarning):
 
 class NameWarning(UserWarning):
     """A name means the newest of several runs, or some of those that have it can't be reached, or no run has it."""
+
+
+def tell(text: str, category: type[Warning]) -> None:
+    """Warns at the user's own line: each time, as what is true of one answer is no news of another."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _NOT_THE_USERS:
+        frame = frame.f_back
+    warnings.warn_explicit(text, category, frame.f_code.co_filename, frame.f_lineno, module=__name__)

@@ -199,10 +199,13 @@ def checked_again(
     params: Mapping[str, Any] | None = None,
     env: Mapping[str, str] | None = None,
     values: Mapping[str, Any] | Packed | None = None,
+    places: Sequence[str] = (),
+    sweep_id: str | None = None,
 ) -> Launch:
-    """The launch of a kept run, with some params replaced or added, and with these values.
+    """The launch of a kept run, with some params replaced or added, and with these values; maybe as one of a sweep.
 
-    The history has no values of env variables: they must be in `env`, where more may be.
+    The history has no values of env variables: they must be in `env`, where more may be. It does not have the `places`
+    either where notices go: by default it is where those of any launch do.
 
     Raises LaunchError when something of the run is not known, ValueError for a param that can't be used.
     """
@@ -233,8 +236,12 @@ def checked_again(
         kill_leftovers=kept.kill_leftovers,
         values=values,
         keep=kept.keep,
+        notify=[*kept.terms.notify, *places] if kept.terms.notify else None,
     )
-    return msgspec.structs.replace(again, index=kept.sweep_index, **msgspec.structs.asdict(kept.terms))
+    terms = msgspec.structs.asdict(kept.terms) | {"notify": again.notify, "sweep_id": sweep_id}
+    if sweep_id is None:
+        terms["limit"] = None
+    return msgspec.structs.replace(again, index=kept.sweep_index, **terms)
 
 
 def _checked_name(name: str | None) -> str | None:

@@ -332,6 +332,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     beside: dict[str, Any] = {}
     keeper: int | None = None
 
+    def once(self) -> "Launch":
+        """The launch as an agent gets it that is not to launch it anew when it fails."""
+        return msgspec.structs.replace(self, retries=0, retry_delay=0.0)
+
     @property
     def values_in(self) -> tuple[Fact, ...]:
         """What is known of the variables that it gets."""
@@ -346,18 +350,26 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What of a `Launch` holds when its code is launched again, too: what it needs, what ends it, and what it is."""
+    """What of a `Launch` holds when its code is launched again, too: what it needs, what ends it, and what it is.
+
+    `notify` is of what somebody is told; where is not kept, as there are secrets in it. `limit` is that of its sweep.
+    """
 
     gpus: float = 0.0
     cpus: float = 0.0
     memory: int = 0
     stop_when: tuple[str, ...] = ()
     fork: bool = False
+    retries: int = 0
+    retry_delay: float = 0.0
+    limit: int | None = None
+    notify: tuple[str, ...] = ()
 
 
 def terms_of(launch: Launch) -> Terms:
     """The terms of a launch."""
-    return Terms(**{name: getattr(launch, name) for name in Terms.__struct_fields__})
+    as_they_are = {name: getattr(launch, name) for name in Terms.__struct_fields__ if name != "notify"}
+    return Terms(**as_they_are, notify=launch.notify.when if launch.notify else ())
 
 
 class FileInfo(msgspec.Struct, frozen=True, kw_only=True):

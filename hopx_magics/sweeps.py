@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from .display import in_words
 from .display.frame_view import View, as_html, as_text
 from .display.sweep_frame import metric_of, sweep_frame
 from .display.sweep_view import SweptRun, last_metrics, sweep_view
-from .errors import HistoryError, LaunchError
-from .kept import KeptOutput
+from .errors import AgentWarning, HistoryError, HopxError, LaunchError, tell
+from .kept import KeptOutput, KeptRun
 from .launches import new_sweep_id
 from .models import Process, ProcessId, RunId
 from .output.oneline import instead_of, printable
@@ -103,18 +104,23 @@ class Sweep(list[Run]):
     def rerun_failed(self) -> "Sweep":
         """Launches what failed or was killed once more, as a sweep of its own, and returns that.
 
-        Raises as `hopx_magics.rerun`, for the first that can't be launched.
+        What can't be launched is told of (AgentWarning), and does not keep the others from it. Raises as
+        `hopx_magics.rerun` when none can.
         """
         self._refresh()
         failed = {run.run_id: run for run in self.failed if run.run_id}
         kept = self[0].source.history.read(reading.runs, list(failed)) if failed else {}
-        sweep_id = new_sweep_id()
-        again = []
+        sweep_id, places = new_sweep_id(), Counter(run.connection for run in failed.values())
+        again, refused = [], list[HopxError]()
         for run_id, run in failed.items():
-            connection = run.source.connection
-            if connection is None or run_id not in kept:
-                raise LaunchError(f"{run.name or run_id} can't be launched again: its agent can't be reached")
-            again.append(Run(connection.launch_again(kept[run_id], sweep_id=sweep_id), AgentSource(connection)))
+            try:
+                again.append(_again(run, kept.get(run_id), sweep_id, of=places[run.connection]))
+            except HopxError as error:
+                refused.append(error)
+        if refused and not again:
+            raise refused[0]
+        if refused:
+            tell(f"{len(refused)} of {len(failed)} could not be launched again: {refused[0]}", AgentWarning)
         return Sweep(again, sweep_id)
 
     def _taken_back(self, run: Run) -> KillResult | None:
@@ -249,3 +255,11 @@ def _seeing(runs: "dict[ProcessId, Run]", listener: Callable[[], None]) -> Liste
         listener()
 
     return take
+
+
+def _again(run: Run, kept: KeptRun | None, sweep_id: str, *, of: int) -> Run:
+    connection = run.source.connection
+    if connection is None or kept is None:
+        why = "its agent can't be reached" if connection is None else "it is not in the history (any more)"
+        raise LaunchError(f"{run.name or run.run_id} can't be launched again: {why}")
+    return Run(connection.launch_again(kept, sweep_id=sweep_id, of=of), AgentSource(connection))

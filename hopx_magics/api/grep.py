@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ..connection.connection import Connection
 from ..display.run_name import given_in_order
-from ..errors import AgentWarning, HistoryError, HistoryWarning, HopxError
+from ..errors import AgentWarning, HistoryError, HistoryWarning, HopxError, tell
 from ..models import RunId
 from ..output.oneline import printable
 from ..run_history import given, reading, searching
@@ -15,7 +15,7 @@ from ..run_history.searching import Found, Searched, lines_with
 from ..session.session import session
 from .filters import RunFilters, filters_in_words, wanted_runs
 from .find import OUTPUTS_WITHIN, catch_up
-from .notes import tell, tell_notes
+from .notes import tell_notes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ import msgspec
 from ..connection.connection import Connection
 from ..connection.sending import Sending
 from ..display.run_name import given_in_order
-from ..errors import AgentWarning, HopxError, LaunchError, LaunchInterrupted, UnknownConnection
+from ..errors import AgentWarning, HopxError, LaunchError, LaunchInterrupted, UnknownConnection, tell
 from ..launches import LaunchOptions, SweepLaunches, checked_copies, checked_launch, checked_sweep, counted
 from ..models import Launch, Process, RunId
 from ..output.oneline import printable
@@ -25,7 +25,7 @@ from ..values.facts import names_in_words
 from ..values.packed import Packed
 from ..values.packing import Notebook, pack_named
 from .find import former_on, kept_run, run_on
-from .notes import tell, tell_notes
+from .notes import tell_notes
 
 Progress = Callable[[int, int], None]
 """Called with how many have been launched, and of how many."""
@@ -101,13 +101,8 @@ def _tries_here(launch: Launch, connections: Sequence[Connection]) -> bool:
     return launch.retries > 0 and (len(connections) > 1 or "queue" not in connections[0].agent.features())
 
 
-def _once(launch: Launch) -> Launch:
-    """The launch as an agent gets it that is not to try it again by itself."""
-    return msgspec.structs.replace(launch, retries=0, retry_delay=0.0)
-
-
 def _launched_with_tries(launch: Launch, connection: Connection, sending: Sending | None) -> Run:
-    connection.at_home(_once(launch), sending)
+    connection.at_home(launch.once(), sending)
     (run,) = _dispatched([launch], [connection], "", None, None)
     if isinstance(run.source, WaitingSource):
         run.source.dispatcher.wait_out(launch.run_id, HANDED_WITHIN)
@@ -170,7 +165,7 @@ def sweep(
     planned = checked_sweep(launch, sweeps, limit=least, keep_best=keep_best)
     if keep_best is not None and len(connections) > 1:
         raise ValueError("keep_best is for a sweep on one connection: its agent compares the runs")
-    _send_ahead(_once(launch) if _tries_here(launch, connections) else launch, connections, sending)
+    _send_ahead(launch.once() if _tries_here(launch, connections) else launch, connections, sending)
     return launch_planned(planned, connections, limit=limit, per=per, progress=progress)
 
 
@@ -329,8 +324,11 @@ def rerun(
         )
     if values is not None and not isinstance(values, Packed):
         values = pack_named(values, Notebook(values)) if values else Packed()
-    process = connection.launch_again(kept, params=params, env=env, values=values)
-    tell_of_launches()
-    again = run_on(connection, process)
+    launch = connection.again(kept, params=params, env=env, values=values)
+    if _tries_here(launch, [connection]):
+        again = _launched_with_tries(launch, connection, None)
+    else:
+        again = run_on(connection, connection.launch(launch))
+        tell_of_launches()
     again.given = names_in_words(kept.values_in) if values is None else values.in_words()
     return again

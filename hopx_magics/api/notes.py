@@ -1,17 +1,13 @@
 """What the user is told beside an answer, as warnings."""
 
-import sys
-import warnings
 from collections.abc import Iterable, Sequence
 
-from ..errors import AgentWarning, HistoryError, HistoryWarning, NameWarning
+from ..errors import AgentWarning, HistoryError, HistoryWarning, NameWarning, tell
 from ..output.oneline import printable
 from ..run import Run
 from ..run_history import reading
 from ..session.gathering import Listed
 from ..session.session import Session, session
-
-_NOT_THE_USERS = ("hopx_magics", "IPython", "contextlib")
 
 
 def tell_notes() -> None:
@@ -56,11 +52,3 @@ def tell_of_lost(name: str, runs: Sequence[Run]) -> None:
     status = runs[0].process.status
     more = f"{len(runs):,} more named {printable(name, 60)} can't be reached from here"
     tell(f"{more}: last seen {status} on {printable(where, 100)}", NameWarning)
-
-
-def tell(text: str, category: type[Warning]) -> None:
-    """Warns at the user's own line: each time, as what is true of one answer is no news of another."""
-    frame = sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _NOT_THE_USERS:
-        frame = frame.f_back
-    warnings.warn_explicit(text, category, frame.f_code.co_filename, frame.f_lineno, module=__name__)

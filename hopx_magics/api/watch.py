@@ -5,13 +5,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack
 
 from ..durations import parse_duration
-from ..errors import NameWarning
+from ..errors import NameWarning, tell
 from ..live.choosing import Chosen
 from ..live.metrics import Best
 from ..run import Run
 from ..session.session import session
 from .filters import ProcessFilters, chooser, filters_in_words
-from .notes import tell
 from .ps import references_of
 
 if TYPE_CHECKING:

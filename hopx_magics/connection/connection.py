@@ -52,7 +52,7 @@ from .elsewhere import (
 from .features import check_features, features_of, needed_features
 from .files_there import LeftThere
 from .killing import kill
-from .launching import launch_again, launch_all
+from .launching import again, launch_again, launch_all
 from .output import OutputReader
 from .queueing import pause, queue
 from .sending import Sender, Sending
@@ -264,6 +264,7 @@ class Connection:
         )
 
     launch_all = launch_all
+    again = again
     launch_again = launch_again
 
     def launch_assigned(self, launch: Launch) -> Process:
@@ -298,7 +299,7 @@ class Connection:
             runner, values = self._sender.send(launch, sending)
         except NotSupported as error:
             program = as_program(launch, self.name, error)
-            self._remark(values_left_behind(launch, self.name))
+            self.remark(values_left_behind(launch, self.name))
             return program
         return msgspec.structs.replace(launch, runner=runner, values=values)
 
@@ -308,7 +309,7 @@ class Connection:
             return notify
         if lack not in self._said:
             self._said.add(lack)
-            self._remark(lack)
+            self.remark(lack)
         return without_desktop(notify)
 
     @property
@@ -316,7 +317,8 @@ class Connection:
         """Why the agent can't show anything on the user's desktop; None where it can."""
         return f"runs on {self.name} can't show notices on this desktop. {USE_A_URL}"
 
-    def _remark(self, note: str | None) -> None:
+    def remark(self, note: str | None) -> None:
+        """Has the user told something of it, once."""
         if note and note not in self.remarks:
             self.remarks.append(note)
 
@@ -340,7 +342,7 @@ class Connection:
     def prepared(self, launch: Launch) -> Launch:
         """The launch as it is sent: for the runner, if that is there, and wrapped if its output would be lost else."""
         if launch.timeout is not None:
-            self._remark(self.note(until=launch.timeout))
+            self.remark(self.note(until=launch.timeout))
         if launch.runner:
             launch = through_runner(launch)
         if (self.decided_capture() if launch.capture == "auto" else launch.capture) != "files":

@@ -32,7 +32,7 @@ _Result = TypeVar("_Result")
 _Answers = tuple[Sequence[Launched | BaseException], BaseException | None]
 
 
-def launch_again(
+def again(
     connection: "Connection",
     kept: KeptRun,
     *,
@@ -40,17 +40,30 @@ def launch_again(
     env: Mapping[str, str] | None = None,
     values: Packed | None = None,
     sweep_id: str | None = None,
-) -> Process:
-    """Launches the code of a kept run here, with some params and variables of its environment changed.
+) -> Launch:
+    """The launch of the code of a kept run here, with some params and variables of its environment changed.
 
-    It gets `values`, or what it got before, and may be one of a sweep. Raises LaunchError when its code or the
-    value of a variable is not known, and else as `launch` does.
+    It gets `values`, or what it got before, and may be one of a sweep. Raises LaunchError when its code or the value of
+    a variable is not known, ValueError, AgentError.
     """
-    known = connection.recorder.environment(kept.run_id)
-    again = checked_again(kept, params=params, env={**known, **(env or {})}, values=values)
-    if values is None:
-        again = with_known_values(kept, connection.with_values_of(kept, again))
-    return connection.launch(msgspec.structs.replace(again, sweep_id=sweep_id))
+    known, places = connection.recorder.secrets(kept.run_id)
+    env = {**known, **(env or {})}
+    launch = checked_again(kept, params=params, env=env, values=values, places=places, sweep_id=sweep_id)
+    if launch.notify and "notices" not in connection.agent.features():
+        connection.remark(f"{connection.name} tells nobody how a run has ended: what is launched again has no --notify")
+        launch = msgspec.structs.replace(launch, notify=None)
+    return launch if values is not None else with_known_values(kept, connection.with_values_of(kept, launch))
+
+
+def launch_again(connection: "Connection", kept: KeptRun, *, sweep_id: str | None = None, of: int = 1) -> Process:
+    """Launches a kept run here again, as it was, maybe as one `of` so many of a sweep. Raises as `again`, `launch`."""
+    launch = again(connection, kept, sweep_id=sweep_id)
+    if launch.notify and sweep_id:
+        launch = msgspec.structs.replace(launch, notify=msgspec.structs.replace(launch.notify, of=of))
+    if launch.retries and "queue" not in connection.agent.features():
+        connection.remark(f"{connection.name} launches nothing anew that fails: what is launched again has no --retry")
+        launch = launch.once()
+    return connection.launch(launch)
 
 
 def launch_all(connection: "Connection", launches: Iterable[Launch]) -> Iterator[list[Process]]:

@@ -108,7 +108,7 @@ class LocalConnection(Connection):
         note = "OpenMP has one thread in forks, which have none of this kernel's: --threads N sets another number"
         if launch.threads is None and note not in self._said and has_openmp():
             self._said.add(note)
-            self._remark(note)
+            self.remark(note)
 
     def at_home(self, launch: Launch, sending: Sending | None = None) -> Launch:
         """The launch with its folder, by default the present one, as an absolute one, and with its values in files.

@@ -152,11 +152,13 @@ class HopxHistory(HopxBase):
         RUN is as in %hopx_show: of several runs with a name the newest. The new run has the old one in its column
         `rerun_of`. It runs where the old one ran, with the variables of the notebook that the old one got, as they were
         then, as long as its agent has them. Values of environment variables are not kept: those of another session are
-        given again. What it needs, and what ends it (--gpus, --cpus, --memory, --stop-when), holds again. What it was
-        to wait for (--after), --limit, --retry and --notify are not kept: it is launched without.
+        given again. What it needs, what ends it, and what is done then (--gpus, --cpus, --memory, --timeout,
+        --stop-when, --retry, --notify) holds again; in a later session notices go where those of any launch do, since
+        the history keeps no URLs of them. It doesn't wait for what the old one came after (--after), which has ended
+        long since.
 
-        With `--failed` all of a sweep that failed or were killed are launched again, as a sweep of their own. SWEEP is
-        its name, or a variable that holds it.
+        With `--failed` all of a sweep that failed or were killed are launched again, as a sweep of their own, and with
+        its --limit. SWEEP is its name, or a variable that holds it. What can't be launched is told of.
 
         Options
         -------

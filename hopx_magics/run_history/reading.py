@@ -221,6 +221,17 @@ def runs(db: sqlite3.Connection, run_ids: Iterable[RunId]) -> dict[RunId, KeptRu
     return {run.run_id: run for run in found}
 
 
+def launched_before(db: sqlite3.Connection, run_id: RunId) -> list[RunId]:
+    """The run, the one that it has launched again, the one that that one has, and so on."""
+    rows = db.execute(
+        """WITH RECURSIVE line(run_id) AS (
+            SELECT ? UNION SELECT rerun_of FROM runs JOIN line USING (run_id) WHERE rerun_of IS NOT NULL
+        ) SELECT run_id FROM line""",
+        (run_id,),
+    )
+    return [before for (before,) in rows]
+
+
 def of_sweeps(db: sqlite3.Connection, sweep_ids: Iterable[str]) -> list[KeptRun]:
     """The runs of these sweeps, in the order of their launches."""
     condition = "sweep_id IN (SELECT value FROM json_each(?)) ORDER BY runs.number"

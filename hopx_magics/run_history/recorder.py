@@ -34,7 +34,7 @@ from .writer import Writer
 SLACK = 1.2
 """The history is brought back to its limits when it is by so much larger."""
 
-ENVIRONMENTS_KEPT = 1000
+SECRETS_KEPT = 1000
 
 
 class Recorder:
@@ -56,6 +56,7 @@ class Recorder:
         self._begun = False
         self._here = Waiter(socket.gethostname(), os.getpid())
         self._environments: dict[RunId, dict[str, str]] = {}
+        self._places: dict[RunId, tuple[str, ...]] = {}
 
     @property
     def locks(self) -> tuple[threading.RLock, threading.RLock]:
@@ -69,7 +70,7 @@ class Recorder:
         waiter = None if place else self._here
         facts = (place or NOWHERE, find_origin(), __version__, waiter)
         self._writer.tell(*(begun(some, *facts) for some in batched(launches)))
-        self._remember_environments(launches)
+        self._remember_secrets(launches)
         if not self._begun:
             self._begun = True
             self._writer.take_over(self._keep_outputs)
@@ -110,14 +111,22 @@ class Recorder:
                 reason = "never launched: the notebook that was to launch it has ended"
                 database.write(writing.abandon, waiter, reason)
 
-    def environment(self, run_id: RunId) -> dict[str, str]:
-        """The environment of a recent launch of this program, which the history must not keep; else nothing."""
-        return self._environments.get(run_id, {})
+    def secrets(self, run_id: RunId) -> tuple[dict[str, str], tuple[str, ...]]:
+        """What the history must not keep of a run that goes back to a recent launch of this program: its environment,
+        and where its notices went. Else nothing. Raises HistoryError."""
+        if not self._environments and not self._places:
+            return {}, ()
+        line = self.history.read(reading.launched_before, run_id)
+        environments = (self._environments[before] for before in line if before in self._environments)
+        places = (self._places[before] for before in line if before in self._places)
+        return next(environments, {}), next(places, ())
 
-    def _remember_environments(self, launches: Sequence[Launch]) -> None:
+    def _remember_secrets(self, launches: Sequence[Launch]) -> None:
         self._environments |= {launch.run_id: launch.env for launch in launches if launch.env}
-        while len(self._environments) > ENVIRONMENTS_KEPT:
-            self._environments.pop(next(iter(self._environments)), None)
+        self._places |= {launch.run_id: launch.notify.places for launch in launches if launch.notify}
+        for kept in (self._environments, self._places):
+            while len(kept) > SECRETS_KEPT:
+                kept.pop(next(iter(kept)), None)
 
     # ------------------------------------------------------------ listings and outputs
 

@@ -156,7 +156,7 @@ class Dispatcher:
                 self._given[run_id] = launch
         connection = self._connections[name]
         try:
-            process = connection.launch_assigned(msgspec.structs.replace(launch, retries=0, retry_delay=0.0))
+            process = connection.launch_assigned(launch.once())
         except HopxError as error:
             self._take_failure(connection, launch, error)
         except Exception as error:  # whatever it was, the next launch must find the thread alive

@@ -1,15 +1,18 @@
 """What a sweep tells of its runs and does with them, on a real local agent."""
 
+import contextlib
 import os
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hopx_magics.errors import NameWarning, UnknownColumn
+from hopx_magics.errors import AgentWarning, NameWarning, UnknownColumn
 from hopx_magics.models import Process, ProcessId
 from hopx_magics.run import Run
+from hopx_magics.settings import Settings
 from hopx_magics.sources import AgentSource
 from hopx_magics.sweeps import Sweep
 from tests.standins.server import Asked
@@ -62,6 +65,27 @@ def test_what_failed_is_launched_again_as_a_sweep(hopx: Any, sweep: Any) -> None
     assert [run.exit_code for run in again.wait()] == [2, 2]
     assert set(hopx.history(sweep=again.sweep_id)["run_id"]) == {run.run_id for run in again}
     assert {run.run_id for run in hopx.wait("fit")} == {run.run_id for run in again}, "it is the last sweep of the name"
+
+
+def test_what_can_not_be_launched_again_keeps_no_other_from_it_and_the_limit_holds(
+    hopx: Any, state: Settings, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    code = f"import os, time\nif not os.path.exists({str(gate)!r}): raise SystemExit(1)\ntime.sleep(1000)"
+    sweep = hopx.sweep(code, {"n": [1, 2, 3]}, name="fit", limit=1).wait()
+    gate.touch()
+    hopx.history()
+    with contextlib.closing(sqlite3.connect(state.history_file)) as db, db:
+        db.execute("DELETE FROM runs WHERE run_id = ?", [sweep[0].run_id])
+    with pytest.warns(
+        AgentWarning, match="1 of 3 could not be launched again: fit .*: it is not in the history"
+    ) as told:
+        again = sweep.rerun_failed()
+    assert told[0].filename == __file__
+    assert [run.params for run in again] == [{"n": 2}, {"n": 3}]
+    wait_until(lambda: again[0].refresh().status == "running", "the first runs")
+    assert again[1].refresh().waits_for == "limit"
+    again.kill()
 
 
 def test_a_table_names_what_looks_like_a_column_that_no_run_has(hopx: Any, sweep: Any) -> None:

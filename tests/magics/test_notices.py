@@ -65,6 +65,13 @@ def test_words_say_when_and_where(cell: Cell, receiver: Receiver) -> None:
     assert titles(receiver)[0].startswith("fit loss>10: loss was 11")
 
 
+def test_a_rerun_tells_and_tries_again_as_before(hopx: Any, receiver: Receiver) -> None:
+    run = hopx.launch("exit 1", language="bash", name="fit", notify=url(receiver), retry=1).wait()
+    assert hopx.rerun(run.run_id).wait().status == "failed"
+    assert len(titles(receiver, 2)) == 2
+    assert list(hopx.history()["status"]) == ["failed"] * 4, "each of both was tried twice"
+
+
 def test_it_is_told_when_the_program_that_launched_it_is_gone(hopx: Any, receiver: Receiver, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "gate")
     gated = f"open({str(tmp_path / 'gate')!r}).read()"
