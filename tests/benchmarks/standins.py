@@ -118,7 +118,7 @@ class _Agent:
 
     async def _changes(self, headers: dict[str, str]) -> bytes:
         known, held = headers.get("if-none-match", ""), {"Preference-Applied": "wait=5"}
-        if known == self._etag:
+        if known == self._etag and "prefer" in headers:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ticked.wait(), 5)
         if known == self._etag:
