@@ -68,7 +68,7 @@ def launch(
     Without a place that is what the environment has in HOPX_NOTIFY, or the desktop. A sweep has one notice.
 
     With `fork`, on this machine and on Linux, it is a fork of this program: it has all that is in its memory, which is
-    not copied, and what it changes is its own. OpenMP has one thread in it, or so many `threads`.
+    not copied, and what it changes is its own. OpenMP has so many `threads` in it, by default as many as here.
 
     Raises ValueError for an argument that can't be used, CodeError for Python that doesn't compile, LaunchError,
     AgentError.

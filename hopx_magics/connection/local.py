@@ -14,7 +14,7 @@ from ..errors import LaunchError, UnknownProcess
 from ..forking.cell import Plan, own_frames, present_shell
 from ..forking.fork import fork
 from ..forking.room import check_room
-from ..forking.threads import has_openmp
+from ..forking.threads import loses_openmp
 from ..kept import KeptRun
 from ..models import CommandResult, Launch, Place, Process
 from ..notices import NO_DESKTOP, has_desktop
@@ -99,14 +99,14 @@ class LocalConnection(Connection):
             keep=launch.keep,
             env=launch.env,
             workdir=launch.workdir or os.curdir,
-            threads=launch.threads or 1,
+            threads=launch.threads,
             place=launch.index,
             ours=(str(self.history.file), *([left.socket] if left and left.socket else [])),
         )
 
     def _tell_of_threads(self, launch: Launch) -> None:
-        note = "OpenMP has one thread in forks, which have none of this kernel's: --threads N sets another number"
-        if launch.threads is None and note not in self._said and has_openmp():
+        note = "OpenMP has one thread in forks, since this old version of GNU's would wait for those of the kernel"
+        if launch.threads is None and note not in self._said and loses_openmp():
             self._said.add(note)
             self.remark(note)
 

@@ -24,7 +24,7 @@ from . import keeper
 from .cell import Plan, be_cell
 from .refusing import check
 from .room import check_room
-from .threads import no_blas
+from .threads import end_openmp, no_blas
 
 LOCKED_WITHIN = 1.0
 """Seconds for which a fork waits, at most, until another thread has left what would be locked for ever in the child."""
@@ -68,6 +68,7 @@ def fork(plan: Plan, locks: Iterable[Any] = ()) -> Fork:
     check()
     check_room()
     with _one_at_a_time:
+        end_openmp()
         end, rein = os.pipe()
         told, tell = os.pipe()
         try:

@@ -1,4 +1,4 @@
-"""Threads of native libraries at a fork: OpenBLAS ends its own ahead of it, and those of OpenMP are lost in it."""
+"""Threads of native libraries at a fork, in which they would be lost: those of BLAS and OpenMP end ahead of it."""
 
 import contextlib
 import re
@@ -16,18 +16,40 @@ QUIET_WITHIN = 5.0
 _LOOKS = 3
 """How often in a row none of them may be seen to compute."""
 
+_SOFT = 1
+"""What is to be kept of OpenMP when its threads end: all that can be."""
+
 _LIBRARY = re.compile(r"/\S*lib(?:[gi]?omp|\w*blas|mkl_rt|blis|flexiblas)[^/\s]*\.so", re.IGNORECASE)
 
 
-def limit_threads(count: int) -> None:
-    """Lets OpenMP have so many threads in this thread, which has forked. Others, which a cell starts, have all."""
+def end_openmp() -> None:
+    """Lets GNU's OpenMP end the threads that it has for this thread, which is about to fork: it begins others where it
+    needs some, here and in the fork, where it would wait for the lost ones for ever. Others see to that themselves."""
     for library in _libraries("openmp"):
-        library.set_num_threads(count)
+        if pause := _pausing(library):
+            pause(_SOFT)
 
 
-def has_openmp() -> bool:
-    """Whether a library of OpenMP is loaded."""
-    return bool(_libraries("openmp"))
+def limit_threads(count: int | None) -> None:
+    """Lets OpenMP have so many threads in this thread, which has forked; by default as many as it had, or just one in
+    versions of GNU's that could not end theirs. Other threads, which a cell starts, have all."""
+    for library in _libraries("openmp"):
+        if count or _loses_threads(library):
+            library.set_num_threads(count or 1)
+
+
+def loses_openmp() -> bool:
+    """Whether a library of OpenMP is loaded that would wait in a fork for the threads that it had before."""
+    return any(map(_loses_threads, _libraries("openmp")))
+
+
+def _loses_threads(library: Any) -> bool:
+    return library.prefix == "libgomp" and not _pausing(library)
+
+
+def _pausing(library: Any) -> Any:
+    """The function by which GNU's OpenMP ends its threads, which it has since GCC 9."""
+    return library.prefix == "libgomp" and getattr(library.dynlib, "omp_pause_resource_all", None)
 
 
 @contextlib.contextmanager

@@ -149,8 +149,7 @@ class HopxMagics(HopxBase):
                        copies nothing but what either of them changes later; on this machine, on Linux. What is queued
                        is forked at once, too, and waits, with 20 MB of its own and the page tables; what would take
                        more than half of the free memory is refused. --no-fork, where %config HopxMagics.fork is True
-        --threads N    with --fork: let OpenMP have so many threads in it (default: 1, since those of the kernel are not
-                       in a fork, and GNU's OpenMP would wait for them for ever, or crash)
+        --threads N    with --fork: let OpenMP have so many threads in it (default: as many as in the kernel)
         --callback URL let the agent post to this URL when it has ended
         --callback-header K=V      a header of that; can be given several times
         --callback-secret-env VAR  sign it with the secret in this environment variable: see hopx.verify_callback

@@ -262,17 +262,21 @@ inner.get(), pool.submit(int, "5").result(), box.lock.locked(), locks[0].locked(
     assert notebook.value("stop.set() or pool.submit(int, '6').result()") == 6
 
 
-def test_openmp_has_one_thread(notebook: Notebook) -> None:
+def test_openmp_has_its_threads_though_the_kernel_has_used_them(notebook: Notebook) -> None:
     notebook.run("""
-import numpy as np
+import numpy as np, threadpoolctl
 from sklearn.ensemble import HistGradientBoostingClassifier as Model
-x = np.random.rand(2000, 5); y = x[:, 0] > 0.5
-fitted = Model(max_iter=3).fit(x, y)
+x = np.random.rand(200, 2); y = x[:, 0] > 0.5
+threadpoolctl.threadpool_limits(2, "openmp")
+def fit():
+    Model(max_iter=1).fit(x, y)
+    return {one["num_threads"] for one in threadpoolctl.threadpool_info() if one["user_api"] == "openmp"}
+here = fit()
 """)
-    told = notebook.run("%%hopx_bg --fork --timeout 60 -o run\nModel(max_iter=3).fit(x, y).score(x, y) > 0.9")
-    assert "OpenMP has one thread" in told
-    assert notebook.value("bool(run.wait().result())")
-    assert "OpenMP" not in notebook.run("%%hopx_bg --fork -o run\n1")
+    for options, threads in (("", 2), ("--threads 3", 3), ("", 2)):
+        assert notebook.run(f"%%hopx_bg --fork --timeout 60 {options} -o run\nfit()").count("\n") <= 1, "the line"
+        assert notebook.value("run.wait().result()") == {threads}
+        assert notebook.value("fit()") == {2}
 
 
 def test_what_can_not_be_forked_is_refused(notebook: Notebook) -> None:
