@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import takewhile
 
 from ..words import STREAMS
@@ -59,26 +59,30 @@ class Changes(Log):
 
 
 class Growth(Log):
-    """How the output of running processes grows, in the steps in which somebody looks.
+    """How running processes grow, by sizes of theirs, in the steps in which somebody looks.
 
-    Nothing is kept of who looked: a process has grown when its files have other sizes than at the last look of anyone,
-    or when it takes more or less of the machine.
+    Nothing is kept of who looked: a process has grown when its sizes are other ones than at the last look of anyone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sizes_of: Callable[[Active], tuple[int, ...]]) -> None:
         super().__init__()
+        self._sizes_of = sizes_of
         self._sizes: dict[str, tuple[int, ...]] = {}
 
     def look(self, running: Mapping[str, Active]) -> None:
         """Takes note of those that have grown. One that is looked at for the first time has not."""
-        sizes = {
-            id_: (*map(outputs.size_of, _outputs(active)), active.meter.version) for id_, active in running.items()
-        }
+        sizes = {id_: self._sizes_of(active) for id_, active in running.items()}
         grown = [id_ for id_, size in sizes.items() if self._sizes.get(id_, size) != size]
         self._sizes = sizes
         if grown:
             self.note(*grown)
 
 
-def _outputs(active: Active) -> list[str]:
-    return [active.folder.output(stream) for stream in STREAMS]
+def usage_of(active: Active) -> tuple[int, ...]:
+    """How often it was worth telling what a process takes of the machine."""
+    return (active.meter.version,)
+
+
+def output_and_usage_of(active: Active) -> tuple[int, ...]:
+    """How much a process has written, and what it takes of the machine."""
+    return *(outputs.size_of(active.folder.output(stream)) for stream in STREAMS), active.meter.version

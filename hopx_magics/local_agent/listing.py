@@ -19,7 +19,7 @@ import msgspec
 from ..words import STREAMS
 from . import outputs
 from .active import Active
-from .changes import Growth
+from .changes import Growth, output_and_usage_of, usage_of
 from .endings import utc
 from .forks import HANGS
 from .journal import Ended, Row
@@ -60,7 +60,8 @@ class Listing:
     def __init__(self, processes: Processes, instance: str) -> None:
         self._processes = processes
         self._changes = processes.changes
-        self._growth = Growth()
+        self._growth = Growth(output_and_usage_of)
+        self._usage = Growth(usage_of)
         self._recorded: set[str] = set()
         self._instance = instance
         self._one_at_a_time = asyncio.Lock()
@@ -71,13 +72,15 @@ class Listing:
     def etag(self, tail: int | None) -> str:
         """What identifies the listing of this moment. That time goes by is no change.
 
-        Nor is more output to those who want none of it, with a `tail` of 0: they wait for the ends of processes.
+        Nor is more output to those who want none of it, with a `tail` of 0.
         """
         self._look_for_records()
-        if tail != 0:
-            self._growth.look(self._processes.running)
-        growth = 0 if tail == 0 else self._growth.version
-        return f'W/"{self._instance}-{self._changes.version}.{growth}-{"all" if tail is None else tail}"'
+        growth = self._growth_for(tail)
+        growth.look(self._processes.running)
+        return f'W/"{self._instance}-{self._changes.version}.{growth.version}-{"all" if tail is None else tail}"'
+
+    def _growth_for(self, tail: int | None) -> Growth:
+        return self._usage if tail == 0 else self._growth
 
     def _look_for_records(self) -> None:
         """The pid of a process is known a little later than that it runs, and nobody tells."""
@@ -89,10 +92,16 @@ class Listing:
             self._changes.tell(*fresh)
 
     async def wait_for_change(self, etag: str, tail: int | None, seconds: float) -> None:
-        """Returns as soon as the listing is no longer the one of `etag`, or after that time."""
-        deadline = time.monotonic() + seconds
-        while self.etag(tail) == etag and (left := deadline - time.monotonic()) > 0:
+        """Returns as soon as the listing is no longer the one of `etag`, or after that time.
+
+        Who wants no output waits for the ends of processes: what they take of the machine wakes up none of those.
+        """
+        deadline, version = time.monotonic() + seconds, self._changes.version
+        while self._goes_on(etag, version, tail) and (left := deadline - time.monotonic()) > 0:
             await self._changes.wait(min(left, GROWTH_POLL) if self._processes.running else left)
+
+    def _goes_on(self, etag: str, version: int, tail: int | None) -> bool:
+        return self.etag(tail) == etag or (tail == 0 and self._changes.version == version)
 
     async def body(self, tail: int | None) -> Encoded:
         """The listing, with the last `tail` bytes of each stream."""
@@ -128,7 +137,7 @@ class Listing:
             match = _ETAG.fullmatch(tag)
             if match and match[1] == self._instance and match[4] == ("all" if tail is None else str(tail)):
                 changed = self._changes.since(int(match[2]))
-                grown = [] if tail == 0 else self._growth.since(int(match[3]))
+                grown = self._growth_for(tail).since(int(match[3]))
                 if changed is not None and grown is not None:
                     yield tag, {*changed, *grown}
 

@@ -2,12 +2,13 @@
 
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from tests.waiting import wait_until
 
-from .conftest import Agent, StartAgent, get
+from .conftest import Agent, StartAgent, get, settled
 
 HOLD = "x = bytearray(150_000_000)\n"
 SPEND = "import time\nwhile time.process_time() < 0.5: pass\n"
@@ -43,22 +44,28 @@ def test_of_what_nobody_looked_at_the_system_tells(agent: Agent) -> None:
     assert 0.5 <= ended["cpu_seconds"] < 60
 
 
-def test_who_follows_is_told_of_a_change(start_agent: StartAgent, tmp_path: Path) -> None:
+def test_who_follows_or_asks_is_told_of_a_change(start_agent: StartAgent, tmp_path: Path) -> None:
     agent = start_agent()
     os.mkfifo(tmp_path / "gate")
     code = f"open({str(tmp_path / 'gate')!r}).read()\n{HOLD}import time; time.sleep(1000)"
     process_id = agent.launch(code, "python")
-    agent.running(process_id)
-    (tmp_path / "gate").write_text("")
-    etag = get(agent).headers["etag"]
+    ends = settled(agent, tail=0)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(get, agent, ends, wait=60, tail=0)
+        (tmp_path / "gate").write_text("")
+        etag = get(agent).headers["etag"]
 
-    def told() -> bool:
-        nonlocal etag
-        reply = get(agent, etag, wait=10)
-        etag = reply.headers["etag"]
-        return reply.status_code == 200 and reply.json()["processes"][0]["usage"]["memory_bytes"] > 150_000_000
+        def told() -> bool:
+            nonlocal etag
+            reply = get(agent, etag, wait=10)
+            etag = reply.headers["etag"]
+            return reply.status_code == 200 and reply.json()["processes"][0]["usage"]["memory_bytes"] > 150_000_000
 
-    wait_until(told, "it is told that there is more in memory")
+        wait_until(told, "it is told that there is more in memory")
+        (row,) = get(agent, ends, tail=0).json()["processes"]
+        assert row["usage"]["memory_bytes"] > 150_000_000, "so is who only asks how it goes on"
+        agent.kill(process_id)
+        assert waiting.result().json()["processes"][0]["status"] == "killed", "who waits for its end waits for that"
 
 
 def test_a_next_agent_knows_it_of_what_has_ended(start_agent: StartAgent) -> None:
