@@ -337,10 +337,10 @@ class HopxMagics(HopxBase):
             %hopx_kill ID ... | --status running | --all [--on CONNECTION ...]
 
         An ID is as in %hopx_logs, but a name means all its runs that are queued or running, and the whole of its last
-        sweep; if none is, the newest. They are asked to end (SIGTERM, which lets Python cells on this machine run their
-        `finally` clauses and `atexit` functions), and forced to after some seconds. Of a process that has ended, those
-        are killed that it has left running. Returns a DataFrame with the result for each: killed, leftovers killed,
-        already finished, still running, or unknown id.
+        sweep; if none is, the newest. They are asked to end (SIGTERM, which lets Python cells run their `finally`
+        clauses and `atexit` functions on this machine, and those reached by ssh), and forced to after some seconds. Of
+        a process that has ended, those are killed that it has left running. Returns a DataFrame with the result for
+        each: killed, leftovers killed, already finished, still running, or unknown id.
 
         Options
         -------

@@ -27,8 +27,8 @@ class HopxQueue(HopxBase):
         sweep. What runs is stopped with all that it started (SIGSTOP): it needs no processor any more, but keeps its
         memory and its place among those that run at once. Its running time and its time limit stand still. What is
         queued stays so, and lets others by. It stays paused when the notebook or the agent is gone, and can be killed.
-        On this machine. Returns a DataFrame with the result for each: paused, already paused, already finished, or
-        unknown id.
+        On this machine, and those reached by ssh. Returns a DataFrame with the result for each: paused, already paused,
+        already finished, or unknown id.
 
         Options
         -------
@@ -94,7 +94,7 @@ class HopxQueue(HopxBase):
         Options
         -------
         --slots N      let the agent run N processes at once from now on; none: as many as it does by itself. On this
-                       machine
+                       machine, and those reached by ssh
         --limit N      let N runs of this sweep run at once from now on; none: as many as may
         --on NAME      of this connection, if not the current one; several: --on a,b or --on all
 
