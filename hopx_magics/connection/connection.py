@@ -52,6 +52,7 @@ from .elsewhere import (
 from .features import check_features, features_of, needed_features
 from .files_there import LeftThere
 from .killing import kill
+from .languages import Languages
 from .launching import again, launch_again, launch_all
 from .output import OutputReader
 from .queueing import pause, queue
@@ -137,6 +138,7 @@ class Connection:
         self._left = LeftThere(self.files, self.name)
         self.watcher = Watcher(self)
         self._exit_codes = ExitCodes(self.captured)
+        self._languages = Languages(self)
         self.recorder = recorder
         self._record = recorder.listings_of(place, self.outputs.ends_to_keep)
 
@@ -199,8 +201,8 @@ class Connection:
         return change
 
     def _completed(self, listing: Listing) -> Listing:
-        """The listing, with the exit codes that the agent doesn't tell."""
-        return self._exit_codes.complete(listing) if self.captures else listing
+        """The listing, with what the agent doesn't tell of launches that have kept their output in files."""
+        return self._languages.complete(self._exit_codes.complete(listing)) if self.captures else listing
 
     @property
     def features(self) -> frozenset[Feature]:

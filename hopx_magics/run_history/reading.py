@@ -221,6 +221,15 @@ def runs(db: sqlite3.Connection, run_ids: Iterable[RunId]) -> dict[RunId, KeptRu
     return {run.run_id: run for run in found}
 
 
+def languages(db: sqlite3.Connection, run_ids: Iterable[RunId]) -> dict[RunId, str]:
+    """In which languages runs of these ids were launched, as far as that is known."""
+    rows = db.execute(
+        "SELECT run_id, language FROM runs WHERE language IS NOT NULL AND run_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(run_ids)),),
+    )
+    return {RunId(run_id): language for run_id, language in rows}
+
+
 def launched_before(db: sqlite3.Connection, run_id: RunId) -> list[RunId]:
     """The run, the one that it has launched again, the one that that one has, and so on."""
     rows = db.execute(

@@ -138,7 +138,8 @@ def test_runs_end_as_their_code_does(there: Connection, hopx: Any) -> None:
     assert (good.stdout, good.stderr, bad.stdout) == ("grüß 'dich'\n", "beside\n", "bye\n")
 
     frame = hopx.ps().set_index("name")
-    assert sorted(frame.index) == ["bad", "good", "slow"]
+    assert frame.language.to_dict() == {"bad": "bash", "good": "python", "slow": "python"}, "and not what wraps them"
+    assert sorted(hopx.ps(language="python").name) == ["good", "slow"]
     assert (frame.started_at >= begun).all()
     assert (frame.completed_at <= datetime.now(UTC)).all()
     assert (frame.completed_at >= frame.started_at).all()
