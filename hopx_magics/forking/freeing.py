@@ -5,7 +5,7 @@ import importlib._bootstrap as _bootstrap
 import queue
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 _LOCK: Any = type(threading.Lock())
@@ -18,16 +18,16 @@ _MOST = 1000
 def free(namespace: Mapping[str, Any]) -> None:
     """Frees what threads held that this process, just forked, has not. Locks of the user stay as they are."""
     _forget_imports()
-    pools: Any = sys.modules.get("concurrent.futures.thread")
-    pool = pools and pools.ThreadPoolExecutor
+    pools = {getattr(sys.modules[module], name): let for module, name, let in _POOLS if module in sys.modules}
     stay = {id(each) for each in (*_of_user(namespace), vars(threading.main_thread()).get("_tstate_lock"))}
-    for each in _all_of(*filter(None, (_LOCK, _RLOCK, pool))):
-        if type(each) is pool:
-            _let_begin_threads(each)
+    for each in _all_of(_LOCK, _RLOCK, *pools):
+        if type(each) in pools:
+            pools[type(each)](each)
         elif _is_held(each) and id(each) not in stay:
             each._at_fork_reinit()
-    if pools:
-        pools._threads_queues.clear()
+    for module, name in _ENDED_BY_PYTHON:
+        if module in sys.modules:
+            getattr(sys.modules[module], name).clear()
 
 
 def _all_of(*types: type) -> list[Any]:
@@ -59,6 +59,30 @@ def _let_begin_threads(pool: Any) -> None:
     pool._threads.clear()
     pool._idle_semaphore = threading.Semaphore(0)
     pool._work_queue = queue.SimpleQueue()
+
+
+def _refuse_work(pool: Any) -> None:
+    """Lets a pool say that it is of no use here, instead of waiting for ever, or speaking to the kernel's processes."""
+    pool._broken = "the processes of this pool are those of the kernel that was forked: make one in the cell"
+
+
+def _stop(pool: Any) -> None:
+    pool._state = "TERMINATE"  # it says that it is not running, and is ended by nobody
+
+
+_POOLS: tuple[tuple[str, str, Callable[[Any], None]], ...] = (
+    ("concurrent.futures.thread", "ThreadPoolExecutor", _let_begin_threads),
+    ("concurrent.futures.process", "ProcessPoolExecutor", _refuse_work),
+    ("multiprocessing.pool", "Pool", _stop),
+    ("multiprocessing.pool", "ThreadPool", _stop),
+)
+"""Pools of the kernel by module and type, and what becomes of them."""
+
+_ENDED_BY_PYTHON = (
+    ("concurrent.futures.thread", "_threads_queues"),
+    ("concurrent.futures.process", "_threads_wakeups"),
+)
+"""Where it is kept which pools Python ends with itself: those are the kernel's."""
 
 
 def _forget_imports() -> None:

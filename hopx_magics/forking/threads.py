@@ -94,7 +94,7 @@ def _wait_until_quiet() -> None:
 
 def _computes() -> bool:
     """Whether a thread computes that no Python thread is: those of BLAS, and of OpenMP."""
-    known = {thread.native_id for thread in threading.enumerate()}
+    known = {threading.get_native_id(), *(thread.native_id for thread in threading.enumerate())}  # not so in a fork
     return any(_state(task) == "R" for task in Path("/proc/self/task").iterdir() if int(task.name) not in known)
 
 

@@ -245,6 +245,7 @@ def test_locks_of_libraries_are_free_wherever_they_are_and_the_users_as_they_wer
     notebook.run("""
 import queue, concurrent.futures
 class Box: pass
+import multiprocessing.pool
 inner = queue.Queue(); box = Box(); box.deep = {"inner": inner}; box.lock = threading.Lock(); locks = [threading.Lock()]
 box.lock.acquire(); locks[0].acquire()
 held, stop = threading.Event(), threading.Event()
@@ -253,13 +254,43 @@ def hold():
         held.set(); stop.wait()
 thread = threading.Thread(target=hold); thread.start(); held.wait()
 pool = concurrent.futures.ThreadPoolExecutor(2); pool.submit(int).result()
+processes = concurrent.futures.ProcessPoolExecutor(1); processes.submit(int).result()
+several = multiprocessing.pool.ThreadPool(1); several.map(int, "1")
+def refused(call):
+    try:
+        call()
+    except Exception as error:
+        return str(error)
 """)
     notebook.run("""%%hopx_bg --fork --timeout 60 -o run
 inner.put(1)
-inner.get(), pool.submit(int, "5").result(), box.lock.locked(), locks[0].locked()
+refusals = refused(lambda: processes.submit(int)), refused(lambda: several.map(int, "1"))
+inner.get(), pool.submit(int, "5").result(), box.lock.locked(), locks[0].locked(), refusals
 """)
-    assert notebook.value("run.wait().result()") == (1, 5, True, True)
-    assert notebook.value("stop.set() or pool.submit(int, '6').result()") == 6
+    *values, refusals = notebook.value("run.wait().result()")
+    assert values == [1, 5, True, True]
+    assert refusals == (
+        "the processes of this pool are those of the kernel that was forked: make one in the cell",
+        "Pool not running",
+    )
+    here = "stop.set() or pool.submit(int, '6').result(), processes.submit(int, '7').result(), several.map(int, '8')"
+    assert notebook.value(here) == (6, 7, [8])
+
+
+def test_a_fork_launches_and_forks_itself(notebook: Notebook) -> None:
+    notebook.run("import numpy as np\nx = [1]\nhandle = display('first', display_id='shown')")
+    notebook.run("""%%hopx_bg --fork -o run
+handle.update("second"); handle.update("third"); display("own", display_id="mine").update("changed")
+x += [2]
+forked = hopx.launch("x += [3]; x", fork=True)
+forked.result(), hopx.launch("6 * 7").result(), x
+""")
+    assert notebook.value("run.wait().result()") == ([1, 2, 3], 42, [1, 2])
+    shown = notebook.value(
+        "[one['data']['text/plain'] for one in run.displays if one['output_type'] == 'display_data']"
+    )
+    assert shown == ["'third'", "'changed'"]
+    assert notebook.value("x") == [1]
 
 
 def test_openmp_has_its_threads_though_the_kernel_has_used_them(notebook: Notebook) -> None:

@@ -61,7 +61,7 @@ def keep_displays(shell: "Any", kept: "Kept") -> None:
     """Lets a notebook's own shell, in a fork of its kernel, keep what it shows, and show nothing to anybody."""
     from IPython.core.displayhook import DisplayHook
 
-    shell.display_pub = _publisher(shell, kept)
+    shell.display_pub = _with_displays_of_others(_publisher(shell, kept))
     shell.displayhook = shell.display_trap.hook = DisplayHook(parent=shell, shell=shell)  # type: ignore[no-untyped-call]
     sys.displayhook = sys.__displayhook__
     shell._showtraceback = lambda kind, error, lines: _show_error(kept, kind, error, lines)
@@ -83,6 +83,20 @@ def _publisher(shell: "Any", kept: "Kept") -> "Any":
             kept.display({"output_type": "clear_output", "wait": bool(wait)})
 
     return Publisher(parent=shell)  # type: ignore[no-untyped-call]
+
+
+def _with_displays_of_others(publisher: "Any") -> "Any":
+    """Shows a display of the notebook, which a fork has a handle of, as one of its own when it is updated first."""
+    known: set[Any] = set()
+    publish = publisher.publish
+
+    def publish_or_update(*args: "Any", update: bool = False, **others: "Any") -> None:
+        shown = (others.get("transient") or {}).get("display_id")
+        publish(*args, update=update and shown in known, **others)
+        known.add(shown)
+
+    publisher.publish = publish_or_update
+    return publisher
 
 
 def _show_error(kept: "Kept", kind: "Any", error: "Any", lines: "list[str]") -> None:
