@@ -74,7 +74,7 @@ def checks_of(connection: Connection, session: Session) -> list[Check]:
         return [Check(about, "answers", partial(look_at_cluster, connection))]
     found = [Check(about, "answers", partial(look_at_agent, connection))]
     if isinstance(connection, SshConnection):
-        found.append(Check(about, "ssh", partial(look_at_way, connection.way)))
+        found.append(Check(about, "ssh", partial(look_at_way, connection.way, (connection.folder, connection.workdir))))
     return found
 
 

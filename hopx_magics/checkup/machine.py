@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from ..findings import Finding, attention, broken, ok
 from ..words import size_in_words
@@ -23,17 +24,48 @@ _NETWORKED = (
 """Beginnings of the names of file systems that several machines may share."""
 
 
+class Room(NamedTuple):
+    """The room in a folder, or in that in which it would be made: bytes `free` of `total`, and whether files fit in.
+
+    `disk` tells which disk it is, and `shared` its file system, if several machines may share that.
+    """
+
+    folder: str
+    disk: int
+    writable: bool
+    free: int
+    total: int
+    takes_files: bool
+    shared: str | None
+
+
 def look_at_folder(check: str, folder: Path, *, variable: str) -> Iterator[Finding]:
     """Room and file system of a folder that `variable` chooses, or of that in which it would be made."""
-    there = existing(folder)
-    if not os.access(there, os.W_OK | os.X_OK):
-        means = "Nothing can be written there."
-        yield broken(check, f"{there} can't be written", means, f"Set {variable} to a place that you can write to.")
-        return
-    yield _room(check, there, variable)
-    if kind := networked(there):
+    yield from look_at_room(check, room_in(folder), choose=f"set {variable} to")
+
+
+def look_at_room(check: str, room: Room, *, choose: str) -> Iterator[Finding]:
+    """Room and file system of a folder of any machine; `choose` begins the advice by which another one is taken."""
+    yield _room(check, room, choose)
+    if room.writable and room.shared:
         means = "Locks and sockets are not sure to work on a file system that other machines share."
-        yield attention(f"{check}: file system", f"{there} is on {kind}", means, f"Set {variable} to a local disk.")
+        found = f"{room.folder} is on {room.shared}"
+        yield attention(f"{check}: file system", found, means, f"{_begun(choose)} a local disk.")
+
+
+def room_in(folder: Path) -> Room:
+    """The room in a folder of this machine."""
+    there = existing(folder)
+    usage, inodes = shutil.disk_usage(there), os.statvfs(there)
+    return Room(
+        folder=str(there),
+        disk=there.stat().st_dev,
+        writable=os.access(there, os.W_OK | os.X_OK),
+        free=usage.free,
+        total=usage.total,
+        takes_files=not inodes.f_files or inodes.f_favail > 0,
+        shared=networked(there),
+    )
 
 
 def existing(folder: Path) -> Path:
@@ -41,17 +73,23 @@ def existing(folder: Path) -> Path:
     return next((path for path in (folder, *folder.parents) if path.is_dir()), Path("/"))
 
 
-def _room(check: str, folder: Path, variable: str) -> Finding:
-    usage, inodes = shutil.disk_usage(folder), os.statvfs(folder)
-    told = f"{size_in_words(usage.free)} free of {size_in_words(usage.total)} in {folder}"
-    advice = f"Make room there, or set {variable} to another disk."
-    if inodes.f_files and not inodes.f_favail:
-        return broken(check, f"no more files fit in {folder}", "Nothing can be written there.", advice)
-    if usage.free < NEXT_TO_NOTHING:
+def _room(check: str, room: Room, choose: str) -> Finding:
+    told = f"{size_in_words(room.free)} free of {size_in_words(room.total)} in {room.folder}"
+    advice = f"Make room there, or {choose} another disk."
+    if not room.writable:
+        means, advice = "Nothing can be written there.", f"{_begun(choose)} a place that you can write to."
+        return broken(check, f"{room.folder} can't be written", means, advice)
+    if not room.takes_files:
+        return broken(check, f"no more files fit in {room.folder}", "Nothing can be written there.", advice)
+    if room.free < NEXT_TO_NOTHING:
         return broken(check, told, "Output of runs, or the history, can't be written.", advice)
-    if usage.free < LITTLE:
+    if room.free < LITTLE:
         return attention(check, told, "It may be full soon, and output be lost then.", advice)
     return ok(check, told)
+
+
+def _begun(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
 
 
 def networked(folder: Path) -> str | None:

@@ -31,6 +31,8 @@ class SshConnection(Connection):
     ) -> None:
         self.ssh = ssh
         self.trusted = trusted
+        self.folder = found.folder
+        """The folder there that is its agent's own."""
         self.workdir = found.workdir
         """The folder there of what is launched from here, unless a launch names another one."""
         url = ssh.way.address.url

@@ -418,6 +418,8 @@ def test_the_way_to_a_machine_by_ssh(cell: Cell, gpu: Machine) -> None:
     frame = doctor("box")
     assert row(frame, "connection box", "answers")["state"] == "ok"
     assert row(frame, "connection box", "ssh: login")["found"] == "without a question"
+    assert row(frame, "connection box", "disk")["found"].partition(" in ")[2].startswith(f"{gpu.folder}/s/")
+    assert not rows(frame, "connection box", "disk of its folder"), "which is the same disk"
     gpu.stop()
     del gpu.environment["PYTHONPATH"]
     gpu.set_path(Path(sys.base_prefix, "bin"))

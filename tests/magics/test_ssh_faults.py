@@ -139,6 +139,11 @@ def test_a_full_disk_there_loses_nothing_and_is_said(
     wait_until(lambda: run.stdout, "it has begun")
     filled = subprocess.run(["dd", "if=/dev/zero", f"of={full_disk}", "bs=4096"], capture_output=True, text=True)
     assert "No space left" in filled.stderr
+    checked = hopx.doctor("box").set_index("check")
+    found = checked.loc["disk"]
+    assert (found["state"], found["found"][:16]) == ("broken", "0 bytes free of ")
+    assert str(full_disk.parent) in found["found"]
+    assert checked.loc["disk of its folder", "state"] in ("ok", "attention"), "which is on another one"
     mark = f"open({str(tmp_path / 'ran')!r}, 'a').write('ran ')"
     with pytest.raises(
         HopxError, match=r"could not be sent to box(?s:.*) disk is full: /workspace/(?s:.*)Make room there"
