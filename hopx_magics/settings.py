@@ -4,7 +4,7 @@
 |---|---|---|
 | HOPX_STATE_DIR | folder of the local agents: their processes, output and tokens | the user's state folder |
 | HOPX_MAX_RUNNING | processes that the local agent runs at once; more are queued | twice the cores, at least 4 |
-| HOPX_KEEP_FINISHED | finished processes that it keeps | 1000 |
+| HOPX_KEEP_FINISHED | finished processes that it keeps, and a Ray head of ours | 1000 |
 | HOPX_HOLD_SECONDS | for which it keeps more than those, after they were first listed | 60 |
 | HOPX_KEEP_MB | output of finished processes that it keeps, in MB | 5000 |
 | HOPX_OUTPUT_LIMIT_MB | output that it keeps of one stream of one process, head and tail, in MB | 1000 |

@@ -145,9 +145,9 @@ def sweep(
 
     At most `limit` of them run at once. On several connections they are spread: at most `per` run on each, the next one
     is handed out when one has ended, and none to an agent that does not answer. The handing out is done by this Python
-    process; a single agent that can keep the limit by itself gets all at once. Where neither is given, a Ray cluster
-    has as many as it has room for. `progress` is called with how many have
-    been launched, and of how many. The other options are those of `launch`.
+    process; a single agent that can keep the limit by itself gets all at once. A Ray cluster has no more than there is
+    room for, also when nodes come and go. `progress` is called with how many have been launched, and of how many. The
+    other options are those of `launch`.
 
     With `keep_best`, such as "3 loss", "3 min loss" or "3 max accuracy", those runs go on at half time that have the 3
     best values of that metric by then, and the others are ended as killed, which is no failure; without min or max the
@@ -192,13 +192,12 @@ def launch_planned(
     per: int | None = None,
     progress: Progress = lambda launched, total: None,
 ) -> Sweep:
-    """Launches all of a sweep: at once on a single agent that keeps its limit, otherwise handed out one by one."""
-    if per is None and limit is None:
-        planned, per = _with_room(planned, connections)
-    least = min((number for number in (limit, per) if number is not None), default=None)
+    """Launches all of a sweep: at once on a single agent that keeps its limit, otherwise handed out as runs end."""
     (first, *others) = connections
     if planned.fork:
         first.check_forks(planned.total)
+    planned, room = (planned, None) if others else _with_room(planned, first)
+    least = min((number for number in (limit, per, room) if number is not None), default=None)
     unlimited = least is None or least >= planned.total
     tries_here = planned.retries > 0 and (others or "queue" not in first.agent.features())
     if tries_here:
@@ -211,11 +210,10 @@ def launch_planned(
     return runs
 
 
-def _with_room(planned: SweepLaunches, connections: Sequence[Connection]) -> tuple[SweepLaunches, int | None]:
-    """The sweep, and how many of it are to be on each connection at once where one has room for so many only."""
-    first = next(planned.launches)
-    rooms = [room for connection in connections if (room := connection.room_for(first)) is not None]
-    return planned._replace(launches=itertools.chain([first], planned.launches)), min(rooms, default=None)
+def _with_room(planned: SweepLaunches, connection: Connection) -> tuple[SweepLaunches, int | None]:
+    """The sweep, and how many of it may be on a connection at once where that has room for so many only."""
+    one = next(planned.launches)
+    return planned._replace(launches=itertools.chain([one], planned.launches)), connection.room_for(one)
 
 
 def _launched(planned: SweepLaunches, connection: Connection, progress: Progress) -> Sweep:

@@ -27,6 +27,7 @@ MOST_TAILS = 50
 """Runs, from the newest on, whose output is in a listing: each takes some requests of its own."""
 
 ASKED_AT_ONCE = 8
+"""Requests that a head is sent side by side, at most."""
 
 _INSTEAD = "The agents of this machine and of those reached by ssh can: %hopx_connect local, or ssh://HOST."
 
@@ -86,6 +87,7 @@ class RayAgent(Agent):
             self._jobs = {job.id: job for job in jobs if job.id}
             known = {job.id: seen for job in jobs if (seen := self._waited.get(job.id))}
             self._waited = {**known, **waiting}
+            self._stopping &= self._jobs.keys()
             waited, stopping = self._waited, self._stopping
         ordered = sorted(jobs, key=lambda job: job.start_time or 0.0)
         return [
@@ -174,8 +176,15 @@ class RayAgent(Agent):
         return Launched(process_id=process_id, execution_id=None, status=process.status)
 
     def launch_many(self, launches: Sequence[Launch]) -> Sequence[Launched | HopxError]:
-        """Launches one after the other: see `Agent.launch_many`."""
-        return self._launch_singly(launches)
+        """Launches side by side, each once; what became of each."""
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            return list(pool.map(self._launch_or_error, launches))
+
+    def _launch_or_error(self, launch: Launch) -> Launched | HopxError:
+        try:
+            return self.launch(launch)
+        except HopxError as error:
+            return error
 
     def features(self) -> Collection[str]:
         """None of those that agents of ours tell in their `/info`."""
@@ -215,8 +224,22 @@ class RayAgent(Agent):
                 return b"true" in reply.body
 
     def kill_many(self, process_ids: Sequence[ProcessId]) -> set[ProcessId]:
-        """Asks for the end of jobs, one after the other; those for which Ray has accepted that."""
-        return {process_id for process_id in process_ids if self.kill(process_id)}
+        """Asks for the end of jobs, side by side; those for which Ray has accepted that."""
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            accepted = pool.map(self.kill, process_ids)
+            return {process_id for process_id, was_going in zip(process_ids, accepted, strict=True) if was_going}
+
+    def forget(self, process_ids: Sequence[ProcessId]) -> None:
+        """Lets the head forget jobs that have ended. Raises AgentError."""
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            list(pool.map(self._forget, process_ids))
+
+    def _forget(self, process_id: ProcessId) -> None:
+        try:
+            self.transport.send(Request("DELETE", wire.job_path(process_id)))
+        except AgentRefused as error:
+            if error.status != 404:
+                raise
 
     def pause(self, process_ids: Sequence[ProcessId], *, pause: bool = True) -> dict[ProcessId, PauseResult]:
         """Raises NotSupported: Ray has nothing of the kind."""

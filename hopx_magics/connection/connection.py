@@ -76,6 +76,9 @@ class Connection:
     launches_once = False
     """Whether a launch can be sent again, since the agent launches once per Idempotency-Key."""
 
+    launched_side_by_side = 1
+    """How many launches it may be sent at the same time, each by itself."""
+
     trusted = False
     """Whether what cells have left there is loaded like what they leave here."""
 

@@ -84,7 +84,7 @@ def launch_all(connection: "Connection", launches: Iterable[Launch]) -> Iterator
 
 def _launched_at_once(connection: "Connection") -> int:
     try:
-        return LAUNCHED_AT_ONCE if MANY in connection.agent.features() else 1
+        return LAUNCHED_AT_ONCE if MANY in connection.agent.features() else connection.launched_side_by_side
     except HopxError:  # the launch itself will say what is wrong
         return 1
 

@@ -1,6 +1,9 @@
 """What is peculiar to the connection to a Ray cluster, whose jobs are runs."""
 
+import threading
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -8,12 +11,13 @@ import msgspec
 from ..client.agent import Agent
 from ..client.capture import Capture
 from ..client.files import Files
-from ..client.ray import RayAgent
+from ..client.ray import ASKED_AT_ONCE, RayAgent
 from ..client.ray_files import RayFiles
 from ..client.transport import Endpoint, Transport
-from ..errors import LaunchError
+from ..errors import HopxError, LaunchError
 from ..kept import KeptRun
-from ..models import Launch, Place, Process
+from ..models import Change, Launch, Place, Process, ProcessId
+from ..run_history import reading
 from ..run_history.recorder import Recorder
 from ..settings import Settings
 from ..words import Feature
@@ -22,15 +26,22 @@ from .elsewhere import without_former
 from .features import check_features, needed_features
 from .sending import Sending
 
+FORGET_EVERY = 30.0
+"""Seconds between two looks for jobs that the head may forget."""
+
 
 class RayConnection(Connection):
     """The connection to a Ray cluster, through the dashboard of its head.
+
+    A head itself forgets no job, so that its listing grows for ever. Like an agent of ours it keeps the newest thousand
+    (HOPX_KEEP_FINISHED) of what was launched from here and has ended; of others the history has what they have written.
 
     `runtime_env` is what all runs have beside what they are sent: packages of pip, for example.
     """
 
     kind = "Ray cluster"
     launches_once = True
+    launched_side_by_side = ASKED_AT_ONCE
     capture: Capture = "agent"
     captures = False
 
@@ -47,6 +58,12 @@ class RayConnection(Connection):
         self.runtime_env = runtime_env
         self.trusted = trusted
         super().__init__(Place(name, endpoint.url), lambda http: endpoint, settings, recorder, url=endpoint.url)
+
+    def open(self, recorder: Recorder) -> None:
+        """Begins with sockets, threads and locks of its own: see `Connection.open`."""
+        self._forgetting = threading.Lock()
+        self._forgot_at = float("-inf")
+        super().open(recorder)
 
     def _agent(self, transport: Transport) -> Agent:
         return RayAgent(transport, runtime_env=self.runtime_env)
@@ -98,6 +115,24 @@ class RayConnection(Connection):
     def is_ours(self, process: Process) -> bool:
         """Whether it was launched from here or another notebook; the cluster's other jobs are somebody else's."""
         return process.run_id is not None
+
+    def _remember(self, change: Change) -> None:
+        super()._remember(change)
+        ended = {process.process_id for process in change.listing.processes if process.run_id and process.ended}
+        is_due = time.monotonic() - self._forgot_at >= FORGET_EVERY
+        if len(ended) > self._settings.keep_finished and is_due and self._forgetting.acquire(blocking=False):
+            self._forgot_at = time.monotonic()
+            threading.Thread(target=self._forget_old, args=(ended,), name="hopx-forget", daemon=True).start()
+
+    def _forget_old(self, ended: set[ProcessId | None]) -> None:
+        """Lets the head forget what has ended longest ago of what is too many, and the history has."""
+        try:
+            with suppress(HopxError):  # there is another time
+                ours = self.history.read(reading.kept_of_ours, self.place)
+                listed = [process_id for process_id in ours if process_id in ended]
+                self.ray.forget(listed[max(1, self._settings.keep_finished) :])
+        finally:
+            self._forgetting.release()
 
     def room_for(self, launch: Launch) -> int | None:
         """How many such launches have room on the cluster as it is: Ray fails what waits for longer than 15 minutes."""

@@ -65,7 +65,9 @@ class HopxCloud(HopxBase):
         A Ray cluster is reached by the dashboard of its head, and its jobs are processes: Ray's scheduler places what
         is launched, which needs a processor, or the `--cpus`, `--gpus` and `--memory` that it asks for. Nothing is
         installed there. The token and headers are those of Ray's own programs: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH,
-        RAY_JOB_HEADERS. Inside a cell `ray.init()` is that cluster. The jobs of others are listed, too.
+        RAY_JOB_HEADERS. Inside a cell `ray.init()` is that cluster. The jobs of others are listed, too. Of what was
+        launched from here and has ended, the head keeps the newest 1,000 (HOPX_KEEP_FINISHED), with their results and
+        files; the history has what older ones have printed and shown.
 
         Options
         -------

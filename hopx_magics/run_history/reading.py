@@ -386,6 +386,13 @@ def outputs_due(db: sqlite3.Connection, place: Place) -> list[Due]:
     return [Due(*row) for row in db.execute(statement, (place.agent,)) if row[1]]
 
 
+def kept_of_ours(db: sqlite3.Connection, place: Place) -> list[ProcessId]:
+    """The ended runs of an agent that were launched from here, and have their output here; the newest end first."""
+    statement = f"""SELECT process_id FROM runs WHERE agent = ? AND launched_here AND NOT output_due AND {ENDED}
+        AND process_id IS NOT NULL ORDER BY coalesce(completed_at, seen_at) DESC, number DESC"""
+    return [ProcessId(row[0]) for row in db.execute(statement, (place.agent,))]
+
+
 class Recent(NamedTuple):
     """What happened to the runs of one notebook or folder: the names, or ids, of those that go on, and of those that
     ended since the last look; one for each run, the newest first."""

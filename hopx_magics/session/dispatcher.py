@@ -10,7 +10,10 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 
@@ -30,6 +33,9 @@ LOST_AFTER = 60.0
 
 LOOK_EVERY = 1.0
 
+ROOM_FOR = 10.0
+"""Seconds for which it counts how many an agent has room for, if nothing ends there: machines come and go."""
+
 _PASSING = frozenset({429, 502, 503, 504})
 """Refusals that speak of the agent and not of what was sent."""
 
@@ -37,11 +43,16 @@ Told = Callable[[RunId, Process, Connection | None], None]
 """Called with a run, its process as it is now, and the connection, None as long as it is not handed out."""
 
 
+_Result = TypeVar("_Result")
+
 _log = logging.getLogger(__name__)
 
 
 class Dispatcher:
     """Launches of one sweep on their way to several agents, at most `per` at once on each and `limit` on all together.
+
+    None has more than it has room for, if it tells that, which is asked again as runs end, and from time to time; one
+    that does not tell it has no more than one that does.
 
     `tell` is called, on other threads, with everything that becomes of a launch until the process has ended.
     """
@@ -65,8 +76,12 @@ class Dispatcher:
         self._waiting = {launch.run_id: launch for launch in launches}
         self._going: dict[str, dict[RunId, Process]] = {name: {} for name in self._connections}
         self._silent_since: dict[str, float] = {}
-        self._in_hand: RunId | None = None
-        """What is on its way to an agent at this moment."""
+        self._rooms: dict[str, int | None] = {}
+        """How many agents have room for, those that tell it."""
+        self._rooms_due: dict[str, float] = {}
+        """When that is to be asked again."""
+        self._in_hand: set[RunId] = set()
+        """What is on its way to agents at this moment."""
         self._gone: set[str] = set()
         """The connections whose sandboxes are gone for good."""
         self._given: dict[RunId, Launch] = {}
@@ -114,7 +129,7 @@ class Dispatcher:
 
     def _waits(self, run_id: RunId) -> bool:
         last = self._last.get(run_id, run_id)
-        return last in self._waiting or last == self._in_hand
+        return last in self._waiting or last in self._in_hand
 
     def tries_again(self, run_id: RunId) -> bool:
         """Whether a launch that an agent has been given is tried again if it fails."""
@@ -145,47 +160,87 @@ class Dispatcher:
                 stop()
 
     def _hand_out(self) -> bool:
-        """Gives the next launch to the agent with the most room; False when there is none."""
+        """Gives the next launches to the agents with the most room, side by side; False when there are none."""
+        self._look_for_room()
         with self._changed:
-            name, run_id = self._roomiest(), self._first_ready()
-            if name is None or run_id is None:
-                return False
-            self._in_hand = run_id
-            launch = self._waiting.pop(run_id)
-            if launch.retries:
-                self._given[run_id] = launch
-        connection = self._connections[name]
-        try:
-            process = connection.launch_assigned(launch.once())
-        except HopxError as error:
-            self._take_failure(connection, launch, error)
-        except Exception as error:  # whatever it was, the next launch must find the thread alive
-            _log.exception("launching %s failed", run_id)
-            self._settle(launch, "unknown", f"not known whether it was launched: {type(error).__name__}", connection)
-        else:
-            self._say(run_id, process, connection)
-            with self._changed:
-                self._going[name][run_id] = process
+            chosen = self._choose()
+            launches = {run_id: self._waiting.pop(run_id) for run_id in chosen}
+            self._given |= {run_id: launch for run_id, launch in launches.items() if launch.retries}
+            self._in_hand = {*chosen}
+        sent = [(self._connections[name], launches[run_id]) for run_id, name in chosen.items()]
+        answers = _side_by_side([partial(_launched, *each) for each in sent])
+        back = [each for each, answer in zip(sent, answers, strict=True) if not self._settled(*each, answer)]
         with self._changed:
-            self._in_hand = None
+            self._waiting = {launch.run_id: launch for _, launch in back} | self._waiting
+            self._in_hand = set()
             self._changed.notify_all()
+        return bool(chosen)
+
+    def _choose(self) -> dict[RunId, str]:
+        """What is handed out next, and to which agents: none gets more at a time than it takes side by side."""
+        counts = {name: len(going) for name, going in self._going.items()}
+        chosen: dict[RunId, str] = {}
+        for run_id in self._ready():
+            name = self._roomiest(counts)
+            if name is None or list(chosen.values()).count(name) == self._connections[name].launched_side_by_side:
+                break
+            chosen[run_id] = name
+            counts[name] += 1
+        return chosen
+
+    def _settled(self, connection: Connection, launch: Launch, answer: Process | Exception) -> bool:
+        """Takes note of what has become of a launch; False when it is to wait again."""
+        if isinstance(answer, Process):
+            self._say(launch.run_id, answer, connection)
+            with self._changed:
+                self._going[connection.name][launch.run_id] = answer
+        elif isinstance(answer, HopxError):
+            return self._take_failure(connection, launch, answer)
+        else:
+            _log.error("launching %s failed", launch.run_id, exc_info=answer)
+            words = f"not known whether it was launched: {type(answer).__name__}"
+            self._settle(launch, "unknown", words, connection)
         return True
 
-    def _first_ready(self) -> RunId | None:
-        """The first launch that waits for nothing but its turn."""
+    def _ready(self) -> Iterator[RunId]:
+        """The launches that wait for nothing but their turn."""
         now = time.monotonic()
-        return next((run_id for run_id in self._waiting if self._not_before.get(run_id, 0.0) <= now), None)
+        return (run_id for run_id in self._waiting if self._not_before.get(run_id, 0.0) <= now)
 
     def _say(self, run_id: RunId, process: Process, connection: Connection | None) -> None:
         self._tell(self._firsts.get(run_id, run_id), process, connection)
 
-    def _roomiest(self) -> str | None:
+    def _roomiest(self, counts: Mapping[str, int]) -> str | None:
         """The agent that has the fewest running, if it and all together may have one more."""
-        if self._paused or sum(map(len, self._going.values())) >= self._limit:
+        if self._paused or sum(counts.values()) >= self._limit:
             return None
-        counts = {name: len(going) for name, going in self._going.items() if self._answers(name)}
-        name = min(counts, key=counts.__getitem__, default=None)
-        return name if name is not None and counts[name] < self._per else None
+        free = {name: count for name, count in counts.items() if self._answers(name) and count < self._most(name)}
+        return min(free, key=free.__getitem__, default=None)
+
+    def _most(self, name: str) -> int:
+        """How many an agent may have at once."""
+        room = self._rooms.get(name)
+        told = [room] if room is not None else [each for each in self._rooms.values() if each is not None]
+        return min([self._per, *told])
+
+    def _look_for_room(self) -> None:
+        """Asks agents how many they have room for, where that may be different by now."""
+        now = time.monotonic()
+        with self._changed:
+            launch = next(iter(self._waiting.values()), None)
+            due = [name for name in self._connections if self._rooms_due.get(name, 0.0) <= now and self._answers(name)]
+        if launch is None:
+            return
+        for name in due:
+            self._rooms_due[name] = now + ROOM_FOR
+            try:
+                self._rooms[name] = self._connections[name].room_for(launch)
+            except AgentUnreachable:
+                self._rooms_due.pop(name)
+                with self._changed:
+                    self._silent_since[name] = now - DEAD_AFTER
+            except HopxError:  # if that lasts, the launch itself says what is wrong
+                self._rooms_due[name] = now + LOOK_EVERY
 
     def _answers(self, name: str) -> bool:
         since = self._silent_since.get(name)
@@ -193,8 +248,8 @@ class Dispatcher:
             return False
         return since is None or time.monotonic() - since < DEAD_AFTER
 
-    def _take_failure(self, connection: Connection, launch: Launch, error: HopxError) -> None:
-        """Puts a launch back that certainly is not at its agent, which does not answer; any other stays what it is."""
+    def _take_failure(self, connection: Connection, launch: Launch, error: HopxError) -> bool:
+        """Settles a launch that failed; False for one that certainly is not at its agent, which does not answer."""
         unsent = isinstance(error, AgentUnreachable) and not error.sent
         passing = isinstance(error, AgentRefused) and error.status in _PASSING
         nowhere = isinstance(error, LaunchError) and not error.may_run
@@ -203,12 +258,12 @@ class Dispatcher:
             self._recorder.assigned(launch.run_id, None)
             with self._changed:
                 self._given.pop(launch.run_id, None)
-                self._waiting = {launch.run_id: launch, **self._waiting}
                 self._silent_since[connection.name] = time.monotonic() - DEAD_AFTER
                 self._gone |= {connection.name} if gone else set()
-            return
+            return False
         may_run = isinstance(error, LaunchError)
         self._settle(launch, "unknown" if may_run else "failed", f"not launched: {error.message}", connection)
+        return True
 
     def _settle(self, launch: Launch, status: Status, reason: str, connection: Connection | None = None) -> None:
         """That is what has become of it, for good."""
@@ -295,7 +350,26 @@ class Dispatcher:
         over |= {run_id for run_id, known in going.items() if known.process_id in update.gone}
         for run_id in over:
             del going[run_id]
+        if over:
+            self._rooms_due.pop(name, None)
         return news
+
+
+def _launched(connection: Connection, launch: Launch) -> Process | Exception:
+    try:
+        return connection.launch_assigned(launch.once())
+    except Exception as error:  # whatever it was, the next launch must find the thread alive
+        return error
+
+
+def _side_by_side(works: Sequence[Callable[[], _Result]]) -> list[_Result]:
+    """What these return, in their order. No thread of them keeps the program from ending."""
+    if len(works) < 2:
+        return [work() for work in works]
+    futures = [Future[_Result]() for _ in works]
+    for future, work in zip(futures, works, strict=True):
+        threading.Thread(target=lambda future=future, work=work: future.set_result(work()), daemon=True).start()
+    return [future.result() for future in futures]
 
 
 def not_launched_yet(launch: Launch) -> Process:

@@ -119,7 +119,7 @@ def test_what_a_dead_agent_had_is_tried_on_another(
     a, b = agents
     a.launched(1)
     b.launched(1)
-    (lost,) = [run for run in runs if run.connection == "a"]
+    (lost,) = wait_until(lambda: [run for run in runs if run.connection == "a"], "it is told who has which")
     before = lost.run_id
     a.is_dead = True
     b.end("b_0", "completed")
