@@ -1,6 +1,7 @@
 """The files of runs on a Ray cluster: what they are sent, as packages, and what they leave, in log folders of nodes.
 
-The dashboard gives files only whole, takes none but packages, and does not tell how large they are.
+The dashboard gives files only whole, takes none but packages, and does not tell how large they are. When it is busy it
+gives one that is missing as an empty one.
 """
 
 import glob
@@ -82,6 +83,21 @@ class RayFiles(Files):
                 raise AgentRefused(f"there is no {path}", agent=self._transport.label, status=404, code=_UNKNOWN)
         return tuple(_info(name, path.rstrip("/")) for name in found)
 
+    def get(self, remote: str, local: Path, progress: Progress | None = None, *, most: int | None = None) -> Path:
+        """Copies a file that a run has left to this machine: see `Files.get`."""
+        node, _ = self._placed(self._checked(remote))
+        if node is not None and not self.exists(remote):
+            raise self._no_such_file()
+        return super().get(remote, local, progress, most=most)
+
+    def content(self, path: str, *, most: int) -> bytes | None:
+        """What is in a file, its first `most` bytes if it has more; None when there is no such file."""
+        content = super().content(path, most=most)
+        return None if content == b"" and not self.exists(path) else content
+
+    def _no_such_file(self) -> AgentRefused:
+        return AgentRefused("there is no such file", agent=self._transport.label, status=404, code=_UNKNOWN)
+
     def exists(self, path: str) -> bool:
         """Whether there is such a file or folder."""
         node, there = self._placed(self._checked(path))
@@ -113,7 +129,7 @@ class RayFiles(Files):
             yield
         except AgentRefused as error:
             if error.status == 500 and MISSING in error.message:
-                raise AgentRefused("there is no such file", agent=error.agent, status=404, code=_UNKNOWN) from None
+                raise self._no_such_file() from None
             if error.status == 500 and _NODE_GONE in error.message:
                 words = "the node on which it ran is gone, with its files"
                 raise AgentRefused(words, agent=error.agent, status=404, code=_UNKNOWN) from None

@@ -1,9 +1,11 @@
 """What the jobs of a Ray cluster have written, read through the files of the log folder of their nodes.
 
-The dashboard gives such files only whole. What we launch writes each stream into numbered files of equal sizes, so that
-a part of a long output costs no more than that part: see `hopx_runner.on_ray`.
+The dashboard gives such files only whole, and when it is busy, one that is missing as an empty one. What we launch
+writes each stream into numbered files of equal sizes, so that a part of a long output costs no more than that part: see
+`hopx_runner.on_ray`.
 """
 
+import glob
 import re
 from collections.abc import Callable
 
@@ -105,7 +107,7 @@ class RayLogs:
             if error.status == 500 and MISSING in error.message:
                 return None
             raise
-        return bytes(reply.body)
+        return bytes(reply.body) if reply.body or self.names(node, glob.escape(path)) else None
 
     def _ray_log(self, process_id: ProcessId) -> bytes:
         reply = self._transport.read(Request("GET", job_path(process_id, "/logs")))
