@@ -20,7 +20,6 @@ from hopx_magics.session.session import Session
 from tests.conftest import stop_agent
 from tests.contributing import ROOT
 from tests.standins.hopx import HopX, cloud
-from tests.standins.ray_head import RayHead
 from tests.waiting import wait_until
 
 Cell = Callable[[str], Any]
@@ -47,20 +46,13 @@ def url(request: pytest.FixtureRequest) -> Connection:
     return hopx_magics.connect(found.url, name="there", token=found.token)
 
 
-def ray_cluster(request: pytest.FixtureRequest) -> Connection:
-    head: RayHead = request.getfixturevalue("head")
-    request.getfixturevalue("monkeypatch").setenv("RAY_AUTH_TOKEN", head.token)
-    return hopx_magics.connect(f"ray {head.url}")
-
-
 KINDS = {
     "this machine": this_machine,
     "ssh": by_ssh,
     "HopX sandbox": sandbox,
     "URL of our agent": url,
-    "Ray cluster": ray_cluster,
 }
-"""What connects to a machine of each kind, which the README's table calls so."""
+"""What connects to a machine of each kind, which the README's table calls so. See test_ray.py for Ray clusters."""
 
 
 @pytest.fixture
@@ -86,7 +78,7 @@ def elsewhere(hopx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 @pytest.fixture(params=KINDS)
 def there(request: pytest.FixtureRequest, cell: Cell) -> Connection:
-    """A connection of each kind, which is the current one. A cluster has what earlier tests have left, too."""
+    """A connection of each kind, which is the current one."""
     return KINDS[request.param](request)
 
 
