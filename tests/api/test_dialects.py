@@ -21,7 +21,6 @@ from tests.standins import agents
 from tests.standins.agents import AgentStandIn, Dialect
 from tests.standins.network import DeadAddress, resolve_localhost
 from tests.standins.server import Answer, Asked
-from tests.standins.sshd import Machine
 from tests.waiting import DEADLINE, is_running, wait_until
 
 Start = Callable[..., AgentStandIn]
@@ -33,15 +32,14 @@ SLEEP = "import time\ntime.sleep(600)"
 
 
 class Place(NamedTuple):
-    """Where something is launched: `standin` is None for our own agent, on this or on another `machine`."""
+    """Where something is launched: `standin` is None for our own agent on this machine."""
 
     standin: AgentStandIn | None
     url: str | None = None
-    machine: Machine | None = None
 
     def connect(self, hopx: Any) -> Connection:
         if self.standin is None:
-            connection: Connection = hopx.connect(f"ssh://{self.machine.name}" if self.machine else "local")
+            connection: Connection = hopx.connect("local")
         else:
             connection = hopx.connect(self.url or self.standin.url, name="there", token=self.standin.token)
         return connection
@@ -59,7 +57,6 @@ class Setting(NamedTuple):
 
 SETTINGS: dict[str, Setting | None] = {
     "local": None,
-    "ssh": None,
     "documentation": Setting(agents.DOCUMENTATION),
     "openapi": Setting(agents.OPENAPI),
     "newest": Setting(agents.NEWEST),
@@ -95,7 +92,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def place(request: pytest.FixtureRequest, start: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     setting = SETTINGS[request.param]
     if setting is None:
-        yield Place(None, machine=request.getfixturevalue("gpu") if request.param == "ssh" else None)
+        yield Place(None)
         return
     standin = start(setting.dialect)
     standin.limit, standin.flaps = setting.limit, setting.flaps
@@ -188,8 +185,7 @@ def address_of(place: Place, hopx: Any) -> tuple[str, str]:
         return place.url or place.standin.url, place.standin.token
     place.connect(hopx)
     hopx.connect("local")
-    settings = place.machine.settings if place.machine else api.session().settings
-    agent_file = settings.agent_folder / AGENT_FILE
+    agent_file = api.session().settings.agent_folder / AGENT_FILE
     local = msgspec.json.decode(agent_file.read_bytes(), type=AgentFile)
     return local.url, local.token
 

@@ -34,24 +34,15 @@ def ssh_pids() -> list[int]:
     return [child.pid for child in psutil.Process().children() if child.name() == "ssh" and is_running(child.pid)]
 
 
-def test_a_cell_there_is_a_cell(cell: Cell, gpu: Machine) -> None:
+def test_a_cell_there_is_in_a_folder_of_its_own_and_what_it_leaves_is_trusted(cell: Cell, gpu: Machine) -> None:
     connection = cell("%hopx_connect ssh://gpu --as box")
     assert repr(connection) == "<Connection box: ssh://gpu>"
     assert cell("%hopx_connect")[["name", "url", "current"]].to_numpy().tolist()[0] == ["box", "ssh://gpu", True]
-    cell("import pandas as pd\nframe = pd.DataFrame({'a': [1, 2, None]})\nclass Point: pass")
-    run = cell(
-        "%%hopx_bg --name fit --param k=2 --out clean,shape\nimport os\nclean = frame.dropna() * k\n"
-        "shape = Point()\nprint(os.getcwd(), os.environ['HOME'])\n!echo shell\nclean.a.sum()"
-    )
-    assert run.wait().status == "completed"
-    assert run.stdout.splitlines()[:2] == [f"{gpu.home}/hopx/box {gpu.home}", "shell"]
-    assert run.result() == 6
-    assert run["clean"].a.tolist() == [2.0, 4.0]
+    cell("class Point: pass")
+    run = cell("%%hopx_bg --name fit --out shape\nimport os\nshape = Point()\nprint(os.getcwd(), os.environ['HOME'])")
+    assert run.wait().stdout == f"{gpu.home}/hopx/box {gpu.home}\n"
     assert type(run["shape"]).__name__ == "Point", "it is loaded like what this machine has left"
-    assert [display["output_type"] for display in run.displays] == ["execute_result"]
     assert cell("%hopx_sh pwd").stdout == f"{gpu.home}/hopx/box\n"
-    frame = cell("%hopx_ps")
-    assert frame[["name", "status", "connection"]].to_numpy().tolist() == [["fit", "completed", "box"]]
     cell("%hopx_connect ssh://gpu --as again\n%hopx_connect local\n%hopx_connect box")
     assert cell("%hopx_ps --on all").connection.tolist() == ["box"], "an agent is asked once, by the current connection"
     assert list(cell("%hopx_history").connection) == ["box"]
