@@ -4,7 +4,8 @@ import sys
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from .base import Arrival
+from .background import HopxBackground
+from .base import Arrival, HopxBase
 from .completion import IDENTIFIER, Completions
 from .connections import HopxCloud
 from .doctoring import HopxDoctor
@@ -13,24 +14,33 @@ from .frame_views import show_frames, show_frames_no_more
 from .history import HopxHistory
 from .live_line import has_live_display, show_document
 from .live_table import show_table
-from .processes import HopxMagics
+from .processes import HopxProcesses
 from .queueing import HopxQueue
 from .run_line import Mending, show_line, show_sweep
+from .settings import HopxMagics
 from .silence import give_body, silence_magic
 from .values import HopxValues
 
 __all__ = [
+    "MAGICS",
+    "HopxBackground",
     "HopxCloud",
     "HopxDoctor",
     "HopxFollowing",
     "HopxHistory",
     "HopxMagics",
+    "HopxProcesses",
     "HopxQueue",
     "HopxValues",
     "load",
     "unload",
 ]
 
+
+MAGICS: tuple[type[HopxBase], ...] = (
+    *(HopxMagics, HopxBackground, HopxProcesses, HopxFollowing, HopxHistory, HopxQueue, HopxCloud, HopxValues),
+    HopxDoctor,
+)
 
 _TRANSFORMERS = (silence_magic, give_body)
 
@@ -47,18 +57,12 @@ def load(shell: InteractiveShell) -> None:
     """Registers the magics, their completion, and the live line of a Run; once, however often it is called."""
     if HopxMagics.__name__ in shell.magics_manager.registry:
         return
-    history = HopxHistory(shell)
+    settings, history = HopxMagics(shell), HopxHistory(shell)
     arrival = Arrival(lambda: history.file)
-    for magics in (
-        HopxMagics(shell),
-        HopxFollowing(shell),
-        history,
-        HopxQueue(shell),
-        HopxCloud(shell),
-        HopxValues(shell),
-        HopxDoctor(shell),
-    ):
-        magics.arrival = arrival
+    made: dict[type[HopxBase], HopxBase] = {HopxMagics: settings, HopxHistory: history}
+    for kind in MAGICS:
+        magics = made.get(kind) or kind(shell)
+        magics.arrival, magics.settings = arrival, settings
         shell.register_magics(magics)
     shell.input_transformers_cleanup.extend(_TRANSFORMERS)
     shell.events.register("post_execute", _offer_accessor)
@@ -88,7 +92,7 @@ def unload(shell: InteractiveShell) -> None:
     """Takes back what `load` did, and ends what it left running here. Processes and the agent go on."""
     if HopxMagics.__name__ not in shell.magics_manager.registry:
         return
-    for registered in (HopxMagics, HopxFollowing, HopxHistory, HopxQueue, HopxCloud, HopxValues, HopxDoctor):
+    for registered in MAGICS:
         magics = shell.magics_manager.registry.pop(registered.__name__)
         for kind, names in magics.magics.items():
             for name in names:

@@ -15,6 +15,7 @@ from .words import Word
 
 if TYPE_CHECKING:
     from ..run import Run
+    from .settings import HopxMagics
 
 
 class Arrival:
@@ -76,6 +77,7 @@ class HopxBase(Magics):
 
     shell: InteractiveShell
     arrival: Arrival
+    settings: "HopxMagics"
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)

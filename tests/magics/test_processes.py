@@ -13,9 +13,8 @@ from IPython.utils.capture import capture_output
 from traitlets import TraitError
 
 from hopx_magics.errors import HopxError, NameWarning, RunFailed, WaitTimeout
-from hopx_magics.magics import HopxCloud, HopxFollowing, HopxHistory, HopxMagics, HopxQueue, HopxValues
+from hopx_magics.magics import MAGICS, HopxBackground, HopxProcesses
 from hopx_magics.magics.arguments import PARSERS
-from hopx_magics.magics.doctoring import HopxDoctor
 from hopx_magics.settings import Settings
 from tests.conftest import agent_pid
 
@@ -279,9 +278,6 @@ def test_an_error_is_three_lines_at_most_and_stops_a_run_all(
 # ---------------------------------------------------------------- help, completion, loading
 
 
-MAGICS = (HopxMagics, HopxFollowing, HopxHistory, HopxCloud, HopxQueue, HopxValues, HopxDoctor)
-
-
 @pytest.mark.parametrize("name", PARSERS)
 def test_the_help_names_every_option_and_shows_examples(name: str) -> None:
     (home,) = [magics for magics in MAGICS if hasattr(magics, name)]
@@ -300,8 +296,8 @@ def test_the_help_names_every_option_and_shows_examples(name: str) -> None:
 )
 def test_help_can_be_asked_for_by_an_option(cell: Run, state: Settings, line: str) -> None:
     assert cell(line) is None
-    name = "hopx_bg" if "hopx_bg" in line else "hopx_ps"
-    assert inspect.getdoc(getattr(HopxMagics, name)) in cell.shown  # type: ignore[attr-defined]
+    magic = HopxBackground.hopx_bg if "hopx_bg" in line else HopxProcesses.hopx_ps
+    assert inspect.getdoc(magic) in cell.shown  # type: ignore[attr-defined]
     assert not agent_pid(state), "nothing is launched"
 
 
