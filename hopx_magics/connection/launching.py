@@ -67,10 +67,10 @@ def launch_again(connection: "Connection", kept: KeptRun, *, sweep_id: str | Non
 
 
 def launch_all(connection: "Connection", launches: Iterable[Launch]) -> Iterator[list[Process]]:
-    """Launches one after the other, in the order given, as they are taken: some at once where the agent knows that.
+    """Launches in the order given, as they are taken: some at once where the agent knows that, or takes them so.
 
     Each is written down before it is sent. Raises LaunchError and AgentError; those before the one that failed are
-    launched then, and were returned.
+    launched then, and were returned, and of those that were sent beside it, those that were launched.
     """
     for some in portions(map(connection.at_home, launches), _launched_at_once(connection)):
         answers, interrupt = _answers(connection, some)
