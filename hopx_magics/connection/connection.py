@@ -1,7 +1,7 @@
 """Everything about one agent, through the notebook's named link to it."""
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,6 @@ from ..client.files import Files
 from ..client.sent_runner import through_runner
 from ..client.transport import Locate, Transport
 from ..errors import (
-    HistoryError,
     HopxError,
     LaunchError,
     NotSupported,
@@ -24,7 +23,6 @@ from ..kept import KeptRun
 from ..models import (
     Change,
     CommandResult,
-    Given,
     Launch,
     Listing,
     Notify,
@@ -37,7 +35,6 @@ from ..protocol.changes import aged, compare
 from ..protocol.replies import Launched
 from ..protocol.requests import FORMER
 from ..results import KeptFiles
-from ..run_history import given, reading
 from ..run_history.database import Database
 from ..run_history.recorder import Recorder
 from ..run_history.seal import Seal
@@ -56,6 +53,7 @@ from .languages import Languages
 from .launching import again, launch_again, launch_all
 from .output import OutputReader
 from .queueing import pause, queue
+from .recalling import differing, given, recall
 from .sending import Sender, Sending
 from .watcher import Watcher
 
@@ -216,26 +214,9 @@ class Connection:
         self.latest = change.listing
         self._record.take(change)
 
-    def recall(self, process_id: ProcessId) -> KeptRun | None:
-        """A process as the history has it; None where it has not, or can't be read."""
-        try:
-            return self.history.read(reading.of_process, self.place, process_id)
-        except HistoryError:
-            return None
-
-    def given(self, process_ids: Collection[ProcessId]) -> Mapping[ProcessId, Given]:
-        """What these processes were given, as far as the history has them and can be read."""
-        try:
-            return self.history.read(given.given, self.place, process_ids)
-        except HistoryError:
-            return {}
-
-    def differing(self, sweep_ids: Collection[str]) -> Mapping[str, set[str]]:
-        """For each of these sweeps the parameters in which its runs differ, as far as the history can be read."""
-        try:
-            return self.history.read(given.differing, sweep_ids)
-        except HistoryError:
-            return {}
+    recall = recall
+    given = given
+    differing = differing
 
     # ------------------------------------------------------------ launch
 

@@ -7,7 +7,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from .background import HopxBackground
 from .base import Arrival, HopxBase
 from .completion import IDENTIFIER, Completions
-from .connections import HopxCloud
+from .connections import HopxConnections
 from .doctoring import HopxDoctor
 from .following import HopxFollowing
 from .frame_views import show_frames, show_frames_no_more
@@ -18,19 +18,21 @@ from .processes import HopxProcesses
 from .queueing import HopxQueue
 from .run_line import Mending, show_line, show_sweep
 from .settings import HopxMagics
+from .shell import HopxShell
 from .silence import give_body, silence_magic
 from .values import HopxValues
 
 __all__ = [
     "MAGICS",
     "HopxBackground",
-    "HopxCloud",
+    "HopxConnections",
     "HopxDoctor",
     "HopxFollowing",
     "HopxHistory",
     "HopxMagics",
     "HopxProcesses",
     "HopxQueue",
+    "HopxShell",
     "HopxValues",
     "load",
     "unload",
@@ -38,8 +40,8 @@ __all__ = [
 
 
 MAGICS: tuple[type[HopxBase], ...] = (
-    *(HopxMagics, HopxBackground, HopxProcesses, HopxFollowing, HopxHistory, HopxQueue, HopxCloud, HopxValues),
-    HopxDoctor,
+    *(HopxMagics, HopxBackground, HopxProcesses, HopxFollowing, HopxHistory, HopxQueue, HopxConnections, HopxShell),
+    *(HopxValues, HopxDoctor),
 )
 
 _TRANSFORMERS = (silence_magic, give_body)
