@@ -84,6 +84,12 @@ def test_what_fails_is_launched_anew_and_the_run_is_the_last_try(hopx: Any, agen
     frame = hopx.history().set_index("process_id").sort_index()
     assert frame["status"].tolist() == ["failed", "failed", "completed"]
     assert frame["rerun_of"].fillna("").tolist() == ["", first, frame.loc["a_1", "run_id"]]
+    with pytest.warns(AgentWarning, match="this Python process launches anew what fails on a"):
+        again = hopx.rerun(first)
+    agent.end("a_3")
+    agent.launched(5)
+    agent.end("a_4", "completed")
+    assert (again.wait().status, again.process_id) == ("completed", "a_4"), "what is launched again is, too"
 
 
 def test_it_is_tried_no_more_often_than_it_may_and_not_when_it_was_killed(hopx: Any, agents: Any) -> None:
