@@ -3,8 +3,6 @@
 import math
 import re
 import secrets
-import warnings
-from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypedDict, Unpack
 from urllib.parse import urlsplit
@@ -12,22 +10,20 @@ from urllib.parse import urlsplit
 import msgspec
 
 from .durations import parse_duration, parse_limit
-from .errors import CodeError, LaunchError
+from .errors import LaunchError
 from .kept import KeptRun
 from .models import Callback, Launch, ProcessId, RunId
 from .notices import read_notify
 from .output.conditions import parse_bound
 from .output.halving import parse_keep_best
 from .output.oneline import one_line, printable
-from .params import checked_params, combinations, in_its_lines
+from .params import checked_params, combinations
+from .python_code import needs_notebook
 from .surroundings import present_surroundings
 from .values.calls import Written
 from .values.packed import Packed
 from .values.packing import Notebook, pack_named
 from .words import CAPTURES, LANGUAGE_ALIASES, LANGUAGES, Capture, Language
-
-LONGEST_LINE = 200
-"""Characters of a line of code that an error shows."""
 
 MOST_LINES = 100_000
 """What the number of a code's first line may be: as many empty lines are sent ahead of it."""
@@ -90,7 +86,7 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
         raise ValueError("there is no code to launch")
     language = checked_language(options.get("language", "python"))
     first_line = _checked_first_line(options.get("first_line", 1))
-    needs_notebook = language == "python" and _needs_notebook(code, first_line, options.get("transform"))
+    takes_notebook = language == "python" and needs_notebook(code, first_line, options.get("transform"))
     limit = parse_limit(options.get("timeout"))
     return Launch(
         code=code,
@@ -109,7 +105,7 @@ def checked_launch(code: str, **options: Unpack[LaunchOptions]) -> Launch:
         packed=_packed(options.get("values"), options.get("keep"), language),
         keep=_checked_keep(options.get("keep", ()), language),
         surroundings=present_surroundings(),
-        needs_notebook=needs_notebook,
+        needs_notebook=takes_notebook,
         cell=options.get("cell"),
         kill_leftovers=bool(options.get("kill_leftovers", False)),
         first=bool(options.get("first", False)),
@@ -372,63 +368,6 @@ def _checked_first_line(number: int) -> int:
     if not 1 <= number <= MOST_LINES:
         raise ValueError(f"{number!r} can't be the number of the first line: use 1 to {MOST_LINES:,}")
     return number
-
-
-def _needs_notebook(code: str, first_line: int, transform: Callable[[str], str] | None) -> bool:
-    """Whether Python takes more than a program to run: magics, which `transform` makes Python of, or a bare `await`.
-
-    Raises CodeError for what is no Python even then.
-    """
-    placed = in_its_lines(code, "python", first_line)
-    try:
-        _compile_quietly(placed)
-    except SyntaxError as error:
-        if _compiles(code, PyCF_ALLOW_TOP_LEVEL_AWAIT):
-            return True
-        if transform is None:
-            raise CodeError(_cut(error), hint=_hint(error)) from error
-        try:
-            _compile_quietly(in_its_lines(transform(code), "python", first_line), PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        except SyntaxError as own:  # of what is no magic
-            raise CodeError(_cut(own)) from own
-        return True
-    except (ValueError, MemoryError, RecursionError, OverflowError) as error:  # a NUL, or a nesting too deep
-        raise CodeError(SyntaxError(f"it can't be compiled: {error or type(error).__name__}")) from error
-    return False
-
-
-def _cut(error: SyntaxError) -> SyntaxError:
-    """The error, with no more than what is around its place of a long line."""
-    if error.text and error.offset and len(error.text) > LONGEST_LINE:
-        start = max(0, error.offset - LONGEST_LINE // 2)
-        error.text = error.text[start : start + LONGEST_LINE]
-        error.offset -= start
-        error.end_offset = error.offset + 1
-    return error
-
-
-_OF_IPYTHON = re.compile(r"\s*(?:[%!?]|[\w.\[\]]+(?:\s*,\s*[\w.\[\]]+)*\s*=\s*[%!]|[\w.*%]+\?{1,2}\s*$)")
-"""A line that only IPython understands: `%magic`, `!command`, `files = !ls`, `df?`."""
-
-
-def _hint(error: SyntaxError) -> str | None:
-    if _OF_IPYTHON.match(error.text or ""):
-        return "What only a notebook understands (%magics, !commands, help?) works in a cell of %%hopx_bg."
-    return None
-
-
-def _compiles(code: str, flags: int = 0) -> bool:
-    try:
-        _compile_quietly(code, flags)
-    except (SyntaxError, ValueError):
-        return False
-    return True
-
-
-def _compile_quietly(code: str, flags: int = 0) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the process itself will show them
-        compile(code, "<cell>", "exec", flags, dont_inherit=True)
 
 
 def _checked_env(env: Mapping[str, str]) -> dict[str, str]:
