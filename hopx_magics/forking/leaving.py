@@ -31,6 +31,7 @@ def leave(shell: Any, namespace: Mapping[str, Any], ours: Sequence[str]) -> None
         asyncio.set_event_loop(asyncio.new_event_loop())  # that of the kernel is watched by the kernel
     if kernel is not None:
         kernel.session.send = _nothing
+        shell.set_parent = _nothing  # it tells what shows and prints to which cell that belongs
     if shell is not None:
         shell.history_manager.enabled = False
 
@@ -103,6 +104,9 @@ def show_bars_as_text(notebook: Any) -> None:
     for name in [name for name in vars(bar) if hasattr(plain, name) and name not in ("__dict__", "__doc__")]:
         with contextlib.suppress(AttributeError, TypeError):
             delattr(bar, name)
+    for each in list(getattr(bar, "_instances", ())):
+        with contextlib.suppress(AttributeError):  # it is closed
+            each.gui, each.sp = False, each.status_printer(sys.stderr)
 
 
 def _nothing(*_: object, **__: object) -> None:

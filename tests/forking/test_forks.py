@@ -277,10 +277,13 @@ inner.get(), pool.submit(int, "5").result(), box.lock.locked(), locks[0].locked(
     assert notebook.value(here) == (6, 7, [8])
 
 
-def test_a_fork_launches_and_forks_itself(notebook: Notebook) -> None:
-    notebook.run("import numpy as np\nx = [1]\nhandle = display('first', display_id='shown')")
+def test_a_fork_launches_and_forks_and_shows_with_what_the_notebook_has_made(notebook: Notebook) -> None:
+    notebook.run("import numpy as np, ipywidgets\nfrom tqdm.notebook import tqdm\nx = [1]")
+    notebook.run("bar = tqdm(total=4); place = ipywidgets.Output()\nhandle = display('first', display_id='shown')")
     notebook.run("""%%hopx_bg --fork -o run
 handle.update("second"); handle.update("third"); display("own", display_id="mine").update("changed")
+bar.update(3)
+with place: print("printed")
 x += [2]
 forked = hopx.launch("x += [3]; x", fork=True)
 forked.result(), hopx.launch("6 * 7").result(), x
@@ -290,6 +293,9 @@ forked.result(), hopx.launch("6 * 7").result(), x
         "[one['data']['text/plain'] for one in run.displays if one['output_type'] == 'display_data']"
     )
     assert shown == ["'third'", "'changed'"]
+    assert notebook.value("run.stdout").startswith("'second'")
+    assert "printed" in notebook.value("run.stdout")
+    assert "75%" in notebook.value("run.stderr")
     assert notebook.value("x") == [1]
 
 
