@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from ..errors import LaunchError
 from . import keeper
@@ -36,59 +36,54 @@ _reins: set[int] = set()
 """The descriptors by which forks that wait for their folders hang on this program: no other fork may hold them."""
 
 
-class Fork:
-    """A fork of this program that waits, until this is closed, for the folder of its run; without one it ends.
+class Fork(NamedTuple):
+    """A fork of this program that waits for the folder of its run. `pid` is its keeper's."""
 
-    `pid` is its keeper's.
-    """
-
-    def __init__(self, pid: int, rein: int) -> None:
-        self.pid = pid
-        self._rein = rein
-        threading.Thread(target=_reap, args=(pid,), name=f"hopx-fork-{pid}", daemon=True).start()
+    pid: int
+    rein: int
 
     def begin(self, folder: Path) -> None:
         """Lets it wait for its turn in that folder. One that has died meanwhile its agent will find dead."""
         with contextlib.suppress(BrokenPipeError):
-            os.write(self._rein, os.fsencode(folder))
-
-    def __enter__(self) -> "Fork":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _reins.discard(self._rein)
-        os.close(self._rein)
+            os.write(self.rein, os.fsencode(folder))
 
 
-def fork(plan: Plan, locks: Iterable[Any] = ()) -> Fork:
-    """Forks this program. `locks` are held meanwhile, so that no other thread is within what they guard.
+@contextlib.contextmanager
+def fork(plan: Plan, locks: Iterable[Any] = ()) -> Iterator[Fork]:
+    """Forks this program. A fork that has no folder at the end of the context ends, too, also by an interrupt.
 
-    Raises LaunchError where that can't be done, or would not do.
+    `locks` are held at the fork, so that no other thread is within what they guard. Raises LaunchError where that can't
+    be done, or would not do.
     """
     check()
     check_room()
-    with _one_at_a_time:
-        end_openmp()
-        end, rein = os.pipe()
-        told, tell = os.pipe()
-        try:
-            pid = _forked(no_blas(), _held([*locks, *_locks_of(plan.shell)]))
-        except (OSError, LaunchError) as error:
-            for descriptor in (end, rein, told, tell):
-                os.close(descriptor)
-            raise _refusal(error) if isinstance(error, OSError) else error from None
-        if pid == 0:
-            _last(lambda: _be_keeper(plan, end, tell, (rein, told, *_reins)))
-        _reins.add(rein)
-    os.close(end)
-    os.close(tell)
-    forked = Fork(pid, rein)
-    with open(told, "rb") as answer:
+    end, rein = os.pipe()
+    with ExitStack() as stack:
+        stack.callback(os.close, rein)
+        stack.callback(_reins.discard, rein)
+        with os.fdopen(end, "rb"), _one_at_a_time:
+            end_openmp()
+            pid = _with_keeper(plan, [*locks, *_locks_of(plan.shell)], end, rein)
+        yield Fork(pid, rein)
+
+
+def _with_keeper(plan: Plan, locks: Iterable[Any], end: int, rein: int) -> int:
+    """Forks the keeper, and returns its pid as soon as that has forked the cell."""
+    told, tell = os.pipe()
+    with os.fdopen(told, "rb") as answer:
+        with os.fdopen(tell, "wb"), _nowhere_else():
+            try:
+                pid = _forked(no_blas(), _held(locks))
+            except OSError as error:
+                raise _refusal(error) from None
+            if pid == 0:
+                _last(lambda: _be_keeper(plan, end, tell, (rein, told, *_reins)))
+            _reins.add(rein)
+            threading.Thread(target=_reap, args=(pid,), name=f"hopx-fork-{pid}", daemon=True).start()
         code = answer.read()
     if code != b"0":
-        with forked:
-            raise _refusal(OSError(int(code or errno.EAGAIN), ""))
-    return forked
+        raise _refusal(OSError(int(code or errno.EAGAIN), ""))
+    return pid
 
 
 def _refusal(error: OSError) -> LaunchError:
@@ -107,13 +102,21 @@ def _reap(pid: int) -> None:
 
 
 def _forked(*around: AbstractContextManager[None]) -> int:
-    """Forks within these contexts, and leaves all in the child as it was: Python would seed random, and warn."""
-    state = random.getstate()
+    """Forks within these contexts, and leaves all in the child as it was: Python would seed random, and warn.
+
+    What interrupts the kernel reaches its whole group: SIGINT is blocked in the child until that has left it.
+    """
+    state, here = random.getstate(), os.getpid()
     with ExitStack() as stack:
         for each in (*around, warnings.catch_warnings()):
             stack.enter_context(each)
         warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            pid = os.fork()
+        finally:
+            if os.getpid() == here:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if pid == 0:
         random.setstate(state)
     return pid
@@ -134,6 +137,17 @@ def _held(locks: Iterable[Any]) -> Iterator[None]:
             if lock.acquire(timeout=LOCKED_WITHIN):
                 stack.callback(lock.release)
         yield
+
+
+@contextlib.contextmanager
+def _nowhere_else() -> Iterator[None]:
+    """Whatever happens within in a fork of this process is its end: it would go on as a second kernel."""
+    here = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != here:
+            os._exit(keeper.NOT_BEGUN)
 
 
 def _last(work: Callable[[], None]) -> NoReturn:
@@ -161,6 +175,7 @@ def _be_keeper(plan: Plan, end: int, tell: int, not_ours: Iterable[int]) -> None
         _last(lambda: be_cell(plan, cells_end))
     for name in _IGNORED:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.write(tell, b"0")
     os.close(tell)
     folder = os.read(end, 65536)

@@ -23,7 +23,9 @@ def leave(shell: Any, namespace: Mapping[str, Any], ours: Sequence[str]) -> None
         os.dup2(nothing, descriptor, inheritable=descriptor < 3)  # closed, its number might come to be another file's
     os.close(nothing)
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for handler in (signal.SIG_IGN, signal.default_int_handler):  # the first forgets what came while it was blocked
+        signal.signal(signal.SIGINT, handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     free(namespace)
     gc.freeze()  # to look at what there is would copy it

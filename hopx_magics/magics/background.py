@@ -94,6 +94,9 @@ class HopxBackground(HopxBase):
                        copies nothing but what either of them changes later; on this machine, on Linux. What is queued
                        is forked at once, too, and waits, with 20 MB of its own and the page tables; what would take
                        more than half of the free memory is refused. --no-fork, where %config HopxMagics.fork is True
+                       Threads, tasks of asyncio, pools of processes, and subprocesses of the notebook stay with the
+                       kernel. Refused where CUDA, JAX, TensorFlow, Polars, gRPC or Ray runs in it; seen to work with
+                       scikit-learn, LightGBM, XGBoost, PyTorch on CPUs, Numba, pyarrow, DuckDB, h5py, SQLite
         --threads N    with --fork: let OpenMP have so many threads in it (default: as many as in the kernel)
         --callback URL let the agent post to this URL when it has ended
         --callback-header K=V      a header of that; can be given several times

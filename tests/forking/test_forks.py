@@ -199,6 +199,28 @@ def test_a_kernel_that_dies_at_the_launch_leaves_nothing(notebook: Notebook, hop
     wait_until(lambda: set(hopx.ps().status) <= {"completed", "failed"}, "if there was a launch, it has failed")
 
 
+@pytest.mark.parametrize("where", ["after_in_parent", "after_in_child"])
+def test_an_interrupt_at_the_fork_leaves_nothing_and_no_second_kernel(notebook: Notebook, where: str) -> None:
+    notebook.run(f"import _thread\nhopx.ps()\nos.register_at_fork({where}=_thread.interrupt_main)")
+    notebook.run("""
+try:
+    hopx.launch("1", fork=True)
+except (KeyboardInterrupt, hopx.LaunchError) as error:
+    refused = type(error).__name__
+""")
+    assert notebook.value("refused") == ("KeyboardInterrupt" if "parent" in where else "LaunchError")
+    children = Path(f"/proc/{notebook.pid}/task/{notebook.pid}/children")
+    wait_until(lambda: not [pid for pid in children.read_text().split() if is_running(int(pid))], "nothing is left")
+
+
+def test_what_interrupts_the_group_of_the_kernel_does_not_end_a_fork(notebook: Notebook) -> None:
+    notebook.run("import signal\nos.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGINT))")
+    notebook.run("%%hopx_bg --fork -o run\n6 * 7")
+    assert notebook.value("run.wait().result()") == 42
+    notebook.run("%%hopx_bg --fork -o run\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(600)")
+    assert "KeyboardInterrupt" in notebook.value("run.wait().stderr")
+
+
 HELD = """
 import importlib, logging, pathlib, random
 pathlib.Path("slow.py").write_text("import time\\ntime.sleep(1 if SLOW else 0)\\nx = 1")
