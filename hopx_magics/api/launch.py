@@ -196,7 +196,7 @@ def launch_planned(
     (first, *others) = connections
     if planned.fork:
         first.check_forks(planned.total)
-    planned, room = (planned, None) if others else _with_room(planned, first)
+    planned, room = (planned, None) if others or not planned.total else _with_room(planned, first)
     least = min((number for number in (limit, per, room) if number is not None), default=None)
     unlimited = least is None or least >= planned.total
     tries_here = planned.retries > 0 and (others or "queue" not in first.agent.features())
