@@ -1,7 +1,7 @@
 """Launching again, and many: in portions sent at once, of which an interrupt leaves none whose end is not known."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -127,14 +127,21 @@ def uninterrupted(work: Callable[[], _Result], *, at_once: bool = False) -> tupl
     if at_once:
         return work(), None
     pool = ThreadPoolExecutor(1, "hopx-launch")
+    answer = Future[_Result]()
     try:
-        future = pool.submit(work)
+        pool.submit(_settle, answer, work)  # an interrupt may come before this returns, when the work has begun
+        return answer.result(), None
+    except KeyboardInterrupt as interrupt:
         try:
-            return future.result(), None
-        except KeyboardInterrupt as interrupt:
-            try:
-                return future.result(ENDS_WITHIN), interrupt
-            except TimeoutError:
-                raise interrupt from None
+            return answer.result(ENDS_WITHIN), interrupt
+        except TimeoutError:
+            raise interrupt from None
     finally:
         pool.shutdown(wait=False)
+
+
+def _settle(answer: Future[_Result], work: Callable[[], _Result]) -> None:
+    try:
+        answer.set_result(work())
+    except BaseException as error:
+        answer.set_exception(error)
