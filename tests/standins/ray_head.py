@@ -25,6 +25,8 @@ CPUS = 4
 TRIES = 3
 
 _NODE = "HOPX_TEST_NODE"
+_STDERR = 2
+"""What Ray says is shown with a test that fails, and is no part of a table of measurements."""
 
 
 def require_ray() -> None:
@@ -85,7 +87,7 @@ class RayHead:
                 *("--min-worker-port", "0", "--max-worker-port", "0"),
                 *("--dashboard-agent-listen-port", str(_free_port())),
             ]
-            if subprocess.run(command, env=environment).returncode == 0:
+            if subprocess.run(command, env=environment, stdout=_STDERR).returncode == 0:
                 return
             self.kill(environment.get(_NODE))
         pytest.fail("Ray does not start: what it has said is above")
