@@ -10,6 +10,9 @@ import pytest
 DEADLINE = 100.0
 """Seconds that anything may take which goes well, also on a machine that does much else. All limits are made of it."""
 
+TICK = 0.01
+"""Seconds in which the system tells the times of files, at the slowest: start and end of a process are such times."""
+
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
     """The first true value of `condition`; fails with `what` when there is none in time."""

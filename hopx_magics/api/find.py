@@ -309,7 +309,9 @@ def _namesakes(name: str, listed: Sequence[Listed], *, only: bool) -> list[Names
         for (agent, process_id), process in seen.items()
     ]
     told = {each.run_id for each in there}
-    return sorted([*there, *(each for each in kept if each.run_id not in told)], key=lambda each: each.moment)
+    found = [*there, *(each for each in kept if each.run_id not in told)]
+    places = {each.run_id: place for place, each in enumerate(kept)}  # also of what was launched at one moment
+    return sorted(found, key=lambda each: (each.moment, places.get(each.run_id, len(places))))
 
 
 def _as_listed(agent: str, process: Process, known: Namesake | None) -> Namesake:

@@ -167,7 +167,7 @@ def test_the_head_forgets_what_is_too_old_and_the_history_has(
     runs.wait()
 
     def listed() -> set[str]:
-        cell("%hopx_ps")
+        api_ps(output="none")
         return {job["submission_id"] for job in jobs(head)}
 
     wait_until(lambda: len(listed() & {run.process_id for run in runs}) == 1, "the newest is left")
