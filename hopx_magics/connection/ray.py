@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -28,6 +29,10 @@ from .sending import Sending
 
 FORGET_EVERY = 30.0
 """Seconds between two looks for jobs that the head may forget."""
+
+SETTLED_AFTER = timedelta(seconds=60)
+"""How long ago a job has ended that is forgotten: Ray, which looks after its jobs, takes one that is gone sooner for
+failed, and lists it so from then on."""
 
 
 class RayConnection(Connection):
@@ -118,19 +123,21 @@ class RayConnection(Connection):
 
     def _remember(self, change: Change) -> None:
         super()._remember(change)
-        ended = {process.process_id for process in change.listing.processes if process.run_id and process.ended}
+        processes = change.listing.processes
+        ended = {each.process_id: each.completed_at for each in processes if each.run_id and each.ended}
         is_due = time.monotonic() - self._forgot_at >= FORGET_EVERY
         if len(ended) > self._settings.keep_finished and is_due and self._forgetting.acquire(blocking=False):
             self._forgot_at = time.monotonic()
             threading.Thread(target=self._forget_old, args=(ended,), name="hopx-forget", daemon=True).start()
 
-    def _forget_old(self, ended: set[ProcessId | None]) -> None:
+    def _forget_old(self, ended: Mapping[ProcessId | None, datetime | None]) -> None:
         """Lets the head forget what has ended longest ago of what is too many, and the history has."""
+        settled = datetime.now(UTC) - SETTLED_AFTER
         try:
             with suppress(HopxError):  # there is another time
                 ours = self.history.read(reading.kept_of_ours, self.place)
-                listed = [process_id for process_id in ours if process_id in ended]
-                self.ray.forget(listed[max(1, self._settings.keep_finished) :])
+                old = [process_id for process_id in ours if process_id in ended][max(1, self._settings.keep_finished) :]
+                self.ray.forget([process_id for process_id in old if (ended[process_id] or settled) <= settled])
         finally:
             self._forgetting.release()
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,7 @@ def test_the_head_forgets_what_is_too_old_and_the_history_has(
 ) -> None:
     monkeypatch.setenv("HOPX_KEEP_FINISHED", "1")
     monkeypatch.setattr(ray, "FORGET_EVERY", 0.0)
+    monkeypatch.setattr(ray, "SETTLED_AFTER", timedelta(seconds=10))
     theirs = {job["submission_id"] for job in jobs(head) if job["status"] == "SUCCEEDED"}
     api.session().close()
     api.session.cache_clear()
