@@ -25,9 +25,9 @@ class Plan(NamedTuple):
     """What a fork is to be.
 
     `shell` is the notebook's, None where there is none, and `namespace` its variables, beside which are those of
-    `beside`. `title` is what tracebacks call the cell. OpenMP has so many `threads` in it, None for
-    as many as it had. `place` is that in a sweep. `ours` are the paths of this package's own sockets and files, which
-    the fork leaves to its parent.
+    `beside`. `title` is what tracebacks call the cell. OpenMP has so many `threads` in it, None for as many as it had.
+    `place` is that in a sweep. `ours` are the paths of this package's own sockets and files, which the fork leaves to
+    its parent.
     """
 
     shell: Any

@@ -37,6 +37,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.communicate()
 
 
+def end_when_begun(process: "subprocess.Popen[str]", number: int) -> tuple[int, str, str]:
+    """How a cell exits, and what it writes, that gets a signal as soon as it has written that it has begun."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(number)
+    return finish(process)
+
+
 def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     """How a cell exits, and what it writes."""
     stdout, stderr = process.communicate()
@@ -149,11 +157,7 @@ def test_finally_and_atexit_run_when_it_is_terminated(start: Start) -> None:
         "import atexit, time\natexit.register(print, 'atexit')\n"
         "try:\n    print('begun', flush=True)\n    time.sleep(600)\nfinally:\n    print('finally')"
     )
-    process = start(code)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "begun\n"
-    process.terminate()
-    assert finish(process) == (-signal.SIGTERM, "finally\natexit\n", "")
+    assert end_when_begun(start(code), signal.SIGTERM) == (-signal.SIGTERM, "finally\natexit\n", "")
 
 
 def test_it_is_terminated_also_where_no_exception_gets_out(start: Start) -> None:
@@ -163,11 +167,7 @@ def test_it_is_terminated_also_where_no_exception_gets_out(start: Start) -> None
         "        time.sleep(600)\n"
         "try:\n    Dying()\n    time.sleep(600)\nfinally:\n    print('finally')"
     )
-    process = start(code)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "begun\n"
-    process.terminate()
-    assert finish(process) == (-signal.SIGTERM, "finally\n", "")
+    assert end_when_begun(start(code), signal.SIGTERM) == (-signal.SIGTERM, "finally\n", "")
 
 
 def test_children_have_no_handler_of_ours(start: Start) -> None:
@@ -181,11 +181,9 @@ def test_children_have_no_handler_of_ours(start: Start) -> None:
 
 @pytest.mark.usefixtures("_hears_interrupts")
 def test_an_interrupt_is_that_of_a_script(start: Start) -> None:
-    process = start("import time\nprint('begun', flush=True)\ntime.sleep(600)")
-    assert process.stdout is not None
-    assert process.stdout.readline() == "begun\n"
-    process.send_signal(signal.SIGINT)
-    returncode, _, stderr = finish(process)
+    returncode, _, stderr = end_when_begun(
+        start("import time\nprint('begun', flush=True)\ntime.sleep(600)"), signal.SIGINT
+    )
     assert returncode == -signal.SIGINT
     assert stderr.splitlines()[-1] == "KeyboardInterrupt"
 
